@@ -1,0 +1,33 @@
+# `make demo` and `make test` do all the set-up they need on a machine with Python 3.10+, git, make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint bench format clean
+.DEFAULT_GOAL := test
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)  ## embed the sample collection and write demo/index.html
+	$(BIN)/openbind demo
+
+test: $(READY)  ## run all tests
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## files per second, and what the towers reach
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
