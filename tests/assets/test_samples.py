@@ -1,0 +1,80 @@
+"""What ships is complete, unchanged, free to redistribute, and small enough."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+from openbind.demo.samples import SampleItem, read_script
+from openbind.media.audio import read_audio
+from openbind.media.image import read_image
+
+LICENCES = {
+    "MIT",
+    "Public domain",
+    "CC0-1.0",
+    "CC-BY-1.0",
+    "CC-BY-2.0",
+    "CC-BY-3.0",
+    "CC-BY-4.0",
+    "Apache-2.0",
+    "BSD-3-Clause",
+    "MIT and public domain, as the parts",
+}
+PACKAGE = Path(__file__).parents[2] / "src" / "openbind"
+
+
+def test_counts(sample_items: list[SampleItem]) -> None:
+    """At least 60 pictures, 40 sounds, 40 captions."""
+    counts = Counter(item.modality for item in sample_items)
+    assert counts["image"] >= 60
+    assert counts["audio"] >= 40
+    assert counts["text"] >= 40
+
+
+def test_table_is_complete(sample_items: list[SampleItem], samples: Path) -> None:
+    """Every file has a row and every row its file, with the checksum of the table."""
+    listed = {item.path: item.sha256 for item in sample_items if item.path}
+    found = {
+        str(p.relative_to(samples)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for part in ("images", "sounds")
+        for p in (samples / part).iterdir()
+    }
+    assert listed == found
+
+
+def test_all_may_be_redistributed(sample_items: list[SampleItem]) -> None:
+    """Each row has an author, a source, and a licence of the list."""
+    for item in sample_items:
+        assert item.licence in LICENCES
+        assert item.author
+        assert item.source
+        assert item.title
+        assert item.concept
+
+
+def test_every_file_opens(sample_items: list[SampleItem], samples: Path) -> None:
+    """Pictures are at least 100 pixels wide or high, sounds last some 5 s."""
+    for item in sample_items:
+        if item.modality == "image":
+            assert max(read_image(samples / item.path).size) > 100
+        elif item.modality == "audio":
+            assert 0 < read_audio(samples / item.path).seconds <= 5.2
+
+
+def test_script_names_samples(sample_items: list[SampleItem], samples: Path) -> None:
+    """Files that the demo's queries name are in the collection."""
+    keys = {item.key for item in sample_items}
+    script = read_script(samples)
+    asked = [q for part in script.retrieval for q in part.queries if "/" in q]
+    summed = [key for part in script.arithmetic for _, key, _ in part.parts]
+    expected = [key for part in script.arithmetic for key in part.expected]
+    assert set(asked + summed + expected) <= keys
+
+
+def test_package_stays_small() -> None:
+    """All that ships takes less than 95 MB, the samples less than 8."""
+    sizes = [(path, path.stat().st_size) for path in PACKAGE.rglob("*") if path.is_file()]
+    assert sum(size for _, size in sizes) < 95e6
+    assert sum(size for path, size in sizes if "samples" in path.parts) < 8e6
