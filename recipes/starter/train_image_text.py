@@ -1,0 +1,137 @@
+"""Learn the heads of words and pictures; both backbones stay frozen.
+
+Words keep MiniLM's space: their head only subtracts the mean embedding of the class names, so that
+what all names share says nothing. Pictures: the mixture of class names that the classifier
+believes in, plus a ridge regression from features to words, learned on drawings that have words
+and on the classifier's own classes. The regression's share is small: a larger one reads drawings
+better and photographs worse (README.md has the numbers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from pairs import Picture
+from torch.nn import functional as F
+
+from openbind.model.backbones.efficientnet_lite import EfficientNetLite
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTextRecipe:
+    """What was chosen on held-out pictures (validate.py).
+
+    Args:
+        ridge: added to the diagonal of the features' correlation.
+        class_weight: of all imagined photographs together, relative to all drawings.
+        share: of the projection beside the mixture.
+        imagined: number of imagined photographs.
+        confidence: mean logit that an imagined photograph gains for its class.
+        spread: of an imagined photograph about its class, relative to that of drawings.
+        seed: of the imagined photographs.
+    """
+
+    ridge: float = 0.3
+    class_weight: float = 0.33
+    share: float = 0.4
+    imagined: int = 8000
+    confidence: float = 8.0
+    spread: float = 0.7
+    seed: int = 1
+
+
+def learn_image_head(
+    tower: EfficientNetLite,
+    features_KSD: torch.Tensor,
+    words_KE: torch.Tensor,
+    names_KE: torch.Tensor,
+    recipe: ImageTextRecipe,
+) -> None:
+    """Set the tower's mixture and projection.
+
+    Args:
+        tower: a converted backbone.
+        features_KSD: of each picture's views.
+        words_KE: what each picture shows (`mean_words`).
+        names_KE: centred embeddings of the class names, not scaled: less distinct names, which
+            lie near the centre, say less.
+        recipe: the settings.
+    """
+    num_views = features_KSD.shape[1]
+    drawn_BD, drawn_BE = features_KSD.flatten(0, 1), words_KE.repeat_interleave(num_views, 0)
+    imagined_BD, class_B = imagine_photographs(tower, drawn_BD, recipe)
+    imagined_BE = F.normalize(names_KE, dim=1)[class_B]
+    weight_B1 = torch.cat(
+        [
+            torch.full((len(drawn_BD), 1), 1 / len(drawn_BD)),
+            torch.full((len(imagined_BD), 1), recipe.class_weight / len(imagined_BD)),
+        ]
+    )
+    mean_D, deviation_D = drawn_BD.mean(0), drawn_BD.std(0) + 1e-4
+    input_BD = (torch.cat([drawn_BD, imagined_BD]) - mean_D) / deviation_D
+    weight_DE = solve_ridge(input_BD, torch.cat([drawn_BE, imagined_BE]), weight_B1, recipe.ridge)
+    projection_ED = recipe.share * weight_DE.T / deviation_D
+    with torch.no_grad():
+        tower.mixture.weight.copy_(names_KE.T)
+        tower.projection.weight.copy_(projection_ED)
+        tower.projection.bias.copy_(-projection_ED @ mean_D)
+
+
+def solve_ridge(
+    input_BD: torch.Tensor, target_BE: torch.Tensor, weight_B1: torch.Tensor, ridge: float
+) -> torch.Tensor:
+    """Return the D × E map of least weighted squared error to the centred target, in float64."""
+    weight_B1 = (weight_B1 / weight_B1.sum()).double()
+    input_BD, target_BE = input_BD.double(), target_BE.double()
+    weighted_DB = (input_BD * weight_B1).T
+    target_BE = target_BE - (target_BE * weight_B1).sum(0)
+    correlation_DD = weighted_DB @ input_BD + ridge * torch.eye(input_BD.shape[1]).double()
+    weight_DE: torch.Tensor = torch.linalg.solve(correlation_DD, weighted_DB @ target_BE)
+    return weight_DE.float()
+
+
+def class_prototypes(
+    tower: EfficientNetLite, drawn_BD: torch.Tensor, confidence: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give each class's mean features, and the mean of all, without a photograph.
+
+    A linear classifier whose classes share one covariance Σ has weights w = Σ⁻¹ (μ_class − μ)
+    (Fisher 1936), so μ_class = μ + Σ w; Σ is taken from drawings. The length, which Σ's scale
+    doesn't tell, is chosen so that the class's own logit gains `confidence`.
+    """
+    with torch.no_grad():
+        weight_KD = tower.classifier.weight - tower.classifier.weight.mean(0)
+        mean_D = drawn_BD.mean(0)
+        centred_BD = drawn_BD - mean_D
+        shift_KD = weight_KD @ (centred_BD.T @ centred_BD / len(drawn_BD))
+        gain_K1 = (shift_KD * weight_KD).sum(1, keepdim=True)
+        return shift_KD * (confidence / gain_K1), mean_D
+
+
+def imagine_photographs(
+    tower: EfficientNetLite, drawn_BD: torch.Tensor, recipe: ImageTextRecipe
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give features about the class prototypes, spread as drawings are, and their classes."""
+    chance = torch.Generator().manual_seed(recipe.seed)
+    shift_KD, mean_D = class_prototypes(tower, drawn_BD, recipe.confidence)
+    class_B = torch.arange(recipe.imagined) % len(shift_KD)
+    strength_B1 = torch.rand(recipe.imagined, 1, generator=chance) * 0.8 + 0.4
+    donor_B = torch.randint(len(drawn_BD), (recipe.imagined,), generator=chance)
+    spread_BD = recipe.spread * (drawn_BD[donor_B] - mean_D)
+    # Features are means of rectified values.
+    features_BD = (mean_D + shift_KD[class_B] * strength_B1 + spread_BD).clamp_min(0)
+    return features_BD, class_B
+
+
+def mean_words(
+    pictures: Sequence[Picture], embedding: dict[str, torch.Tensor], center_E: torch.Tensor
+) -> torch.Tensor:
+    """Return words_KE: the weighted mean of each picture's unit, centred texts, at unit length."""
+    rows = []
+    for picture in pictures:
+        texts_NE = torch.stack([embedding[text] - center_E for text, _ in picture.texts])
+        weight_N1 = torch.tensor([[weight] for _, weight in picture.texts])
+        rows.append((F.normalize(texts_NE, dim=1) * weight_N1).sum(0))
+    return F.normalize(torch.stack(rows), dim=1)

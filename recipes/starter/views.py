@@ -1,0 +1,135 @@
+"""Pictures as the tower may meet them: clean, on any ground, and blown up from 32 pixels."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from openbind.modalities.image import ImageSettings, fit_picture
+from openbind.model.backbones.efficientnet_lite import EfficientNetLite
+from openbind.signal.resize import normalize, to_tensor
+
+Pixels = NDArray[np.float64]
+
+# 260 pixels and (x - 127) / 128, as EfficientNet-Lite2 was trained (the official code's
+# efficientnet_lite_builder.py). Larger inputs than the picture help even at 32 pixels.
+SETTINGS = ImageSettings(size=260, fit="crop", mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+NUM_VIEWS = 3
+TINY_PIXELS = 32
+# A few drawings of several hundred megapixels would take longer than all others together.
+MAX_PIXELS = 30_000_000
+
+
+def view_features(
+    tower: EfficientNetLite, paths: Sequence[Path], batch_size: int = 16
+) -> torch.Tensor:
+    """Return the features of each picture's views, (pictures, views, width).
+
+    The random part of a view depends on the picture's file name alone.
+    """
+    grounds = make_grounds(SETTINGS.size)
+    found = []
+    with ThreadPoolExecutor(2) as pool, torch.no_grad():
+        for start in tqdm(range(0, len(paths), batch_size), desc="pictures", disable=None):
+            views = pool.map(lambda p: make_views(p, grounds), paths[start : start + batch_size])
+            tensors = [to_tensor(view) for picture in views for view in picture]
+            images_BCHW = torch.stack([normalize(t, SETTINGS.mean, SETTINGS.std) for t in tensors])
+            features_BD = tower.features(images_BCHW)
+            found.append(features_BD.view(-1, NUM_VIEWS, features_BD.shape[1]))
+    return torch.cat(found)
+
+
+def is_small_enough(path: Path) -> bool:
+    """Say whether a picture's header promises at most `MAX_PIXELS`."""
+    with Image.open(path) as picture:
+        return picture.width * picture.height <= MAX_PIXELS
+
+
+def make_views(path: Path, grounds: list[Image.Image]) -> list[Image.Image]:
+    """Return a picture's views, each square: whole on white, on a ground, on a ground and tiny."""
+    chance = np.random.default_rng(zlib.crc32(path.name.encode()))
+    with Image.open(path) as opened:
+        picture = opened.convert("RGBA")
+    picture.thumbnail((330, 330), Image.Resampling.BICUBIC)
+    size = SETTINGS.size
+    clean = Image.new("RGBA", picture.size, "white")
+    clean.alpha_composite(picture)
+    tiny = compose(picture, grounds, chance).resize((TINY_PIXELS,) * 2, Image.Resampling.BOX)
+    return [
+        fit_picture(clean.convert("RGB"), size, "pad"),
+        compose(picture, grounds, chance),
+        tiny.resize((size, size), Image.Resampling.BICUBIC),
+    ]
+
+
+def compose(
+    picture: Image.Image, grounds: list[Image.Image], chance: np.random.Generator
+) -> Image.Image:
+    """Mirror, stretch, turn and shift a picture at random and lay it on a ground, often plain."""
+    if chance.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    size = SETTINGS.size
+    picture = picture.crop(picture.getbbox() or (0, 0, *picture.size))
+    scale = size * chance.uniform(0.65, 1.15) / max(picture.size)
+    stretch = np.exp(chance.uniform(-0.12, 0.12))
+    sides = (int(picture.width * scale * stretch), int(picture.height * scale / stretch))
+    picture = picture.resize((max(1, sides[0]), max(1, sides[1])), Image.Resampling.BICUBIC)
+    if chance.random() < 0.5:
+        turn = chance.uniform(-12, 12)
+        picture = picture.rotate(turn, Image.Resampling.BICUBIC, expand=True)
+    ground = Image.new("RGB", (size, size), "white")
+    if chance.random() < 0.8:
+        ground = grounds[chance.integers(len(grounds))].copy()
+    left = (size - picture.width) // 2 + int(chance.integers(-20, 21))
+    top = (size - picture.height) // 2 + int(chance.integers(-20, 21))
+    ground.paste(picture, (left, top), picture)
+    return ground
+
+
+def make_grounds(size: int, count: int = 300, seed: int = 7) -> list[Image.Image]:
+    """Make backgrounds: plain colours, slopes, and clouds of 1/f noise as in natural pictures."""
+    chance = np.random.default_rng(seed)
+    makers = (make_plain, make_slope, make_clouds, make_clouds)
+    grounds = []
+    for _ in range(count):
+        pixels = makers[chance.integers(len(makers))](chance, 128)
+        ground = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        grounds.append(ground.resize((size, size), Image.Resampling.BILINEAR))
+    return grounds
+
+
+def make_plain(chance: np.random.Generator, size: int) -> Pixels:
+    """One colour."""
+    return np.broadcast_to(chance.uniform(0, 255, 3), (size, size, 3))
+
+
+def make_slope(chance: np.random.Generator, size: int) -> Pixels:
+    """From one colour to another in a random direction."""
+    first, second = chance.uniform(0, 255, 3), chance.uniform(0, 255, 3)
+    turn = chance.uniform(0, 2 * np.pi)
+    rows, columns = np.mgrid[0:size, 0:size] / size - 0.5
+    share = np.clip(0.5 + columns * np.cos(turn) + rows * np.sin(turn), 0, 1)[..., None]
+    blend: Pixels = first * (1 - share) + second * share
+    return blend
+
+
+def make_clouds(chance: np.random.Generator, size: int) -> Pixels:
+    """Noise whose amplitude falls with frequency, its channels correlated."""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    frequency[0, 0] = 1
+    fall = frequency ** chance.uniform(0.8, 1.8)
+    channels = [np.fft.ifft2(np.fft.fft2(chance.normal(size=(size, size))) / fall) for _ in "rgb"]
+    noise = np.stack([np.real(channel) for channel in channels], axis=-1)
+    noise /= noise.std((0, 1))
+    mix = chance.normal(size=(3, 3)) * 0.4 + 0.6
+    level, depth = chance.uniform(30, 225, 3), chance.uniform(10, 60)
+    clouds: Pixels = level + depth * (noise @ mix.T) / 1.5
+    return clouds
