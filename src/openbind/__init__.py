@@ -1,0 +1,58 @@
+"""openbind: one embedding space for pictures, video, words, sound, depth, thermal and motion.
+
+import openbind
+space = openbind.load("starter")
+space.encode("audio", ["bark.wav"])        # (1, dim) float32, unit length
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openbind.catalog import load
+    from openbind.checkpoints.native import save
+    from openbind.errors import (
+        CheckpointError,
+        ConfigError,
+        InputError,
+        MissingExtraError,
+        OpenbindError,
+        UnknownNameError,
+    )
+    from openbind.space import Space, combine
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "InputError",
+    "MissingExtraError",
+    "OpenbindError",
+    "Space",
+    "UnknownNameError",
+    "combine",
+    "load",
+    "save",
+]
+
+# Names are imported when they are first used, so that `import openbind` doesn't import torch.
+_HOMES = {
+    "load": "openbind.catalog",
+    "save": "openbind.checkpoints.native",
+    "Space": "openbind.space",
+    "combine": "openbind.space",
+    **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "openbind.errors"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'openbind' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

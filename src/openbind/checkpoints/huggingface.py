@@ -1,0 +1,313 @@
+"""CLIP and SigLIP in Hugging Face's layout: a directory of config.json, weights and tokenizer.
+
+`config.json` decides sizes, activation and eps, as transformers reads it: what a file leaves out
+has the defaults of transformers' `CLIPConfig` and `SiglipConfig` (version 5.23).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from openbind.card import Card, Source
+from openbind.checkpoints.assembly import assemble
+from openbind.checkpoints.huggingface_settings import image_settings, text_settings
+from openbind.checkpoints.licence import read_licence
+from openbind.checkpoints.renaming import (
+    MAX_SCALE,
+    Origin,
+    check_rest,
+    take_tower,
+    tower_names,
+)
+from openbind.checkpoints.tensors import INDEX, open_tensors
+from openbind.errors import CheckpointError, ConfigError, UnknownNameError
+from openbind.model.config import (
+    Activation,
+    HeadConfig,
+    PatchStem,
+    Pool,
+    TokenStem,
+    TowerConfig,
+    TrunkConfig,
+)
+from openbind.presets import bind
+from openbind.space import Space
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Files of weights, the first that is there is taken; or their tables of shards."""
+KINDS = ("clip", "siglip")
+"""Values of `model_type` that can be read. SigLIP 2 of fixed resolution calls itself "siglip"."""
+_TOWERS = {"image": "vision", "text": "text"}
+_ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu",
+    "quick_gelu": "quick_gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+}
+_LEGACY_EOT = 2
+"""`eos_token_id` of CLIP configs from before it was right: then the highest id ends a text."""
+
+_COMMON = {"num_hidden_layers": 12, "num_channels": 3, "image_size": 224}
+_CLIP = {**_COMMON, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "patch_size": 32}
+_SIGLIP = {**_COMMON, "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, "patch_size": 16}
+_BASE = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
+_DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("clip", "vision"): {**_CLIP, **_BASE},
+    ("clip", "text"): {
+        **_CLIP,
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_attention_heads": 8,
+        "vocab_size": 49_408,
+        "max_position_embeddings": 77,
+        "eos_token_id": 49_407,
+    },
+    ("siglip", "vision"): {**_SIGLIP, **_BASE, "vision_use_head": True},
+    ("siglip", "text"): {
+        **_SIGLIP,
+        **_BASE,
+        "vocab_size": 32_000,
+        "max_position_embeddings": 64,
+        "projection_size": None,
+    },
+}
+
+_BLOCK = {
+    "norm_1.": "layer_norm1.",
+    "norm_2.": "layer_norm2.",
+    "attention.out_proj.": "self_attn.out_proj.",
+    "mlp.": "mlp.",
+}
+_SHARED = {
+    ("vision", "stem.weight"): "embeddings.patch_embedding.weight",
+    ("vision", "stem.bias"): "embeddings.patch_embedding.bias",
+    ("vision", "stem.cls_token"): "embeddings.class_embedding",
+    ("vision", "stem.positions"): "embeddings.position_embedding.weight",
+    ("text", "stem.embedding.weight"): "embeddings.token_embedding.weight",
+    ("text", "stem.positions"): "embeddings.position_embedding.weight",
+    ("vision", "trunk.pre_norm."): "pre_layrnorm.",  # their spelling
+    ("vision", "head.norm."): "post_layernorm.",
+    ("text", "head.norm."): "final_layer_norm.",
+    ("text", "head.proj."): "head.",
+    ("vision", "head.pool.query"): "head.probe",
+    ("vision", "head.pool.in_proj."): "head.attention.in_proj_",
+    ("vision", "head.pool.out_proj."): "head.attention.out_proj.",
+    ("vision", "head.pool.norm."): "head.layernorm.",
+    ("vision", "head.pool.mlp."): "head.mlp.",
+}
+_CLIP_PROJECTIONS = {"vision": "visual_projection.weight", "text": "text_projection.weight"}
+_BUFFERS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
+
+
+def load_huggingface(
+    directory: str | os.PathLike[str],
+    modalities: Iterable[str] | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Space:
+    """Make a space of pictures and words of a Hugging Face CLIP or SigLIP (1 or 2) directory.
+
+    Args:
+        directory: with config.json, model.safetensors or pytorch_model.bin (or their shards),
+            tokenizer.json, and preprocessor_config.json where pictures aren't prepared as usual.
+        modalities: make only these; None makes both.
+        device: where the towers are put.
+        dtype: precision to compute in; None takes the checkpoint's own.
+
+    Raises:
+        CheckpointError: a file is missing, truncated, holds anything but tensors, or doesn't fit
+            config.json; or config.json describes a model that openbind doesn't have.
+        UnknownNameError: no such modality.
+    """
+    folder = Path(directory)
+    values = read_json(folder / "config.json")
+    kind = values.get("model_type")
+    if kind not in KINDS:
+        known = " or ".join(KINDS)
+        raise CheckpointError(
+            folder / "config.json", f"model_type: expected {known}, found {kind!r}"
+        )
+    wanted = list(_TOWERS) if modalities is None else list(modalities)
+    for name in wanted:
+        if name not in _TOWERS:
+            raise UnknownNameError(f"modality of {folder.name}", name, _TOWERS)
+    path = find_weights(folder)
+    state = open_tensors(path)
+    towers = [tower for name, tower in _TOWERS.items() if name in wanted]
+    configs = {tower: _tower_config(kind, tower, values, folder) for tower in towers}
+    states = {tower: _take(state, kind, tower, configs[tower], path) for tower in towers}
+    settings, limits = {}, list[str]()
+    if "image" in wanted:
+        settings["image"], odd = image_settings(folder, kind, configs["vision"])
+        limits += odd
+    if "text" in wanted:
+        settings["text"], odd = text_settings(folder, kind, configs["text"])
+        limits += odd
+    scale, bias = _scale(state, kind, path)
+    if bias is not None:
+        limits.append(f"A pair's probability is sigmoid(logit {bias:+.4g}); logits leave that out.")
+    try:
+        config = bind(folder.resolve().name, configs, {"image": 1.0, "text": scale}, settings)
+    except ConfigError as error:
+        raise CheckpointError(folder / "config.json", str(error)) from error
+    card = _card(folder, kind, limits)
+    return assemble(config, states, card, folder, device=device, dtype=dtype, mapped=True)
+
+
+def find_weights(folder: Path) -> Path:
+    """Find the file of weights, or the table of its shards.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for name in WEIGHTS:
+        for path in (folder / name, folder / (name + INDEX)):
+            if path.is_file():
+                return path
+    raise CheckpointError(folder, f"expected {' or '.join(WEIGHTS)}, found neither")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: no such file, or no such thing in it.
+    """
+    if not path.is_file():
+        raise CheckpointError(path, "no such file")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(path, f"not readable as JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(path, f"expected a JSON object, found a {type(values).__name__}")
+    return values
+
+
+def _tower_config(kind: str, tower: str, values: dict[str, Any], folder: Path) -> TowerConfig:
+    """Read one tower's config."""
+    # Older files keep the values under another name, which then decides alone.
+    own = values.get(f"{tower}_config_dict") or values.get(f"{tower}_config") or {}
+    v = {**_DEFAULTS[kind, tower], **own}
+    if v["hidden_act"] not in _ACTIVATIONS:
+        raise CheckpointError(
+            folder / "config.json",
+            f"{tower}_config.hidden_act: expected one of {sorted(_ACTIVATIONS)}, "
+            f"found {v['hidden_act']!r}",
+        )
+    if not v.get("vision_use_head", True):
+        raise CheckpointError(
+            folder / "config.json", "vision_use_head: expected true, found false: no embedding"
+        )
+    try:
+        trunk = TrunkConfig(
+            width=v["hidden_size"],
+            depth=v["num_hidden_layers"],
+            heads=v["num_attention_heads"],
+            mlp_ratio=v["intermediate_size"] / v["hidden_size"],
+            activation=_ACTIVATIONS[v["hidden_act"]],
+            norm_eps=v["layer_norm_eps"],
+            causal=(kind, tower) == ("clip", "text"),
+            pre_norm=(kind, tower) == ("clip", "vision"),
+        )
+        stem = _vision_stem(kind, v) if tower == "vision" else _text_stem(kind, v)
+        head = _head(kind, tower, v, values.get("projection_dim", 512))
+        return TowerConfig(stem=stem, trunk=trunk, head=head)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(folder / "config.json", f"{tower}_config: {error}") from error
+
+
+def _vision_stem(kind: str, v: dict[str, Any]) -> PatchStem:
+    patch, size = v["patch_size"], v["image_size"]
+    return PatchStem(
+        channels=v["num_channels"],
+        kernel=(patch, patch),
+        stride=(patch, patch),
+        size=(size, size),
+        bias=kind == "siglip",
+        cls_token=kind == "clip",
+    )
+
+
+def _text_stem(kind: str, v: dict[str, Any]) -> TokenStem:
+    eot = v.get("eos_token_id") if kind == "clip" else None
+    return TokenStem(
+        vocabulary=v["vocab_size"],
+        context=v["max_position_embeddings"],
+        eot=None if eot == _LEGACY_EOT else eot,
+    )
+
+
+def _head(kind: str, tower: str, v: dict[str, Any], projection: int) -> HeadConfig:
+    eps = v["layer_norm_eps"]
+    if kind == "clip":
+        pool: Pool = "cls" if tower == "vision" else "eot"
+        return HeadConfig(embed_dim=projection, pool=pool, norm_eps=eps)
+    if tower == "vision":
+        return HeadConfig(embed_dim=v["hidden_size"], pool="attention", norm_eps=eps, project=False)
+    dim = v["projection_size"] or v["hidden_size"]
+    return HeadConfig(embed_dim=dim, pool="last", norm_eps=eps, bias=True)
+
+
+def _take(
+    state: Mapping[str, Tensor], kind: str, tower: str, config: TowerConfig, path: Path
+) -> dict[str, Tensor]:
+    """Collect a tower's tensors, and see that the file has no others for it."""
+    origins = {name: _origin(kind, tower, name) for name in tower_names(config)}
+    own = [name for name in state if name.startswith(f"{tower}_model.")]
+    check_rest(own, origins.values(), _BUFFERS, str(path))
+    return take_tower(state, config, origins.__getitem__, str(path))
+
+
+def _origin(kind: str, tower: str, name: str) -> Origin:
+    """Translate one name of ours: "trunk.blocks.0.mlp.fc1.weight" of "vision", say."""
+    model = f"{tower}_model."
+    if name == "head.proj.weight" and kind == "clip":
+        return Origin((_CLIP_PROJECTIONS[tower],))
+    if name.startswith("trunk.blocks."):
+        _, _, index, rest = name.split(".", 3)
+        block = f"{model}encoder.layers.{index}."
+        if rest.startswith("attention.in_proj."):
+            end = rest.removeprefix("attention.in_proj.")
+            return Origin(tuple(f"{block}self_attn.{part}_proj.{end}" for part in "qkv"))
+        for ours, theirs in _BLOCK.items():
+            if rest.startswith(ours):
+                return Origin((block + theirs + rest.removeprefix(ours),))
+    for (where, ours), theirs in _SHARED.items():
+        if where == tower and name.startswith(ours):
+            return Origin((model + theirs + name.removeprefix(ours),))
+    raise KeyError(name)
+
+
+def _scale(state: Mapping[str, Tensor], kind: str, path: Path) -> tuple[float, float | None]:
+    """Read the logit scale and, for SigLIP, the bias; only CLIP clips its scale."""
+    needed = ["logit_scale"] if kind == "clip" else ["logit_scale", "logit_bias"]
+    for name in needed:
+        if name not in state or state[name].numel() != 1:
+            raise CheckpointError(path, f"{name}: expected one number")
+    scale = math.exp(float(state["logit_scale"]))
+    if kind == "clip":
+        return min(scale, MAX_SCALE), None
+    return scale, float(state["logit_bias"])
+
+
+def _card(folder: Path, kind: str, limits: list[str]) -> Card:
+    papers = {"clip": "CLIP (arXiv 2103.00020)", "siglip": "SigLIP (arXiv 2303.15343, 2502.14786)"}
+    name, licence = folder.resolve().name, read_licence(folder)
+    return Card(
+        summary=f"{papers[kind]}, read from a Hugging Face directory.",
+        licence=licence,
+        trained_pairs=(("image", "text"),),
+        sources=(
+            Source(name=name, use="both towers", licence=licence or "not stated", origin=name),
+        ),
+        limits=tuple(limits),
+    )

@@ -1,0 +1,271 @@
+"""OpenCLIP's weights: a vision transformer and a text tower, ViT-B/32 to ViT-H/14 and beyond.
+
+Sizes are read off shapes. What no shape shows: heads are one for 64 features, but for the widths
+in `HEAD_WIDTHS`; and the activation, which the published files of OpenAI (QuickGELU) and LAION
+(GELU) differ in without a trace (open_clip's model configs; its issue 771).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from openbind.card import Card, Source
+from openbind.checkpoints.assembly import assemble
+from openbind.checkpoints.imagebind import open_source
+from openbind.checkpoints.licence import read_licence
+from openbind.checkpoints.renaming import (
+    MAX_SCALE,
+    Origin,
+    check_rest,
+    shape_of,
+    take_tower,
+    tower_names,
+)
+from openbind.errors import CheckpointError, ConfigError, UnknownNameError
+from openbind.modalities import MODALITIES
+from openbind.model.config import (
+    Activation,
+    HeadConfig,
+    PatchStem,
+    Pool,
+    TokenStem,
+    TowerConfig,
+    TrunkConfig,
+)
+from openbind.presets import bind, text_settings
+from openbind.space import Space
+
+CONFIG = "open_clip_config.json"
+"""Lies beside the weights in OpenCLIP's repositories; says activation, mean and deviation."""
+HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
+"""Features of one head in ViT-H/14, g/14 and bigG/14's vision towers (open_clip's configs)."""
+NORM_EPS = 1e-5
+VISUAL = "visual."
+"""Opens the names of the vision tower; the text tower's have nothing in front."""
+_TOWERS = {"image": "vision", "text": "text"}
+_APART = ("logit_scale", "attn_mask", "input_resolution", "context_length", "vocab_size")
+_BLOCK = {
+    "norm_1.": "ln_1.",
+    "norm_2.": "ln_2.",
+    "attention.in_proj.": "attn.in_proj_",
+    "attention.out_proj.": "attn.out_proj.",
+    "mlp.fc1.": "mlp.c_fc.",
+    "mlp.fc2.": "mlp.c_proj.",
+}
+_VISION = {
+    "stem.weight": "conv1.weight",
+    "stem.cls_token": "class_embedding",
+    "stem.positions": "positional_embedding",
+    "head.proj.weight": "proj",
+    "trunk.pre_norm.": "ln_pre.",
+    "head.norm.": "ln_post.",
+}
+_TEXT = {
+    "stem.embedding.weight": "token_embedding.weight",
+    "stem.positions": "positional_embedding",
+    "head.proj.weight": "text_projection",
+    "head.norm.": "ln_final.",
+}
+
+
+def load_openclip(
+    source: Mapping[str, Tensor] | str | os.PathLike[str],
+    activation: Activation | None = None,
+    heads: Mapping[str, int] | None = None,
+    modalities: Iterable[str] | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Space:
+    """Make a space of pictures and words of OpenCLIP's weights.
+
+    Args:
+        source: the flat state dict, or a file of it: `open_clip_pytorch_model.bin` (only tensors
+            are accepted) or safetensors.
+        activation: "quick_gelu" for OpenAI's weights and those trained with their setting,
+            "gelu" for LAION's. None takes what `open_clip_config.json` beside the file says, and
+            "gelu" where there is none; the card says which.
+        heads: "vision" and "text" → attention heads, if they aren't the usual ones.
+        modalities: make only these; None makes both.
+        device: where the towers are put.
+        dtype: precision to compute in; None takes the checkpoint's own.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, holds anything but tensors, or holds
+            another architecture.
+        UnknownNameError: no such modality.
+    """
+    name, state = open_source(source)
+    beside = Path(name).parent if not isinstance(source, Mapping) else None
+    said = _read_config(beside)
+    wanted = list(_TOWERS) if modalities is None else list(modalities)
+    for modality in wanted:
+        if modality not in _TOWERS:
+            raise UnknownNameError(f"modality of {name}", modality, _TOWERS)
+    reader = _Reader(state, activation or said.activation or "gelu", heads or {}, name)
+    towers = [tower for modality, tower in _TOWERS.items() if modality in wanted]
+    configs = {tower: getattr(reader, tower)() for tower in towers}
+    states = {tower: _take(state, tower, configs[tower], name) for tower in towers}
+    settings = {m: _settings(m, configs[t], said) for m, t in _TOWERS.items() if m in wanted}
+    try:
+        config = bind("openclip", configs, {"image": 1.0, "text": reader.scale()}, settings)
+    except ConfigError as error:
+        raise CheckpointError(name, str(error)) from error
+    card = _card(name, read_licence(beside), activation or said.activation)
+    mapped = not isinstance(source, Mapping)
+    return assemble(config, states, card, None, device=device, dtype=dtype, mapped=mapped)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What `open_clip_config.json` says; None where there is none."""
+
+    activation: Activation | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def _read_config(folder: Path | None) -> _Said:
+    path = folder / CONFIG if folder else None
+    if path is None or not path.is_file():
+        return _Said()
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        quick = values["model_cfg"].get("quick_gelu", False)
+        picture = values.get("preprocess_cfg", {})
+        mean, std = (tuple(picture[k]) if k in picture else None for k in ("mean", "std"))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(path, f"not readable as OpenCLIP's config: {error}") from error
+    return _Said(activation="quick_gelu" if quick else "gelu", mean=mean, std=std)
+
+
+def _settings(modality: str, config: TowerConfig, said: _Said) -> Any:
+    if isinstance(config.stem, TokenStem):
+        return text_settings(config)
+    chosen = {key: value for key, value in (("mean", said.mean), ("std", said.std)) if value}
+    size = config.stem.size[0] if isinstance(config.stem, PatchStem) else 0
+    return MODALITIES.get(modality).settings(size=size, **chosen)
+
+
+def _card(name: str, licence: str, activation: str | None) -> Card:
+    file = os.path.basename(name)
+    limits = () if activation else ("The activation was not said: taken for GELU, not QuickGELU.",)
+    return Card(
+        summary=f"CLIP (arXiv 2103.00020) as trained with OpenCLIP, read from {file}.",
+        licence=licence,
+        trained_pairs=(("image", "text"),),
+        sources=(
+            Source(
+                name=file, use="both towers", licence=licence or "not stated", origin="OpenCLIP"
+            ),
+        ),
+        limits=limits,
+    )
+
+
+def _take(
+    state: Mapping[str, Tensor], tower: str, config: TowerConfig, source: str
+) -> dict[str, Tensor]:
+    """Collect a tower's tensors, and see that the file has no others for it."""
+    own = [name for name in state if name.startswith(VISUAL) == (tower == "vision")]
+    origins = {name: _origin(tower, name) for name in tower_names(config)}
+    check_rest(own, origins.values(), _APART, source)
+    return take_tower(state, config, origins.__getitem__, source)
+
+
+def _origin(tower: str, name: str) -> Origin:
+    """Translate one name of ours: "trunk.blocks.0.mlp.fc1.weight" of "vision", say."""
+    prefix, table = (VISUAL, _VISION) if tower == "vision" else ("", _TEXT)
+    if name.startswith("trunk.blocks."):
+        _, _, index, rest = name.split(".", 3)
+        for ours, theirs in _BLOCK.items():
+            if rest.startswith(ours):
+                rest = theirs + rest.removeprefix(ours)
+                break
+        return Origin((f"{prefix}transformer.resblocks.{index}.{rest}",))
+    for ours, theirs in table.items():
+        if name.startswith(ours):
+            found = prefix + theirs + name.removeprefix(ours)
+            return Origin((found,), transposed=name == "head.proj.weight")
+    raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads configs off the shapes of a state dict."""
+
+    state: Mapping[str, Tensor]
+    activation: Activation
+    heads: Mapping[str, int]
+    source: str
+
+    def vision(self) -> TowerConfig:
+        """The vision tower."""
+        width, channels, rows, columns = self._shape("visual.conv1.weight", 4)
+        count = self._shape("visual.positional_embedding", 2)[0] - 1
+        side = math.isqrt(count)
+        if side * side != count or side < 1:
+            raise CheckpointError(
+                self.source,
+                f"visual.positional_embedding: expected a square grid and 1 more, "
+                f"found {count + 1}",
+            )
+        stem = PatchStem(
+            channels=channels,
+            kernel=(rows, columns),
+            stride=(rows, columns),
+            size=(side * rows, side * columns),
+        )
+        heads = self.heads.get("vision", width // HEAD_WIDTHS.get(width, 64))
+        embed_dim = self._shape("visual.proj", 2)[1]
+        return self._config(stem, self._trunk(VISUAL, width, heads, vision=True), embed_dim)
+
+    def text(self) -> TowerConfig:
+        """The text tower."""
+        vocabulary, width = self._shape("token_embedding.weight", 2)
+        context = self._shape("positional_embedding", 2)[0]
+        stem = TokenStem(vocabulary=vocabulary, context=context)
+        trunk = self._trunk("", width, self.heads.get("text", width // 64), vision=False)
+        return self._config(stem, trunk, self._shape("text_projection", 2)[1])
+
+    def scale(self) -> float:
+        """The logit scale, clipped as in training."""
+        if "logit_scale" not in self.state:
+            raise CheckpointError(self.source, "logit_scale: missing")
+        return min(math.exp(float(self.state["logit_scale"])), MAX_SCALE)
+
+    def _trunk(self, prefix: str, width: int, heads: int, *, vision: bool) -> TrunkConfig:
+        blocks = f"{prefix}transformer.resblocks."
+        depth = len({n[len(blocks) :].split(".")[0] for n in self.state if n.startswith(blocks)})
+        hidden = self._shape(f"{blocks}0.mlp.c_fc.weight", 2)[0]
+        try:
+            return TrunkConfig(
+                width=width,
+                depth=depth,
+                heads=heads,
+                mlp_ratio=hidden / width,
+                activation=self.activation,
+                norm_eps=NORM_EPS,
+                causal=not vision,
+                pre_norm=vision,
+            )
+        except ValueError as error:
+            raise CheckpointError(self.source, f"{prefix or 'text'}: {error}") from error
+
+    def _config(
+        self, stem: PatchStem | TokenStem, trunk: TrunkConfig, embed_dim: int
+    ) -> TowerConfig:
+        pool: Pool = "eot" if isinstance(stem, TokenStem) else "cls"
+        head = HeadConfig(embed_dim=embed_dim, pool=pool, norm_eps=NORM_EPS)
+        return TowerConfig(stem=stem, trunk=trunk, head=head)
+
+    def _shape(self, name: str, axes: int) -> tuple[int, ...]:
+        return shape_of(self.state, name, axes, self.source)

@@ -1,0 +1,1 @@
+"""The command line: `openbind VERB`. One module a verb: parse, call, print."""

@@ -1,0 +1,115 @@
+"""Frozen dataclasses to plain dictionaries and back; what doesn't fit is refused with a hint."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from typing import Any, TypeVar
+
+from openbind.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def to_dict(config: Any) -> Any:
+    """Turn a dataclass (nested, with tuples) into what JSON and YAML can hold."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, dict):
+        return {key: to_dict(value) for key, value in config.items()}
+    if isinstance(config, tuple | list):
+        return [to_dict(value) for value in config]
+    return config
+
+
+def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
+    """Build a dataclass from a dictionary.
+
+    Args:
+        kind: the dataclass; its annotations decide how each value is read.
+        values: a mapping from field names to plain values.
+        where: the place in the file, put before the field's name in errors.
+
+    Raises:
+        ConfigError: an unknown key (the nearest is named), a missing key, or a wrong type.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where or kind.__name__}: expected a mapping, found {values!r}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
+            raise ConfigError(f"{_join(where, key)}: unknown key; {hint}")
+    given = {key: _read(hints[key], value, _join(where, key)) for key, value in values.items()}
+    for name, field in fields.items():
+        no_default = field.default is dataclasses.MISSING
+        if name not in given and no_default and field.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{_join(where, name)}: missing key")
+    try:
+        return kind(**given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where or kind.__name__}: {error}") from error
+
+
+def _join(where: str, key: object) -> str:
+    return f"{where}.{key}" if where else str(key)
+
+
+def _read(hint: Any, value: Any, where: str) -> Any:
+    """Read one value by its annotation."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return _read_union(args, value, where)
+    if origin is typing.Literal:
+        if value not in args:
+            raise ConfigError(f"{where}: expected one of {list(args)}, found {value!r}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        kind = typing.cast(type, hint)
+        return value if isinstance(value, kind) else from_dict(kind, value, where)
+    if origin is tuple:
+        return _read_tuple(args, value, where)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: expected a mapping, found {value!r}")
+        return {key: _read(args[1], item, _join(where, key)) for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool) and hint is not bool:
+        raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
+    if not isinstance(value, hint):
+        raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
+    return value
+
+
+def _read_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in args:
+        return None
+    failures = []
+    for arg in args:
+        if arg is type(None):
+            continue
+        try:
+            return _read(arg, value, where)
+        except ConfigError as error:
+            failures.append(error)
+    raise failures[0]
+
+
+def _read_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}: expected a list, found {value!r}")
+    if len(args) == 2 and args[1] is Ellipsis:
+        return tuple(_read(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if len(args) != len(value):
+        raise ConfigError(f"{where}: expected {len(args)} values, found {len(value)}")
+    return tuple(
+        _read(arg, item, f"{where}[{i}]")
+        for i, (arg, item) in enumerate(zip(args, value, strict=True))
+    )

@@ -1,0 +1,71 @@
+"""Draw a showcase as one self-contained HTML page: thumbnails, players, heat maps."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import os
+from collections import Counter
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from openbind.atomic import atomic_path
+from openbind.demo.samples import SampleItem
+from openbind.demo.showcase import Classification, Showcase
+
+
+def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str]) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        showcase: what to draw.
+        folder: where the samples' files are; the page holds copies of them.
+        target: the HTML file.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string(
+        (files("openbind") / "demo" / "page.html.j2").read_text(encoding="utf-8")
+    )
+    media = {item.path: _data_url(folder / item.path) for item in showcase.items if item.path}
+    html = template.render(
+        showcase=showcase,
+        media=media,
+        kind=_kind,
+        colour=_colour,
+        confusions=_confusions(showcase.classification),
+    )
+    with atomic_path(target) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+@lru_cache(maxsize=1024)
+def _data_url(path: Path) -> str:
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _kind(item: SampleItem | str) -> str:
+    """How a browser shows an item: by the main part of its media type, or as words."""
+    if isinstance(item, str) or not item.path:
+        return "words"
+    return (mimetypes.guess_type(item.path)[0] or "words").split("/")[0]
+
+
+def _colour(value: float, values: np.ndarray) -> str:
+    """Give a cell of a heat map its colour: the lowest value white, the highest dark."""
+    low, high = float(values.min()), float(values.max())
+    share = (value - low) / (high - low) if high > low else 0.0
+    return f"hsl(248 55% {97 - 57 * share:.0f}%)"
+
+
+def _confusions(found: Classification) -> list[tuple[str, list[int]]]:
+    """Count, for each true concept, how often each label was given."""
+    counts = Counter((item.concept, label) for item, label, _ in found.rows)
+    return [(true, [counts[true, label] for label in found.labels]) for true in found.labels]

@@ -1,0 +1,1 @@
+"""Measure what aligns with what: zero-shot classification and retrieval."""

@@ -1,0 +1,1 @@
+"""Files and bytes → arrays with rates and times."""

@@ -1,0 +1,101 @@
+"""Arrays, tensors and `.npy` files → NumPy arrays, without importing what they come from."""
+
+from __future__ import annotations
+
+import io
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openbind.errors import InputError
+
+NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"
+"""First bytes of NumPy's files: a single array, and a zip of several."""
+
+BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    SyntaxError,
+    RuntimeError,
+    MemoryError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy raises at damaged files."""
+
+
+def is_tensor(value: Any) -> bool:
+    """Tell a tensor of PyTorch, whose channels come first."""
+    return type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach")
+
+
+def is_array(value: Any) -> bool:
+    """Tell an array or a tensor of any library."""
+    return is_tensor(value) or hasattr(value, "__array__")
+
+
+def to_numpy(value: Any, item: Any) -> np.ndarray:
+    """Give an array's values, sharing its memory where it can.
+
+    Args:
+        value: array, tensor on any device, or nested lists of numbers.
+        item: what errors name.
+
+    Raises:
+        InputError: not numbers, or lists of unequal lengths.
+    """
+    try:
+        if is_tensor(value):
+            plain = value.detach().cpu()
+            # NumPy has no bfloat16.
+            value = (plain.float() if str(plain.dtype) == "torch.bfloat16" else plain).numpy()
+        found = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(item, f"can't be read as an array ({error})") from error
+    if found.dtype.kind not in "biuf":
+        raise InputError(item, f"expected float or integer values, found {found.dtype}")
+    return found
+
+
+def looks_like_numpy(opened: Path | io.BytesIO) -> bool:
+    """Tell a `.npy` or `.npz` file by its first bytes; a stream is left at its start."""
+    if isinstance(opened, Path):
+        with opened.open("rb") as file:
+            head = file.read(6)
+    else:
+        head = opened.getvalue()[:6]
+    return head.startswith((NPY, NPZ))
+
+
+def load_array(opened: Path | io.BytesIO, item: Any) -> np.ndarray:
+    """Read a `.npy` file, or a `.npz` file of one array; pickles are refused.
+
+    Args:
+        opened: path or stream.
+        item: what errors name.
+
+    Raises:
+        InputError: broken, truncated, not numbers, or several arrays.
+    """
+    try:
+        found = np.load(opened, allow_pickle=False)
+        if isinstance(found, np.lib.npyio.NpzFile):
+            with found:
+                if len(found.files) != 1:
+                    names = ", ".join(found.files) or "none"
+                    raise InputError(item, f"expected one array, found {names}")
+                found = found[found.files[0]]
+        return to_numpy(found, item)
+    except InputError:
+        raise
+    except BROKEN as error:
+        raise InputError(item, f"a broken or truncated NumPy file ({error})") from error

@@ -1,0 +1,94 @@
+"""Files of FFmpeg's kinds (mp4, webm, m4a …), opened with PyAV, their errors put in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openbind.errors import InputError, MissingExtraError
+from openbind.media.source import open_source
+from openbind.media.truncation import find_truncation
+
+if TYPE_CHECKING:
+    from av import Packet
+    from av.container import InputContainer
+    from av.stream import Stream
+
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,av1,obu,ivf,"
+    "flv,asf,gif,apng,dv,mxf,nut,ogg,mp3,wav,w64,caf,aiff,au,flac,aac,ac3,eac3,amr,amrnb,amrwb,"
+    "ape,dsf,tta,wv"
+)
+"""Demuxers that may run. Playlists (hls, concat) aren't among them, since they would open other
+files and addresses than the one handed in; nor is `tty`, which makes a film of any text."""
+USUAL_FPS = Fraction(25)
+"""Rate of a video that doesn't say its own, FFmpeg's default too (a GIF of one frame, say)."""
+LOST_SECONDS = Fraction(1, 10)
+"""How much shorter than its header says a webm may be, besides one video frame: the length of the
+last packets needn't be stored."""
+
+
+@contextmanager
+def open_container(source: Any) -> Iterator[InputContainer]:
+    """Open a path or bytes; FFmpeg's errors, while it is open too, become `InputError`.
+
+    Args:
+        source: path or bytes.
+
+    Yields:
+        the container, closed at the end.
+
+    Raises:
+        InputError: missing, empty, of no known format, or broken.
+        MissingExtraError: PyAV isn't there.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError(f"reading {source!s:.80}", "av", "video") from error
+    opened = open_source(source)
+    if missing := find_truncation(opened):
+        raise InputError(source, missing)
+    # An absolute path can't be taken for an address ("http:…", "concat:…").
+    file = str(opened.absolute()) if isinstance(opened, Path) else opened
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        with av.open(file, metadata_errors="ignore", container_options=options) as container:
+            yield container
+    except av.FFmpegError as error:
+        reason = f"not a sound or video of a known format, or broken or truncated ({error})"
+        raise InputError(source, reason) from error
+
+
+def demux_whole(container: InputContainer, stream: Stream, source: Any) -> Iterator[Packet]:
+    """Read a stream's packets, and compare what came with what the headers promise.
+
+    Yields:
+        packets with content, those to be discarded too.
+
+    Raises:
+        InputError: at the end, when some are missing.
+    """
+    count, end = 0, Fraction(0)
+    for packet in container.demux():
+        time = packet.dts if packet.pts is None else packet.pts
+        if packet.size and time is not None and packet.time_base is not None:
+            end = max(end, (time + (packet.duration or 0)) * packet.time_base)
+        if packet.size and packet.stream is stream:
+            count += 1
+            yield packet
+    # Both have to fall short where both are said: an AVI counts frames that it leaves out, a
+    # trimmed mp4 those that it hides.
+    if stream.frames > count and stream.duration and stream.time_base:
+        promised = ((stream.start_time or 0) + stream.duration) * stream.time_base
+        if end < promised - stream.time_base:
+            raise InputError(source, f"truncated: {count} of {stream.frames} frames are there")
+    if container.duration and not stream.frames:
+        promised = Fraction(container.duration, 1_000_000)
+        rates = [1 / (video.average_rate or USUAL_FPS) for video in container.streams.video]
+        if end < promised - LOST_SECONDS - max(rates, default=Fraction(0)):
+            found = f"{float(end):.1f} of {float(promised):.1f} s"
+            raise InputError(source, f"truncated: {found} are there")

@@ -1,0 +1,88 @@
+"""Maps: pictures that measure something (depth, temperature), kept at their full resolution."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from openbind.errors import InputError
+from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
+from openbind.media.image import MAX_PIXELS, open_picture
+from openbind.media.source import open_source
+
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue (ITU-R BT.601), as PIL's conversion to grey has them."""
+
+
+def read_map(source: Any, colour: Literal["refuse", "luminance"] = "refuse") -> np.ndarray:
+    """Read a picture of measurements.
+
+    Args:
+        source: path or bytes of a picture (8, 16 or 32 bits) or of a `.npy` file; PIL image;
+            array (H, W), (H, W, 1) or (H, W, 3); tensor of PyTorch (H, W) or (1 | 3, H, W).
+        colour: a picture whose three channels are equal is read as one; of others "luminance"
+            takes the weighted mean, "refuse" doesn't guess.
+
+    Returns:
+        map_HW: integers in the type they are stored in, everything else float32. NaN and
+        infinite values stay, as marks of what wasn't measured. The source isn't changed.
+
+    Raises:
+        InputError: missing, empty, truncated, not a picture, too large, or in colour.
+    """
+    if isinstance(source, Image.Image):
+        values = _from_picture(source)
+    elif is_array(source):
+        values = _channels_last(to_numpy(source, source), source)
+    elif looks_like_numpy(opened := open_source(source)):
+        values = load_array(opened, source)
+    else:
+        with open_picture(source) as picture:
+            values = _from_picture(picture)
+    return _checked(_single(values, colour, source), source)
+
+
+def _from_picture(picture: Image.Image) -> np.ndarray:
+    """Give a picture's values; palettes and other colours as (H, W, 3)."""
+    if picture.mode in ("1", "L", "I", "F") or picture.mode.startswith("I;16"):
+        values = np.array(picture)
+        # Big-endian files keep their order of bytes; PyTorch takes only the machine's.
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    return np.array(picture.convert("RGB"))
+
+
+def _channels_last(values: np.ndarray, source: Any) -> np.ndarray:
+    if is_tensor(source) and values.ndim == 3:
+        return values.transpose(1, 2, 0)
+    return values
+
+
+def _single(values: np.ndarray, colour: str, source: Any) -> np.ndarray:
+    """Bring (H, W), (H, W, 1) and (H, W, 3) to (H, W)."""
+    if values.ndim == 2:
+        return values
+    if values.ndim != 3 or values.shape[2] not in (1, 3):
+        raise InputError(source, f"expected a map (H, W), found {values.shape}")
+    first = values[:, :, 0]
+    if values.shape[2] == 1 or all(np.array_equal(first, values[:, :, i]) for i in (1, 2)):
+        return first
+    if colour == "luminance":
+        return np.asarray(values @ LUMINANCE, dtype=np.float32)
+    raise InputError(
+        source, "in colour; expected one channel of measurements: hand in the raw counts"
+    )
+
+
+def _checked(values: np.ndarray, source: Any) -> np.ndarray:
+    if values.dtype.kind not in "iufb":
+        raise InputError(source, f"expected numbers, found {values.dtype}")
+    height, width = values.shape
+    if height * width > MAX_PIXELS:
+        raise InputError(source, f"{width} × {height} pixels, more than {MAX_PIXELS:,}; refused")
+    if not values.size:
+        raise InputError(source, f"a map of {width} × {height} pixels has nothing to embed")
+    if values.dtype.kind == "f":
+        return np.array(values, dtype=np.float32, order="C")
+    return np.array(values.astype(np.uint8) if values.dtype.kind == "b" else values, order="C")

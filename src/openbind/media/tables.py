@@ -1,0 +1,107 @@
+"""Tables of numbers: CSV and NumPy files and arrays → rows of time steps with named columns."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openbind.errors import InputError
+from openbind.media.arrays import is_array, load_array, looks_like_numpy, to_numpy
+from openbind.media.source import open_source
+
+SEPARATORS = "\t;,"
+"""Tried in this order on the first line; without any of them columns are parted by spaces."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measurements in the order of time.
+
+    Args:
+        values_TC: (steps, columns) float64, or float32 where the source has it; NaN is a missing
+            value.
+        columns: their names, where the source has them.
+    """
+
+    values_TC: np.ndarray
+    columns: tuple[str, ...] | None = None
+
+
+def read_table(source: Any) -> Table:
+    """Read a table of numbers.
+
+    Args:
+        source: path or bytes of a CSV file (commas, semicolons, tabs or spaces; the first line
+            may name the columns; lines that begin with # are left out; empty cells are NaN) or
+            of a `.npy` or `.npz` file of one array; an array or tensor (T, C) or (T,).
+
+    Returns:
+        the values as they are, none dropped. The source isn't changed.
+
+    Raises:
+        InputError: missing, empty, truncated, not numbers, no rows, or rows of unequal length.
+    """
+    if is_array(source):
+        return Table(_checked(to_numpy(source, source), source))
+    opened = open_source(source)
+    if looks_like_numpy(opened):
+        return Table(_checked(load_array(opened, source), source))
+    return _read_csv(opened, source)
+
+
+def _read_csv(opened: Path | io.BytesIO, source: Any) -> Table:
+    data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(source, "expected a CSV or NumPy file, found other data") from error
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise InputError(source, "a table without rows has nothing to embed")
+    separator = next((mark for mark in SEPARATORS if mark in lines[0]), None)
+    first = [cell.strip().strip('"') for cell in lines[0].split(separator)]
+    columns = None if all(map(_is_number, first)) else tuple(first)
+    rows = lines if columns is None else lines[1:]
+    if not rows:
+        raise InputError(source, "a table without rows has nothing to embed")
+    if separator:
+        rows = _fill_empty(rows, separator)
+    try:
+        values_TC = np.loadtxt(rows, delimiter=separator, ndmin=2, comments=None, quotechar='"')
+    except ValueError as error:
+        raise InputError(source, f"expected a table of numbers: {error}") from error
+    if columns is not None and len(columns) != values_TC.shape[1]:
+        found = f"{len(columns)} names for {values_TC.shape[1]} columns"
+        raise InputError(source, f"expected a name for each column, found {found}")
+    return Table(_checked(values_TC, source), columns)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", ".") or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+def _fill_empty(rows: list[str], separator: str) -> list[str]:
+    """Write nan into empty cells, and points for the commas that go with semicolons."""
+    mark = re.escape(separator)
+    empty = re.compile(rf"(?:^|(?<={mark}))[ ]*(?={mark}|$)")
+    filled = [empty.sub("nan", row) for row in rows]
+    return [row.replace(",", ".") for row in filled] if separator == ";" else filled
+
+
+def _checked(values: np.ndarray, source: Any) -> np.ndarray:
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2:
+        raise InputError(source, f"expected (T, C), found {values.shape}")
+    if not values.size:
+        raise InputError(source, "a table without rows has nothing to embed")
+    return np.array(values, dtype=np.float32 if values.dtype == np.float32 else np.float64)

@@ -1,0 +1,194 @@
+"""Video: files and bytes → single frames. Needs the extra "video" (PyAV)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from openbind.errors import InputError
+from openbind.media.containers import USUAL_FPS, demux_whole, open_container
+from openbind.media.image import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What a video is, without its frames.
+
+    Args:
+        frames: how many there are, counted.
+        fps: average rate.
+        width, height: of an upright frame, in pixels.
+        has_audio: whether there is a sound track.
+    """
+
+    frames: int
+    fps: Fraction
+    width: int
+    height: int
+    has_audio: bool
+
+    @property
+    def seconds(self) -> Fraction:
+        """Frames over average rate, as the reference counts (spec 3.2)."""
+        return self.frames / self.fps
+
+
+def probe_video(source: Any) -> VideoInfo:
+    """Count frames and read the sizes; one frame is decoded.
+
+    Args:
+        source: path or bytes.
+
+    Raises:
+        InputError: missing, empty, truncated, not a video, or frames too large.
+        MissingExtraError: PyAV isn't there.
+    """
+    with open_container(source) as container:
+        stream = _video_stream(container, source)
+        index = _FrameIndex.build(container, stream, source)
+        frame = next(_frames_at(container, stream, index, [0]), None)
+        if frame is None:
+            raise InputError(source, "not one frame could be decoded")
+        height, width = (frame.height, frame.width)
+        if _quarter_turns(frame) % 2:
+            height, width = width, height
+        return VideoInfo(
+            frames=len(index.times),
+            fps=stream.average_rate or stream.guessed_rate or USUAL_FPS,
+            width=width,
+            height=height,
+            has_audio=bool(container.streams.audio),
+        )
+
+
+def read_frames(source: Any, indices: Sequence[int]) -> np.ndarray:
+    """Decode some frames, from the nearest key frame before each.
+
+    Args:
+        source: path or bytes.
+        indices: numbers of frames in the order of showing, from 0; in any order, repeated or not.
+
+    Returns:
+        frames_THWC uint8, RGB, upright, one for each index.
+
+    Raises:
+        InputError: missing, empty, truncated, not a video, or no such frame.
+        MissingExtraError: PyAV isn't there.
+    """
+    if not len(indices):
+        raise InputError(source, "no frames were asked for")
+    with open_container(source) as container:
+        stream = _video_stream(container, source)
+        index = _FrameIndex.build(container, stream, source)
+        wanted = sorted(set(indices))
+        if wanted[0] < 0 or wanted[-1] >= len(index.times):
+            found = f"frames {wanted[0]} to {wanted[-1]} were asked for"
+            raise InputError(source, f"{found}, there are {len(index.times)}")
+        frames = _frames_at(container, stream, index, wanted)
+        # An iterator may end early: the file is cut, or what it holds can't be decoded.
+        pictures = {number: _to_rgb(frame) for number, frame in zip(wanted, frames, strict=False)}
+    if len(pictures) < len(wanted):
+        raise InputError(source, f"frame {wanted[len(pictures)]} can't be decoded; truncated?")
+    return np.stack([pictures[number] for number in indices])
+
+
+def _video_stream(container: InputContainer, source: Any) -> VideoStream:
+    if not container.streams.video:
+        raise InputError(source, "has no pictures; expected a video")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise InputError(source, "its pictures are coded in a way that FFmpeg doesn't know")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise InputError(source, f"frames of {width} × {height} pixels, more than {MAX_PIXELS:,}")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+@dataclass(frozen=True)
+class _FrameIndex:
+    """Where the frames are.
+
+    Args:
+        times: presentation time of each frame in the stream's time base, in order.
+        keys: those of key frames, in order; none where the file has no presentation times,
+            and `times` only counts.
+    """
+
+    times: tuple[int, ...]
+    keys: tuple[int, ...]
+
+    @classmethod
+    def build(cls, container: InputContainer, stream: VideoStream, source: Any) -> _FrameIndex:
+        """Read the file's packets through without decoding."""
+        packets = [p for p in demux_whole(container, stream, source) if not p.is_discard]
+        if not packets:
+            raise InputError(source, "has no frames; truncated?")
+        # AVI stores no presentation times; what FFmpeg makes up is wrong where frames were
+        # reordered, so frames are counted as they are decoded.
+        times = [packet.pts for packet in packets if packet.pts is not None]
+        if container.format.name == "avi" or len(times) < len(packets):
+            return cls(tuple(range(len(packets))), ())
+        keys = sorted(p.pts for p in packets if p.is_keyframe and p.pts is not None)
+        return cls(tuple(sorted(times)), tuple(keys) or (min(times),))
+
+    def key_before(self, time: int) -> int:
+        """Time of the last key frame that isn't after `time`."""
+        return self.keys[max(0, bisect_right(self.keys, time) - 1)]
+
+
+def _frames_at(
+    container: InputContainer, stream: VideoStream, index: _FrameIndex, wanted: Sequence[int]
+) -> Iterator[VideoFrame]:
+    """Yield the frames of ascending numbers; ends early where decoding does."""
+    if not index.keys:
+        container.seek(0)
+        numbers = set(wanted)
+        yield from (f for n, f in enumerate(container.decode(stream)) if n in numbers)
+        return
+    frames: Iterator[VideoFrame] = iter(())
+    frame: VideoFrame | None = None
+    for time in (index.times[number] for number in wanted):
+        key = index.key_before(time)
+        if frame is None or frame.pts < key:
+            frames = _decode_from(container, stream, key)
+            frame = next(frames, None)
+        # Some codecs have packets that show nothing (VP8's golden frames): the next one then.
+        while frame is not None and frame.pts < time:
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def _decode_from(container: InputContainer, stream: VideoStream, key: int) -> Iterator[VideoFrame]:
+    """Decode from a key frame, or from the start where the file can't seek to it."""
+    container.seek(key, stream=stream)
+    frames = (f for f in container.decode(stream) if f.pts is not None)
+    frame = next(frames, None)
+    if frame is None or frame.pts > key:
+        container.seek(0)
+        frames = (f for f in container.decode(stream) if f.pts is not None)
+        frame = next(frames, None)
+    if frame is not None:
+        yield frame
+        yield from frames
+
+
+def _quarter_turns(frame: VideoFrame) -> int:
+    """How often the frame has to be turned by 90° counter-clockwise to stand upright."""
+    turns: int = round(frame.rotation / 90) % 4
+    return turns
+
+
+def _to_rgb(frame: VideoFrame) -> np.ndarray:
+    return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame))

@@ -1,0 +1,35 @@
+"""The table of modalities; other packages add theirs by an entry point `openbind.modalities`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from openbind.registry import Registry
+
+MODALITIES = Registry(
+    "modality",
+    "openbind.modalities",
+    {
+        "image": "openbind.modalities.image:MODALITY",
+        "video": "openbind.modalities.video:MODALITY",
+        "text": "openbind.modalities.text:MODALITY",
+        "audio": "openbind.modalities.audio:MODALITY",
+        "depth": "openbind.modalities.depth:MODALITY",
+        "thermal": "openbind.modalities.thermal:MODALITY",
+        "imu": "openbind.modalities.imu:MODALITY",
+    },
+)
+
+WORDS = "text"
+"""The modality that words go through: labels, captions, queries."""
+
+
+def modality_of_file(path: str | os.PathLike[str], among: Iterable[str]) -> str | None:
+    """Tell by its ending which of some modalities a file in a folder holds; None for no one."""
+    ending = Path(path).suffix.lower()
+    for name in among:
+        if ending in MODALITIES.get(name).extensions:
+            return name
+    return None

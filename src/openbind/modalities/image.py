@@ -1,0 +1,92 @@
+"""Image: still pictures.
+
+Input   path, bytes, PIL image, array (H, W[, C]) or tensor (C, H, W); uint8 or float in [0, 1].
+Tensor  image_BCHW float32, normalised by the mean and deviation of the tower's training.
+Tower   "vision", shared with video.
+Scale   1: the released ImageBind has no temperature on this side (spec 1.5).
+Source  resize and crop: spec 3.1; constants: CLIP's, the reference's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image
+
+from openbind.media.image import read_image
+from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.signal.resize import Triple, center_crop, normalize, resize_short_side, to_tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """What decides the pixels that a tower gets.
+
+    Args:
+        size: rows and columns.
+        fit: "crop" scales the shorter side and cuts the middle, as the reference does; "pad"
+            shows the whole picture on white; "squash" scales both sides by themselves.
+        mean, std: of each channel on the scale 0 to 1, subtracted and divided by.
+    """
+
+    size: int = 224
+    fit: Literal["crop", "pad", "squash"] = "crop"
+    mean: Triple = (0.48145466, 0.4578275, 0.40821073)
+    std: Triple = (0.26862954, 0.26130258, 0.27577711)
+
+
+def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
+    """Return the function from a picture to its pixels (1, 3, size, size)."""
+
+    def preprocess(item: Any) -> Sample:
+        fitted = fit_picture(read_image(item), settings.size, settings.fit)
+        return Sample(normalize(to_tensor(fitted), settings.mean, settings.std)[None])
+
+    return preprocess
+
+
+def fit_picture(picture: Image.Image, size: int, fit: str) -> Image.Image:
+    """Make a picture square, bicubic and antialiased; see `ImageSettings.fit`."""
+    if fit == "squash":
+        return picture.resize((size, size), Image.Resampling.BICUBIC)
+    if fit == "pad":
+        scale = size / max(picture.size)
+        inner = [max(1, round(side * scale)) for side in picture.size]
+        ground = Image.new("RGB", (size, size), "white")
+        small = picture.resize((inner[0], inner[1]), Image.Resampling.BICUBIC)
+        ground.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        return ground
+    return center_crop(resize_short_side(picture, size), size)
+
+
+MODALITY = Modality(
+    name="image",
+    accepts="a path, bytes, PIL image, array (H, W, C) or tensor (C, H, W)",
+    settings=ImageSettings,
+    prepare=prepare,
+    clip_dims=3,
+    keeps_clips=False,
+    tower="vision",
+    scale=1.0,
+    extensions=frozenset(
+        [
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+            ".png",
+            ".gif",
+            ".webp",
+            ".bmp",
+            ".tif",
+            ".tiff",
+            ".ppm",
+            ".pgm",
+            ".avif",
+            ".jp2",
+            ".ico",
+        ]
+    ),
+)

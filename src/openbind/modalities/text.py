@@ -1,0 +1,94 @@
+"""Text: words, sentences, captions.
+
+Input   str.
+Tensor  ids_BN int64, padded with 0 to the context; the tower cuts what no item of a batch uses.
+Tower   reads the end-of-text token (CLIP) or the mean over tokens (sentence encoders).
+Scale   100 in the released ImageBind, exp of a learned value (paper, section 3; spec 1.5).
+Source  CLIP's byte-level BPE (MIT); other vocabularies travel as `tokenizer.json` of the
+        tokenizers library in the checkpoint's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openbind.errors import CheckpointError, InputError
+from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.signal.bpe import ClipTokenizer
+
+CLIP = "clip"
+"""Name of the vocabulary that ships, in place of a file's."""
+VOCABULARY = Path(__file__).parents[1] / "assets" / "clip_bpe" / "bpe_simple_vocab_16e6.txt.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """What decides the ids of a text.
+
+    Args:
+        tokenizer: "clip", or a file in the checkpoint's folder in the format of the tokenizers
+            library.
+        context: ids of the longest text; longer ones are cut, their last special token kept.
+    """
+
+    tokenizer: str = CLIP
+    context: int = 77
+
+
+def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
+    """Read the vocabulary and return the function from a str to its ids (1, context)."""
+    if settings.tokenizer == CLIP:
+        encode_clip = ClipTokenizer(VOCABULARY, settings.context)
+        return lambda item: Sample(encode_clip([check_text(item)]))
+
+    encode = _read_tokenizer((folder or Path()) / settings.tokenizer, settings.context)
+
+    def preprocess(item: Any) -> Sample:
+        ids = torch.zeros(1, settings.context, dtype=torch.int64)
+        found = encode(check_text(item))
+        ids[0, : len(found)] = torch.tensor(found)
+        return Sample(ids)
+
+    return preprocess
+
+
+def _read_tokenizer(path: Path, context: int) -> Callable[[str], list[int]]:
+    from tokenizers import Tokenizer
+
+    if not path.is_file():
+        raise CheckpointError(path, "no such file; the space's vocabulary should be there")
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(context)
+    return lambda text: list(tokenizer.encode(text).ids)
+
+
+def check_text(item: Any) -> str:
+    """Return the text.
+
+    Raises:
+        InputError: it isn't a str, or it has no words.
+    """
+    if not isinstance(item, str):
+        raise InputError(item, f"expected a str, found {type(item).__name__}")
+    if not item.strip():
+        raise InputError(repr(item), "an empty text has nothing to embed")
+    return item
+
+
+MODALITY = Modality(
+    name="text",
+    accepts="a str",
+    settings=TextSettings,
+    prepare=prepare,
+    clip_dims=1,
+    keeps_clips=False,
+    tower="text",
+    scale=100.0,
+    files=lambda settings: () if settings.tokenizer == CLIP else (settings.tokenizer,),
+)

@@ -1,0 +1,115 @@
+"""Multi-head self-attention, with the numbers of `torch.nn.MultiheadAttention`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from openbind.model.linear import linear
+
+# Up to this many keys the whole table of scores is worth holding; beyond, it grows quadratically.
+_MAX_KEYS_FOR_TABLE = 1024
+
+
+class Attention(nn.Module):
+    """Self-attention with packed projections.
+
+    Args:
+        width: features of a token.
+        heads: attention heads.
+        bias_kv: one learned key and value is appended after the projection, never masked.
+        causal: a token attends to itself and those before it.
+    """
+
+    def __init__(
+        self, width: int, heads: int, *, bias_kv: bool = False, causal: bool = False
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.causal = causal
+        self.in_proj = nn.Linear(width, 3 * width)  # rows: queries, keys, values
+        self.out_proj = nn.Linear(width, width)
+        self.bias_k = nn.Parameter(torch.zeros(1, 1, width)) if bias_kv else None
+        self.bias_v = nn.Parameter(torch.zeros(1, 1, width)) if bias_kv else None
+
+    def forward(self, x_BND: Tensor, at_B: Tensor | None = None) -> Tensor:
+        """Let tokens read each other.
+
+        Args:
+            x_BND: the tokens.
+            at_B: the one token of each sample whose result is wanted; None wants all.
+
+        Returns:
+            (B, N, D), or (B, 1, D) with `at_B`.
+        """
+        width = x_BND.shape[-1]
+        weight, bias = self.in_proj.weight, self.in_proj.bias
+        if at_B is None:
+            q_BND, k_BND, v_BND = linear(x_BND, weight, bias).chunk(3, dim=-1)
+        else:
+            q_BND = linear(pick(x_BND, at_B), weight[:width], bias[:width])
+            k_BND, v_BND = linear(x_BND, weight[width:], bias[width:]).chunk(2, dim=-1)
+        if self.bias_k is not None and self.bias_v is not None:
+            k_BND = torch.cat([k_BND, self.bias_k.expand(len(k_BND), -1, -1)], dim=1)
+            v_BND = torch.cat([v_BND, self.bias_v.expand(len(v_BND), -1, -1)], dim=1)
+        visible = self._visible(x_BND, at_B) if self.causal else None
+        mixed_BND = attend(q_BND, k_BND, v_BND, self.heads, visible)
+        return linear(mixed_BND, self.out_proj.weight, self.out_proj.bias)
+
+    def _visible(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
+        """Which keys a query may read: (N, keys), or (B, 1, 1, keys) with `at_B`."""
+        places_N = torch.arange(x_BND.shape[1], device=x_BND.device)
+        last = places_N[:, None] if at_B is None else at_B[:, None, None, None]
+        visible = places_N <= last
+        return visible if self.bias_k is None else F.pad(visible, (0, 1), value=True)
+
+
+def attend(
+    q_BND: Tensor, k_BKD: Tensor, v_BKD: Tensor, heads: int, visible: Tensor | None = None
+) -> Tensor:
+    """Softmax attention of several heads, with scale (D / heads)^-0.5.
+
+    Args:
+        q_BND, k_BKD, v_BKD: queries, keys and values; each head has D / heads of the features.
+        heads: how many there are.
+        visible: True where a query may read a key, broadcast to (B, A, N, K); None is everywhere.
+
+    Returns:
+        (B, N, D).
+    """
+    q_BAND, k_BAKD, v_BAKD = (_split(x, heads) for x in (q_BND, k_BKD, v_BKD))
+    if _table_is_faster(q_BAND, k_BAKD.shape[-2]):
+        scores = (q_BAND * q_BAND.shape[-1] ** -0.5).contiguous() @ k_BAKD.contiguous().mT
+        if visible is not None:
+            scores.masked_fill_(~visible, -torch.inf)
+        mixed_BAND = scores.softmax(dim=-1) @ v_BAKD.contiguous()
+    else:
+        mixed_BAND = F.scaled_dot_product_attention(q_BAND, k_BAKD, v_BAKD, attn_mask=visible)
+    mixed_BND: Tensor = mixed_BAND.transpose(1, 2).flatten(2)
+    return mixed_BND
+
+
+def _split(x_BND: Tensor, heads: int) -> Tensor:
+    batch, tokens, width = x_BND.shape
+    return x_BND.view(batch, tokens, heads, width // heads).transpose(1, 2)
+
+
+def pick(x_BND: Tensor, at_B: Tensor) -> Tensor:
+    """Take one token of each sample: (B, 1, D)."""
+    return x_BND[torch.arange(len(x_BND), device=x_BND.device), at_B].unsqueeze(1)
+
+
+def _table_is_faster(q_BAND: Tensor, keys: int) -> bool:
+    """Whether two batched products beat the fused kernel.
+
+    On CPUs the fused kernel multiplies bfloat16 in small tiles at an eighth of the speed of a
+    whole product; holding the scores of short sequences halves the time of attention.
+    """
+    return (
+        q_BAND.device.type == "cpu"
+        and q_BAND.dtype == torch.bfloat16
+        and keys <= _MAX_KEYS_FOR_TABLE
+        and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+    )

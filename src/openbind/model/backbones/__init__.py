@@ -1,0 +1,1 @@
+"""Pretrained backbones of the starter model, one file for each."""

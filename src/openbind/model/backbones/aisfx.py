@@ -1,0 +1,70 @@
+"""aiSFX: a convolutional network of sound effects, used as an audio tower.
+
+Architecture: the 9-layer CNN of Ma and Lerch 2022 ("Representation learning for the automatic
+indexing of sound effects libraries", ISMIR 2022, section 3.3; arXiv:2208.09096), after the DCASE
+baseline of Kong et al. 2018 (arXiv:1808.00773): four blocks of two 3x3 convolutions, 2x2 maximum
+pooling after the first three, the mean over frequency, then the maximum over time. Batch norm is
+folded into the convolutions, since the tower only runs for inference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, kw_only=True)
+class AiSFXConfig:
+    """Everything that decides a number; the defaults are the published model's."""
+
+    channels: tuple[int, ...] = (64, 128, 256, 512)
+    embed_dim: int = 384
+
+
+class ConvBlock(nn.Module):
+    """Two 3x3 convolutions, each followed by a rectifier."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+
+    def forward(self, input_BCFT: torch.Tensor) -> torch.Tensor:
+        """Return (B, outputs, F, T)."""
+        hidden = F.relu(self.first(input_BCFT), inplace=True)
+        return F.relu(self.second(hidden), inplace=True)
+
+
+class AiSFX(nn.Module):
+    """A block of log-mel frames to one vector in the joint space."""
+
+    config_type = AiSFXConfig
+
+    def __init__(self, config: AiSFXConfig) -> None:
+        super().__init__()
+        self.config = config
+        inputs = (1, *config.channels[:-1])
+        self.blocks = nn.ModuleList(map(ConvBlock, inputs, config.channels))
+        self.head = nn.Linear(config.channels[-1], config.embed_dim)
+        # The layout that convolutions are fastest in on a CPU, about twice.
+        nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
+
+    def features(self, mel_BCFT: torch.Tensor) -> torch.Tensor:
+        """Encode one-channel log-mel blocks (96 bins, 100 frames as trained), scaled to [0, 1].
+
+        Returns:
+            features_BD, one value per channel of the last block, at least 0.
+        """
+        hidden = mel_BCFT.contiguous(memory_format=torch.channels_last)
+        for index, block in enumerate(self.blocks):
+            hidden = F.max_pool2d(hidden, 2) if index > 0 else hidden
+            hidden = block(hidden)
+        return hidden.mean(dim=2).amax(dim=2)
+
+    def forward(self, mel_BCFT: torch.Tensor) -> torch.Tensor:
+        """Return embed_BE, not yet of unit length; see `features` for the input."""
+        embed_BE: torch.Tensor = self.head(self.features(mel_BCFT))
+        return embed_BE

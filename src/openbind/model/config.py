@@ -1,0 +1,182 @@
+"""What a tower is made of, as plain values: a stem, a trunk and a head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Activation = Literal["gelu", "quick_gelu", "gelu_tanh"]
+Pool = Literal["cls", "eot", "last", "attention"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchStem:
+    """Cuts pixels (or any grid) into patches, one token each.
+
+    Args:
+        channels: channels of the input.
+        kernel: rows and columns of a patch.
+        stride: steps between patches, in rows and columns.
+        size: rows and columns of the inputs that the positions were trained for; others
+            interpolate.
+        frames: frames that one patch spans. With more than 1, a still input counts as that many
+            equal frames.
+        norm: LayerNorm after the projection.
+        norm_eps: of that LayerNorm.
+        bias: the projection has a bias.
+        cls_token: a learned token is put first.
+    """
+
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    size: tuple[int, int]
+    frames: int = 1
+    norm: bool = False
+    norm_eps: float = 1e-5
+    bias: bool = False
+    cls_token: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.frames, *self.kernel, *self.stride) < 1:
+            raise ValueError("channels, frames, kernel and stride must be positive")
+        if self.size[0] < self.kernel[0] or self.size[1] < self.kernel[1]:
+            raise ValueError(f"size {self.size} is smaller than kernel {self.kernel}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenStem:
+    """Looks up one vector for each id of a vocabulary.
+
+    Args:
+        vocabulary: number of ids.
+        context: the longest sequence there are positions for.
+        eot: id of the token that ends a sequence. None means the highest id of each row, which is
+            CLIP's rule (there the end token is the highest id of the vocabulary).
+    """
+
+    vocabulary: int
+    context: int
+    eot: int | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.vocabulary, self.context) < 1:
+            raise ValueError("vocabulary and context must be positive")
+        if self.eot is not None and not 0 <= self.eot < self.vocabulary:
+            raise ValueError(f"eot {self.eot} is not an id of a vocabulary of {self.vocabulary}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowStem:
+    """Cuts a series into windows that touch, one token each.
+
+    Args:
+        channels: channels of the series.
+        kernel: time steps of a window.
+        steps: time steps of the inputs that the positions were trained for; others interpolate.
+        norm: LayerNorm after the projection.
+        norm_eps: of that LayerNorm.
+    """
+
+    channels: int
+    kernel: int
+    steps: int
+    norm: bool = True
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.kernel) < 1 or self.steps < self.kernel:
+            raise ValueError("channels and kernel must be positive, steps at least one kernel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrunkConfig:
+    """A stack of pre-norm transformer blocks.
+
+    Args:
+        width: features of a token.
+        depth: number of blocks.
+        heads: attention heads; they divide the width.
+        mlp_ratio: width of the MLP's hidden layer over `width`.
+        activation: "gelu" is the exact one (erf), "gelu_tanh" its tanh form, "quick_gelu" is
+            x · sigmoid(1.702 x), OpenAI's.
+        norm_eps: of every LayerNorm of the trunk.
+        bias_kv: each attention has one learned key and value beside those of the tokens.
+        causal: a token attends to itself and those before it.
+        pre_norm: LayerNorm before the first block.
+        drop_path: probability that a sample skips a branch of the last block while training; it
+            rises linearly from 0 at the first (stochastic depth, arXiv 1603.09382).
+    """
+
+    width: int
+    depth: int
+    heads: int
+    mlp_ratio: float = 4.0
+    activation: Activation = "gelu"
+    norm_eps: float = 1e-6
+    bias_kv: bool = False
+    causal: bool = False
+    pre_norm: bool = False
+    drop_path: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.depth, self.heads) < 1 or self.width % self.heads:
+            raise ValueError(f"{self.heads} heads don't divide a width of {self.width}")
+        if not 0.0 <= self.drop_path < 1.0:
+            raise ValueError(f"drop_path must be in [0, 1), found {self.drop_path}")
+
+    @property
+    def mlp_width(self) -> int:
+        """Features of the MLP's hidden layer."""
+        return round(self.width * self.mlp_ratio)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """From tokens to one vector: LayerNorm, choice of a token, projection.
+
+    Args:
+        embed_dim: dimensions of the result.
+        pool: "cls" takes the first token, "eot" the one that ends the sequence, "last" the last,
+            "attention" a learned query's attention over all of them (SigLIP's).
+        norm_eps: of the LayerNorm.
+        project: a Linear to `embed_dim` at the end; without it `embed_dim` is the width.
+        bias: that Linear has a bias.
+        dropout: before that Linear, while training.
+    """
+
+    embed_dim: int
+    pool: Pool = "cls"
+    norm_eps: float = 1e-6
+    project: bool = True
+    bias: bool = False
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerConfig:
+    """One network from an input tensor to an embedding.
+
+    Args:
+        stem: how the input becomes tokens.
+        trunk: how tokens exchange what they know.
+        head: how they become one vector.
+    """
+
+    stem: PatchStem | TokenStem | WindowStem
+    trunk: TrunkConfig
+    head: HeadConfig
+
+    def __post_init__(self) -> None:
+        has_cls = isinstance(self.stem, WindowStem) or (
+            isinstance(self.stem, PatchStem) and self.stem.cls_token
+        )
+        if self.head.pool == "cls" and not has_cls:
+            raise ValueError("pool 'cls' needs a stem with a cls token")
+        if self.head.pool in ("eot", "last") and not isinstance(self.stem, TokenStem):
+            raise ValueError(f"pool {self.head.pool!r} needs a stem that takes token ids")
+        if not self.head.project and self.head.embed_dim != self.trunk.width:
+            raise ValueError(
+                f"without a projection embed_dim is the width {self.trunk.width}, "
+                f"found {self.head.embed_dim}"
+            )

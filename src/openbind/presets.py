@@ -1,0 +1,262 @@
+"""What a space is made of, as plain values, and the named models as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openbind.configs import from_dict, to_dict
+from openbind.errors import ConfigError
+from openbind.modalities import MODALITIES, WORDS
+from openbind.model import TOWERS
+from openbind.model.config import (
+    HeadConfig,
+    PatchStem,
+    TokenStem,
+    TowerConfig,
+    TrunkConfig,
+    WindowStem,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerSpec:
+    """One network of a space.
+
+    Args:
+        kind: a name in the table of towers.
+        config: the config of that kind, a frozen dataclass.
+    """
+
+    kind: str
+    config: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """How one modality enters a space.
+
+    Args:
+        tower: name of the tower it goes through; modalities may share one.
+        settings: the modality's own settings: everything that decides a preprocessed number.
+        scale: logit scale; the similarity of modalities a and b is scale_a · scale_b · cosine.
+    """
+
+    tower: str
+    settings: Any
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceConfig:
+    """Everything about a space but its weights and its card.
+
+    Args:
+        name: what it is called.
+        dim: dimensions of the joint embedding.
+        towers: name → network.
+        modalities: name → how it enters.
+        dtype: the precision it is computed in ("float32", "bfloat16", "float16"); None lets the
+            machine decide.
+    """
+
+    name: str
+    dim: int
+    towers: dict[str, TowerSpec]
+    modalities: dict[str, Binding]
+    dtype: str | None = None
+
+    def narrow(self, modalities: list[str] | tuple[str, ...]) -> SpaceConfig:
+        """Keep only some modalities and the towers they need."""
+        kept = {name: self.modalities[name] for name in self.modalities if name in modalities}
+        used = {binding.tower for binding in kept.values()}
+        towers = {name: tower for name, tower in self.towers.items() if name in used}
+        return SpaceConfig(
+            name=self.name, dim=self.dim, towers=towers, modalities=kept, dtype=self.dtype
+        )
+
+
+def write_space_config(config: SpaceConfig) -> dict[str, Any]:
+    """Turn a config into what JSON can hold; `read_space_config` reads it back equal."""
+    values: dict[str, Any] = to_dict(config)
+    return values
+
+
+def read_space_config(values: dict[str, Any]) -> SpaceConfig:
+    """Build a config from plain values: each tower's and modality's part by its own dataclass.
+
+    Raises:
+        ConfigError: an unknown or missing key or a wrong value anywhere, named by its place.
+        UnknownNameError: a tower or modality that no table has.
+    """
+    if not isinstance(values, dict) or not all(
+        isinstance(values.get(part), dict) for part in ("towers", "modalities")
+    ):
+        raise ConfigError("a space needs the mappings 'towers' and 'modalities'")
+    towers = {}
+    for name, part in values["towers"].items():
+        spec = from_dict(TowerSpec, part, f"towers.{name}")
+        kind = TOWERS.get(spec.kind).config_type
+        towers[name] = TowerSpec(
+            kind=spec.kind, config=from_dict(kind, spec.config, f"towers.{name}.config")
+        )
+    modalities = {}
+    for name, part in values["modalities"].items():
+        binding = from_dict(Binding, part, f"modalities.{name}")
+        settings = from_dict(
+            MODALITIES.get(name).settings, binding.settings, f"modalities.{name}.settings"
+        )
+        if binding.tower not in towers:
+            raise ConfigError(f"modalities.{name}.tower: no tower named {binding.tower!r}")
+        modalities[name] = Binding(tower=binding.tower, settings=settings, scale=binding.scale)
+    rest = {k: v for k, v in values.items() if k not in ("towers", "modalities")}
+    return from_dict(SpaceConfig, {**rest, "towers": towers, "modalities": modalities})
+
+
+def imagebind_huge() -> SpaceConfig:
+    """The released ImageBind: CLIP's ViT-H/14 and its text tower, four towers trained to it.
+
+    Sizes: table 9 of the paper and section 1.1 of the facts; 1.2 billion parameters.
+    """
+    sizes = {
+        "vision": (1280, 32, 16),
+        "text": (1024, 24, 16),
+        "audio": (768, 12, 12),
+        "depth": (384, 12, 8),
+        "thermal": (768, 12, 12),
+        "imu": (512, 6, 8),
+    }
+    return bind("imagebind_huge", _imagebind_towers(sizes, patch=14, embed_dim=1024))
+
+
+def base() -> SpaceConfig:
+    """An architecture for training one's own, of the sizes of the paper's ablations.
+
+    CLIP's ViT-B/16 for pictures with its text tower of 12 layers and 512 features, ViT-B for
+    audio and thermal, ViT-S for depth (section 5; table 6 has ViT-S ahead for depth).
+    """
+    sizes = {
+        "vision": (768, 12, 12),
+        "text": (512, 12, 8),
+        "audio": (768, 12, 12),
+        "depth": (384, 12, 8),
+        "thermal": (768, 12, 12),
+        "imu": (512, 6, 8),
+    }
+    return bind("base", _imagebind_towers(sizes, patch=16, embed_dim=512))
+
+
+def tiny() -> SpaceConfig:
+    """An architecture for training on one machine: ViT-S for pictures, half of that elsewhere."""
+    sizes = {
+        "vision": (384, 12, 6),
+        "text": (256, 6, 4),
+        "audio": (384, 6, 6),
+        "depth": (192, 6, 3),
+        "thermal": (192, 6, 3),
+        "imu": (256, 4, 4),
+    }
+    return bind("tiny", _imagebind_towers(sizes, patch=16, embed_dim=256))
+
+
+PRESETS = {"imagebind_huge": imagebind_huge, "base": base, "tiny": tiny}
+"""Architectures by name."""
+
+
+def bind(
+    name: str,
+    towers: Mapping[str, TowerConfig],
+    scales: Mapping[str, float] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> SpaceConfig:
+    """Make a space of towers: every modality that goes through one of them enters it.
+
+    Args:
+        name: of the space.
+        towers: name of a tower, as modalities call theirs → its config.
+        scales: modality → logit scale; None, or a modality that isn't in it, takes the one that
+            the modality is trained with.
+        settings: modality → its settings; None takes the defaults, which are the reference's,
+            for all modalities. With `settings` only those in it enter.
+
+    Raises:
+        ConfigError: the towers embed in different numbers of dimensions.
+    """
+    dims = {tower: config.head.embed_dim for tower, config in towers.items()}
+    if len(set(dims.values())) != 1:
+        raise ConfigError(f"{name}: towers of one space need one dimension, found {dims}")
+    modalities = {}
+    for modality in MODALITIES.table if settings is None else settings:
+        spec = MODALITIES.get(modality)
+        if spec.tower in towers:
+            chosen = _default_settings(modality, towers) if settings is None else settings[modality]
+            scale = (scales or {}).get(modality, spec.scale)
+            modalities[modality] = Binding(tower=spec.tower, settings=chosen, scale=scale)
+    used = {binding.tower for binding in modalities.values()}
+    specs = {t: TowerSpec(kind="transformer", config=c) for t, c in towers.items() if t in used}
+    return SpaceConfig(name=name, dim=max(dims.values()), towers=specs, modalities=modalities)
+
+
+def _default_settings(modality: str, towers: Mapping[str, TowerConfig]) -> Any:
+    if modality == WORDS:
+        return text_settings(towers[WORDS])
+    return MODALITIES.get(modality).settings()
+
+
+def text_settings(tower: TowerConfig) -> Any:
+    """Settings of words in CLIP's own vocabulary, for a tower that reads its ids."""
+    if not isinstance(tower.stem, TokenStem):
+        raise ConfigError(f"a tower for words takes ids, found {type(tower.stem).__name__}")
+    return MODALITIES.get(WORDS).settings(context=tower.stem.context)
+
+
+_Size = tuple[int, int, int]  # width, depth, heads
+
+
+def _imagebind_towers(
+    sizes: Mapping[str, _Size], *, patch: int, embed_dim: int
+) -> dict[str, TowerConfig]:
+    """Build ImageBind's six towers in given sizes (section 1 of the facts, table 9)."""
+    side = (224, 224)
+    stems: dict[str, PatchStem | TokenStem | WindowStem] = {
+        "vision": _patches(3, (patch, patch), (patch, patch), side, frames=2, norm=False),
+        "text": TokenStem(vocabulary=49_408, context=77),
+        "audio": _patches(1, (16, 16), (10, 10), (128, 204)),
+        "depth": _patches(1, (16, 16), (16, 16), side),
+        "thermal": _patches(1, (16, 16), (16, 16), side),
+        "imu": WindowStem(channels=6, kernel=8, steps=2000),
+    }
+    drop_path = {"audio": 0.1, "imu": 0.7}
+    towers = {}
+    for name, (width, depth, heads) in sizes.items():
+        from_clip = name in ("vision", "text")
+        trunk = TrunkConfig(
+            width=width,
+            depth=depth,
+            heads=heads,
+            bias_kv=not from_clip,
+            causal=name == "text",
+            pre_norm=name == "vision",
+            drop_path=drop_path.get(name, 0.0),
+        )
+        head = HeadConfig(
+            embed_dim=embed_dim,
+            pool="eot" if name == "text" else "cls",
+            dropout=0.5 if name == "imu" else 0.0,
+        )
+        towers[name] = TowerConfig(stem=stems[name], trunk=trunk, head=head)
+    return towers
+
+
+def _patches(
+    channels: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    size: tuple[int, int],
+    frames: int = 1,
+    norm: bool = True,
+) -> PatchStem:
+    return PatchStem(
+        channels=channels, kernel=kernel, stride=stride, size=size, frames=frames, norm=norm
+    )

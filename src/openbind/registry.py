@@ -1,0 +1,47 @@
+"""Tables from names to "module:attribute", read when used and open to other packages."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+from openbind.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Names of one family (modalities, towers, ...) and where their code is.
+
+    Nothing is imported until a name is asked for. Other packages add names with an entry point
+    in the group `openbind.<plural>`; the table in this project wins over an entry point.
+
+    Args:
+        kind: what the names stand for, in the singular; used in errors.
+        group: the entry-point group.
+        table: name → "module:attribute".
+    """
+
+    kind: str
+    group: str
+    table: dict[str, str] = field(default_factory=dict)
+
+    def names(self) -> tuple[str, ...]:
+        """All names, those of this project first, in the table's order."""
+        return tuple(
+            dict.fromkeys([*self.table, *(e.name for e in entry_points(group=self.group))])
+        )
+
+    def get(self, name: str) -> Any:
+        """Import what a name stands for.
+
+        Raises:
+            UnknownNameError: the name is in neither the table nor an entry point.
+        """
+        if name in self.table:
+            module, attribute = self.table[name].split(":")
+            return getattr(importlib.import_module(module), attribute)
+        for entry in entry_points(group=self.group, name=name):
+            return entry.load()
+        raise UnknownNameError(self.kind, name, self.names())

@@ -1,0 +1,66 @@
+"""Where a long input is cut into clips. Times are exact fractions of a second."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+Clip = tuple[Fraction, Fraction]
+
+
+def uniform_clips(
+    seconds: Fraction | float, clip_seconds: Fraction | float, count: int
+) -> list[Clip]:
+    """Spread a fixed number of clips evenly from the start to the end.
+
+    start_i = i · max(seconds - clip, 0) / max(count - 1, 1), as the reference's sampler does
+    (spec 3.2); an input shorter than a clip gives `count` equal ones.
+
+    Args:
+        seconds: length of the input.
+        clip_seconds: length of a clip.
+        count: how many, at least 1.
+
+    Raises:
+        ValueError: no clips asked for, or lengths that aren't positive.
+    """
+    total, clip = Fraction(seconds), Fraction(clip_seconds)
+    if count < 1 or clip <= 0 or total < 0:
+        raise ValueError(f"can't cut {count} clips of {clip_seconds} s from {seconds} s")
+    step = max(total - clip, Fraction(0)) / max(count - 1, 1)
+    return [(i * step, i * step + clip) for i in range(count)]
+
+
+def cover_clips(seconds: Fraction | float, clip_seconds: Fraction | float) -> list[Clip]:
+    """Spread ⌈seconds / clip⌉ clips evenly, so that they cover the whole (paper, section 3.1)."""
+    total, clip = Fraction(seconds), Fraction(clip_seconds)
+    return uniform_clips(total, clip, max(1, math.ceil(total / clip)))
+
+
+def sample_range(clip: Clip, rate_hz: int) -> tuple[int, int]:
+    """Give the samples [start, end) of a clip, both times cut to whole samples (spec 3.3)."""
+    return int(clip[0] * rate_hz), int(clip[1] * rate_hz)
+
+
+def frame_indices(clip: Clip, fps: Fraction | float, frames: int, count: int = 2) -> list[int]:
+    """Spread `count` frames evenly over those of a clip, from its first to its last (spec 3.2).
+
+    The clip's frames are ⌈fps · start⌉ … min(⌈fps · end⌉, frames) - 1, of which those at
+    ⌊i · (t - 1) / (count - 1)⌋ are taken.
+
+    Args:
+        clip: times in seconds.
+        fps: frames a second. The reference multiplies in floating point: hand in a float for its
+            numbers, a fraction for exact ones.
+        frames: of the whole video, at least 1.
+        count: how many to take; a clip with fewer gives some twice.
+
+    Raises:
+        ValueError: no frames, or none asked for, or a rate that isn't positive.
+    """
+    if frames < 1 or count < 1 or fps <= 0:
+        raise ValueError(f"can't take {count} frames of {frames} at {fps} frames a second")
+    # A video slower than its clips has clips without a frame: the one before is taken then.
+    first = min(math.ceil(fps * clip[0]), frames - 1)
+    last = max(first, min(math.ceil(fps * clip[1]), frames) - 1)
+    return [first + i * (last - first) // max(count - 1, 1) for i in range(count)]

@@ -1,0 +1,195 @@
+"""Mel spectrograms: Kaldi's log-mel filter bank, and power mels on a logarithmic scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+
+CHUNK = 8
+"""Clips computed at once: what they need then stays in the processor's cache."""
+BANDS = 8
+"""Of the mel filters; see `_cut_into_bands`."""
+
+Filters = tuple[tuple[int, int, torch.Tensor], ...]
+"""Of each band of filters: where it begins and ends among the parts of bins, and its weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KaldiFbank:
+    """Kaldi's log-mel energies, as ImageBind and AST use them (spec 3.3).
+
+    Args:
+        rate_hz: of the samples.
+        window: samples of a frame (25 ms).
+        hop: samples between frames (10 ms).
+        fft: length of the transform, the frame padded with zeros.
+        mels: number of bins.
+        low_hz, high_hz: range of the mel filters.
+        preemphasis: x[n] - a · x[n-1]; the first sample is its own predecessor.
+        floor: smallest energy before the logarithm: float32's machine epsilon.
+    """
+
+    kind: Literal["kaldi"] = "kaldi"
+    rate_hz: int = 16_000
+    window: int = 400
+    hop: int = 160
+    fft: int = 512
+    mels: int = 128
+    low_hz: float = 20.0
+    high_hz: float = 8_000.0
+    preemphasis: float = 0.97
+    floor: float = 1.1920929e-07
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerMel:
+    """Power mels on the scale log10(gain · power + 1) / peak (Ma and Lerch, ISMIR 2022).
+
+    Args:
+        rate_hz: of the samples.
+        window: samples of a frame and length of its transform.
+        hop: samples between frames.
+        mels: number of bins, from 0 Hz to half the rate; each filter's weights sum to 1.
+        gain: of the power before the logarithm.
+        peak: largest value in the authors' training data; divides.
+    """
+
+    kind: Literal["power_mel"] = "power_mel"
+    rate_hz: int = 44_100
+    window: int = 2_048
+    hop: int = 1_024
+    mels: int = 96
+    gain: float = 10_000.0
+    peak: float = 9.457798957824707
+
+
+def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
+    """Compute log-mel energies.
+
+    Args:
+        samples_BT: (batch, samples) in [-1, 1] at the config's rate; frames that would reach
+            past the end are left out (snip_edges).
+
+    Returns:
+        logmel_BFT: (batch, mels, 1 + (samples - window) // hop) natural logarithms.
+
+    Raises:
+        ValueError: fewer samples than one frame.
+    """
+    _check_length(samples_BT, config.window)
+    steps = 1 + (samples_BT.shape[1] - config.window) // config.hop
+    logmel_BTF = samples_BT.new_empty(len(samples_BT), steps, config.mels)
+    # Frames lie at the start of the transform's input; the zeros after them are written once.
+    padded = samples_BT.new_zeros(min(CHUNK, len(samples_BT)), steps, config.fft)
+    for start in range(0, len(samples_BT), CHUNK):
+        part = samples_BT[start : start + CHUNK]
+        frames = padded[: len(part)]
+        _cut_kaldi_frames(part, config, out=frames[..., : config.window])
+        logmel_BTF[start : start + CHUNK] = _filter_power(frames, _kaldi_filters(config))
+    return logmel_BTF.clamp_min_(config.floor).log_().transpose(1, 2)
+
+
+def _cut_kaldi_frames(samples_BT: torch.Tensor, config: KaldiFbank, out: torch.Tensor) -> None:
+    """Write centred, pre-emphasised, windowed frames, in Kaldi's order of roundings.
+
+    Quiet bins show any other order. The first sample of a frame is left 0: so is the window there.
+    """
+    frames = samples_BT.unfold(-1, config.window, config.hop)
+    frames = frames - frames.mean(dim=-1, keepdim=True)
+    torch.sub(frames[..., 1:], frames[..., :-1] * config.preemphasis, out=out[..., 1:])
+    out.mul_(_window(config.window))
+
+
+def power_mel(samples_BT: torch.Tensor, config: PowerMel) -> torch.Tensor:
+    """Compute power mels.
+
+    Args:
+        samples_BT: (batch, samples) in [-1, 1] at the config's rate.
+
+    Returns:
+        mel_BFT: (batch, mels, 1 + (samples - window) // hop), 0 for silence, some 1 when loud.
+
+    Raises:
+        ValueError: fewer samples than one frame.
+    """
+    _check_length(samples_BT, config.window)
+    window, filters = _window(config.window), _unit_sum_filters(config)
+    parts = [
+        _filter_power(part.unfold(-1, config.window, config.hop) * window, filters)
+        for part in torch.split(samples_BT, CHUNK)
+    ]
+    mel_BTF = torch.cat(parts).mul_(config.gain).add_(1).log10_().div_(config.peak)
+    return mel_BTF.transpose(1, 2)
+
+
+def _check_length(samples_BT: torch.Tensor, window: int) -> None:
+    if samples_BT.shape[-1] < window:
+        raise ValueError(f"{samples_BT.shape[-1]} samples, fewer than one frame of {window}")
+
+
+def _filter_power(frames: torch.Tensor, filters: Filters) -> torch.Tensor:
+    """Power spectrum of windowed frames (B, T, samples), through the filters: (B, T, F)."""
+    parts = torch.view_as_real(torch.fft.rfft(frames)).square_().flatten(-2)
+    return torch.cat([parts[..., low:high] @ weights for low, high, weights in filters], dim=-1)
+
+
+def _mel(hertz: float) -> float:
+    """HTK's mel scale: 1127 ln(1 + f / 700)."""
+    return 1127.0 * math.log(1 + hertz / 700.0)
+
+
+def _triangles(bins_hz: torch.Tensor, low_hz: float, high_hz: float, mels: int) -> torch.Tensor:
+    """Triangles that are straight on the mel scale, (bins, mels).
+
+    Kaldi computes them in float32; filters that end between two bins show it, so this does too.
+    """
+    low, high = _mel(low_hz), _mel(high_hz)
+    step = (high - low) / (mels + 1)
+    number = torch.arange(mels)
+    left, middle, right = (low + (number + i) * step for i in range(3))
+    at = (1127.0 * (1 + bins_hz / 700.0).log())[:, None]
+    rising, falling = (at - left) / (middle - left), (right - at) / (right - middle)
+    return torch.minimum(rising, falling).clamp_min(0)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _window(length: int) -> torch.Tensor:
+    """Hann's window, symmetric: its first and last values are 0."""
+    return torch.hann_window(length, periodic=False)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _kaldi_filters(config: KaldiFbank) -> Filters:
+    bins_hz = torch.arange(config.fft // 2 + 1) * (config.rate_hz / config.fft)
+    filters = _triangles(bins_hz, config.low_hz, config.high_hz, config.mels)
+    filters[-1] = 0  # Kaldi leaves the Nyquist bin out.
+    return _cut_into_bands(filters)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _unit_sum_filters(config: PowerMel) -> Filters:
+    bins_hz = torch.arange(config.window // 2 + 1) * (config.rate_hz / config.window)
+    filters = _triangles(bins_hz, 0.0, config.rate_hz / 2, config.mels)
+    total = filters.sum(dim=0)
+    return _cut_into_bands(filters / torch.where(total > 0, total, math.inf))
+
+
+def _cut_into_bands(filters: torch.Tensor) -> Filters:
+    """Part the filters (bins, mels) into bands, and keep what each band reads.
+
+    A triangle is zero nearly everywhere: bands need a fraction of the products. Each weight is
+    there twice, for the squares of a bin's real and its imaginary part.
+    """
+    bands = []
+    for band in filters.tensor_split(BANDS, dim=1):
+        read = band.any(dim=1).nonzero().flatten().tolist() or [0]
+        low, high = read[0], read[-1] + 1
+        bands.append((2 * low, 2 * high, band[low:high].repeat_interleave(2, dim=0)))
+    return tuple(bands)

@@ -1,0 +1,118 @@
+"""Change the rate of a signal: band-limited interpolation with a Hann-windowed sinc.
+
+The same numbers as torchaudio's `functional.resample` with its defaults (sinc_interp_hann,
+lowpass_filter_width 6, rolloff 0.99), after J. O. Smith, "Digital Audio Resampling". Pairs of rates
+with few phases run as one convolution, odd ones (44,101 to 16,000) gather the taps of each output
+sample, so that no kernel grows with the rates.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+
+ZERO_CROSSINGS = 6
+"""Of the sinc on each side of its middle."""
+ROLLOFF = 0.99
+"""Cut-off as a share of the lower rate's Nyquist frequency."""
+DENSE_WEIGHTS = 1 << 19
+"""Largest kernel, phases times taps, for which the convolution is the faster way."""
+BLOCK = 1 << 16
+"""Output samples computed at once: bounds the memory for the gathered taps."""
+
+
+def resample(samples_CT: torch.Tensor, from_hz: int, to_hz: int) -> torch.Tensor:
+    """Change the rate.
+
+    Args:
+        samples_CT: (..., samples) float.
+        from_hz: rate of the samples.
+        to_hz: rate wanted.
+
+    Returns:
+        (..., ceil(samples · to_hz / from_hz)) of the same type.
+
+    Raises:
+        ValueError: a rate isn't positive.
+    """
+    if from_hz <= 0 or to_hz <= 0:
+        raise ValueError(f"rates must be positive, found {from_hz} and {to_hz} Hz")
+    if from_hz == to_hz:
+        return samples_CT
+    divisor = math.gcd(from_hz, to_hz)
+    old, new = from_hz // divisor, to_hz // divisor
+    length = math.ceil(samples_CT.shape[-1] * new / old)
+    if not length:
+        return samples_CT.new_zeros(*samples_CT.shape[:-1], 0)
+    run = _convolve if new * (old + 2 * _width(old, new) + 2) <= DENSE_WEIGHTS else _gather
+    return run(samples_CT, old, new, length)
+
+
+def _convolve(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
+    """Compute all phases at once, `old` samples further on each time."""
+    kernel = _dense_kernel(old, new).to(samples_CT.dtype)
+    steps = -(-length // new)
+    before = _width(old, new)
+    after = max(0, (steps - 1) * old + kernel.shape[-1] - before - samples_CT.shape[-1])
+    padded = F.pad(samples_CT, (before, after)).reshape(
+        -1, 1, samples_CT.shape[-1] + before + after
+    )
+    phases = F.conv1d(padded, kernel, stride=old)
+    joined = phases.transpose(1, 2).reshape(*samples_CT.shape[:-1], -1)
+    return joined[..., :length]
+
+
+def _gather(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
+    """Read the taps of each output sample from where they lie."""
+    weights, starts = _taps(old, new)
+    weights = weights.to(samples_CT.dtype)
+    reach = weights.shape[1]
+    windows = F.pad(samples_CT, (reach, reach + old)).unfold(-1, reach, 1)
+    blocks = []
+    for start in range(0, length, BLOCK):
+        at = torch.arange(start, min(start + BLOCK, length))
+        phase = at % new
+        place = at.div(new, rounding_mode="floor") * old + starts[phase] + reach
+        blocks.append(torch.einsum("...tk,tk->...t", windows[..., place, :], weights[phase]))
+    return torch.cat(blocks, dim=-1)
+
+
+def _width(old: int, new: int) -> int:
+    """Input samples on each side of an output sample that it depends on."""
+    return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _taps(old: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights (phases, taps) and, for each phase, the input sample that its first tap reads.
+
+    In float32 and in the order of roundings in which torchaudio works: they change the samples by
+    some 1e-5 of full scale, which the logarithm of a quiet bin shows.
+    """
+    cutoff = min(old, new) * ROLLOFF
+    width = _width(old, new)
+    starts = (torch.arange(new) * old).div(new, rounding_mode="floor") - width
+    places = starts[:, None] + torch.arange(2 * width + 2)
+    # Distance of each tap from the output sample, in zero crossings of the sinc.
+    phases = torch.arange(0, -new, -1, dtype=torch.float32)[:, None] / new
+    t = (phases + places.float() / old) * cutoff
+    t = t.clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
+    window = torch.cos(t * math.pi / ZERO_CROSSINGS / 2) ** 2
+    t = t * math.pi
+    weights = torch.where(t == 0, torch.ones(()), t.sin() / t)
+    return weights * (window * (cutoff / old)), starts
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _dense_kernel(old: int, new: int) -> torch.Tensor:
+    """Put the taps of each phase at their places, (phases, 1, old + 2 · width + 2)."""
+    weights, starts = _taps(old, new)
+    width = _width(old, new)
+    kernel = torch.zeros(new, old + 2 * width + 2, dtype=weights.dtype)
+    places = starts[:, None] + width + torch.arange(weights.shape[1])
+    return kernel.scatter_(1, places, weights)[:, None]

@@ -1,0 +1,96 @@
+"""Preprocessing is what a Hugging Face directory says; what is done otherwise is on the card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openbind.catalog import find
+from openbind.checkpoints.huggingface_settings import image_settings, text_settings
+from openbind.errors import CheckpointError
+from openbind.modalities.image import ImageSettings
+from openbind.model.config import HeadConfig, PatchStem, TokenStem, TowerConfig, TrunkConfig
+
+TRUNK = TrunkConfig(width=8, depth=1, heads=2)
+PICTURES = TowerConfig(
+    stem=PatchStem(channels=3, kernel=(8, 8), stride=(8, 8), size=(32, 32)),
+    trunk=TRUNK,
+    head=HeadConfig(embed_dim=4),
+)
+WORDS = TowerConfig(
+    stem=TokenStem(vocabulary=10, context=12), trunk=TRUNK, head=HeadConfig(embed_dim=4, pool="eot")
+)
+HALF = (0.5, 0.5, 0.5)
+SAID = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1], "size": {"shortest_edge": 32}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("clip", ImageSettings(size=32)),
+        ("siglip", ImageSettings(size=32, fit="squash", mean=HALF, std=HALF)),
+    ],
+)
+def test_defaults(tmp_path: Path, kind: str, expected: ImageSettings) -> None:
+    """Without a file: as the model family's own default."""
+    assert image_settings(tmp_path, kind, PICTURES) == (expected, [])
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "processor_config.json"])
+def test_files(tmp_path: Path, name: str) -> None:
+    """Both names of the file are known."""
+    values: dict[str, Any] = SAID if name[:4] == "prep" else {"image_processor": SAID}
+    (tmp_path / name).write_text(json.dumps(values))
+    found, limits = image_settings(tmp_path, "clip", PICTURES)
+    assert found == ImageSettings(size=32, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0))
+    assert limits == []
+
+
+def test_what_differs_is_said(tmp_path: Path) -> None:
+    """Another filter or another size before cropping is named."""
+    values = {"resample": 2, "size": {"height": 40, "width": 40}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
+    _, limits = image_settings(tmp_path, "siglip", PICTURES)
+    assert "filter 2" in limits[0]
+    assert "40" in limits[1]
+
+
+def test_broken_file(tmp_path: Path) -> None:
+    """It is named."""
+    (tmp_path / "preprocessor_config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: not readable"):
+        image_settings(tmp_path, "clip", PICTURES)
+
+
+def write_tokenizer(folder: Path, pad_id: int | None) -> None:
+    values = json.loads((find("starter") / "tokenizer.json").read_text())
+    values["padding"] = None
+    values["added_tokens"] = []
+    if pad_id is not None:
+        values["padding"] = {"strategy": {"Fixed": 12}, "direction": "Right", "pad_id": pad_id,
+                             "pad_to_multiple_of": None, "pad_type_id": 0,
+                             "pad_token": "x"}  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(values))
+
+
+def test_words(tmp_path: Path) -> None:
+    """The directory's own vocabulary and the tower's context; without it there is no space."""
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: no such file"):
+        text_settings(tmp_path, "clip", WORDS)
+    shutil.copy(find("starter") / "tokenizer.json", tmp_path)
+    found, limits = text_settings(tmp_path, "clip", WORDS)
+    assert (found.tokenizer, found.context, limits) == ("tokenizer.json", 12, [])
+
+
+def test_filling_up(tmp_path: Path) -> None:
+    """SigLIP's tower reads what fills a text up: it has to be the id 0, as in SigLIP 2."""
+    write_tokenizer(tmp_path, 0)
+    assert "lower case" in text_settings(tmp_path, "siglip", WORDS)[1][0]
+    for pad_id in (1, None):
+        write_tokenizer(tmp_path, pad_id)
+        with pytest.raises(CheckpointError, match="fills texts up with id 1"):
+            text_settings(tmp_path, "siglip", WORDS)

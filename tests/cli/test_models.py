@@ -1,0 +1,32 @@
+"""`openbind models` tells which names there are, and what it takes to load them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from openbind.cli.main import main
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a name: modalities, dimensions, bytes, licence, and whether it is on disk."""
+    assert main(["models", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert list(rows) == ["starter", "imagebind_huge", "base", "tiny"]
+    assert rows["starter"]["on_disk"]
+    huge = rows["imagebind_huge"]
+    assert (huge["dim"], huge["bytes"], huge["on_disk"]) == (1024, 4_803_147_960, False)
+    assert huge["licence"] == "CC-BY-NC-SA-4.0"
+    assert huge["url"].startswith("https://")
+    assert {"image", "text", "audio"} <= set(huge["modalities"])
+    assert (rows["tiny"]["bytes"], rows["tiny"]["path"]) == (0, None)
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for people."""
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "imagebind_huge  to fetch      4,803 MB   1024 dimensions" in out
+    assert "starter         on disk" in out
+    assert "tiny            no weights" in out

@@ -1,0 +1,52 @@
+"""`openbind search`: the right files first, parts of several modalities, broken files counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_search_by_words(run: Run, media: Path) -> None:
+    """The dog is found by words among pictures; a second run gives the same from the cache."""
+    code, out, err = run("search", media, "--text", "a dog", "--only", "image", "-k", 2)
+    assert code == 0
+    assert "skipped" not in err
+    assert len(out.splitlines()) == 2
+    assert "dog." in out.splitlines()[0]
+    assert run("search", media, "--text", "a dog", "--only", "image", "-k", 2)[1] == out
+
+
+def test_search_by_several_parts(run: Run, media: Path) -> None:
+    """Parts of several modalities with weights; JSON for machines."""
+    picture = next(media.glob("rooster.[!o]*"))
+    code, out, _ = run(
+        "search",
+        media,
+        "--image",
+        picture,
+        "--text",
+        "a rooster",
+        "--weight",
+        "text=0.2",
+        "--json",
+    )
+    found = json.loads(out)
+    assert code == 0
+    assert found["files"] == 6
+    assert Path(found["results"][0]["path"]) == picture
+
+
+def test_broken_files_are_skipped_and_counted(run: Run, media: Path) -> None:
+    """They are named on stderr with the reason; --strict makes it a failure."""
+    (media / "broken.png").write_bytes(b"no picture")
+    (media / "empty.wav").touch()
+    code, out, err = run("search", media, "--text", "rain")
+    assert code == 0
+    assert len(out.splitlines()) == 6
+    assert "skipped" in err
+    assert "broken.png" in err
+    assert "6 files embedded, 2 skipped" in err
+    assert run("search", media, "--text", "rain", "--strict")[0] == 1

@@ -1,0 +1,59 @@
+"""The page stands alone: every picture and sound is in it, and nothing is fetched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import openbind
+from openbind.demo.page import write_page
+from openbind.demo.samples import SampleItem, read_script
+from openbind.demo.showcase import build_showcase
+
+
+@pytest.fixture(scope="module")
+def page(
+    starter: openbind.Space,
+    sample_items: list[SampleItem],
+    samples: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """The demo's page as text."""
+    target = tmp_path_factory.mktemp("page") / "index.html"
+    write_page(
+        build_showcase(starter, sample_items, read_script(samples), samples), samples, target
+    )
+    return target.read_text()
+
+
+def test_nothing_is_fetched(page: str) -> None:
+    """Sources are data URLs; no script, no stylesheet from elsewhere."""
+    sources = re.findall(r'src="([^"]{0,30})', page)
+    assert len(sources) > 60
+    assert all(source.startswith("data:") for source in sources)
+    assert "<script" not in page
+    assert "<link" not in page
+
+
+def test_shows_pictures_sounds_and_heat_maps(page: str) -> None:
+    """Thumbnails, players and coloured tables."""
+    assert page.count("<img ") > 30
+    assert page.count("<audio ") > 20
+    assert page.count('class="heat"') == 3
+
+
+def test_texts_are_escaped(
+    starter: openbind.Space, sample_items: list[SampleItem], samples: Path, tmp_path: Path
+) -> None:
+    """A title can't bring markup into the page."""
+    from dataclasses import replace
+
+    evil = [
+        replace(item, title="<script>x</script>") if item.path else item for item in sample_items
+    ]
+    write_page(
+        build_showcase(starter, evil, read_script(samples), samples), samples, tmp_path / "x.html"
+    )
+    assert "<script" not in (tmp_path / "x.html").read_text()

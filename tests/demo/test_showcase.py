@@ -1,0 +1,54 @@
+"""What the demo shows is computed, and its numbers are those of the metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.demo.samples import SampleItem, read_script
+from openbind.demo.showcase import BEST, Showcase, build_showcase
+
+
+@pytest.fixture(scope="module")
+def showcase(starter: openbind.Space, sample_items: list[SampleItem], samples: Path) -> Showcase:
+    """The demo's own."""
+    return build_showcase(starter, sample_items, read_script(samples), samples)
+
+
+def test_sounds_find_pictures_far_above_chance(showcase: Showcase) -> None:
+    """Sound → picture on the samples: at least three times chance."""
+    (part,) = [d for d in showcase.directions if (d.source, d.target) == ("audio", "image")]
+    assert part.trained
+    assert part.recall > 3 * part.chance
+
+
+def test_words_and_sounds_are_emergent(showcase: Showcase) -> None:
+    """They never met, and still classify far above chance."""
+    (part,) = [d for d in showcase.directions if (d.source, d.target) == ("text", "audio")]
+    assert not part.trained
+    assert not showcase.classification.trained
+    assert showcase.classification.accuracy > 5 * showcase.classification.chance
+    right = [item.concept == label for item, label, _ in showcase.classification.rows]
+    assert np.mean(right) == pytest.approx(showcase.classification.accuracy)
+
+
+def test_sum_of_fruit_and_birds_finds_both(showcase: Showcase) -> None:
+    """A picture that has both is among the best, and the parts aren't answers."""
+    fruit_and_birds = showcase.sums[0]
+    assert fruit_and_birds.found
+    keys = [item.key for item, _ in fruit_and_birds.best]
+    assert len(keys) == BEST
+    assert not any(
+        item.key in keys for item, _ in fruit_and_birds.asked if isinstance(item, SampleItem)
+    )
+
+
+def test_heat_maps(showcase: Showcase) -> None:
+    """Concepts in one order on both sides; the diagonal is the brightest on average."""
+    for heat_map in showcase.heat_maps:
+        size = len(heat_map.concepts)
+        assert heat_map.cosines.shape == (size, size)
+        assert np.diag(heat_map.cosines).mean() > heat_map.cosines.mean()

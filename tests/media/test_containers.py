@@ -1,0 +1,47 @@
+"""FFmpeg opens what it is handed and nothing else; its errors become ours."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from openbind.errors import InputError, MissingExtraError
+from openbind.media.containers import open_container
+
+
+def refused(source: object) -> str:
+    with pytest.raises(InputError) as caught, open_container(source):
+        pytest.fail("was opened")
+    return str(caught.value)
+
+
+def test_only_films_and_sounds(tmp_path: Path) -> None:
+    """A text isn't made a film of, and a playlist opens no other file."""
+    text = tmp_path / "notes.txt"
+    text.write_text("hello\n" * 100)
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{text}\n#EXT-X-ENDLIST\n")
+    concat = tmp_path / "list.ffconcat"
+    concat.write_text(f"ffconcat version 1.0\nfile {text.name}\n")
+    for path in (text, playlist, concat):
+        assert "not a sound or video" in refused(path)
+        assert "not a sound or video" in refused(path.read_bytes())
+
+
+def test_bad_sources(tmp_path: Path) -> None:
+    """Missing, empty, a directory, an address, another type."""
+    (tmp_path / "empty.mp4").touch()
+    assert "no such file" in refused(tmp_path / "none.mp4")
+    assert "empty" in refused(tmp_path / "empty.mp4")
+    assert "directory" in refused(tmp_path)
+    assert "no such file" in refused("http://127.0.0.1:9/film.mp4")
+    assert "found int" in refused(3)
+
+
+def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PyAV the error says what to install."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError, match=r"openbind\[video\]"), open_container(b"film"):
+        pytest.fail("was opened")

@@ -1,0 +1,147 @@
+"""Measurements keep their values and bits, however they are stored."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from openbind.errors import InputError
+from openbind.media.maps import read_map
+
+RANDOM = np.random.default_rng(0)
+COUNTS = {
+    np.uint8: RANDOM.integers(0, 256, (5, 7), dtype=np.uint8),
+    np.uint16: RANDOM.integers(0, 65_536, (5, 7), dtype=np.uint16),
+    np.int32: RANDOM.integers(-(2**31), 2**31 - 1, (5, 7), dtype=np.int32),
+    np.float32: RANDOM.standard_normal((5, 7)).astype(np.float32),
+}
+
+
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [
+        (np.uint8, "PNG"),
+        (np.uint8, "TIFF"),
+        (np.uint16, "PNG"),
+        (np.uint16, "TIFF"),
+        (np.int32, "TIFF"),
+        (np.float32, "TIFF"),
+    ],
+)
+def test_pictures(dtype: type, kind: str, tmp_path: Path) -> None:
+    """All bits come back; a path is its bytes."""
+    path = tmp_path / "map"
+    path.write_bytes(encoded(Image.fromarray(COUNTS[dtype]), kind))
+    for source in (path, str(path), path.read_bytes()):
+        found = read_map(source)
+        np.testing.assert_array_equal(found, COUNTS[dtype])
+        assert found.dtype.kind == np.dtype(dtype).kind
+
+
+def test_big_endian_tiff() -> None:
+    """The order of bytes of a file isn't that of the outcome."""
+    header = b"MM\0*\0\0\0\x08\0\x08"
+    counts = np.array([[1, 258]], ">u2")
+    tags = [
+        (256, 4, 1, 2),
+        (257, 4, 1, 1),
+        (258, 3, 1, 16 << 16),
+        (259, 3, 1, 1 << 16),
+        (262, 3, 1, 1 << 16),
+        (273, 4, 1, 8 + 2 + 8 * 12 + 4),
+        (278, 4, 1, 1),
+        (279, 4, 1, 4),
+    ]
+    body = b"".join(
+        tag.to_bytes(2, "big")
+        + kind.to_bytes(2, "big")
+        + n.to_bytes(4, "big")
+        + v.to_bytes(4, "big")
+        for tag, kind, n, v in tags
+    )
+    found = read_map(header + body + bytes(4) + counts.tobytes())
+    np.testing.assert_array_equal(found, [[1, 258]])
+    assert found.dtype.isnative
+    torch.from_numpy(found.astype(np.int32))
+
+
+@pytest.mark.parametrize("dtype", COUNTS)
+def test_arrays(dtype: type) -> None:
+    """Arrays, tensors and npy files, with and without an axis of one channel."""
+    counts = COUNTS[dtype]
+    for source in (
+        counts,
+        counts[:, :, None],
+        torch.from_numpy(counts.astype(np.int64))
+        if dtype == np.uint16
+        else torch.from_numpy(counts),
+        torch.from_numpy(counts.astype(np.float32))[None],
+        npy(counts),
+        Image.fromarray(counts),
+    ):
+        found = read_map(source)
+        assert found.shape == (5, 7)
+        np.testing.assert_allclose(found, counts.astype(found.dtype))
+
+
+def test_types() -> None:
+    """Integers keep their type; other numbers become float32; what wasn't measured stays."""
+    assert read_map(np.zeros((2, 2), np.uint16)).dtype == np.uint16
+    assert read_map(np.zeros((2, 2), np.float64)).dtype == np.float32
+    assert read_map(np.zeros((2, 2), bool)).dtype == np.uint8
+    assert np.isnan(read_map(np.full((2, 2), np.nan))).all()
+
+
+def test_colour() -> None:
+    """Three equal channels are one; others are refused, or weighed if asked."""
+    grey = COUNTS[np.uint8]
+    np.testing.assert_array_equal(read_map(np.dstack([grey] * 3)), grey)
+    np.testing.assert_array_equal(read_map(torch.from_numpy(grey).expand(3, 5, 7)), grey)
+    colours = Image.fromarray(RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match="in colour"):
+        read_map(encoded(colours, "PNG"))
+    found = read_map(encoded(colours, "PNG"), colour="luminance")
+    np.testing.assert_allclose(found, np.asarray(colours.convert("L")), atol=1)
+
+
+def test_source_is_not_changed() -> None:
+    """The outcome doesn't share memory with what was handed in."""
+    counts = COUNTS[np.uint8].copy()
+    read_map(counts)[:] = 0
+    np.testing.assert_array_equal(counts, COUNTS[np.uint8])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("none.png", "no such file"),
+        (b"not a picture", "not a picture"),
+        (encoded(Image.fromarray(COUNTS[np.uint16]), "PNG")[:80], "broken or truncated"),
+        (npy(COUNTS[np.uint16])[:-4], "broken or truncated"),
+        (np.zeros((2, 2, 2)), r"expected a map \(H, W\)"),
+        (np.zeros((0, 3)), "nothing to embed"),
+        (np.array([["a"]]), "expected float or integer"),
+        (5, "found int"),
+    ],
+)
+def test_bad_maps(source: object, message: str) -> None:
+    """Each says what was found and what was expected."""
+    with pytest.raises(InputError, match=message):
+        read_map(source)

@@ -1,0 +1,200 @@
+"""A frame's number finds that frame, whatever the codec, its reordering and its first time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openbind.errors import InputError
+from openbind.media import video
+from openbind.media.video import probe_video, read_frames
+
+FRAMES = 60
+STEP = 4  # frame i is grey of the level STEP · i
+
+
+@lru_cache
+def film(
+    codec: str = "libx264",
+    kind: str = "mp4",
+    start: int = 0,
+    sound: str = "",
+    rotation: int = 0,
+    index_first: bool = False,
+) -> bytes:
+    """A film of 96 × 64 pixels at 25 frames a second, a key frame every twelfth frame."""
+    with TemporaryDirectory() as folder:
+        # A file, not a buffer: FFmpeg opens it again to put the index first.
+        path = Path(folder) / "film"
+        options = {"movflags": "faststart"} if index_first else {}
+        with av.open(str(path), "w", format=kind, container_options=options) as container:
+            write_film(container, codec, start, sound, rotation)
+        return path.read_bytes()
+
+
+def write_film(container: Any, codec: str, start: int, sound: str, rotation: int) -> None:
+    stream: Any = container.add_stream(codec, rate=25)
+    stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+    stream.codec_context.gop_size = 12
+    stream.bit_rate = 2_000_000
+    if not codec.startswith("libvpx"):
+        stream.codec_context.max_b_frames = 2
+    if rotation:
+        stream.set_display_rotation(rotation)
+    track: Any = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
+    for number in range(FRAMES):
+        grey = np.full((64, 96, 3), STEP * number, np.uint8)
+        grey[:16, :16] = 255 if rotation else STEP * number  # a mark in the upper left
+        frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+        frame.pts, frame.time_base = number + start, Fraction(1, 25)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+    if track is not None:
+        tone = np.sin(np.arange(48_000 * FRAMES // 25) * 0.05, dtype=np.float32)[None] * 0.5
+        wave = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        wave.rate = 48_000
+        container.mux([*track.encode(wave), *track.encode(None)])
+
+
+def numbers(frames_THWC: np.ndarray) -> list[int]:
+    return [round(float(frame.mean()) / STEP) for frame in frames_THWC]
+
+
+FILMS: dict[str, Callable[[], bytes]] = {
+    "h264 in mp4": lambda: film(),
+    "h264 in mp4, later start, sound": lambda: film(start=37, sound="aac"),
+    "mpeg4 in mp4": lambda: film("mpeg4"),
+    "vp8 in webm, sound": lambda: film("libvpx", "webm", sound="libopus"),
+    "vp9 in webm, later start": lambda: film("libvpx-vp9", "webm", start=37),
+    "h264 in matroska": lambda: film(kind="matroska"),
+    "mpeg4 in avi": lambda: film("mpeg4", "avi"),
+    "mpeg4 in avi, empty frames before": lambda: film("mpeg4", "avi", start=37),
+    "h264 in avi": lambda: film(kind="avi"),
+    "h264 in a transport stream": lambda: film(kind="mpegts", start=37),
+}
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_frames_are_the_ones_asked_for(name: str) -> None:
+    """In the order asked for, repeated ones too, across key frames."""
+    data = FILMS[name]()
+    info = probe_video(data)
+    assert (info.frames, info.fps, info.seconds) == (FRAMES, 25, Fraction(12, 5))
+    assert (info.width, info.height) == (96, 64)
+    assert info.has_audio == ("sound" in name)
+    wanted = [59, 0, 7, 30, 30, 13]
+    frames = read_frames(data, wanted)
+    assert (frames.shape, frames.dtype) == ((6, 64, 96, 3), np.uint8)
+    assert numbers(frames) == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, FRAMES - 1), min_size=1, max_size=6), st.sampled_from([*FILMS]))
+def test_any_frames(wanted: list[int], name: str) -> None:
+    """Whatever the numbers and the format."""
+    assert numbers(read_frames(FILMS[name](), wanted)) == wanted
+
+
+def test_path_is_bytes(tmp_path: Path) -> None:
+    """A file and its content are the same video."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(film())
+    assert probe_video(path) == probe_video(path.read_bytes())
+    np.testing.assert_array_equal(read_frames(path, [3, 50]), read_frames(str(path), [3, 50]))
+    np.testing.assert_array_equal(read_frames(path, [3, 50]), read_frames(film(), [3, 50]))
+
+
+def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last frame costs its group of pictures, not the whole film."""
+    decoded = 0
+    data = film()
+
+    def counted(container: Any, stream: Any, key: int) -> Any:
+        nonlocal decoded
+        for frame in original(container, stream, key):
+            decoded += 1
+            yield frame
+
+    original = video._decode_from
+    monkeypatch.setattr(video, "_decode_from", counted)
+    read_frames(data, [59])
+    assert 0 < decoded <= 12
+
+
+@pytest.mark.parametrize(("rotation", "corner"), [(90, (-1, 0)), (180, (-1, -1)), (-90, (0, -1))])
+def test_rotated_films_stand_upright(rotation: int, corner: tuple[int, int]) -> None:
+    """A phone's rotation is applied: counter-clockwise, the upper left goes to `corner`."""
+    data = film(rotation=rotation)
+    info = probe_video(data)
+    assert (info.width, info.height) == ((96, 64) if rotation == 180 else (64, 96))
+    frame = read_frames(data, [2])[0]
+    assert frame.shape == (info.height, info.width, 3)
+    assert frame[corner].mean() > 200
+    assert sum(frame[y, x].mean() > 200 for y in (0, -1) for x in (0, -1)) == 1
+
+
+CUT = {
+    "index at the end": (lambda: film(), 0.9),
+    "index first": (lambda: film(index_first=True), 0.6),
+    "webm": (lambda: film("libvpx", "webm", sound="libopus"), 0.5),
+    "matroska": (lambda: film(kind="matroska"), 0.5),
+    "avi": (lambda: film("mpeg4", "avi"), 0.9),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_truncated(name: str) -> None:
+    """A cut film is refused, wherever its index is."""
+    make, share = CUT[name]
+    data = make()
+    with pytest.raises(InputError, match="truncated"):
+        probe_video(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("indices", [[60], [-1], [0, 600]])
+def test_no_such_frame(indices: list[int]) -> None:
+    """A number beyond the last frame is refused, with how many there are."""
+    with pytest.raises(InputError, match="there are 60"):
+        read_frames(film(), indices)
+
+
+def test_refuses(tmp_path: Path) -> None:
+    """No frames asked for; a sound; noise; nothing."""
+    with pytest.raises(InputError, match="no frames were asked for"):
+        read_frames(film(), [])
+    sound = io.BytesIO()
+    with av.open(sound, "w", format="wav") as container:
+        track = container.add_stream("pcm_s16le", rate=8_000, layout="mono")
+        wave = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        wave.rate = 8_000
+        container.mux([*track.encode(wave), *track.encode(None)])
+    with pytest.raises(InputError, match="has no pictures"):
+        probe_video(sound.getvalue())
+    with pytest.raises(InputError, match="not a sound or video"):
+        probe_video(np.random.default_rng(0).bytes(5_000))
+    with pytest.raises(InputError, match="no such file"):
+        probe_video(tmp_path / "none.mp4")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 200_000), st.integers(0, 255))
+def test_damage_escapes_as_nothing_else(place: int, value: int) -> None:
+    """One changed byte gives frames or an InputError."""
+    data = bytearray(film("libvpx", "webm"))
+    data[place % len(data)] = value
+    try:
+        probe_video(bytes(data))
+        read_frames(bytes(data), [0, 40])
+    except InputError:
+        pass

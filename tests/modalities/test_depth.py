@@ -1,0 +1,80 @@
+"""Depth becomes scaled disparity, by its units and camera; nothing infinite comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from openbind.errors import InputError
+from openbind.modalities.depth import MODALITY, DepthSettings
+from openbind.signal.disparity import CAMERAS, SCALES, DisparityScale
+
+METRES = np.random.default_rng(0).uniform(0.5, 8, (224, 224)).astype(np.float32)
+PLAIN = DisparityScale(low=-np.inf, high=np.inf, peak=1.0)
+
+
+def prepare(item: Any, **settings: Any) -> torch.Tensor:
+    return MODALITY.prepare(DepthSettings(**settings), None)(item).clips
+
+
+def test_disparity_is_baseline_times_focal_length_over_depth() -> None:
+    """0.075 m · 518.858 px over the depth, for NYU's and SUN's first Kinect."""
+    clips = prepare(METRES, scale=PLAIN)
+    assert clips.shape == (1, 1, 224, 224)
+    np.testing.assert_allclose(clips[0, 0].numpy(), 0.075 * 518.857901 / METRES, rtol=1e-5)
+
+
+def test_default_scale() -> None:
+    """Over 8, clipped to [0.01, 75], over 75, then Omnivore's mean and deviation (spec 3.5)."""
+    disparity = 0.075 * 518.857901 / METRES / 8
+    expected = (np.clip(disparity, 0.01, 75) / 75 - 0.0418) / 0.0295
+    np.testing.assert_allclose(prepare(METRES)[0, 0].numpy(), expected, atol=1e-4)
+
+
+def test_units_agree() -> None:
+    """Metres, millimetres and SUN RGB-D's rotated millimetres are one picture."""
+    millimetres = np.round(METRES * 1000).astype(np.uint16)
+    rotated = (millimetres << 3) | (millimetres >> 13)
+    expected = prepare(millimetres / np.float32(1000))
+    torch.testing.assert_close(prepare(millimetres, units="millimetres"), expected)
+    torch.testing.assert_close(prepare(rotated, units="sunrgbd"), expected)
+    disparity = 0.075 * 518.857901 / (millimetres / 1000)
+    torch.testing.assert_close(prepare(disparity, units="disparity"), expected)
+
+
+def test_an_item_may_say_its_camera() -> None:
+    """Another baseline and focal length for one picture."""
+    own = prepare({"depth": METRES, "camera": "realsense"})
+    torch.testing.assert_close(own, prepare(METRES, camera=CAMERAS["realsense"]))
+    assert not torch.equal(own, prepare(METRES))
+    with pytest.raises(InputError, match="kv1, kv1_b"):
+        prepare({"depth": METRES, "camera": "polaroid"})
+
+
+@pytest.mark.parametrize("scale", sorted(SCALES))
+def test_missing_depth_is_finite(scale: str) -> None:
+    """All zeros, and NaN, are missing and count as the nearest."""
+    zeros = prepare(np.zeros((20, 30), np.float32), scale=SCALES[scale])
+    assert torch.isfinite(zeros).all()
+    gappy = METRES.copy()
+    gappy[5] = np.nan
+    assert torch.isfinite(prepare(gappy, scale=SCALES[scale])).all()
+
+
+@pytest.mark.parametrize(
+    ("item", "settings", "message"),
+    [
+        (METRES * 1000, {}, "are they metres"),
+        (-METRES, {}, "negative"),
+        (METRES, {"units": "sunrgbd"}, "16 bits"),
+        ("missing.png", {}, "no such file"),
+        (np.zeros((4, 4, 5), np.float32), {}, ".+"),
+    ],
+)
+def test_bad_depth(item: object, settings: dict[str, Any], message: str) -> None:
+    """Wrong units and wrong pictures are named."""
+    with pytest.raises(InputError, match=message):
+        prepare(item, **settings)

@@ -1,0 +1,124 @@
+"""A recording becomes windows of 2,000 steps, whatever its rate, units and gaps."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from openbind.errors import InputError
+from openbind.modalities.imu import MODALITY, ImuSettings, read_motion
+from openbind.modalities.spec import Sample
+
+WAVES_TC = np.sin(np.arange(2_000)[:, None] * np.linspace(0.01, 0.05, 6)).astype(np.float32)
+
+
+def prepare(item: Any, **settings: Any) -> Sample:
+    return MODALITY.prepare(ImuSettings(**settings), None)(item)
+
+
+def test_values_pass_as_they_are() -> None:
+    """At the window's own rate and length: channels first, nothing normalised."""
+    sample = prepare((WAVES_TC, 200))
+    assert sample.clips.shape == (1, 6, 2_000)
+    np.testing.assert_array_equal(sample.clips[0].numpy(), WAVES_TC.T)
+    assert sample.times == ((0.0, 10.0),)
+
+
+def test_both_readings_of_the_paper() -> None:
+    """2,000 steps are 10 s at 200 Hz, or 5 s at 400 Hz."""
+    noise = np.random.default_rng(0).normal(size=(4_000, 6))
+    assert prepare((noise, 400)).times == ((0.0, 10.0),)
+    assert prepare((noise, 400), rate_hz=400).times == ((2.5, 7.5),)
+
+
+def test_rate_is_brought_to_the_window() -> None:
+    """A slow wave recorded at 50 Hz is the same wave at 200 Hz."""
+
+    def wave(rate: int) -> np.ndarray:
+        return np.sin(2 * np.pi * np.arange(10 * rate) / rate)[:, None].repeat(6, 1)
+
+    found, expected = prepare((wave(50), 50)), prepare((wave(200), 200))
+    middle = slice(100, -100)
+    torch.testing.assert_close(
+        found.clips[0, :, middle], expected.clips[0, :, middle], atol=5e-3, rtol=0
+    )
+
+
+def test_units() -> None:
+    """G and degrees are brought to m/s² and radians."""
+    ones = np.ones((2_000, 6))
+    clip = prepare((ones, 200), acceleration="g", rotation="deg/s").clips[0]
+    torch.testing.assert_close(clip[:3, 5], torch.full((3,), 9.80665))
+    torch.testing.assert_close(clip[3:, 5], torch.full((3,), float(np.pi / 180)))
+
+
+def test_short_and_long() -> None:
+    """Short inputs end in zeros; long ones give their middle, or windows that cover them."""
+    short = prepare((np.ones((500, 6)), 200)).clips[0]
+    assert (short[:, :500] == 1).all()
+    assert (short[:, 500:] == 0).all()
+    ramp = np.arange(6_000)[:, None].repeat(6, 1).astype(np.float32)
+    assert prepare((ramp, 200)).clips[0, 0, 0] == 2_000
+    assert len(prepare((ramp, 200), clips="cover").clips) == 3
+
+
+def test_gaps_are_filled_with_lines() -> None:
+    """Rows of NaN are drawn over; the array handed in keeps them."""
+    ramp = np.arange(2_000)[:, None].repeat(6, 1).astype(np.float32)
+    gappy = ramp.copy()
+    gappy[100:110] = np.nan
+    torch.testing.assert_close(prepare((gappy, 200)).clips, prepare((ramp, 200)).clips)
+    assert np.isnan(gappy[100:110]).all()
+
+
+def test_files(tmp_path: Path) -> None:
+    """CSV with times or a rate, .npy, bytes, a dictionary: one recording."""
+    times = np.arange(2_000) / 200
+    header = "time,ax,ay,az,gx,gy,gz"
+    np.savetxt(
+        tmp_path / "timed.csv",
+        np.column_stack([times, WAVES_TC]),
+        delimiter=",",
+        header=header,
+        comments="",
+        fmt="%.9g",
+    )
+    np.savetxt(tmp_path / "plain.csv", WAVES_TC, delimiter=",", fmt="%.9g")
+    np.save(tmp_path / "values.npy", WAVES_TC)
+    buffer = io.BytesIO()
+    np.save(buffer, WAVES_TC)
+    for item in (
+        tmp_path / "timed.csv",
+        (tmp_path / "plain.csv", 200),
+        (tmp_path / "values.npy", 200),
+        (buffer.getvalue(), 200),
+        {"array": WAVES_TC, "sampling_rate": 200},
+        (torch.from_numpy(WAVES_TC), 200),
+    ):
+        values, rate = read_motion(item)
+        assert rate == 200
+        np.testing.assert_allclose(values, WAVES_TC, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ((np.ones((5, 3)), 200), r"expected \(steps, 6\) values, found 5×3"),
+        (np.ones((5, 6)), "no rate"),
+        ((np.ones((5, 6)), 0), "1 Hz or more"),
+        ((np.ones((5, 6)), "fast"), "1 Hz or more"),
+        ((np.full((5, 6), np.nan), 200), "no values at all"),
+        ((np.ones((0, 6)), 200), ".+"),
+        ("missing.csv", "no such file"),
+        (b"no,numbers\nat,all\n", ".+"),
+    ],
+)
+def test_bad_recordings(item: object, message: str) -> None:
+    """Each says what was found and what was expected."""
+    with pytest.raises(InputError, match=message):
+        prepare(item)

@@ -1,0 +1,51 @@
+"""A text becomes ids of the space's own vocabulary."""
+
+from __future__ import annotations
+
+import pytest
+
+import openbind
+from openbind.catalog import find
+from openbind.modalities.text import MODALITY, TextSettings
+
+
+def test_ids(starter: openbind.Space) -> None:
+    """Known ids of BERT's vocabulary: [CLS] a dog [SEP], lower-cased, padded with 0."""
+    ids = starter.preprocess("text", ["A Dog"])
+    assert ids[0, :5].tolist() == [101, 1037, 3899, 102, 0]
+
+
+def test_long_texts_keep_their_end(starter: openbind.Space) -> None:
+    """A text beyond the context is cut, and still ends with [SEP]."""
+    settings = starter.config.modalities["text"].settings
+    ids = starter.preprocess("text", ["dog " * 5000])
+    assert ids.shape == (1, settings.context)
+    assert ids[0, -1] == 102
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("", "empty text"),
+        (" \n ", "empty text"),
+        (b"dog", "found bytes"),
+        (3, "found int"),
+    ],
+)
+def test_bad_texts(starter: openbind.Space, item: object, message: str) -> None:
+    """Each says what was found."""
+    with pytest.raises(openbind.InputError, match=message):
+        starter.encode("text", [item])
+
+
+def test_clip_vocabulary() -> None:
+    """With the defaults: CLIP's ids, start and end around the words, zeros behind."""
+    ids = MODALITY.prepare(TextSettings(), None)("a photo of a dog").clips
+    assert ids.shape == (1, 77)
+    assert ids[0, :8].tolist() == [49406, 320, 1125, 539, 320, 1929, 49407, 0]
+
+
+def test_missing_vocabulary() -> None:
+    """The file is named."""
+    with pytest.raises(openbind.CheckpointError, match=r"absent\.json: no such file"):
+        MODALITY.prepare(TextSettings(tokenizer="absent.json", context=8), find("starter"))

@@ -1,0 +1,59 @@
+"""A thermal picture becomes one channel in [0, 1], whatever its depth of bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from openbind.errors import InputError
+from openbind.modalities.thermal import MODALITY, ThermalSettings
+
+GREY = np.random.default_rng(0).integers(0, 255, (224, 224), dtype=np.uint8)
+
+
+def prepare(item: Any, **settings: Any) -> torch.Tensor:
+    return MODALITY.prepare(ThermalSettings(**settings), None)(item).clips
+
+
+def test_eight_bits_without_normalisation() -> None:
+    """Values over 255 and nothing more: the rule that reproduces LLVIP."""
+    clips = prepare(GREY)
+    assert clips.shape == (1, 1, 224, 224)
+    np.testing.assert_allclose(clips[0, 0].numpy(), GREY / 255, atol=1e-6)
+    assert prepare(Image.fromarray(GREY).convert("RGB")).shape == clips.shape
+
+
+def test_raw_counts_and_temperatures() -> None:
+    """16-bit counts and floats take the picture's own range, or the one that is said."""
+    counts = GREY.astype(np.uint16) * 16 + 20_000
+    own = prepare(counts)
+    assert own.min() == 0
+    assert own.max() == 1
+    torch.testing.assert_close(own, prepare(counts / np.float32(100)), atol=1e-5, rtol=0)
+    fixed = prepare(counts, low=20_000, high=20_000 + 255 * 16)
+    np.testing.assert_allclose(fixed[0, 0].numpy(), GREY / 255, atol=1e-5)
+
+
+def test_size_and_crop() -> None:
+    """The shorter side is scaled to the size, the middle is cut."""
+    wide = np.zeros((112, 448), np.uint8)
+    wide[:, 168:280] = 200
+    assert prepare(wide)[0, 0, 112, 112] == pytest.approx(200 / 255, abs=1e-3)
+
+
+def test_one_value_everywhere() -> None:
+    """A picture without contrast is finite."""
+    assert (prepare(np.full((30, 30), 21_000, np.uint16)) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "item", [b"", "missing.png", np.zeros((2, 2, 5)), np.full((4, 4), np.nan, np.float32)]
+)
+def test_bad_pictures(item: object) -> None:
+    """What can't be used is an InputError."""
+    with pytest.raises(InputError):
+        prepare(item)

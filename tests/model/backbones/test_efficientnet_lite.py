@@ -1,0 +1,97 @@
+"""Invariants of EfficientNet-Lite: the published numbers, TensorFlow's padding, any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+import openbind
+from openbind.model.backbones.efficientnet_lite import (
+    EfficientNetLite,
+    EfficientNetLiteConfig,
+    SameConv,
+    StageConfig,
+)
+
+SHIPPED = Path(openbind.__file__).parent / "assets" / "starter" / "vision.safetensors"
+GOLDEN = Path(__file__).parent / "golden" / "efficientnet_lite.safetensors"
+TINY = EfficientNetLiteConfig(
+    stem_channels=4,
+    stages=(
+        StageConfig(repeats=1, kernel=3, stride=1, expand=1, channels=4),
+        StageConfig(repeats=2, kernel=5, stride=2, expand=2, channels=6),
+    ),
+    width=8,
+    num_classes=7,
+    embed_dim=5,
+)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> EfficientNetLite:
+    module = EfficientNetLite(EfficientNetLiteConfig())
+    module.load_state_dict({k: v.float() for k, v in load_file(SHIPPED).items()})
+    return module.eval()
+
+
+@torch.inference_mode()
+def test_equals_the_original(shipped: EfficientNetLite) -> None:
+    """Features and logits are the original's, to the precision of half-size weights."""
+    golden = load_file(GOLDEN)
+    features_BD = shipped.features((golden["pixels_BCHW"].float() - 127) / 128)
+    similarity = F.cosine_similarity(features_BD, golden["features_BD"])
+    assert float(similarity.min()) > 0.99999
+    logits_BK = shipped.classifier(features_BD)
+    torch.testing.assert_close(logits_BK, golden["logits_BK"], atol=0.1, rtol=0)
+    assert torch.equal(logits_BK.argmax(1), golden["logits_BK"].argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "before", "after"),
+    [(6, 3, 2, 0, 1), (7, 3, 2, 1, 1), (6, 5, 2, 1, 2), (6, 3, 1, 1, 1), (1, 5, 2, 2, 2)],
+)
+def test_pads_as_tensorflow_does(
+    size: int, kernel: int, stride: int, before: int, after: int
+) -> None:
+    """SAME padding gives ceil(size / stride) outputs, the odd one of the padding at the end."""
+    torch.manual_seed(0)
+    conv = SameConv(1, 1, kernel, stride, 1)
+    image = torch.randn(1, 1, size, size)
+    padded = F.pad(image, (before, after, before, after))
+    expected = F.conv2d(padded, conv.weight, conv.bias, stride)
+    assert expected.shape[-1] == -(-size // stride)
+    torch.testing.assert_close(conv(image), expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (17, 40), (64, 32)])
+def test_takes_any_size(shape: tuple[int, int]) -> None:
+    """Pictures of any height and width have one embedding, embed_dim wide."""
+    torch.manual_seed(0)
+    embed_BE = EfficientNetLite(TINY).eval()(torch.randn(2, 3, *shape))
+    assert embed_BE.shape == (2, TINY.embed_dim)
+    assert embed_BE.isfinite().all()
+
+
+def test_memory_layout_changes_nothing() -> None:
+    """Pictures in either memory format have the same embedding, and are not written to."""
+    torch.manual_seed(0)
+    module = EfficientNetLite(TINY).eval()
+    image_BCHW = torch.randn(2, 3, 33, 33)
+    before = image_BCHW.clone()
+    other = image_BCHW.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(module(image_BCHW), module(other))
+    assert torch.equal(image_BCHW, before)
+
+
+def test_embedding_is_mixture_plus_projection() -> None:
+    """Softened class probabilities mix the class vectors; the projection is added."""
+    torch.manual_seed(0)
+    module = EfficientNetLite(TINY).eval()
+    features_BD = torch.rand(3, TINY.width)
+    share_BK = torch.softmax(module.classifier(features_BD) / TINY.temperature, dim=1)
+    expected = share_BK @ module.mixture.weight.T + module.projection(features_BD)
+    torch.testing.assert_close(module.embed(features_BD), expected)

@@ -1,0 +1,54 @@
+"""`linear` gives the numbers of `F.linear` and an activation, on every path."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from openbind.model.linear import activate, linear
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("activation", ["none", "gelu", "gelu_tanh", "quick_gelu"])
+@pytest.mark.parametrize("shape", [(3,), (5, 7), (2, 3, 4), (0, 4)])
+def test_same_numbers(dtype: torch.dtype, activation: str, shape: tuple[int, ...]) -> None:
+    """Without gradients the product equals the plain one to rounding, in any shape and dtype."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(*shape, 24, generator=generator).to(dtype)
+    weight, bias = torch.randn(40, 24, generator=generator).to(dtype), torch.ones(40, dtype=dtype)
+    expected = activate(F.linear(x.double(), weight.double(), bias.double()), activation)
+    with torch.no_grad():
+        found = linear(x, weight, bias, activation)
+    assert found.dtype == dtype
+    tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_strided_input() -> None:
+    """A view that isn't contiguous is read right."""
+    x, weight = torch.randn(6, 5, 3), torch.randn(4, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            linear(x.permute(1, 2, 0), weight), x.permute(1, 2, 0) @ weight.T
+        )
+
+
+def test_gradients() -> None:
+    """With gradients enabled the product can be differentiated."""
+    x, weight = torch.randn(3, 4, requires_grad=True), torch.randn(2, 4, requires_grad=True)
+    linear(x, weight, activation="gelu").sum().backward()
+    assert x.grad is not None
+    assert weight.grad is not None
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "quick_gelu"])
+def test_activations(activation: str) -> None:
+    """Activations are those of their definitions."""
+    x = torch.linspace(-4, 4, 33, dtype=torch.float64)
+    definitions = {
+        "gelu": x * 0.5 * (1 + torch.erf(x / 2**0.5)),
+        "gelu_tanh": 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))),
+        "quick_gelu": x / (1 + torch.exp(-1.702 * x)),
+    }
+    torch.testing.assert_close(activate(x, activation), definitions[activation])

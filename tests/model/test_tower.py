@@ -1,0 +1,131 @@
+"""Towers: cutting, choosing, batching and half precision change no embedding beyond rounding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from openbind.errors import InputError
+from openbind.model.config import (
+    HeadConfig,
+    PatchStem,
+    Pool,
+    TokenStem,
+    TowerConfig,
+    TrunkConfig,
+    WindowStem,
+)
+from openbind.model.initial import initialise
+from openbind.model.tower import Tower
+
+PATCHES = PatchStem(channels=1, kernel=(4, 4), stride=(3, 3), size=(13, 16), norm=True)
+
+
+def make_config(
+    stem: PatchStem | TokenStem | WindowStem, pool: Pool = "cls", causal: bool = False
+) -> TowerConfig:
+    trunk = TrunkConfig(width=24, depth=2, heads=3, bias_kv=not causal, causal=causal)
+    return TowerConfig(stem=stem, trunk=trunk, head=HeadConfig(embed_dim=6, pool=pool))
+
+
+CASES: dict[str, tuple[TowerConfig, Tensor]] = {
+    "grid": (make_config(PATCHES), torch.randn(3, 1, 13, 16)),
+    "grid, attention": (make_config(PATCHES, "attention"), torch.randn(3, 1, 10, 19)),
+    "ids": (
+        make_config(TokenStem(vocabulary=20, context=9), "eot", causal=True),
+        torch.tensor([[1, 19, 0, 0, 0], [1, 4, 7, 19, 0], [1, 2, 19, 0, 0]]),
+    ),
+    "ids, last": (
+        make_config(TokenStem(vocabulary=20, context=9), "last"),
+        torch.randint(0, 20, (3, 9)),
+    ),
+    "series": (make_config(WindowStem(channels=2, kernel=4, steps=20)), torch.randn(3, 2, 28)),
+}
+
+
+def build(name: str) -> tuple[Tower, Tensor]:
+    config, x = CASES[name]
+    return initialise(Tower(config), torch.Generator().manual_seed(1)).eval(), x
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_batch_is_one_by_one(name: str) -> None:
+    """A batch gives what its samples give alone, and the input is left as it was."""
+    tower, x = build(name)
+    before = x.clone()
+    with torch.no_grad():
+        embed_BE = tower(x)
+        alone_BE = torch.cat([tower(sample[None]) for sample in x])
+    assert embed_BE.shape == (3, 6)
+    torch.testing.assert_close(embed_BE, alone_BE, rtol=1e-4, atol=1e-5)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tokens(name: str) -> None:
+    """Asking for tokens changes no embedding, and they are ready for the head's projection."""
+    tower, x = build(name)
+    with torch.no_grad():
+        embed_BE, tokens_BND = tower(x, tokens=True)
+        torch.testing.assert_close(embed_BE, tower(x), rtol=1e-4, atol=1e-5)
+        assert tokens_BND.shape == tower.stem(x).shape
+    if tower.config.head.pool != "attention":
+        places = {"cls": [0, 0, 0], "eot": [1, 3, 2], "last": [8, 8, 8]}[tower.config.head.pool]
+        chosen_BD = tokens_BND[range(3), places]
+        torch.testing.assert_close(tower.head.proj(chosen_BD), embed_BE, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bfloat16(name: str) -> None:
+    """Half precision gives nearly the same direction."""
+    tower, x = build(name)
+    with torch.no_grad():
+        exact_BE = tower(x)
+        tower.to(torch.bfloat16)
+        half_BE = tower(x.bfloat16() if x.is_floating_point() else x)
+    assert half_BE.dtype == torch.bfloat16
+    assert torch.cosine_similarity(half_BE.float(), exact_BE).min() > 0.9995
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients(name: str) -> None:
+    """Training gives the same embedding and reaches every weight."""
+    tower, x = build(name)
+    embed_BE = tower(x)
+    with torch.no_grad():
+        torch.testing.assert_close(tower(x), embed_BE, rtol=1e-4, atol=1e-5)
+    embed_BE.square().sum().backward()
+    for key, parameter in tower.named_parameters():
+        assert parameter.grad is not None, key
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_meta_device(name: str) -> None:
+    """A tower built without memory takes the weights of a file as they are."""
+    tower, x = build(name)
+    with torch.device("meta"):
+        empty = Tower(tower.config)
+    state = tower.state_dict()
+    empty.load_state_dict(state, assign=True)
+    with torch.no_grad():
+        assert torch.equal(empty.eval()(x), tower(x))
+    assert empty.head.norm.weight.data_ptr() == state["head.norm.weight"].data_ptr()
+
+
+def test_what_follows_the_end_is_invisible() -> None:
+    """Ids after the end token, and how many there are, change nothing."""
+    tower, ids_BN = build("ids")
+    noisy_BN = torch.tensor([[1, 19, 5], [1, 19, 0]])
+    with torch.no_grad():
+        alone = tower(noisy_BN[:1, :2])
+        torch.testing.assert_close(tower(noisy_BN), alone.expand(2, -1), rtol=1e-4, atol=1e-5)
+        padded = torch.nn.functional.pad(ids_BN, (0, 4))
+        torch.testing.assert_close(tower(padded), tower(ids_BN), rtol=1e-4, atol=1e-5)
+
+
+def test_bad_input() -> None:
+    """What doesn't fit the stem is refused, whichever head follows."""
+    for name, wrong in {"ids": torch.zeros(2, 10).long(), "grid": torch.zeros(2, 13, 16)}.items():
+        with pytest.raises(InputError):
+            build(name)[0](wrong)

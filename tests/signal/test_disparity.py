@@ -1,0 +1,89 @@
+"""Depth becomes disparity by the published rules, finite for any depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openbind.signal.disparity import (
+    CAMERAS,
+    SCALES,
+    DepthCamera,
+    DisparityScale,
+    metres_to_disparity,
+    millimetres_to_metres,
+    scale_disparity,
+    turn_bits_back,
+)
+
+
+@given(st.integers(0, 65_535))
+def test_bits_turn_back(millimetres: int) -> None:
+    """Any count comes back from a rotation by 3 to the left."""
+    rotated = (millimetres << 3 | millimetres >> 13) & 0xFFFF
+    found = turn_bits_back(np.array([[rotated]], np.uint16))
+    assert found.dtype == np.uint16
+    assert found[0, 0] == millimetres
+
+
+def test_millimetres() -> None:
+    """2,345 mm are 2.345 m."""
+    metres_HW = millimetres_to_metres(np.array([[0, 2345]], np.uint16))
+    assert metres_HW.dtype == np.float32
+    np.testing.assert_allclose(metres_HW, [[0, 2.345]], rtol=1e-7)
+
+
+def test_disparity_by_hand() -> None:
+    """Baseline · focal length / depth; what is nearer or farther than the limits is clipped."""
+    camera = DepthCamera(baseline_metres=0.1, focal_pixels=500.0)
+    found = metres_to_disparity(np.array([[0.0, 0.01, 2.0, 50.0, 400.0, np.inf]]), camera)
+    np.testing.assert_allclose(found, [[5000, 5000, 25, 1, 1, 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("sensor", CAMERAS)
+@pytest.mark.parametrize("name", SCALES)
+def test_all_zero_depth_is_finite(sensor: str, name: str) -> None:
+    """A picture without one measured pixel."""
+    metres_HW = np.zeros((4, 5), np.float32)
+    found = scale_disparity(metres_to_disparity(metres_HW, CAMERAS[sensor]), SCALES[name])
+    assert found.shape == (4, 5)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+
+
+def test_legacy_of_true_metres() -> None:
+    """True metres at an eighth are Omnivore's disparities of pictures read 8 times too deep."""
+    metres_HW = np.linspace(0.5, 6, 12, dtype=np.float32).reshape(3, 4)
+    true = metres_to_disparity(metres_HW, CAMERAS["kv2"])
+    legacy = metres_to_disparity(metres_HW * 8, CAMERAS["kv2"])
+    np.testing.assert_allclose(
+        scale_disparity(true, SCALES["metric"]),
+        scale_disparity(legacy, SCALES["omnivore"]),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_scale_by_hand() -> None:
+    """Divide, clip, divide by the peak, then mean and deviation."""
+    scale = DisparityScale(divide=2, low=1, high=10, peak=10, mean=0.5, std=0.25)
+    found = scale_disparity(np.array([[0.0, 10.0, 100.0]]), scale)
+    np.testing.assert_allclose(found, [[-1.6, 0.0, 2.0]], rtol=1e-6)
+    np.testing.assert_array_equal(scale_disparity(np.array([7.5]), SCALES["raw"]), [7.5])
+
+
+def test_sources_are_not_changed() -> None:
+    """Arrays handed in stay as they were."""
+    metres_HW = np.array([[0.0, 3.0]], np.float32)
+    scale_disparity(metres_to_disparity(metres_HW, CAMERAS["kv1"]), SCALES["unit"])
+    np.testing.assert_array_equal(metres_HW, [[0, 3]])
+
+
+def test_refuses() -> None:
+    """Counts that aren't 16 bits, and limits that aren't."""
+    with pytest.raises(ValueError, match="uint16, found int32"):
+        turn_bits_back(np.zeros((2, 2), np.int32))
+    with pytest.raises(ValueError, match="0 < near < far"):
+        metres_to_disparity(np.ones((2, 2)), CAMERAS["kv1"], near_metres=0.0)

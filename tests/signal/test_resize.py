@@ -1,0 +1,91 @@
+"""Sizes follow the reference's rounding; pixels end normalised."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from openbind.signal.resize import (
+    center_crop,
+    crop_thrice,
+    normalize,
+    resize_frames,
+    resize_short_side,
+    to_tensor,
+)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64))
+def test_short_side(width: int, height: int, size: int) -> None:
+    """The shorter side is exact, the longer one rounded down; the crop is square."""
+    scaled = resize_short_side(Image.new("RGB", (width, height)), size)
+    assert min(scaled.size) == size
+    assert max(scaled.size) == size * max(width, height) // min(width, height)
+    assert center_crop(scaled, size).size == (size, size)
+
+
+@pytest.mark.parametrize(("length", "left"), [(5, 0), (6, 1), (7, 2), (9, 2), (11, 4)])
+def test_crop_offset_rounds_half_to_even(length: int, left: int) -> None:
+    """round((L - 4) / 2) as Python and torchvision round."""
+    picture = Image.fromarray(np.arange(length, dtype=np.uint8)[None].repeat(4, 0))
+    assert np.asarray(center_crop(picture, 4))[0, 0] == left
+
+
+def test_pixels() -> None:
+    """uint8 to [0, 1], channels first, then (x - mean) / std."""
+    picture = Image.new("RGB", (2, 1), (255, 0, 51))
+    image_CHW = to_tensor(picture)
+    assert image_CHW.shape == (3, 1, 2)
+    torch.testing.assert_close(image_CHW[:, 0, 0], torch.tensor([1.0, 0.0, 0.2]))
+    found = normalize(image_CHW, (0.5, 0.0, 0.2), (0.5, 1.0, 2.0))
+    torch.testing.assert_close(found[:, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
+    assert to_tensor(Image.new("L", (3, 4))).shape == (1, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [
+        (720, 1280, (224, 398)),
+        (1280, 720, (398, 224)),
+        (230, 112, (459, 224)),
+        (99, 99, (224, 224)),
+    ],
+)
+def test_frames_short_side(height: int, width: int, expected: tuple[int, int]) -> None:
+    """The reference's rounding, which divides before it multiplies."""
+    assert resize_frames(torch.zeros(1, 1, height, width), 224).shape[-2:] == expected
+
+
+def test_frames_are_not_antialiased() -> None:
+    """Each pixel is a mean of the four nearest, by the definition of bilinear scaling."""
+    frames_CTHW = torch.rand(3, 2, 40, 60, generator=torch.Generator().manual_seed(0))
+    found = resize_frames(frames_CTHW, 10)
+    assert found.shape == (3, 2, 10, 15)
+    # Scaling by 4 puts each new pixel between the two middle ones of four.
+    expected = torch.stack(
+        [frames_CTHW[..., 1 + y :: 4, 1 + x :: 4] for y in (0, 1) for x in (0, 1)]
+    ).mean(dim=0)
+    torch.testing.assert_close(found, expected)
+
+
+@given(st.integers(8, 60), st.integers(8, 60))
+def test_three_crops(height: int, width: int) -> None:
+    """Start, middle rounded up, end of the longer side (spec 3.2)."""
+    size = min(height, width)
+    frames = torch.arange(height * width).view(1, 1, height, width)
+    offset = -(-(max(height, width) - size) // 2)
+    for crop, start in zip(
+        crop_thrice(frames, size), (0, offset, max(height, width) - size), strict=True
+    ):
+        assert crop.shape == (1, 1, size, size)
+        assert crop[0, 0, 0, 0] == (start if width >= height else start * width)
+
+
+def test_crops_refuse() -> None:
+    """Frames smaller than the crop."""
+    with pytest.raises(ValueError, match="can't cut 9"):
+        crop_thrice(torch.zeros(1, 1, 8, 20), 9)

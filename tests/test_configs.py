@@ -1,0 +1,66 @@
+"""Dataclass → dict → dataclass is the identity; what doesn't fit is refused with its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openbind.configs import from_dict, to_dict
+from openbind.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    width: int
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    kind: Literal["other"] = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    inner: Inner
+    rate: float = 1.0
+    pair: tuple[float, int] = (0.5, 1)
+    mode: Literal["a", "b"] = "a"
+    either: Inner | Other | None = None
+    table: dict[str, Inner] | None = None
+
+
+@given(st.integers(), st.floats(allow_nan=False), st.lists(st.text()), st.sampled_from(["a", "b"]))
+def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> None:
+    """What was written is read back equal, nested parts and tuples included."""
+    inner = Inner(width=width, names=tuple(names))
+    for either in (None, inner, Other()):
+        config = Outer(inner=inner, rate=rate, mode=mode, either=either, table={"x": inner})  # type: ignore[arg-type]
+        assert from_dict(Outer, to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inner": {"width": 1, "nmes": []}}, r"inner\.nmes: unknown key; did you mean 'names'"),
+        ({"inner": {}}, r"inner\.width: missing key"),
+        ({"inner": {"width": "wide"}}, r"inner\.width: expected int, found 'wide'"),
+        ({"inner": {"width": True}}, r"inner\.width: expected int, found True"),
+        ({"inner": {"width": 1}, "mode": "c"}, r"mode: expected one of \['a', 'b'\], found 'c'"),
+        ({"inner": {"width": 1}, "pair": [1.0]}, r"pair: expected 2 values, found 1"),
+        ({"inner": {"width": 1, "names": "ab"}}, r"inner\.names: expected a list"),
+        ({"inner": 3}, "inner: expected a mapping, found 3"),
+        (
+            {"inner": {"width": 1}, "table": {"x": {"width": None}}},
+            r"table\.x\.width: expected int",
+        ),
+    ],
+)
+def test_refuses_what_does_not_fit(values: dict[str, object], message: str) -> None:
+    """Errors name the place, what was expected and what was found."""
+    with pytest.raises(ConfigError, match=message):
+        from_dict(Outer, values)

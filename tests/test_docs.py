@@ -1,0 +1,98 @@
+"""README and docs hold: code blocks run as written, links lead somewhere, tables are current."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openbind.demo.samples import SampleItem
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [
+        code for kind, code in BLOCK.findall((ROOT / "README.md").read_text()) if kind == language
+    ]
+
+
+@pytest.fixture
+def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
+    """A home folder with the files that the README speaks of."""
+    import soundfile
+
+    from openbind.media.image import read_image
+
+    def first(modality: str, concept: str) -> Path:
+        found = next(i for i in sample_items if (i.modality, i.concept) == (modality, concept))
+        return samples / found.path
+
+    for folder in ("Pictures", "Sounds"):
+        (tmp_path / folder).mkdir()
+    for name, concept in (("dog", "dog"), ("fruit", "fruit"), ("rooster", "rooster")):
+        read_image(first("image", concept)).save(tmp_path / f"{name}.jpg")
+        shutil.copy(tmp_path / f"{name}.jpg", tmp_path / "Pictures")
+    for name, concept in (("bark", "dog"), ("birds", "bird"), ("rain", "rain")):
+        values, rate = soundfile.read(first("audio", concept))
+        soundfile.write(tmp_path / f"{name}.wav", values, rate)
+        shutil.copy(tmp_path / f"{name}.wav", tmp_path / "Sounds")
+    return tmp_path
+
+
+def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "HOME": str(home), "PATH": path}
+    return subprocess.run(
+        command, cwd=home, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_python_blocks_run(home: Path) -> None:
+    """All Python of the README, in its order, in one program; `# →` lines are its output."""
+    code = "\n".join(blocks("python"))
+    assert "openbind.load" in code
+    done = run([sys.executable, "-W", "error", "-c", code], home)
+    assert done.returncode == 0, done.stderr
+
+
+def test_shell_blocks_run(home: Path) -> None:
+    """All commands of the README but the set-up itself, as written."""
+    commands = [line for block in blocks("bash") for line in block.splitlines()]
+    ours = [line for line in commands if line.startswith("openbind ")]
+    assert len(ours) >= 5
+    for line in ours:
+        done = run(["bash", "-ec", line], home)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout or "-o" in line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page is a file of the project."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_make_targets_exist() -> None:
+    """Every `make x` that a page names is in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    for page in PAGES:
+        for target in re.findall(r"`make (\w+)`|^make (\w+)", page.read_text(), re.MULTILINE):
+            assert re.search(rf"^{target[0] or target[1]}:", makefile, re.MULTILINE)
+
+
+def test_changelog_has_the_version() -> None:
+    """The changelog's newest entry is this version, or not released yet."""
+    from openbind import __version__
+
+    newest = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == "Unreleased" or newest[1].startswith(__version__)

@@ -1,0 +1,64 @@
+"""`import openbind` and `openbind --help` are light; a missing extra names its pip install."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "numpy", "PIL", "av", "pyarrow", "soundfile", "tokenizers", "jinja2")
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_import_is_light() -> None:
+    """Importing the package imports none of the heavy libraries."""
+    code = f"import openbind, sys; print([m for m in {HEAVY} if m in sys.modules])"
+    assert run(code).stdout.strip() == "[]"
+
+
+def test_help_is_light() -> None:
+    """Showing help imports none of the heavy libraries either, and is quick."""
+    code = (
+        "import sys\nfrom openbind.cli.main import main\n"
+        "try: main(['--help'])\n"
+        f"except SystemExit: print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    )
+    start = time.perf_counter()
+    done = run(code)
+    assert done.stderr.strip() == "[]"
+    assert "search" in done.stdout
+    assert time.perf_counter() - start < 2.0
+
+
+def test_public_names_resolve() -> None:
+    """Every name in `__all__` can be had, and `__all__` is sorted."""
+    import openbind
+
+    assert list(openbind.__all__) == sorted(openbind.__all__)
+    for name in openbind.__all__:
+        assert getattr(openbind, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        openbind.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "code"),
+    [
+        (
+            "pyarrow",
+            "parquet",
+            "from openbind.search.export import write_parquet\n"
+            "from openbind.search.library import Library\n"
+            "write_parquet(Library(), 'never.parquet')",
+        ),
+    ],
+)
+def test_missing_extra_names_its_install(package: str, extra: str, code: str) -> None:
+    """Without an optional package the error says which pip install brings it."""
+    blocked = f"import sys; sys.modules[{package!r}] = None\n{code}"
+    assert f"pip install 'openbind[{extra}]'" in run(blocked).stderr

@@ -1,0 +1,117 @@
+"""Named architectures are what the paper says, and configs go through JSON unchanged."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from openbind.checkpoints.imagebind_keys import HEADS, read_towers, write_state
+from openbind.errors import ConfigError
+from openbind.modalities import MODALITIES
+from openbind.model.config import TowerConfig
+from openbind.model.tower import Tower
+from openbind.presets import (
+    PRESETS,
+    SpaceConfig,
+    bind,
+    imagebind_huge,
+    read_space_config,
+    text_settings,
+    write_space_config,
+)
+
+
+def towers_of(config: SpaceConfig) -> dict[str, TowerConfig]:
+    return {name: spec.config for name, spec in config.towers.items()}
+
+
+def meta_tower(config: TowerConfig) -> Tower:
+    with torch.device("meta"):
+        return Tower(config)
+
+
+def test_huge_is_the_released_one() -> None:
+    """1,200,781,057 parameters but for text's scale, and the configs that its shapes give."""
+    config = imagebind_huge()
+    towers = {name: meta_tower(tower) for name, tower in towers_of(config).items()}
+    assert sum(p.numel() for t in towers.values() for p in t.parameters()) == 1_200_781_056
+    state = write_state({n: t.state_dict() for n, t in towers.items()}, {"text": 100.0})
+    read = read_towers(state, HEADS)
+    assert {name: tower for name, (tower, _) in read.items()} == towers_of(config)
+    assert config.dim == 1024
+    scales = {name: binding.scale for name, binding in config.modalities.items()}
+    assert scales == {"image": 1, "video": 1, "text": 100, "audio": 20, "depth": 5, "thermal": 10,
+                      "imu": 5}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "dim"),
+    [("base", 350, 512), ("tiny", 55, 256), ("imagebind_huge", 1201, 1024)],
+)
+def test_sizes(name: str, millions: int, dim: int) -> None:
+    """Parameters and dimensions of each, within a tenth; all modalities are in."""
+    config = PRESETS[name]()
+    count = sum(
+        p.numel() for tower in towers_of(config).values() for p in meta_tower(tower).parameters()
+    )
+    assert count / 1e6 == pytest.approx(millions, rel=0.1)
+    assert (config.name, config.dim) == (name, dim)
+    assert set(config.modalities) == set(MODALITIES.table)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_through_json(name: str) -> None:
+    """Written and read back equal."""
+    config = PRESETS[name]()
+    assert read_space_config(json.loads(json.dumps(write_space_config(config)))) == config
+
+
+def test_narrow() -> None:
+    """Modalities that share a tower keep it; others' towers go."""
+    narrow = imagebind_huge().narrow(["video", "imu"])
+    assert list(narrow.modalities) == ["video", "imu"]
+    assert list(narrow.towers) == ["vision", "imu"]
+
+
+def test_bind() -> None:
+    """Modalities enter by their towers, with scales and settings that are said."""
+    towers = towers_of(imagebind_huge())
+    some = bind("x", {"audio": towers["audio"]}, {"audio": 3.0})
+    assert list(some.modalities) == ["audio"]
+    assert some.modalities["audio"].scale == 3.0
+    settings: dict[str, Any] = {"image": MODALITIES.get("image").settings(size=98)}
+    pictures = bind("x", towers, None, settings)
+    assert list(pictures.modalities) == ["image"]
+    assert list(pictures.towers) == ["vision"]
+    assert pictures.modalities["image"].settings.size == 98
+
+
+def test_misfits() -> None:
+    """Towers of two spaces, and a tower for words that takes no ids."""
+    towers = {
+        "imu": towers_of(imagebind_huge())["imu"],
+        "depth": towers_of(PRESETS["tiny"]())["depth"],
+    }
+    with pytest.raises(ConfigError, match=r"one dimension, found {'imu': 1024, 'depth': 256}"):
+        bind("x", towers)
+    with pytest.raises(ConfigError, match="takes ids, found WindowStem"):
+        text_settings(towers["imu"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.pop("towers"), "needs the mappings"),
+        (lambda v: v["towers"]["imu"]["config"]["trunk"].update(widht=3), "did you mean 'width'"),
+        (lambda v: v["modalities"]["imu"].update(tower="imo"), "no tower named 'imo'"),
+    ],
+)
+def test_wrong_configs(change: Any, message: str) -> None:
+    """Named by their place."""
+    values = write_space_config(PRESETS["tiny"]())
+    change(values)
+    with pytest.raises(ConfigError, match=message):
+        read_space_config(values)

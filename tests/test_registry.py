@@ -1,0 +1,33 @@
+"""Names lead to code that is imported only when asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from openbind.errors import UnknownNameError
+from openbind.registry import Registry
+
+
+def test_get_imports_the_attribute() -> None:
+    """A name gives the attribute of its module."""
+    registry = Registry("thing", "openbind.nothing", {"join": "os.path:join"})
+    assert registry.get("join")("a", "b").endswith("b")
+    assert registry.names() == ("join",)
+
+
+def test_unknown_name() -> None:
+    """A name that is nowhere is answered with the nearest."""
+    with pytest.raises(UnknownNameError, match=r"no thing named 'jion'; did you mean 'join'"):
+        Registry("thing", "openbind.nothing", {"join": "os.path:join"}).get("jion")
+
+
+def test_entry_points_add_names(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package adds a name with an entry point, with no change here."""
+    folder = tmp_path / "sensor-1.0.dist-info"  # type: ignore[operator]
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: sensor\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[openbind.things]\nradar = os.path:basename\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry("thing", "openbind.things", {})
+    assert registry.names() == ("radar",)
+    assert registry.get("radar")("a/b") == "b"
