@@ -26,8 +26,11 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## files per second, and what the towers reach
-	$(BIN)/python benchmarks/run.py
+bench: $(READY)  ## files per second, towers against the ceiling, log-mel, loading (some 10 minutes)
+	$(BIN)/python benchmarks/encode.py
+	$(BIN)/python benchmarks/towers.py
+	$(BIN)/python benchmarks/logmel.py
+	$(BIN)/python benchmarks/loading.py
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

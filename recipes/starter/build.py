@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def load_backbones(work: Path) -> Towers:
-    """Convert the published weights; heads are still zero."""
+    """Convert the published weights; heads are still untrained."""
     text, audio = MiniLM(MiniLMConfig()), AiSFX(AiSFXConfig())
     vision = EfficientNetLite(EfficientNetLiteConfig())
     efficientnet = torch.load(work / EFFICIENTNET, weights_only=True)

@@ -13,6 +13,7 @@ from openbind.catalog import find
 from openbind.checkpoints.huggingface_settings import image_settings, text_settings
 from openbind.errors import CheckpointError
 from openbind.modalities.image import ImageSettings
+from openbind.modalities.text import TextSettings
 from openbind.model.config import HeadConfig, PatchStem, TokenStem, TowerConfig, TrunkConfig
 
 TRUNK = TrunkConfig(width=8, depth=1, heads=2)
@@ -52,11 +53,18 @@ def test_files(tmp_path: Path, name: str) -> None:
 
 def test_what_differs_is_said(tmp_path: Path) -> None:
     """Another filter or another size before cropping is named."""
-    values = {"resample": 2, "size": {"height": 40, "width": 40}}
+    values = {"resample": 1, "size": {"height": 40, "width": 40}}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
     _, limits = image_settings(tmp_path, "siglip", PICTURES)
-    assert "filter 2" in limits[0]
+    assert "filter 1" in limits[0]
     assert "40" in limits[1]
+
+
+def test_bilinear(tmp_path: Path) -> None:
+    """SigLIP 2's filter, Pillow's number 2, is taken over."""
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"resample": 2}))
+    found, limits = image_settings(tmp_path, "siglip", PICTURES)
+    assert (found.filter, limits) == ("bilinear", [])
 
 
 def test_broken_file(tmp_path: Path) -> None:
@@ -82,15 +90,13 @@ def test_words(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: no such file"):
         text_settings(tmp_path, "clip", WORDS)
     shutil.copy(find("starter") / "tokenizer.json", tmp_path)
-    found, limits = text_settings(tmp_path, "clip", WORDS)
-    assert (found.tokenizer, found.context, limits) == ("tokenizer.json", 12, [])
+    found = text_settings(tmp_path, "clip", WORDS)
+    assert found == TextSettings(tokenizer="tokenizer.json", context=12)
 
 
-def test_filling_up(tmp_path: Path) -> None:
-    """SigLIP's tower reads what fills a text up: it has to be the id 0, as in SigLIP 2."""
-    write_tokenizer(tmp_path, 0)
-    assert "lower case" in text_settings(tmp_path, "siglip", WORDS)[1][0]
-    for pad_id in (1, None):
-        write_tokenizer(tmp_path, pad_id)
-        with pytest.raises(CheckpointError, match="fills texts up with id 1"):
-            text_settings(tmp_path, "siglip", WORDS)
+@pytest.mark.parametrize(("said", "pad"), [(0, 0), (1, 1), (None, 1)])
+def test_filling_up(tmp_path: Path, said: int | None, pad: int) -> None:
+    """SigLIP's tower reads what fills a text up: the tokenizer's id; texts are in lower case."""
+    write_tokenizer(tmp_path, said)
+    found = text_settings(tmp_path, "siglip", WORDS)
+    assert (found.pad, found.lower) == (pad, True)

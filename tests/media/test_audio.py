@@ -230,3 +230,18 @@ def test_damage_escapes_as_nothing_else(kind: str, place: int, value: int) -> No
         path.write_bytes(data)
         with contextlib.suppress(InputError):
             read_audio(path)
+
+
+def test_many_channels_through_ffmpeg() -> None:
+    """More than the eight planes that FFmpeg's frames hold at once."""
+    sound_CT = np.random.default_rng(1).uniform(-0.5, 0.5, (12, 3000)).astype(np.float32)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream("pcm_f32le", rate=48_000, layout="12C")
+        interleaved = np.ascontiguousarray(sound_CT.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout="12C")
+        frame.rate = 48_000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    found = read_audio(buffer.getvalue())
+    assert found.rate_hz == 48_000
+    np.testing.assert_array_equal(found.samples_CT, sound_CT)

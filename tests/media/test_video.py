@@ -32,6 +32,7 @@ def film(
     sound: str = "",
     rotation: int = 0,
     index_first: bool = False,
+    size: tuple[int, int] = (96, 64),
 ) -> bytes:
     """A film of 96 × 64 pixels at 25 frames a second, a key frame every twelfth frame."""
     with TemporaryDirectory() as folder:
@@ -39,13 +40,16 @@ def film(
         path = Path(folder) / "film"
         options = {"movflags": "faststart"} if index_first else {}
         with av.open(str(path), "w", format=kind, container_options=options) as container:
-            write_film(container, codec, start, sound, rotation)
+            write_film(container, codec, start, sound, rotation, size)
         return path.read_bytes()
 
 
-def write_film(container: Any, codec: str, start: int, sound: str, rotation: int) -> None:
+def write_film(
+    container: Any, codec: str, start: int, sound: str, rotation: int, size: tuple[int, int]
+) -> None:
     stream: Any = container.add_stream(codec, rate=25)
-    stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+    stream.width, stream.height = size
+    stream.pix_fmt = "yuv420p"
     stream.codec_context.gop_size = 12
     stream.bit_rate = 2_000_000
     if not codec.startswith("libvpx"):
@@ -54,7 +58,7 @@ def write_film(container: Any, codec: str, start: int, sound: str, rotation: int
         stream.set_display_rotation(rotation)
     track: Any = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
     for number in range(FRAMES):
-        grey = np.full((64, 96, 3), STEP * number, np.uint8)
+        grey = np.full((size[1], size[0], 3), STEP * number, np.uint8)
         grey[:16, :16] = 255 if rotation else STEP * number  # a mark in the upper left
         frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
         frame.pts, frame.time_base = number + start, Fraction(1, 25)
@@ -198,3 +202,10 @@ def test_damage_escapes_as_nothing_else(place: int, value: int) -> None:
         read_frames(bytes(data), [0, 40])
     except InputError:
         pass
+
+
+def test_frames_change_their_size() -> None:
+    """Frames of two sizes make no array."""
+    parts = [film(kind="mpegts"), film(kind="mpegts", start=FRAMES, size=(64, 48))]
+    with pytest.raises(InputError, match="change their size"):
+        read_frames(b"".join(parts), [0, 2 * FRAMES - 1])

@@ -16,13 +16,13 @@ BANDS = Image.fromarray(
 
 def test_crop_takes_the_middle() -> None:
     """Only the middle third of a picture three times as wide as high."""
-    assert fit_picture(BANDS, 20, "crop").getpixel((10, 10)) == (0, 255, 0)
-    assert fit_picture(BANDS, 20, "crop").getpixel((3, 10))[1] > 200
+    assert fit_picture(BANDS, ImageSettings(size=20, fit="crop")).getpixel((10, 10)) == (0, 255, 0)
+    assert fit_picture(BANDS, ImageSettings(size=20, fit="crop")).getpixel((3, 10))[1] > 200
 
 
 def test_pad_shows_the_whole() -> None:
     """All bands in the middle, white above and below."""
-    padded = fit_picture(BANDS, 60, "pad")
+    padded = fit_picture(BANDS, ImageSettings(size=60, fit="pad"))
     assert padded.getpixel((30, 5)) == (255, 255, 255)
     assert padded.getpixel((10, 30)) == (255, 0, 0)
     assert padded.getpixel((50, 30)) == (0, 0, 255)
@@ -30,7 +30,7 @@ def test_pad_shows_the_whole() -> None:
 
 def test_squash_uses_the_whole_square() -> None:
     """All bands, from top to bottom."""
-    squashed = fit_picture(BANDS, 60, "squash")
+    squashed = fit_picture(BANDS, ImageSettings(size=60, fit="squash"))
     assert squashed.getpixel((10, 0)) == (255, 0, 0)
     assert squashed.getpixel((50, 59)) == (0, 0, 255)
 

@@ -45,6 +45,12 @@ def test_clip_vocabulary() -> None:
     assert ids[0, :8].tolist() == [49406, 320, 1125, 539, 320, 1929, 49407, 0]
 
 
+def test_case_and_filling(starter: openbind.Space) -> None:
+    """`lower` and `pad` do what they say."""
+    found = starter.with_settings("text", pad=7, lower=True, context=6)
+    assert found.preprocess("text", ["A DOG"])[0].tolist() == [101, 1037, 3899, 102, 7, 7]
+
+
 def test_missing_vocabulary() -> None:
     """The file is named."""
     with pytest.raises(openbind.CheckpointError, match=r"absent\.json: no such file"):

@@ -149,8 +149,7 @@ def load_huggingface(
         settings["image"], odd = image_settings(folder, kind, configs["vision"])
         limits += odd
     if "text" in wanted:
-        settings["text"], odd = text_settings(folder, kind, configs["text"])
-        limits += odd
+        settings["text"] = text_settings(folder, kind, configs["text"])
     scale, bias = _scale(state, kind, path)
     if bias is not None:
         limits.append(f"A pair's probability is sigmoid(logit {bias:+.4g}); logits leave that out.")

@@ -11,8 +11,8 @@ from openbind.modalities import MODALITIES
 from openbind.model.config import PatchStem, TokenStem, TowerConfig
 
 TOKENIZER = "tokenizer.json"
-_BICUBIC = 3
-"""Pillow's number of the filter."""
+_FILTERS = {2: "bilinear", 3: "bicubic"}
+"""Pillow's numbers of the filters."""
 _HALF = (0.5, 0.5, 0.5)
 
 
@@ -35,10 +35,13 @@ def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, li
         if values.get(theirs):
             chosen[ours] = tuple(float(number) for number in values[theirs])
     limits = []
-    if values.get("resample", _BICUBIC) != _BICUBIC:
+    resample = values.get("resample", 3)
+    if resample in _FILTERS:
+        chosen["filter"] = _FILTERS[resample]
+    else:
         limits.append(
             "Pictures are resized bicubically; in the model's own preprocessing with Pillow's "
-            f"filter {values['resample']}."
+            f"filter {resample}."
         )
     resized = values.get("size", size)
     resized = set(resized.values()) if isinstance(resized, dict) else {resized}
@@ -47,30 +50,21 @@ def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, li
     return MODALITIES.get("image").settings(**chosen), limits
 
 
-def text_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, list[str]]:
+def text_settings(folder: Path, kind: str, tower: TowerConfig) -> Any:
     """Settings of words in the vocabulary of the directory's `tokenizer.json`.
 
-    Returns:
-        the settings, and a sentence for everything that openbind does otherwise.
-
     Raises:
-        CheckpointError: there is no such file, or texts are filled up with another id than 0 and
-            the tower reads what fills them up.
+        CheckpointError: there is no such file.
     """
     assert isinstance(tower.stem, TokenStem)
     path = folder / TOKENIZER
     if not path.is_file():
         raise CheckpointError(path, "no such file; the vocabulary has to be beside the weights")
-    limits = []
+    chosen: dict[str, Any] = {"tokenizer": TOKENIZER, "context": tower.stem.context}
     if kind == "siglip":
-        pad = _pad_id(path)
-        if pad:
-            raise CheckpointError(
-                path, f"fills texts up with id {pad}, which the tower reads; openbind takes 0"
-            )
-        limits.append("Texts were in lower case in training; give them so.")
-    settings = MODALITIES.get("text").settings(tokenizer=TOKENIZER, context=tower.stem.context)
-    return settings, limits
+        # Its tower reads what fills a text up, and its texts were in lower case.
+        chosen |= {"pad": _pad_id(path), "lower": True}
+    return MODALITIES.get("text").settings(**chosen)
 
 
 def _read_processor(folder: Path) -> dict[str, Any]:

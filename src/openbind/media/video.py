@@ -98,6 +98,8 @@ def read_frames(source: Any, indices: Sequence[int]) -> np.ndarray:
         pictures = {number: _to_rgb(frame) for number, frame in zip(wanted, frames, strict=False)}
     if len(pictures) < len(wanted):
         raise InputError(source, f"frame {wanted[len(pictures)]} can't be decoded; truncated?")
+    if len({picture.shape for picture in pictures.values()}) > 1:
+        raise InputError(source, "its frames change their size on the way")
     return np.stack([pictures[number] for number in indices])
 
 

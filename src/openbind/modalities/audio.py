@@ -65,19 +65,23 @@ def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
             clips = cover_clips(seconds, clip_seconds)
         else:
             clips = uniform_clips(seconds, clip_seconds, settings.clips)
-        mels = [_mel(samples_CT[:, slice(*sample_range(c, rate_hz))], settings) for c in clips]
+        pieces = [samples_CT[:, slice(*sample_range(clip, rate_hz))] for clip in clips]
         times = tuple((float(start), float(min(end, seconds))) for start, end in clips)
-        return Sample(torch.stack(mels), times)
+        return Sample(_mels(pieces, settings), times)
 
     return preprocess
 
 
-def _mel(samples_CT: torch.Tensor, settings: AudioSettings) -> torch.Tensor:
-    """Compute one clip's normalised features, (1, mels, frames)."""
+def _mels(pieces: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
+    """Compute the clips' normalised features, mel_SCFT (clips, 1, mels, frames)."""
     features = settings.features
+    if len({piece.shape[1] for piece in pieces}) > 1:
+        # Clips whose times fall between two samples may differ by one.
+        return torch.cat([_mels([piece], settings) for piece in pieces])
+    samples_SCT = torch.stack(pieces)
     if settings.center:
-        samples_CT = samples_CT - samples_CT.mean()
-    samples_BT = samples_CT[:1]
+        samples_SCT = samples_SCT - samples_SCT.mean(dim=(1, 2), keepdim=True)
+    samples_BT = samples_SCT[:, 0]
     # Less than a frame (10 ms of sound) is filled up with silence.
     samples_BT = F.pad(samples_BT, (0, max(0, features.window - samples_BT.shape[1])))
     if isinstance(features, KaldiFbank):
@@ -85,7 +89,7 @@ def _mel(samples_CT: torch.Tensor, settings: AudioSettings) -> torch.Tensor:
     else:
         mel_BFT = power_mel(samples_BT, features)
     mel_BFT = F.pad(mel_BFT, (0, max(0, settings.frames - mel_BFT.shape[-1])))
-    return (mel_BFT[..., : settings.frames] - settings.mean) / settings.std
+    return ((mel_BFT[..., : settings.frames] - settings.mean) / settings.std)[:, None]
 
 
 MODALITY = Modality(

@@ -19,6 +19,8 @@ from openbind.media.image import read_image
 from openbind.modalities.spec import Modality, Preprocess, Sample
 from openbind.signal.resize import Triple, center_crop, normalize, resize_short_side, to_tensor
 
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
@@ -28,11 +30,13 @@ class ImageSettings:
         size: rows and columns.
         fit: "crop" scales the shorter side and cuts the middle, as the reference does; "pad"
             shows the whole picture on white; "squash" scales both sides by themselves.
+        filter: how pixels are interpolated, always antialiased.
         mean, std: of each channel on the scale 0 to 1, subtracted and divided by.
     """
 
     size: int = 224
     fit: Literal["crop", "pad", "squash"] = "crop"
+    filter: Literal["bicubic", "bilinear"] = "bicubic"
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     std: Triple = (0.26862954, 0.26130258, 0.27577711)
 
@@ -41,24 +45,25 @@ def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
     """Return the function from a picture to its pixels (1, 3, size, size)."""
 
     def preprocess(item: Any) -> Sample:
-        fitted = fit_picture(read_image(item), settings.size, settings.fit)
+        fitted = fit_picture(read_image(item), settings)
         return Sample(normalize(to_tensor(fitted), settings.mean, settings.std)[None])
 
     return preprocess
 
 
-def fit_picture(picture: Image.Image, size: int, fit: str) -> Image.Image:
-    """Make a picture square, bicubic and antialiased; see `ImageSettings.fit`."""
-    if fit == "squash":
-        return picture.resize((size, size), Image.Resampling.BICUBIC)
-    if fit == "pad":
+def fit_picture(picture: Image.Image, settings: ImageSettings) -> Image.Image:
+    """Make a picture square by its settings' size, fit and filter."""
+    size, resampling = settings.size, FILTERS[settings.filter]
+    if settings.fit == "squash":
+        return picture.resize((size, size), resampling)
+    if settings.fit == "pad":
         scale = size / max(picture.size)
         inner = [max(1, round(side * scale)) for side in picture.size]
         ground = Image.new("RGB", (size, size), "white")
-        small = picture.resize((inner[0], inner[1]), Image.Resampling.BICUBIC)
+        small = picture.resize((inner[0], inner[1]), resampling)
         ground.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
         return ground
-    return center_crop(resize_short_side(picture, size), size)
+    return center_crop(resize_short_side(picture, size, resampling), size)
 
 
 MODALITY = Modality(

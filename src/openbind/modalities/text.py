@@ -34,10 +34,14 @@ class TextSettings:
         tokenizer: "clip", or a file in the checkpoint's folder in the format of the tokenizers
             library.
         context: ids of the longest text; longer ones are cut, their last special token kept.
+        pad: id that fills a row up to the context.
+        lower: texts are put into lower case first; CLIP's vocabulary does so anyway.
     """
 
     tokenizer: str = CLIP
     context: int = 77
+    pad: int = 0
+    lower: bool = False
 
 
 def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
@@ -49,8 +53,9 @@ def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
     encode = _read_tokenizer((folder or Path()) / settings.tokenizer, settings.context)
 
     def preprocess(item: Any) -> Sample:
-        ids = torch.zeros(1, settings.context, dtype=torch.int64)
-        found = encode(check_text(item))
+        ids = torch.full((1, settings.context), settings.pad, dtype=torch.int64)
+        text = check_text(item)
+        found = encode(text.lower() if settings.lower else text)
         ids[0, : len(found)] = torch.tensor(found)
         return Sample(ids)
 

@@ -55,12 +55,13 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
 
     def preprocess(item: Any) -> Sample:
         count, fps = _measure(item)
-        seconds = count / fps
+        # The reference divides and multiplies in floating point, and so takes the same frames.
+        seconds = Fraction(count / float(fps))
         if settings.clips == "cover":
             clips = cover_clips(seconds, settings.clip_seconds)
         else:
             clips = uniform_clips(seconds, settings.clip_seconds, settings.clips)
-        wanted = [frame_indices(clip, fps, count, settings.frames) for clip in clips]
+        wanted = [frame_indices(clip, float(fps), count, settings.frames) for clip in clips]
         frames = _read(item, sorted({index for clip in wanted for index in clip}))
         views = []
         for indices in wanted:

@@ -1,0 +1,106 @@
+"""Time and memory to the first text vector from a file of ImageBind's size and format.
+
+    python benchmarks/loading.py [FILE]
+
+Without FILE, one of random weights is written to the temporary directory (4.8 GB) and removed at
+the end. Each way runs in a process of its own, twice, the better counts; memory is the peak above
+that of the imports.
+
+- ordinary: initial weights are drawn for all towers, the file is read whole, the weights copied in.
+- all: `openbind.load(FILE)`.
+- text: `openbind.load(FILE, modalities=["text"])`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+RUNS = 2
+HEAD = """
+import json, resource, sys, time
+import torch, openbind, openbind.catalog, openbind.checkpoints.imagebind
+from openbind.checkpoints.imagebind_keys import HEADS, read_towers
+from openbind.model.initial import initialise
+from openbind.model.tower import Tower
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before, start, path = peak(), time.perf_counter(), sys.argv[1]
+"""
+TAIL = """
+space.encode("text", "a dog")
+print(json.dumps([time.perf_counter() - start, peak() - before]))
+"""
+WAYS = {
+    "ordinary": """
+state = torch.load(path, weights_only=True)
+for name, (config, weights) in read_towers(state, HEADS).items():
+    tower = initialise(Tower(config))
+    tower.load_state_dict(weights)
+    globals()["tower_" + name] = tower
+ids = torch.zeros(1, 77, dtype=torch.int64); ids[0, 1] = 49407
+tower_text(ids)
+print(json.dumps([time.perf_counter() - start, peak() - before]))
+raise SystemExit
+""",
+    "all": 'space = openbind.load(path, device="cpu")',
+    "text": 'space = openbind.load(path, modalities=["text"], device="cpu")',
+}
+
+
+def measure(way: str, path: Path) -> tuple[float, float]:
+    """Give seconds and MB of a way, the better of its runs."""
+    code = HEAD + WAYS[way] + TAIL
+    found = []
+    for _ in range(RUNS):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True
+        )
+        found.append(json.loads(done.stdout))
+    return min(seconds for seconds, _ in found), min(megabytes for _, megabytes in found)
+
+
+def write_random(path: Path) -> None:
+    """Write a state dict in the official format with random weights of imagebind_huge."""
+    import torch
+
+    from openbind.checkpoints.imagebind_keys import write_state
+    from openbind.model.initial import initialise
+    from openbind.model.tower import Tower
+    from openbind.presets import imagebind_huge
+
+    towers = {}
+    for name, spec in imagebind_huge().towers.items():
+        towers[name] = initialise(Tower(spec.config)).state_dict()
+    scales = {"text": 100.0, "audio": 20.0, "depth": 5.0, "thermal": 10.0, "imu": 5.0}
+    torch.save(write_state(towers, scales), path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--write", type=Path, help="only write a file of random weights")
+    options = parser.parse_args()
+    if options.write:
+        write_random(options.write)
+        return
+    given = options.file
+    with tempfile.TemporaryDirectory() as folder:
+        path = given or Path(folder) / "imagebind_huge.pth"
+        if given is None:
+            # In a process of its own: a child counts its parent's peak as its own.
+            subprocess.run([sys.executable, __file__, "--write", str(path)], check=True)
+        results = {way: measure(way, path) for way in WAYS}
+    seconds, megabytes = results["text"]
+    print(f"{'way':10}{'first vector':>14}{'memory':>12}{'text alone is':>20}")
+    for way, (s, m) in results.items():
+        print(
+            f"{way:10}{s:12.1f} s{m:9.0f} MB{s / seconds:10.1f} × faster{m / megabytes:8.1f} × less"
+        )
+
+
+if __name__ == "__main__":
+    main()
