@@ -64,7 +64,7 @@ def make_views(path: Path, grounds: list[Image.Image]) -> list[Image.Image]:
     clean.alpha_composite(picture)
     tiny = compose(picture, grounds, chance).resize((TINY_PIXELS,) * 2, Image.Resampling.BOX)
     return [
-        fit_picture(clean.convert("RGB"), size, "pad"),
+        fit_picture(clean.convert("RGB"), ImageSettings(size=size, fit="pad")),
         compose(picture, grounds, chance),
         tiny.resize((size, size), Image.Resampling.BICUBIC),
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 import torch
 
 from openbind.errors import InputError
-from openbind.modalities.imu import MODALITY, ImuSettings, read_motion
+from openbind.modalities.imu import MODALITY, ImuSettings
 from openbind.modalities.spec import Sample
 
 WAVES_TC = np.sin(np.arange(2_000)[:, None] * np.linspace(0.01, 0.05, 6)).astype(np.float32)
@@ -74,35 +72,6 @@ def test_gaps_are_filled_with_lines() -> None:
     gappy[100:110] = np.nan
     torch.testing.assert_close(prepare((gappy, 200)).clips, prepare((ramp, 200)).clips)
     assert np.isnan(gappy[100:110]).all()
-
-
-def test_files(tmp_path: Path) -> None:
-    """CSV with times or a rate, .npy, bytes, a dictionary: one recording."""
-    times = np.arange(2_000) / 200
-    header = "time,ax,ay,az,gx,gy,gz"
-    np.savetxt(
-        tmp_path / "timed.csv",
-        np.column_stack([times, WAVES_TC]),
-        delimiter=",",
-        header=header,
-        comments="",
-        fmt="%.9g",
-    )
-    np.savetxt(tmp_path / "plain.csv", WAVES_TC, delimiter=",", fmt="%.9g")
-    np.save(tmp_path / "values.npy", WAVES_TC)
-    buffer = io.BytesIO()
-    np.save(buffer, WAVES_TC)
-    for item in (
-        tmp_path / "timed.csv",
-        (tmp_path / "plain.csv", 200),
-        (tmp_path / "values.npy", 200),
-        (buffer.getvalue(), 200),
-        {"array": WAVES_TC, "sampling_rate": 200},
-        (torch.from_numpy(WAVES_TC), 200),
-    ):
-        values, rate = read_motion(item)
-        assert rate == 200
-        np.testing.assert_allclose(values, WAVES_TC, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ Source  spec 3.6: [0, 1] without mean and deviation reproduces LLVIP (62.4 of 63
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media.maps import read_map
+from openbind.media.radiometric import read_celsius
 from openbind.modalities.spec import Modality, Preprocess, Sample
 from openbind.signal.resize import center_crop, resize_short_side
 
@@ -29,12 +31,15 @@ class ThermalSettings:
 
     Args:
         size: rows and columns.
+        radiometric: files are JPEGs of FLIR's cameras; their temperatures are read, not their
+            picture (extra "flir").
         low, high: counts or temperatures that become 0 and 1; others are clipped. None takes 0
             and 255 for 8 bits, and each picture's own least and greatest for all else.
         mean, std: subtracted and divided by at the end.
     """
 
     size: int = 224
+    radiometric: bool = False
     low: float | None = None
     high: float | None = None
     mean: float = 0.0
@@ -46,7 +51,8 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
 
     def preprocess(item: Any) -> Sample:
         # Cameras write their grey pictures as colour, too: equal or nearly equal channels.
-        map_HW = read_map(item, colour="luminance")
+        read = read_celsius if settings.radiometric else partial(read_map, colour="luminance")
+        map_HW = read(item)
         unit_HW = _to_unit(map_HW, settings, item)
         # 8-bit pictures are scaled as pictures, as in the recipe that reproduced the paper.
         picture = (
