@@ -46,6 +46,12 @@ def test_public_names_resolve() -> None:
         openbind.nonsense  # noqa: B018
 
 
+def test_rooms_are_reached_by_name() -> None:
+    """`openbind.checkpoints.load_imagebind` needs no import but that of the package."""
+    code = "import openbind; print(openbind.checkpoints.load_imagebind.__name__)"
+    assert run(code).stdout.strip() == "load_imagebind"
+
+
 @pytest.mark.parametrize(
     ("package", "extra", "code"),
     [

@@ -47,12 +47,17 @@ _HOMES = {
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "openbind.errors"),
 }
 
+# Rooms that users reach by name: `openbind.checkpoints.load_imagebind(...)`.
+_ROOMS = ("checkpoints", "testing")
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"openbind.{name}")
     raise AttributeError(f"module 'openbind' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_ROOMS, "__version__"])

@@ -235,6 +235,14 @@ class Space:
         """
         return {key: self._embed_tensor(key, value, scaled) for key, value in tensors.items()}
 
+    def cosines(self, a_modality: str, a: Any, b_modality: str, b: Any) -> np.ndarray:
+        """Cosines of vectors or items; see `logits` for the arguments.
+
+        Returns:
+            (n, m) float32.
+        """
+        return np.asarray(self._vectors(a_modality, a) @ self._vectors(b_modality, b).T)
+
     def logits(self, a_modality: str, a: Any, b_modality: str, b: Any) -> np.ndarray:
         """Similarities with the scales that the model was trained with.
 
@@ -245,9 +253,8 @@ class Space:
         Returns:
             (n, m) float32: scale_a · scale_b · cosine (the paper's temperatures, section 3).
         """
-        vectors_a, vectors_b = self._vectors(a_modality, a), self._vectors(b_modality, b)
         scale = self._binding(a_modality).scale * self._binding(b_modality).scale
-        return np.asarray(scale * (vectors_a @ vectors_b.T), dtype=np.float32)
+        return np.asarray(scale * self.cosines(a_modality, a, b_modality, b), dtype=np.float32)
 
     def _binding(self, modality: str) -> Binding:
         if modality not in self.config.modalities:

@@ -37,7 +37,10 @@ def classify(
     labels: Sequence[str],
     templates: Sequence[str] = ("{}",),
 ) -> np.ndarray:
-    """Give each item a probability for each label: softmax of the scaled similarities.
+    """Give each item a probability for each label: softmax of the scaled cosines.
+
+    The scale is the larger one of the two modalities'. The reference multiplies both; for two
+    that never met that is a temperature nobody trained, and one label gets everything.
 
     Args:
         space: embeds both sides.
@@ -50,6 +53,7 @@ def classify(
         (n, labels) float32, rows sum to 1.
     """
     words_KE = label_vectors(space, labels, templates)
-    logits_QK = space.logits(modality, items, WORDS, words_KE).astype(np.float64)
+    scale = max(space.config.modalities[name].scale for name in (modality, WORDS))
+    logits_QK = scale * space.cosines(modality, items, WORDS, words_KE).astype(np.float64)
     shifted_QK = np.exp(logits_QK - logits_QK.max(axis=1, keepdims=True))
     return np.asarray(shifted_QK / shifted_QK.sum(axis=1, keepdims=True), dtype=np.float32)
