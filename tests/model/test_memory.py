@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -33,24 +29,12 @@ def test_whole_batch() -> None:
         assert rows_at_once(torch.empty(2, 9000, 8), 5120, 16) == 1
 
 
-FAULTS = """
-import resource, torch
-from openbind.model.memory import keep_freed_blocks
-keep_freed_blocks()
-def block(): torch.empty(16 << 20, dtype=torch.uint8).fill_(1)
-block(); block()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-block()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep no blocks")
-def test_freed_blocks_are_kept() -> None:
-    """Once warm, a large block costs no page faults; counted in a process that does nothing else."""
-    import resource
-
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < (16 << 20) // resource.getpagesize() // 4
+def test_nothing_is_held() -> None:
+    """Freeing a block up front takes no memory: its pages are never touched."""
+    resource = pytest.importorskip("resource", reason="Windows has no such module")
+    keep_freed_blocks()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        keep_freed_blocks()
+    touched = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert touched * resource.getpagesize() < LARGEST_BLOCK

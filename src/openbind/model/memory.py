@@ -3,7 +3,8 @@
 glibc returns large freed blocks to the system, and every page of the next one is faulted in and
 zeroed again: up to a fifth of the time of a small tower. It keeps blocks up to the largest one it
 has seen freed, but at most 32 MiB (mallopt(3), M_MMAP_THRESHOLD). So one block of that size is
-freed up front, and batches are cut so that no intermediate is larger.
+freed up front, and batches are cut so that no intermediate is larger. How often that spares the
+faults depends on what else lies on the heap; it never costs any.
 """
 
 from __future__ import annotations
