@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,13 @@ def test_damage_escapes_as_nothing_else(place: int, value: int, zipped: bool) ->
     data[place % len(data)] = value
     with contextlib.suppress(InputError):
         load_array(io.BytesIO(bytes(data)), "x")
+
+
+def test_many_threads_at_once() -> None:
+    """Files are read in threads; Python's parser of headers isn't safe there."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.arange(6.0))
+    data = buffer.getvalue()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: load_array(io.BytesIO(data), "x"), range(2_000)))
+    assert all(values.tolist() == [0, 1, 2, 3, 4, 5] for values in found)

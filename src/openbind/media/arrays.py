@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -31,6 +32,11 @@ BROKEN = (
     zlib.error,
 )
 """What NumPy raises at damaged files."""
+
+
+_PARSING = threading.Lock()
+"""NumPy parses a file's header with Python's own parser, which isn't safe in threads before 3.12
+(cpython issue 106905), and items are read in threads."""
 
 
 def is_tensor(value: Any) -> bool:
@@ -87,13 +93,14 @@ def load_array(opened: Path | io.BytesIO, item: Any) -> np.ndarray:
         InputError: broken, truncated, not numbers, or several arrays.
     """
     try:
-        found = np.load(opened, allow_pickle=False)
-        if isinstance(found, np.lib.npyio.NpzFile):
-            with found:
-                if len(found.files) != 1:
-                    names = ", ".join(found.files) or "none"
-                    raise InputError(item, f"expected one array, found {names}")
-                found = found[found.files[0]]
+        with _PARSING:
+            found = np.load(opened, allow_pickle=False)
+            if isinstance(found, np.lib.npyio.NpzFile):
+                with found:
+                    if len(found.files) != 1:
+                        names = ", ".join(found.files) or "none"
+                        raise InputError(item, f"expected one array, found {names}")
+                    found = found[found.files[0]]
         return to_numpy(found, item)
     except InputError:
         raise
