@@ -65,6 +65,16 @@ def test_one_item_gives_one_vector(
     assert starter.encode(modality, (x for x in [item])).shape == (1, starter.dim)
 
 
+def test_an_array_of_pictures(starter: openbind.Space) -> None:
+    """(n, H, W, 3) is n pictures, (n, 3, H, W) as a tensor too; (H, W, 3) is one."""
+    batch = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
+    vectors = starter.encode("image", batch)
+    np.testing.assert_array_equal(vectors, starter.encode("image", list(batch)))
+    tensor = torch.from_numpy(batch).permute(0, 3, 1, 2)
+    np.testing.assert_array_equal(starter.encode("image", tensor), vectors)
+    assert starter.encode("image", batch[0]).shape == (starter.dim,)
+
+
 def test_forms_of_a_picture_agree(
     starter: openbind.Space, sample_items: list[SampleItem], samples: Path
 ) -> None:

@@ -102,7 +102,7 @@ class Space:
         Args:
             modality: one of `space.modalities`; it is never guessed.
             items: a list of paths, bytes, PIL images, arrays, (samples, rate) pairs or texts, as
-                the modality accepts; or one such item.
+                the modality accepts; an array of several pictures (n, H, W, 3); or one such item.
             batch_size: clips that go through the tower together; it doesn't change the order.
             pool: "mean" gives one vector an item: the mean over its clips, of unit length again.
                 None gives, for each item, the (clips, dim) array of its clips' unit vectors with
@@ -120,7 +120,7 @@ class Space:
             UnknownNameError: the space has no such modality.
         """
         binding = self._binding(modality)
-        single = not _is_many(items)
+        single = not _is_many(items, _modality(modality).clip_dims)
         listed = [items] if single else list(items)
         if pool not in ("mean", None):
             raise ValueError(f"pool: expected 'mean' or None, found {pool!r}")
@@ -161,7 +161,8 @@ class Space:
             InputError: an item can't be used, or the items have different numbers of clips.
         """
         self._binding(modality)
-        listed = list(items) if _is_many(items) else [items]
+        clip_dims = _modality(modality).clip_dims
+        listed = list(items) if _is_many(items, clip_dims) else [items]
         found = self._samples(modality, listed, "raise", False)
         samples = [sample.clips for sample in found if sample is not None]
         shapes = {tuple(clips.shape) for clips in samples}
@@ -361,12 +362,17 @@ def _modality(name: str) -> Modality:
     return found
 
 
-def _is_many(items: Any) -> bool:
-    """Whether `items` is a collection of items: a list, an iterator, a tuple but for (x, rate)."""
+def _is_many(items: Any, clip_dims: int) -> bool:
+    """Whether `items` is a collection of items: a list, an iterator, a tuple but for (x, rate).
+
+    An array is one item, unless it has more axes than an item's tensor: then it holds several.
+    """
     if isinstance(items, tuple):
         return not (len(items) == 2 and isinstance(items[1], int | float | np.number))
-    if isinstance(items, str | bytes | os.PathLike | Mapping) or hasattr(items, "__array__"):
+    if isinstance(items, str | bytes | os.PathLike | Mapping):
         return False
+    if hasattr(items, "__array__"):
+        return getattr(items, "ndim", 0) > clip_dims
     return isinstance(items, Iterable) and not hasattr(items, "getbands")
 
 
