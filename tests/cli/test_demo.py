@@ -22,4 +22,5 @@ def test_demo(run: Run, tmp_path: Path) -> None:
     assert found
     assert float(found[1]) > 3 * float(found[2])
     assert "the sound of birds" in out
+    assert "On data kept out of it:" in out
     assert page.stat().st_size > 1e6

@@ -44,6 +44,13 @@ def test_shows_pictures_sounds_and_heat_maps(page: str) -> None:
     assert page.count('class="heat"') == 3
 
 
+def test_says_what_was_measured(page: str, starter: openbind.Space) -> None:
+    """The card's numbers and limits stand beside the samples, which prove nothing."""
+    assert "On data kept out of training" in page
+    assert all(f"<td>{m.metric}</td>" in page for m in starter.card.measurements)
+    assert page.count("<li>") == len(starter.card.limits)
+
+
 def test_texts_are_escaped(
     starter: openbind.Space, sample_items: list[SampleItem], samples: Path, tmp_path: Path
 ) -> None:

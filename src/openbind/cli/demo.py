@@ -67,6 +67,10 @@ def _print(showcase: Showcase) -> None:
         f"accuracy {found.accuracy:.2f}, chance {found.chance:.2f}, "
         f"{len(found.rows)} samples, {len(found.labels)} classes"
     )
+    if showcase.card.measurements:
+        print("\nThe samples may have been in the model's training. On data kept out of it:")
+    for m in showcase.card.measurements:
+        print(f"  {m.task}, {m.metric}: {m.value:.2f}, chance {m.chance:.3f}")
 
 
 def _print_answer(answer: Answer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from openbind.card import Card
 from openbind.demo.samples import Arithmetic, Retrieval, SampleItem, Script
 from openbind.encoding import unit_rows
 from openbind.evaluation.metrics import accuracy, chance_recall_at, recall_at
@@ -70,6 +71,7 @@ class Showcase:
     """Everything that the demo prints and its page draws."""
 
     space: str
+    card: Card
     counts: dict[str, int]
     directions: tuple[Direction, ...]
     sums: tuple[Answer, ...]
@@ -118,6 +120,7 @@ def build_showcase(
     collection = Collection(space, items, folder)
     return Showcase(
         space=space.name,
+        card=space.card,
         counts={modality: len(some) for modality, some in collection.items.items()},
         directions=tuple(_direction(collection, part) for part in script.retrieval),
         sums=tuple(_sum(collection, part) for part in script.arithmetic),
