@@ -59,7 +59,9 @@ def open_container(source: Any) -> Iterator[InputContainer]:
         with av.open(file, metadata_errors="ignore", container_options=options) as container:
             yield container
     except av.FFmpegError as error:
-        reason = f"not a sound or video of a known format, or broken ({error.strerror})"
+        reason = (
+            f"not a sound or video of a known format, or broken or truncated ({error.strerror})"
+        )
         raise InputError(source, reason) from error
 
 
