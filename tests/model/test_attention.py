@@ -55,7 +55,7 @@ def test_bfloat16(bias_kv: bool, causal: bool) -> None:
     with torch.no_grad():
         found = ours.to(torch.bfloat16)(x_BND.bfloat16()).float()
     cosine = torch.cosine_similarity(found.flatten(), expected.flatten(), dim=0)
-    assert cosine > 0.9995
+    assert cosine > 0.998
 
 
 def test_gradients() -> None:

@@ -85,7 +85,7 @@ def test_bfloat16(name: str) -> None:
         tower.to(torch.bfloat16)
         half_BE = tower(x.bfloat16() if x.is_floating_point() else x)
     assert half_BE.dtype == torch.bfloat16
-    assert torch.cosine_similarity(half_BE.float(), exact_BE).min() > 0.9995
+    assert torch.cosine_similarity(half_BE.float(), exact_BE).min() > 0.998
 
 
 @pytest.mark.parametrize("name", CASES)
