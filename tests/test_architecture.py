@@ -24,7 +24,7 @@ STEPS = [
     {"catalog"},
     {"checkpoints"},
     {"space"},
-    {"encoding", "card"},
+    {"encoding", "card", "cache"},
     {"presets"},
     {"modalities"},
     {"model", "media", "signal"},

@@ -107,8 +107,8 @@ def load(
 
     Args:
         name: "starter", which ships in the package and works offline; "imagebind_huge", which is
-            fetched once; a directory that `openbind.save` wrote, or of Hugging Face's CLIP or
-            SigLIP; a file of ImageBind's or OpenCLIP's weights (`.pth`, `.bin`, `.safetensors`);
+            fetched once; a directory that `openbind.save` or a training run wrote, or of Hugging
+            Face's CLIP or SigLIP; a file of ImageBind's or OpenCLIP's weights (`.pth`, `.bin`, `.safetensors`);
             or a repository of the Hugging Face hub, "hf:organisation/name".
         modalities: load only what these need; None loads all.
         device: "auto" (a GPU if there is one), or what `torch.device` takes.
@@ -167,7 +167,7 @@ def find(
         return hub.pull(repo_id, modalities=modalities, revision=revision or None)
     path = Path(name).expanduser()
     if path.exists():
-        return path
+        return native.find_result(path)
     if isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
         return hub.pull(name, modalities=modalities)
     raise UnknownNameError("space or directory", said, ENTRIES)

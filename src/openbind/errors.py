@@ -64,6 +64,10 @@ class UnknownNameError(OpenbindError, ValueError):
         super().__init__(f"no {kind} named {name!r}; " + "; ".join(filter(None, [hint, listed])))
 
 
+class TrainingError(OpenbindError, RuntimeError):
+    """A training run can't go on: the loss is no number, or processes disagree."""
+
+
 class MissingExtraError(OpenbindError, ImportError):
     """An optional package is needed for what was asked.
 

@@ -21,17 +21,28 @@ class Registry:
         kind: what the names stand for, in the singular; used in errors.
         group: the entry-point group.
         table: name → "module:attribute".
+        added: name → value, of this process alone (see `add`).
     """
 
     kind: str
     group: str
     table: dict[str, str] = field(default_factory=dict)
+    added: dict[str, Any] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """All names, those of this project first, in the table's order."""
-        return tuple(
-            dict.fromkeys([*self.table, *(e.name for e in entry_points(group=self.group))])
-        )
+        others = (entry.name for entry in entry_points(group=self.group))
+        return tuple(dict.fromkeys([*self.table, *self.added, *others]))
+
+    def add(self, name: str, value: Any) -> None:
+        """Add a name in this process: for notebooks and single files; packages use entry points.
+
+        Raises:
+            ValueError: the name is one of this project's.
+        """
+        if name in self.table:
+            raise ValueError(f"{self.kind} {name!r} is openbind's own; choose another name")
+        self.added[name] = value
 
     def get(self, name: str) -> Any:
         """Import what a name stands for.
@@ -42,6 +53,8 @@ class Registry:
         if name in self.table:
             module, attribute = self.table[name].split(":")
             return getattr(importlib.import_module(module), attribute)
+        if name in self.added:
+            return self.added[name]
         for entry in entry_points(group=self.group, name=name):
             return entry.load()
         raise UnknownNameError(self.kind, name, self.names())

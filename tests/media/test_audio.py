@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbind.errors import InputError, MissingExtraError
-from openbind.media.audio import read_audio
+from openbind.media.audio import read_audio, read_part
 
 RATE = 22_050
 STEREO_CT = (np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000))).astype(np.float32)
@@ -245,3 +245,18 @@ def test_many_channels_through_ffmpeg() -> None:
     found = read_audio(buffer.getvalue())
     assert found.rate_hz == 48_000
     np.testing.assert_array_equal(found.samples_CT, sound_CT)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])
+def test_a_part_that_depends_on_the_length(kind: str) -> None:
+    """The one who chooses is told samples and rate, once; files and arrays alike."""
+    told: list[tuple[int, int]] = []
+
+    def last_tenth(samples: int, rate_hz: int) -> tuple[int, int]:
+        told.append((samples, rate_hz))
+        return samples - samples // 10, samples
+
+    for source in (encoded(STEREO_CT, kind), (STEREO_CT, RATE)):
+        found = read_part(source, last_tenth)
+        np.testing.assert_allclose(found.samples_CT, STEREO_CT[:, 4_500:], atol=1e-4)
+    assert told == [(5_000, RATE)] * 2

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media import video
-from openbind.media.video import probe_video, read_frames
+from openbind.media.video import is_film, probe_video, read_frames
 
 FRAMES = 60
 STEP = 4  # frame i is grey of the level STEP · i
@@ -209,3 +210,21 @@ def test_frames_change_their_size() -> None:
     parts = [film(kind="mpegts"), film(kind="mpegts", start=FRAMES, size=(64, 48))]
     with pytest.raises(InputError, match="change their size"):
         read_frames(b"".join(parts), [0, 2 * FRAMES - 1])
+
+
+@pytest.mark.parametrize("name", [n for n in FILMS if "transport" not in n])
+def test_films_are_told_from_pictures(name: str) -> None:
+    """By the ending of a path, whatever its case, and by how bytes begin."""
+    assert is_film(FILMS[name]())
+    assert is_film("a/B.MP4")
+    assert is_film(Path("b.webm"))
+    assert not is_film(Path("a.mp4/picture.png"))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp", "avif", "tiff", "bmp"])
+def test_pictures_are_no_films(kind: str) -> None:
+    """AVIF is in the same box as mp4."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(buffer, kind)
+    assert not is_film(buffer.getvalue())
+    assert not is_film((np.zeros((2, 4, 4, 3), np.uint8), 25))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
-from openbind.modalities.audio import MODALITY, AudioSettings
+from openbind.errors import InputError
+from openbind.modalities.audio import MODALITY, AudioSettings, show
+from openbind.modalities.spec import View
 from openbind.signal.fbank import PowerMel
 
 GOLDEN = load_file(Path(__file__).parents[1] / "signal" / "golden" / "audio_logmel.safetensors")
@@ -56,3 +61,52 @@ def test_a_hundredth_of_a_second(features: PowerMel | None) -> None:
     clips, _ = prepare(settings, np.ones(441, np.float32) * 0.1, 44_100)
     assert clips.shape[-1] == settings.frames
     assert torch.isfinite(clips).all()
+
+
+def test_all_of_a_sound_is_the_sound(samples: Path, film: Path) -> None:
+    """Shown whole it gives the same numbers: compressed, of a film, as integers, in stereo."""
+    stereo = np.random.default_rng(0).integers(-(2**15), 2**15, (2, 29_001), dtype=np.int16)
+    first = sorted((samples / "sounds").iterdir())[0]
+    whole = MODALITY.prepare(AudioSettings(), None)
+    for item in (
+        first,
+        first.read_bytes(),
+        film,
+        (stereo, 22_050),
+        {"array": stereo[0] / 2.0**15, "sampling_rate": 16_000},
+    ):
+        found, expected = whole(show(item, View())), whole(item)
+        assert torch.equal(found.clips, expected.clips)
+        assert found.times == expected.times
+
+
+@pytest.mark.parametrize("kind", ["film", "wav", "array"])
+def test_an_excerpt_is_its_samples(kind: str, film: Path) -> None:
+    """Of a file as of an array; box and flip are of no meaning to a sound."""
+    ramp = np.arange(32_000) / np.float32(2**15)
+    wav = io.BytesIO()
+    soundfile.write(wav, ramp, 8_000, format="WAV", subtype="PCM_16")
+    item = {"film": film, "wav": wav.getvalue(), "array": (ramp, 8_000)}[kind]
+    view = View(box=(0.0, 0.0, 0.5, 0.5), flip=True, span=(1.0, 3.0), seconds=0.5, moment=0.5)
+    found, rate = show(item, view)
+    assert rate == 8_000
+    np.testing.assert_array_equal(found, ramp[None, 14_000:18_000])
+    np.testing.assert_array_equal(show(item, View(seconds=9.0))[0], ramp[None])
+    with pytest.raises(InputError, match=r"lasts 4\.00 s; nothing is there"):
+        show(item, View(span=(5.0, 6.0)))
+
+
+def test_only_the_excerpt_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What libsndfile knows isn't read beyond it."""
+    wav = io.BytesIO()
+    soundfile.write(wav, np.zeros(80_000), 8_000, format="FLAC")
+    read: list[int] = []
+
+    class Counted(soundfile.SoundFile):  # type: ignore[misc]
+        def read(self, frames: int = -1, **options: Any) -> Any:
+            read.append(frames)
+            return super().read(frames, **options)
+
+    monkeypatch.setattr(soundfile, "SoundFile", Counted)
+    show(wav.getvalue(), View(seconds=0.5))
+    assert read == [4_000]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from openbind.errors import InputError
-from openbind.modalities.depth import MODALITY, DepthSettings
+from openbind.modalities.depth import MODALITY, DepthSettings, show
+from openbind.modalities.spec import View
 from openbind.signal.disparity import CAMERAS, SCALES, DisparityScale
 
 METRES = np.random.default_rng(0).uniform(0.5, 8, (224, 224)).astype(np.float32)
@@ -78,3 +81,32 @@ def test_bad_depth(item: object, settings: dict[str, Any], message: str) -> None
     """Wrong units and wrong pictures are named."""
     with pytest.raises(InputError, match=message):
         prepare(item, **settings)
+
+
+def test_all_of_a_map_is_the_map(tmp_path: Path) -> None:
+    """Shown whole it gives the same numbers, of every type and with its camera."""
+    path = tmp_path / "depth.png"
+    counts = np.round(METRES * 1000).astype(np.uint16)
+    Image.fromarray(counts).save(path)
+    assert torch.equal(
+        prepare(show(path, View()), units="millimetres"), prepare(path, units="millimetres")
+    )
+    assert show(path, View()).dtype == np.uint16
+    for item in (METRES, {"depth": METRES, "camera": "realsense"}):
+        assert torch.equal(prepare(show(item, View())), prepare(item))
+
+
+def test_a_part_of_a_map_is_in_its_own_units() -> None:
+    """Stored values at full resolution, cut and mirrored; the camera stays, the item too."""
+    rotated = np.random.default_rng(0).integers(0, 2**16, (40, 60), dtype=np.uint16)
+    view = View(box=(0.5, 0.5, 0.5, 0.5), flip=True)
+    item = {"depth": rotated, "camera": "xtion"}
+    shown = show(item, view)
+    assert shown["camera"] == "xtion"
+    assert shown["depth"].dtype == np.uint16
+    np.testing.assert_array_equal(shown["depth"], rotated[20:, :29:-1])
+    assert item == {"depth": rotated, "camera": "xtion"}
+    cut = {"depth": rotated[20:, :29:-1].copy(), "camera": "xtion"}
+    assert torch.equal(prepare(shown, units="sunrgbd"), prepare(cut, units="sunrgbd"))
+    with pytest.raises(InputError, match="the keys 'depth' and 'camera'"):
+        show({"metres": METRES}, view)

@@ -1,12 +1,19 @@
-"""A picture becomes the pixels that its settings say."""
+"""A picture becomes the pixels that its settings say; a view shows a part of it, or of a film."""
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from openbind.modalities.image import MODALITY, ImageSettings, fit_picture
+from openbind.errors import InputError
+from openbind.modalities.image import MODALITY, ImageSettings, fit_picture, show
+from openbind.modalities.spec import View
 
 # A picture of three bands: what fits shows which part is taken.
 BANDS = Image.fromarray(
@@ -43,3 +50,54 @@ def test_reference_preprocessing() -> None:
         [0.26862954, 0.26130258, 0.27577711]
     )
     torch.testing.assert_close(clips[0, :, 100, 100], expected)
+
+
+def test_all_of_a_picture_is_the_picture() -> None:
+    """Shown whole, it gives the same numbers; upright, too, and it isn't changed."""
+    prepare = MODALITY.prepare(ImageSettings(), None)
+    turned = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    BANDS.save(turned, "png", exif=exif)
+    assert show(turned.getvalue(), View()).size == BANDS.size[::-1]
+    for item in (BANDS, np.asarray(BANDS), turned.getvalue()):
+        assert torch.equal(prepare(show(item, View())).clips, prepare(item).clips)
+    before = BANDS.tobytes()
+    show(BANDS, View(box=(0.0, 0.0, 0.5, 0.5), flip=True)).paste("white", (0, 0, 5, 5))
+    assert BANDS.tobytes() == before
+
+
+def test_a_part_of_a_picture() -> None:
+    """The last two bands, mirrored: blue, then green."""
+    shown = show(BANDS, View(box=(0.0, 1 / 3, 1.0, 2 / 3), flip=True))
+    assert (shown.size, shown.mode) == ((80, 40), "RGB")
+    assert shown.getpixel((0, 0)) == (0, 0, 255)
+    assert shown.getpixel((79, 39)) == (0, 255, 0)
+
+
+@pytest.mark.parametrize(
+    ("view", "frame"),
+    [
+        (View(), 20),
+        (View(span=(2.0, 3.0)), 25),
+        (View(span=(2.0, 4.0), seconds=0.6, moment=0.0), 23),
+        (View(seconds=0.1, moment=1.0), 39),
+    ],
+)
+def test_a_film_is_the_frame_in_the_middle_of_its_excerpt(
+    film: Path, view: View, frame: int
+) -> None:
+    """Of a path by its ending, of bytes by their beginning; cut and mirrored as pictures are."""
+    for item in (film, str(film), film.read_bytes()):
+        shown = show(item, replace(view, box=(0.0, 0.25, 1.0, 0.5), flip=True))
+        assert shown.size == (48, 48)
+        assert shown.getpixel((0, 10)) == (255,) * 3
+        assert shown.getpixel((47, 10)) == (6 * frame,) * 3
+
+
+def test_no_such_moment(film: Path) -> None:
+    """A span behind a film's end, and a film that is none."""
+    with pytest.raises(InputError, match=r"film\.mkv: lasts 4\.00 s; nothing is there"):
+        show(film, View(span=(4.0, 6.0)))
+    with pytest.raises(InputError, match="not a sound or video"):
+        show(b"\x1a\x45\xdf\xa3 and no more", View())

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from openbind.errors import InputError
-from openbind.modalities.imu import MODALITY, ImuSettings
-from openbind.modalities.spec import Sample
+from openbind.modalities.imu import MODALITY, ImuSettings, show
+from openbind.modalities.spec import Sample, View
 
 WAVES_TC = np.sin(np.arange(2_000)[:, None] * np.linspace(0.01, 0.05, 6)).astype(np.float32)
 
@@ -91,3 +91,26 @@ def test_bad_recordings(item: object, message: str) -> None:
     """Each says what was found and what was expected."""
     with pytest.raises(InputError, match=message):
         prepare(item)
+
+
+def test_all_of_a_recording_is_the_recording() -> None:
+    """Shown whole it gives the same numbers, gaps filled, from a table with times too."""
+    gappy = WAVES_TC[:777].copy()
+    gappy[100:110] = np.nan
+    rows = [f"{i / 50},1,2,3,4,5,{i}" for i in range(20)]
+    table = "\n".join(["seconds,ax,ay,az,gx,gy,gz", *rows]).encode()
+    for item in ((WAVES_TC, 130), (gappy, 200), {"array": WAVES_TC, "sampling_rate": 50}, table):
+        found, expected = prepare(show(item, View())), prepare(item)
+        assert torch.equal(found.clips, expected.clips)
+        assert found.times == expected.times
+
+
+def test_an_excerpt_is_its_steps() -> None:
+    """In order and units as they were; box and flip are of no meaning."""
+    view = View(box=(0.0, 0.0, 0.5, 0.5), flip=True, span=(2.0, 6.0), seconds=1.0, moment=1.0)
+    values, rate = show((WAVES_TC, 200), view)
+    assert rate == 200
+    np.testing.assert_array_equal(values, WAVES_TC[1_000:1_200])
+    assert len(show((WAVES_TC, 200), View(seconds=99.0))[0]) == 2_000
+    with pytest.raises(InputError, match=r"lasts 10\.00 s; nothing is there"):
+        show((WAVES_TC, 200), View(span=(10.0, 12.0)))

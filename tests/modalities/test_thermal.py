@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.modalities.spec import View
 from openbind.modalities.thermal import MODALITY, ThermalSettings
 
 GREY = np.random.default_rng(0).integers(0, 255, (224, 224), dtype=np.uint8)
@@ -57,3 +59,37 @@ def test_bad_pictures(item: object) -> None:
     """What can't be used is an InputError."""
     with pytest.raises(InputError):
         prepare(item)
+
+
+def shown(item: Any, view: View, **settings: Any) -> torch.Tensor:
+    assert MODALITY.show is not None
+    return prepare(MODALITY.show(item, view), **settings)
+
+
+COUNTS = np.random.default_rng(0).integers(20_000, 24_000, (60, 80), dtype=np.uint16)
+
+
+@pytest.mark.parametrize("item", [GREY, COUNTS, COUNTS / np.float32(100)])
+def test_all_of_a_picture_is_the_picture(item: np.ndarray) -> None:
+    """Shown whole it gives the same numbers, of every type."""
+    assert torch.equal(shown(item, View()), prepare(item))
+
+
+def test_a_part_looks_as_in_the_whole() -> None:
+    """Cut and mirrored, on the scale of the whole picture: a crop doesn't change the contrast."""
+    view = View(box=(0.5, 0.25, 0.5, 0.5), flip=True)
+    low, high = float(COUNTS.min()), float(COUNTS.max())
+    expected = prepare(COUNTS[30:, 59:19:-1].copy(), low=low, high=high)
+    assert torch.equal(shown(COUNTS, view), expected)
+    cut = GREY[112:, 167:55:-1].copy()
+    assert torch.equal(shown(GREY, view), prepare(cut))
+
+
+def test_a_part_of_temperatures_is_read_as_the_settings_say() -> None:
+    """FLIR's reader is asked for parts, too, not the picture beside the temperatures."""
+    pytest.importorskip("flyr", reason="needs the extra flir")
+    jpeg = io.BytesIO()
+    Image.new("L", (40, 30)).save(jpeg, "JPEG")
+    assert shown(jpeg.getvalue(), View(flip=True)).shape == (1, 1, 224, 224)
+    with pytest.raises(InputError, match="FLIR camera"):
+        shown(jpeg.getvalue(), View(flip=True), radiometric=True)

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from openbind.errors import InputError
-from openbind.modalities.spec import Sample
+from openbind.media.video import read_frames
+from openbind.modalities.spec import Sample, View
 from openbind.modalities.video import MODALITY, VideoSettings
 
 # Every frame has its own grey; the left third is darker, the right third brighter.
@@ -91,3 +92,48 @@ def test_bad_videos(item: object, message: str) -> None:
     """Each says what was expected."""
     with pytest.raises(InputError, match=message):
         prepare(item)
+
+
+def shown(item: Any, view: View, **settings: Any) -> Sample:
+    assert MODALITY.show is not None
+    return prepare(MODALITY.show(item, view), **settings)
+
+
+def test_all_of_a_video_is_the_video(film: Path) -> None:
+    """Shown whole it gives the same numbers and times."""
+    for item in (film, (FRAMES, 10)):
+        part, whole = shown(item, View()), prepare(item)
+        assert torch.equal(part.clips, whole.clips)
+        assert part.times == whole.times
+
+
+def test_a_part_of_a_video(film: Path) -> None:
+    """The frames of the excerpt, each cut and mirrored, as if they were the video."""
+    view = View(box=(0.0, 0.25, 1.0, 0.5), flip=True, span=(1.0, 4.0), seconds=2.0, moment=1.0)
+    grey = np.full((40, 48, 96, 3), 255, np.uint8)
+    grey[:, :, :48] = 6 * np.arange(40, dtype=np.uint8)[:, None, None, None]
+    cut = grey[20:, :, 24:72][:, :, ::-1]
+    expected = prepare((cut.copy(), 10), clip_seconds=1.0)
+    for item in (film, film.read_bytes(), (grey, 10)):
+        part = shown(item, view, clip_seconds=1.0)
+        assert torch.equal(part.clips, expected.clips)
+        assert part.times == expected.times
+
+
+def test_only_frames_that_are_used_are_read(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of each clip, of the excerpt alone."""
+    asked: list[int] = []
+
+    def counted(source: Any, indices: list[int]) -> np.ndarray:
+        asked.extend(indices)
+        return read_frames(source, indices)
+
+    monkeypatch.setattr("openbind.modalities.video.read_frames", counted)
+    shown(film, View(span=(1.0, 3.0)), clips=2, clip_seconds=1.0)
+    assert asked == [10, 19, 20, 29]
+
+
+def test_no_such_moment() -> None:
+    """A span behind the end."""
+    with pytest.raises(InputError, match=r"lasts 10\.00 s; nothing is there"):
+        shown((FRAMES, 10), View(span=(12.0, 14.0)))

@@ -40,6 +40,8 @@ def test_round_trip(stem: PatchStem | TokenStem | WindowStem) -> None:
     [
         (lambda: TrunkConfig(width=8, depth=1, heads=3), "don't divide"),
         (lambda: TrunkConfig(width=8, depth=1, heads=2, drop_path=1.0), "drop_path"),
+        (lambda: TrunkConfig(width=8, depth=1, heads=2, patch_dropout=-0.1), "patch_dropout"),
+        (lambda: TrunkConfig(width=8, depth=1, heads=2, patch_dropout=0.5, causal=True), "causal"),
         (lambda: TokenStem(vocabulary=10, context=5, eot=10), "not an id"),
         (lambda: WindowStem(channels=6, kernel=8, steps=4), "at least one kernel"),
         (lambda: PatchStem(channels=1, kernel=(8, 8), stride=(8, 8), size=(8, 4)), "smaller"),
@@ -64,6 +66,20 @@ def test_parts_that_dont_fit(stem: WindowStem, head: HeadConfig, message: str) -
     """A head that asks for a token the stem doesn't give is refused."""
     with pytest.raises(ValueError, match=message):
         TowerConfig(stem=stem, trunk=TRUNK, head=head)
+
+
+def test_words_are_not_patches() -> None:
+    """A stem of ids has no patches to leave out."""
+    trunk = TrunkConfig(width=8, depth=1, heads=2, patch_dropout=0.5)
+    with pytest.raises(ValueError, match="needs a stem that cuts"):
+        TowerConfig(stem=STEMS[1], trunk=trunk, head=HeadConfig(embed_dim=4, pool="eot"))
+
+
+def test_files_without_newer_keys() -> None:
+    """Keys that a file lacks, as one written before they existed, have their defaults."""
+    values = {k: v for k, v in to_dict(TRUNK).items() if k != "patch_dropout"}
+    assert from_dict(TrunkConfig, values) == TRUNK
+    assert TRUNK.patch_dropout == 0.0
 
 
 def test_misspelt_key() -> None:

@@ -1,12 +1,13 @@
-"""`linear` gives the numbers of `F.linear` and an activation, on every path."""
+"""`linear` and `project` give the numbers of `F.linear` and an activation, on every path."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from openbind.model.linear import activate, linear
+from openbind.model.linear import activate, linear, project
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -52,3 +53,28 @@ def test_activations(activation: str) -> None:
         "quick_gelu": x / (1 + torch.exp(-1.702 * x)),
     }
     torch.testing.assert_close(activate(x, activation), definitions[activation])
+
+
+class Doubled(nn.Module):
+    """What an adapter is: a module around a Linear that changes its result."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * self.layer(x)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("rows", [None, slice(2), slice(2, None)])
+def test_layers(rows: slice | None, bias: bool, grad: bool) -> None:
+    """A Linear, or some of its rows, is what the module gives; a module in its place is called."""
+    torch.manual_seed(0)
+    layer, x = nn.Linear(6, 5, bias=bias), torch.randn(2, 3, 6)
+    wanted = slice(None) if rows is None else rows
+    with torch.set_grad_enabled(grad):
+        torch.testing.assert_close(project(layer, x, rows), layer(x)[..., wanted])
+        found = project(Doubled(layer), x, rows, "gelu")
+        torch.testing.assert_close(found, F.gelu(2 * layer(x)[..., wanted]))

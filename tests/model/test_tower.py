@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -32,6 +34,10 @@ def make_config(
 CASES: dict[str, tuple[TowerConfig, Tensor]] = {
     "grid": (make_config(PATCHES), torch.randn(3, 1, 13, 16)),
     "grid, attention": (make_config(PATCHES, "attention"), torch.randn(3, 1, 10, 19)),
+    "grid, no cls": (
+        make_config(replace(PATCHES, cls_token=False), "attention"),
+        torch.randn(3, 1, 13, 16),
+    ),
     "ids": (
         make_config(TokenStem(vocabulary=20, context=9), "eot", causal=True),
         torch.tensor([[1, 19, 0, 0, 0], [1, 4, 7, 19, 0], [1, 2, 19, 0, 0]]),
@@ -122,6 +128,22 @@ def test_what_follows_the_end_is_invisible() -> None:
         torch.testing.assert_close(tower(noisy_BN), alone.expand(2, -1), rtol=1e-4, atol=1e-5)
         padded = torch.nn.functional.pad(ids_BN, (0, 4))
         torch.testing.assert_close(tower(padded), tower(ids_BN), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["grid", "grid, no cls", "series"])
+def test_patches_left_out(name: str) -> None:
+    """While training a share of the patches goes through the blocks; in evaluation all do."""
+    whole, x = build(name)
+    trunk = replace(whole.config.trunk, patch_dropout=0.75)
+    tower = Tower(replace(whole.config, trunk=trunk))
+    tower.load_state_dict(whole.state_dict())
+    with torch.no_grad():
+        assert torch.equal(tower.eval()(x), whole(x))
+        _, kept_BND = tower.train()(x, tokens=True)
+        tokens, first = whole.stem(x).shape[1], int(name != "grid, no cls")
+        assert kept_BND.shape[1] == first + round((tokens - first) / 4)
+    tower(x).sum().backward()
+    assert all(p.grad is not None for p in tower.parameters())
 
 
 def test_bad_input() -> None:

@@ -1,4 +1,8 @@
-"""The trunk: one chosen token, and parts of a batch, give what all tokens at once give."""
+"""The trunk: one chosen token, and parts of a batch, give what all tokens at once give.
+
+What is left out while training (branches of samples, patches) is left out as the configs say, and
+computing activations again changes no gradient by a bit.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import torch
 
 from openbind.model import memory
 from openbind.model.config import TrunkConfig
-from openbind.model.trunk import Trunk, drop_samples
+from openbind.model.trunk import Block, Trunk, keep_patches
 
 
 def build(**more: object) -> Trunk:
@@ -53,11 +57,91 @@ def test_drop_path_only_while_training() -> None:
     assert not torch.equal(trunk(x_BND), trunk(x_BND))
 
 
-def test_drop_samples() -> None:
-    """Samples are dropped whole, the others scaled so that the mean stays."""
+@pytest.mark.parametrize("chosen", [False, True])
+def test_dropped_branches(chosen: bool) -> None:
+    """A sample takes a branch, scaled by 1 / (1 - rate), or skips it; gradients are those of that.
+
+    The branches are computed for all samples here, and masked.
+    """
     torch.manual_seed(0)
-    dropped_BND = drop_samples(torch.ones(4000, 3, 2), 0.25)
-    per_sample = dropped_BND.flatten(1)
-    assert torch.equal(per_sample, per_sample[:, :1].expand(-1, 6))
-    assert set(per_sample[:, 0].tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
-    assert dropped_BND.mean() == pytest.approx(1.0, abs=0.05)
+    config = TrunkConfig(width=12, depth=1, heads=2)
+    block, at_B = Block(config, drop_path=0.5).train(), torch.arange(9) % 4 if chosen else None
+    x_BND = torch.randn(9, 4, 12)
+    torch.manual_seed(1)
+    found = block(x_BND, at_B)
+    found.square().sum().backward()
+    gradients = {name: p.grad for name, p in block.named_parameters()}
+    block.zero_grad()
+    torch.manual_seed(1)
+    first_B11, second_B11 = ((torch.rand(9) >= 0.5)[:, None, None] / 0.5 for _ in range(2))
+    assert 0 < first_B11.count_nonzero() < 9
+    kept = x_BND if at_B is None else x_BND[torch.arange(9), at_B, None]
+    kept = kept + first_B11 * block.attention(block.norm_1(x_BND), at_B)
+    expected = kept + second_B11 * block.mlp(block.norm_2(kept))
+    torch.testing.assert_close(found, expected)
+    expected.square().sum().backward()
+    for name, parameter in block.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_all_branches_dropped() -> None:
+    """Where no sample takes a branch, its weights have gradients of 0: processes wait for them."""
+    block = Block(TrunkConfig(width=12, depth=1, heads=2, bias_kv=True), drop_path=0.99999).train()
+    x_BND = torch.randn(2, 4, 12)
+    found = block(x_BND)
+    assert torch.equal(found, x_BND)
+    found.sum().backward()
+    for name, parameter in block.named_parameters():
+        assert parameter.grad is not None, name
+        assert not parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(("rate", "count"), [(0.5, 4), (0.25, 6), (0.9, 1), (0.99, 1)])
+def test_patches_left_out(rate: float, count: int, first: int) -> None:
+    """Each sample keeps its own share of its own patches, one at least, and the cls token first."""
+    torch.manual_seed(0)
+    x_BND = torch.randn(50, first + 8, 3, requires_grad=True)
+    kept_BND = keep_patches(x_BND, rate, first)
+    assert kept_BND.shape == (50, first + count, 3)
+    assert torch.equal(kept_BND[:, :first], x_BND[:, :first])
+    found_BNN = (kept_BND[:, :, None] == x_BND[:, None]).all(dim=-1)
+    assert (found_BNN.sum(dim=2) == 1).all()
+    assert (found_BNN.sum(dim=1) <= 1).all()
+    assert found_BNN.any(dim=1)[:, first:].float().mean(dim=0).min() > 0  # each has its chance
+    kept_BND.sum().backward()
+    assert torch.equal(x_BND.grad.bool()[..., 0], found_BNN.any(dim=1))
+
+
+def test_computing_again() -> None:
+    """Without kept activations all gradients are the same to the bit, dropped branches included."""
+
+    def gradients(recompute: bool) -> list[torch.Tensor]:
+        trunk = build(drop_path=0.5, bias_kv=True, pre_norm=True).train()
+        trunk.recompute = recompute
+        torch.manual_seed(7)
+        x_BND = torch.randn(6, 5, 24, requires_grad=True)
+        trunk(x_BND, torch.arange(6) % 5).square().sum().backward()
+        return [x_BND.grad, *(p.grad for p in trunk.parameters())]
+
+    for kept, again in zip(gradients(False), gradients(True), strict=True):
+        assert torch.equal(kept, again)
+
+
+def test_computing_again_keeps_less() -> None:
+    """Recomputing keeps one tensor a block for the gradients, not its inner ones."""
+
+    def kept_values(recompute: bool) -> int:
+        trunk, values = build().train(), 0
+        trunk.recompute = recompute
+
+        def count(tensor: torch.Tensor) -> torch.Tensor:
+            nonlocal values
+            values += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            trunk(torch.randn(16, 10, 24, requires_grad=True))
+        return values
+
+    assert kept_values(True) < kept_values(False) / 5

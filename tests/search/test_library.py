@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.search.cache import VectorCache
+from openbind.cache import VectorCache
 from openbind.search.library import embed_files, scan
 
 

@@ -30,6 +30,8 @@ from openbind.space import Space
 
 FORMAT = 1
 CONFIG, CARD, README = "config.json", "card.json", "README.md"
+RESULT = "space"
+"""Folder of a training run that holds the space that came out of it."""
 
 
 def save(
@@ -91,6 +93,13 @@ def load(
         for name, spec in config.towers.items()
     }
     return Space(config, towers, card, folder)
+
+
+def find_result(path: Path) -> Path:
+    """Give the space in the folder of a training run; any other path as it is."""
+    result = path / RESULT
+    is_run = not (path / CONFIG).exists() and (result / CONFIG).is_file()
+    return result if is_run else path
 
 
 def build_tower(spec: TowerSpec) -> torch.nn.Module:

@@ -22,6 +22,7 @@ VERBS = Registry(
         "classify": "openbind.cli.classify:VERB",
         "models": "openbind.cli.models:VERB",
         "convert": "openbind.cli.convert:VERB",
+        "train": "openbind.cli.train:VERB",
     },
 )
 
@@ -34,6 +35,7 @@ SUMMARIES = {
     "classify": "classify files by words, without training",
     "models": "list the spaces that can be loaded by name",
     "convert": "write weights of other projects as a directory of openbind's own format",
+    "train": "bind a modality to a frozen space, as a recipe says",
 }
 
 USAGE_ERROR = 2

@@ -91,7 +91,7 @@ def embed_places(space: Any, arguments: argparse.Namespace) -> Library:
     Raises:
         InputError: a place doesn't exist, or nothing in them can be embedded.
     """
-    from openbind.search.cache import VectorCache
+    from openbind.cache import VectorCache
     from openbind.search.library import embed_files, scan
 
     chosen = arguments.only.split(",") if arguments.only else list(space.modalities)

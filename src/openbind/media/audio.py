@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,8 @@ from openbind.media.truncation import find_truncation, says_its_length
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-Part = tuple[float, float | None]
+Choose = Callable[[int, int], tuple[int, int]]
+"""(samples of the whole sound, rate in Hz) → the first sample of a part, the one after its last."""
 
 MAX_CHANNELS = 16
 """An array's shorter axis is its channels, and has this many at the most."""
@@ -73,22 +74,40 @@ def read_audio(source: Any, start_seconds: float = 0.0, end_seconds: float | Non
         InputError: missing, empty, truncated, not a sound, no samples, NaN, or no valid rate.
         MissingExtraError: a format that only FFmpeg knows, without the extra.
     """
-    part = (start_seconds, end_seconds)
+
+    def choose(samples: int, rate_hz: int) -> tuple[int, int]:
+        start = max(0, int(start_seconds * rate_hz))
+        end = samples if end_seconds is None else min(samples, int(end_seconds * rate_hz))
+        return start, max(start, end)
+
+    return read_part(source, choose)
+
+
+def read_part(source: Any, choose: Choose) -> Audio:
+    """Read a part of a sound that depends on how long the whole is.
+
+    Args:
+        source: as `read_audio`.
+        choose: is asked once, when the length is known and nothing is decoded but what has to be.
+
+    Raises:
+        InputError, MissingExtraError: as `read_audio`.
+    """
     if isinstance(source, Mapping):
         try:
-            return _from_array(source["array"], source["sampling_rate"], part, source)
+            return _from_array(source["array"], source["sampling_rate"], choose, source)
         except KeyError as error:
             raise InputError(source, "expected the keys 'array' and 'sampling_rate'") from error
     if isinstance(source, tuple):
         if len(source) != 2:
             raise InputError(source, "expected a pair (samples, rate in Hz)")
-        return _from_array(source[0], source[1], part, source)
+        return _from_array(source[0], source[1], choose, source)
     if is_array(source):
         raise InputError(source, "an array needs its rate: hand in (samples, rate in Hz)")
-    return _checked(_decode(source, part), source)
+    return _checked(_decode(source, choose), source)
 
 
-def _decode(source: Any, part: Part) -> Audio:
+def _decode(source: Any, choose: Choose) -> Audio:
     """Decode with libsndfile, or with FFmpeg what libsndfile doesn't know."""
     import soundfile
 
@@ -100,16 +119,16 @@ def _decode(source: Any, part: Part) -> Audio:
         with soundfile.SoundFile(opened) as file:
             counted = file.frames < UNKNOWN_LENGTH
             if counted and (file.format not in MPEG or length_is_said):
-                return _read_part(file, part, source)
+                return _read_part(file, choose, source)
             reason = "it doesn't say its length"
     except (soundfile.SoundFileError, TypeError) as error:
         # TypeError is soundfile's answer to the ending ".raw".
         reason = str(error)
-    return _decode_with_ffmpeg(source, part, reason)
+    return _decode_with_ffmpeg(source, choose, reason)
 
 
-def _read_part(file: SoundFile, part: Part, source: Any) -> Audio:
-    start, end = _sample_range(part, file.frames, file.samplerate)
+def _read_part(file: SoundFile, choose: Choose, source: Any) -> Audio:
+    start, end = choose(file.frames, file.samplerate)
     if start:
         file.seek(start)
     samples_TC = file.read(end - start, dtype="float32", always_2d=True)
@@ -119,7 +138,7 @@ def _read_part(file: SoundFile, part: Part, source: Any) -> Audio:
     return Audio(np.ascontiguousarray(samples_TC.T), file.samplerate)
 
 
-def _decode_with_ffmpeg(source: Any, part: Part, reason: str) -> Audio:
+def _decode_with_ffmpeg(source: Any, choose: Choose, reason: str) -> Audio:
     """Decode the first sound track whole and cut the part out."""
     try:
         import av
@@ -150,7 +169,7 @@ def _decode_with_ffmpeg(source: Any, part: Part, reason: str) -> Audio:
                 source, f"changes its channels or rate on the way ({error})"
             ) from error
         rate_hz = stream.rate
-    start, end = _sample_range(part, len(samples_TC), rate_hz)
+    start, end = choose(len(samples_TC), rate_hz)
     return Audio(np.ascontiguousarray(samples_TC[start:end].T), rate_hz)
 
 
@@ -162,14 +181,7 @@ def _is_of_ffmpeg(source: Any) -> bool:
     return any(head[place:].startswith(mark) for place, mark in FFMPEG_MARKS)
 
 
-def _sample_range(part: Part, samples: int, rate_hz: int) -> tuple[int, int]:
-    """Give the samples [start, end) of a part, within the sound."""
-    start = max(0, int(part[0] * rate_hz))
-    end = samples if part[1] is None else min(samples, int(part[1] * rate_hz))
-    return start, max(start, end)
-
-
-def _from_array(samples: Any, rate_hz: Any, part: Part, source: Any) -> Audio:
+def _from_array(samples: Any, rate_hz: Any, choose: Choose, source: Any) -> Audio:
     values = to_numpy(samples, source)
     if not isinstance(rate_hz, int | float | np.number) or not 1 <= float(rate_hz) < np.inf:
         raise InputError(source, f"expected a rate of 1 Hz or more, found {rate_hz!r}")
@@ -183,7 +195,7 @@ def _from_array(samples: Any, rate_hz: Any, part: Part, source: Any) -> Audio:
         values = values.T
     if values.shape[0] > MAX_CHANNELS:
         raise InputError(source, f"expected at most {MAX_CHANNELS} channels, found {values.shape}")
-    start, end = _sample_range(part, values.shape[1], int(rate_hz))
+    start, end = choose(values.shape[1], int(rate_hz))
     return _checked(Audio(_to_float(values[:, start:end], source), int(rate_hz)), source)
 
 

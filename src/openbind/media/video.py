@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,13 @@ from openbind.media.image import MAX_PIXELS
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
+
+FILM_ENDINGS = frozenset([".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"])
+"""Endings of files that hold a video, in lower case."""
+MATROSKA, MPEG = b"\x1a\x45\xdf\xa3", b"\0\0\1\xba"
+"""First bytes of mkv and webm (RFC 8794, 11.2.1), and of MPEG program streams (ISO 13818-1)."""
+PICTURE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"}
+"""What AVIF and HEIF pictures say where mp4 and mov say their own brand (ISO 14496-12, 4.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +49,18 @@ class VideoInfo:
     def seconds(self) -> Fraction:
         """Frames over average rate, as the reference counts (spec 3.2)."""
         return self.frames / self.fps
+
+
+def is_film(source: Any) -> bool:
+    """Tell a video from a picture: a path by its ending, bytes by how they begin."""
+    if isinstance(source, str | os.PathLike):
+        return Path(source).suffix.lower() in FILM_ENDINGS
+    if not isinstance(source, bytes | bytearray | memoryview):
+        return False
+    head = bytes(source[:12])
+    if head[4:8] == b"ftyp":
+        return head[8:] not in PICTURE_BRANDS
+    return head.startswith((MATROSKA, MPEG)) or (head[:4], head[8:]) == (b"RIFF", b"AVI ")
 
 
 def probe_video(source: Any) -> VideoInfo:
@@ -68,6 +89,30 @@ def probe_video(source: Any) -> VideoInfo:
             height=height,
             has_audio=bool(container.streams.audio),
         )
+
+
+def measure_film(source: Any) -> float:
+    """Tell how many seconds of a film have both pictures and sound.
+
+    The headers say so as a rule; where they don't (a webm that was recorded live), the frames are
+    counted.
+
+    Args:
+        source: path or bytes.
+
+    Raises:
+        InputError: missing, empty, not a video, or without sound.
+        MissingExtraError: PyAV isn't there.
+    """
+    with open_container(source) as container:
+        pictures = _video_stream(container, source)
+        if not container.streams.audio:
+            raise InputError(source, "has no sound track")
+        tracks = (pictures, container.streams.audio[0])
+        lengths = [float(t.duration * t.time_base) for t in tracks if t.duration and t.time_base]
+        if not lengths and container.duration:
+            lengths = [container.duration / 1_000_000]
+    return min(lengths) if lengths else float(probe_video(source).seconds)
 
 
 def read_frames(source: Any, indices: Sequence[int]) -> np.ndarray:

@@ -15,11 +15,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from openbind.media.audio import read_audio
-from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.media.audio import read_audio, read_part
+from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.clips import cover_clips, sample_range, uniform_clips
 from openbind.signal.fbank import KaldiFbank, PowerMel, kaldi_fbank, power_mel
 from openbind.signal.resample import resample
@@ -72,6 +73,22 @@ def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
+def show(item: Any, view: View) -> tuple[np.ndarray, int]:
+    """Give the samples (channels, samples) and the rate of an excerpt; box and flip say nothing.
+
+    Only the excerpt is decoded, but for what FFmpeg decodes (the sound of films, m4a).
+
+    Raises:
+        InputError: the item can't be used, or nothing of the view's span is in it.
+    """
+
+    def choose(samples: int, rate_hz: int) -> tuple[int, int]:
+        return view.steps(samples, rate_hz, item)
+
+    audio = read_part(item, choose)
+    return audio.samples_CT, audio.rate_hz
+
+
 def _mels(pieces: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
     """Compute the clips' normalised features, mel_SCFT (clips, 1, mels, frames)."""
     features = settings.features
@@ -120,4 +137,5 @@ MODALITY = Modality(
             ".w64",
         ]
     ),
+    show=show,
 )

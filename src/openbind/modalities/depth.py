@@ -22,7 +22,7 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media.maps import read_map
-from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.disparity import (
     CAMERAS,
     SCALES,
@@ -71,6 +71,20 @@ def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
+def show(item: Any, view: View) -> Any:
+    """Give a part of the stored values (H, W), with the camera if the item says one.
+
+    Values stay as they are stored, so that the settings' units hold; cutting changes neither
+    the camera's focal length nor its baseline.
+
+    Raises:
+        InputError: the item can't be used.
+    """
+    source, _ = _part_camera(item, CAMERAS["kv1"])
+    map_HW = view.crop(read_map(source))
+    return {**item, "depth": map_HW} if isinstance(item, Mapping) else map_HW
+
+
 def _part_camera(item: Any, camera: DepthCamera) -> tuple[Any, DepthCamera]:
     """Take an item's own camera, if it says one."""
     if not isinstance(item, Mapping):
@@ -115,4 +129,5 @@ MODALITY = Modality(
     keeps_clips=False,
     tower="depth",
     scale=5.0,
+    show=show,
 )

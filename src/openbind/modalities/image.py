@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from PIL import Image
 
 from openbind.media.image import read_image
-from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.media.video import is_film, probe_video, read_frames
+from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.resize import Triple, center_crop, normalize, resize_short_side, to_tensor
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -66,6 +68,25 @@ def fit_picture(picture: Image.Image, settings: ImageSettings) -> Image.Image:
     return center_crop(resize_short_side(picture, size, resampling), size)
 
 
+def show(item: Any, view: View) -> Image.Image:
+    """Give the upright RGB picture of a part.
+
+    Of a film (by its ending, or its first bytes) the frame in the middle of the excerpt is the
+    picture, so that pictures and sounds can be paired from films.
+
+    Raises:
+        InputError: the item can't be used, or nothing of the view's span is in it.
+        MissingExtraError: a film, without the extra "video".
+    """
+    if is_film(item):
+        info = probe_video(item)
+        first, end = view.steps(info.frames, float(info.fps), item)
+        pixels_HWC = read_frames(item, [(first + end) // 2])[0]
+    else:
+        pixels_HWC = np.asarray(read_image(item))
+    return Image.fromarray(view.crop(pixels_HWC))
+
+
 MODALITY = Modality(
     name="image",
     accepts="a path, bytes, PIL image, array (H, W, C) or tensor (C, H, W)",
@@ -94,4 +115,5 @@ MODALITY = Modality(
             ".ico",
         ]
     ),
+    show=show,
 )

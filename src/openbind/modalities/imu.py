@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from openbind.media.series import read_series
-from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.clips import Clip, cover_clips, uniform_clips
 from openbind.signal.resample import resample
 
@@ -72,6 +72,17 @@ def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
+def show(item: Any, view: View) -> tuple[np.ndarray, int]:
+    """Give the values (steps, 6) and the rate of an excerpt; box and flip say nothing.
+
+    Raises:
+        InputError: the item can't be used, or nothing of the view's span is in it.
+    """
+    series = read_series(item, AXES)
+    first, end = view.steps(len(series.values_TC), series.rate_hz, item)
+    return series.values_TC[first:end], series.rate_hz
+
+
 def _cut(motion_CT: torch.Tensor, clip: Clip, settings: ImuSettings) -> torch.Tensor:
     """Take a window; what is missing at its end is zero."""
     start = int(clip[0] * settings.rate_hz)
@@ -88,4 +99,5 @@ MODALITY = Modality(
     keeps_clips=False,
     tower="imu",
     scale=5.0,
+    show=show,
 )

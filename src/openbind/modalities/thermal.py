@@ -21,7 +21,7 @@ from PIL import Image
 from openbind.errors import InputError
 from openbind.media.maps import read_map
 from openbind.media.radiometric import read_celsius
-from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.modalities.spec import Modality, Part, Preprocess, Sample
 from openbind.signal.resize import center_crop, resize_short_side
 
 
@@ -50,10 +50,12 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
     """Return the function from a thermal picture to its pixels (1, 1, size, size)."""
 
     def preprocess(item: Any) -> Sample:
+        part = Part.of(item)
         # Cameras write their grey pictures as colour, too: equal or nearly equal channels.
         read = read_celsius if settings.radiometric else partial(read_map, colour="luminance")
-        map_HW = read(item)
-        unit_HW = _to_unit(map_HW, settings, item)
+        map_HW = read(part.item)
+        # Cut after the values got their range: a part looks as it does in the whole.
+        unit_HW = part.view.crop(_to_unit(map_HW, settings, part.item))
         # 8-bit pictures are scaled as pictures, as in the recipe that reproduced the paper.
         picture = (
             Image.fromarray(np.round(unit_HW * 255).astype(np.uint8))
@@ -95,4 +97,5 @@ MODALITY = Modality(
     keeps_clips=False,
     tower="thermal",
     scale=10.0,
+    show=Part,
 )

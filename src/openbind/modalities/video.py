@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from openbind.errors import InputError
-from openbind.media.video import probe_video, read_frames
-from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.media.video import FILM_ENDINGS, probe_video, read_frames
+from openbind.modalities.spec import Modality, Part, Preprocess, Sample
 from openbind.signal.clips import cover_clips, frame_indices, uniform_clips
 from openbind.signal.resize import Triple, crop_thrice, resize_frames
 
@@ -54,7 +54,10 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
     std_C111 = torch.tensor(settings.std).view(-1, 1, 1, 1)
 
     def preprocess(item: Any) -> Sample:
-        count, fps = _measure(item)
+        part = Part.of(item)
+        total, fps = _measure(part.item)
+        first, end = part.view.steps(total, float(fps), part.item)
+        count = end - first
         # The reference divides and multiplies in floating point, and so takes the same frames.
         seconds = Fraction(count / float(fps))
         if settings.clips == "cover":
@@ -62,7 +65,7 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
         else:
             clips = uniform_clips(seconds, settings.clip_seconds, settings.clips)
         wanted = [frame_indices(clip, float(fps), count, settings.frames) for clip in clips]
-        frames = _read(item, sorted({index for clip in wanted for index in clip}))
+        frames = _read(part, first, sorted({index for clip in wanted for index in clip}))
         views = []
         for indices in wanted:
             frames_CTHW = torch.from_numpy(np.stack([frames[i] for i in indices], axis=1)) / 255
@@ -94,10 +97,12 @@ def _measure(item: Any) -> tuple[int, Fraction]:
     return len(frames), Fraction(float(fps)).limit_denominator(1001)
 
 
-def _read(item: Any, indices: list[int]) -> dict[int, np.ndarray]:
+def _read(part: Part, first: int, indices: list[int]) -> dict[int, np.ndarray]:
     """Give the frames that any clip uses, each decoded once, as (3, H, W)."""
-    found = np.asarray(item[0])[indices] if isinstance(item, tuple) else read_frames(item, indices)
-    return dict(zip(indices, found.transpose(0, 3, 1, 2), strict=True))
+    item, places = part.item, [first + index for index in indices]
+    found = np.asarray(item[0])[places] if isinstance(item, tuple) else read_frames(item, places)
+    shown = (part.view.crop(frame).transpose(2, 0, 1) for frame in found)
+    return dict(zip(indices, shown, strict=True))
 
 
 MODALITY = Modality(
@@ -109,5 +114,6 @@ MODALITY = Modality(
     keeps_clips=True,
     tower="vision",
     scale=1.0,
-    extensions=frozenset([".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"]),
+    extensions=FILM_ENDINGS,
+    show=Part,
 )

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from openbind.model.linear import linear
+from openbind.model.linear import project
 
 # Up to this many keys the whole table of scores is worth holding; beyond, it grows quadratically.
 _MAX_KEYS_FOR_TABLE = 1024
@@ -44,18 +44,17 @@ class Attention(nn.Module):
             (B, N, D), or (B, 1, D) with `at_B`.
         """
         width = x_BND.shape[-1]
-        weight, bias = self.in_proj.weight, self.in_proj.bias
         if at_B is None:
-            q_BND, k_BND, v_BND = linear(x_BND, weight, bias).chunk(3, dim=-1)
+            q_BND, k_BND, v_BND = project(self.in_proj, x_BND).chunk(3, dim=-1)
         else:
-            q_BND = linear(pick(x_BND, at_B), weight[:width], bias[:width])
-            k_BND, v_BND = linear(x_BND, weight[width:], bias[width:]).chunk(2, dim=-1)
+            q_BND = project(self.in_proj, pick(x_BND, at_B), slice(width))
+            k_BND, v_BND = project(self.in_proj, x_BND, slice(width, None)).chunk(2, dim=-1)
         if self.bias_k is not None and self.bias_v is not None:
             k_BND = torch.cat([k_BND, self.bias_k.expand(len(k_BND), -1, -1)], dim=1)
             v_BND = torch.cat([v_BND, self.bias_v.expand(len(v_BND), -1, -1)], dim=1)
         visible = self._visible(x_BND, at_B) if self.causal else None
         mixed_BND = attend(q_BND, k_BND, v_BND, self.heads, visible)
-        return linear(mixed_BND, self.out_proj.weight, self.out_proj.bias)
+        return project(self.out_proj, mixed_BND)
 
     def _visible(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
         """Which keys a query may read: (N, keys), or (B, 1, 1, keys) with `at_B`."""

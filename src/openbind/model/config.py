@@ -106,6 +106,8 @@ class TrunkConfig:
         pre_norm: LayerNorm before the first block.
         drop_path: probability that a sample skips a branch of the last block while training; it
             rises linearly from 0 at the first (stochastic depth, arXiv 1603.09382).
+        patch_dropout: share of a sample's patches that is left out while training, never its cls
+            token (FLIP, arXiv 2212.00794).
     """
 
     width: int
@@ -118,12 +120,16 @@ class TrunkConfig:
     causal: bool = False
     pre_norm: bool = False
     drop_path: float = 0.0
+    patch_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.width, self.depth, self.heads) < 1 or self.width % self.heads:
             raise ValueError(f"{self.heads} heads don't divide a width of {self.width}")
-        if not 0.0 <= self.drop_path < 1.0:
-            raise ValueError(f"drop_path must be in [0, 1), found {self.drop_path}")
+        for name in ("drop_path", "patch_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must be in [0, 1), found {getattr(self, name)}")
+        if self.patch_dropout and self.causal:
+            raise ValueError("patch_dropout leaves out patches; a causal trunk has none")
 
     @property
     def mlp_width(self) -> int:
@@ -175,6 +181,8 @@ class TowerConfig:
             raise ValueError("pool 'cls' needs a stem with a cls token")
         if self.head.pool in ("eot", "last") and not isinstance(self.stem, TokenStem):
             raise ValueError(f"pool {self.head.pool!r} needs a stem that takes token ids")
+        if self.trunk.patch_dropout and isinstance(self.stem, TokenStem):
+            raise ValueError("patch_dropout needs a stem that cuts patches or windows")
         if not self.head.project and self.head.embed_dim != self.trunk.width:
             raise ValueError(
                 f"without a projection embed_dim is the width {self.trunk.width}, "

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from openbind.model.attention import attend
 from openbind.model.config import HeadConfig, TrunkConfig
-from openbind.model.linear import linear
+from openbind.model.linear import project
 from openbind.model.trunk import Mlp
 
 
@@ -28,11 +28,10 @@ class AttentionPool(nn.Module):
     def forward(self, x_BND: Tensor) -> Tensor:
         """Pool tokens: (B, N, D) to (B, D)."""
         width = x_BND.shape[-1]
-        weight, bias = self.in_proj.weight, self.in_proj.bias
-        q_1ND = linear(self.query, weight[:width], bias[:width])
-        k_BND, v_BND = linear(x_BND, weight[width:], bias[width:]).chunk(2, dim=-1)
+        q_1ND = project(self.in_proj, self.query, slice(width))
+        k_BND, v_BND = project(self.in_proj, x_BND, slice(width, None)).chunk(2, dim=-1)
         mixed_BND = attend(q_1ND.expand(len(x_BND), -1, -1), k_BND, v_BND, self.heads)
-        read_BND = linear(mixed_BND, self.out_proj.weight, self.out_proj.bias)
+        read_BND = project(self.out_proj, mixed_BND)
         pooled_BND: Tensor = read_BND + self.mlp(self.norm(read_BND))
         return pooled_BND[:, 0]
 
@@ -65,4 +64,4 @@ class Head(nn.Module):
         """Project vectors (..., D) to (..., E); without a projection they are what they are."""
         if self.proj is None:
             return normed_D
-        return linear(normed_D, self.proj.weight, self.proj.bias)
+        return project(self.proj, normed_D)

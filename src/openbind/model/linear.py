@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from openbind.model.config import Activation
 
@@ -44,6 +44,35 @@ def linear(
         fused: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
         return fused
     return activate(F.linear(x, weight, bias), activation)
+
+
+def project(
+    layer: nn.Module,
+    x: Tensor,
+    rows: slice | None = None,
+    activation: Activation | Literal["none"] = "none",
+) -> Tensor:
+    """Apply a layer, or some of its rows: how every part of a tower calls its Linears.
+
+    A plain `nn.Linear` takes the path of `linear`, and rows that aren't wanted are never computed.
+    What was put in its place (an adapter of peft's, say) is called as the module it is.
+
+    Args:
+        layer: (..., in) to (..., out).
+        x: (..., in).
+        rows: which of its results are wanted; None is all.
+        activation: see `TrunkConfig`; "none" applies none.
+
+    Returns:
+        (..., out), or (..., rows).
+    """
+    if type(layer) is not nn.Linear:
+        result: Tensor = layer(x)
+        return activate(result if rows is None else result[..., rows], activation)
+    if rows is None:
+        return linear(x, layer.weight, layer.bias, activation)
+    bias = None if layer.bias is None else layer.bias[rows]
+    return linear(x, layer.weight[rows], bias, activation)
 
 
 def activate(x: Tensor, activation: Activation | Literal["none"]) -> Tensor:

@@ -11,7 +11,7 @@ from openbind.model.attention import pick
 from openbind.model.config import PatchStem, TokenStem, TowerConfig
 from openbind.model.heads import Head
 from openbind.model.stems import Patches, Tokens, Windows
-from openbind.model.trunk import Trunk
+from openbind.model.trunk import Trunk, keep_patches
 
 
 class Tower(nn.Module):
@@ -58,13 +58,23 @@ class Tower(nn.Module):
         """
         at_B = self._chosen(x)
         if tokens:
-            tokens_BND = self.head.norm(self.trunk(self.stem(x)))
+            tokens_BND = self.head.norm(self.trunk(self._cut(x)))
             return self.head(tokens_BND if at_B is None else pick(tokens_BND, at_B)), tokens_BND
         if self.config.trunk.causal and self.config.head.pool == "eot" and at_B is not None:
             # No token after the last end in the batch can reach any of the ends.
             x = x[:, : int(at_B.max()) + 1]
-        embed_BE: Tensor = self.head(self.head.norm(self.trunk(self.stem(x), at_B)))
+        embed_BE: Tensor = self.head(self.head.norm(self.trunk(self._cut(x), at_B)))
         return embed_BE
+
+    def _cut(self, x: Tensor) -> Tensor:
+        """The stem's tokens; while training only a share of the patches, if so configured."""
+        tokens_BND: Tensor = self.stem(x)
+        rate = self.config.trunk.patch_dropout
+        if not self.training or rate == 0.0:
+            return tokens_BND
+        stem = self.config.stem
+        has_cls = not isinstance(stem, PatchStem) or stem.cls_token
+        return keep_patches(tokens_BND, rate, int(has_cls))
 
     def _chosen(self, x: Tensor) -> Tensor | None:
         """The place of the token that the head takes of each sample; None if it takes all."""

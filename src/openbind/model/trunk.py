@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from openbind.model.attention import Attention, pick
 from openbind.model.config import TrunkConfig
-from openbind.model.linear import linear
+from openbind.model.linear import project
 from openbind.model.memory import keep_freed_blocks, rows_at_once
 
 
@@ -22,8 +23,7 @@ class Mlp(nn.Module):
 
     def forward(self, x_BND: Tensor) -> Tensor:
         """Transform each token by itself."""
-        hidden = linear(x_BND, self.fc1.weight, self.fc1.bias, self.activation)
-        return linear(hidden, self.fc2.weight, self.fc2.bias)
+        return project(self.fc2, project(self.fc1, x_BND, activation=self.activation))
 
 
 class Block(nn.Module):
@@ -54,17 +54,36 @@ class Block(nn.Module):
         Returns:
             (B, N, D), or (B, 1, D) with `at_B`.
         """
-        branch = self.attention(self.norm_1(x_BND), at_B)
-        kept = x_BND if at_B is None else pick(x_BND, at_B)
-        kept = kept + self._drop(branch)
-        return kept + self._drop(self.mlp(self.norm_2(kept)))
+        kept_BND = x_BND if at_B is None else pick(x_BND, at_B)
+        if not self.training or self.drop_path == 0.0:
+            kept_BND = kept_BND + self.attention(self.norm_1(x_BND), at_B)
+            result: Tensor = kept_BND + self.mlp(self.norm_2(kept_BND))
+            return result
+        rows = self._draw_rows(x_BND)
+        at_rows = None if at_B is None else at_B[rows]
+        branch_BND = self.attention(self.norm_1(x_BND.index_select(0, rows)), at_rows)
+        kept_BND = self._add_rows(kept_BND, rows, branch_BND)
+        rows = self._draw_rows(x_BND)
+        branch_BND = self.mlp(self.norm_2(kept_BND.index_select(0, rows)))
+        return self._add_rows(kept_BND, rows, branch_BND)
 
-    def _drop(self, branch_BND: Tensor) -> Tensor:
-        return drop_samples(branch_BND, self.drop_path) if self.training else branch_BND
+    def _draw_rows(self, x_BND: Tensor) -> Tensor:
+        """Which samples take the next branch; the others spare its computation."""
+        return (torch.rand(len(x_BND), device=x_BND.device) >= self.drop_path).nonzero()[:, 0]
+
+    def _add_rows(self, x_BND: Tensor, rows: Tensor, branch_BND: Tensor) -> Tensor:
+        """Add a branch to the samples that took it, scaled so that the mean stays."""
+        scale = 1.0 / (1.0 - self.drop_path)
+        return x_BND.index_add(0, rows, branch_BND.to(x_BND.dtype), alpha=scale)
 
 
 class Trunk(nn.Module):
-    """A stack of blocks. There is no norm at its end: the head's does that."""
+    """A stack of blocks. There is no norm at its end: the head's does that.
+
+    Attributes:
+        recompute: keep no activations of the blocks for the gradients, but compute them again
+            (gradient checkpointing, arXiv 1604.06174): a third more time, far less memory.
+    """
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
@@ -74,6 +93,7 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config, config.drop_path * index / last) for index in range(config.depth)
         )
+        self.recompute = False
         keep_freed_blocks()
 
     def forward(self, x_BND: Tensor, at_B: Tensor | None = None) -> Tensor:
@@ -98,19 +118,30 @@ class Trunk(nn.Module):
     def _apply_blocks(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
         x_BND = x_BND if self.pre_norm is None else self.pre_norm(x_BND)
         for block in self.blocks[:-1]:
-            x_BND = block(x_BND)
-        result: Tensor = self.blocks[-1](x_BND, at_B)
+            x_BND = self._run(block, x_BND, None)
+        return self._run(self.blocks[-1], x_BND, at_B)
+
+    def _run(self, block: nn.Module, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
+        result: Tensor
+        if self.recompute and torch.is_grad_enabled():
+            result = checkpoint(block, x_BND, at_B, use_reentrant=False, preserve_rng_state=True)
+        else:
+            result = block(x_BND, at_B)
         return result
 
 
-def drop_samples(x_BND: Tensor, rate: float) -> Tensor:
-    """Zero whole samples with a probability, and scale the others so that the mean stays.
+def keep_patches(x_BND: Tensor, rate: float, first: int) -> Tensor:
+    """Leave out patches at random, as many of each sample.
 
     Args:
-        x_BND: a residual branch.
-        rate: probability in [0, 1) that a sample is dropped.
+        x_BND: the tokens, with their positions.
+        rate: share in [0, 1) of the patches that is left out; one stays at least.
+        first: tokens before the patches, which all stay: 1 with a cls token, else 0.
     """
-    if rate == 0.0:
-        return x_BND
-    kept_B11 = torch.rand(len(x_BND), 1, 1, device=x_BND.device) >= rate
-    return x_BND * (kept_B11 / (1.0 - rate)).to(x_BND.dtype)
+    batch, tokens, width = x_BND.shape
+    count = max(round((tokens - first) * (1.0 - rate)), 1)
+    drawn_BN = torch.rand(batch, tokens - first, device=x_BND.device).topk(count).indices + first
+    stay_BN = torch.arange(first, device=x_BND.device).expand(batch, -1)
+    starts_B1 = tokens * torch.arange(batch, device=x_BND.device)[:, None]
+    places = torch.cat([stay_BN, drawn_BN], dim=1) + starts_B1
+    return x_BND.flatten(0, 1).index_select(0, places.flatten()).view(batch, -1, width)

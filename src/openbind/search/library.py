@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from openbind.errors import InputError
 from openbind.modalities import modality_of_file
-from openbind.search.cache import VectorCache, content_key
+from openbind.cache import VectorCache, content_key
 from openbind.space import Space
 
 CHUNK_FILES = 64

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from openbind.search.cache import VectorCache, cache_directory, content_key
+from openbind.cache import VectorCache, cache_directory, content_key
 
 
 def test_key_is_the_content(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""`openbind train`: bind a modality to a frozen space, as a recipe says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from openbind.cli.verb import Verb, print_json
+from openbind.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="where the recipe's relative paths of data start (default: the recipe's folder)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the recipe, schedule.steps=100 for instance; can be repeated",
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    mode.add_argument(
+        "--check",
+        action="store_true",
+        help="read the data, decode one batch, time one step; train nothing, write nothing",
+    )
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or check."""
+    from openbind.training.recipe_file import read_recipe
+
+    recipe = read_recipe(arguments.recipe, parse_changes(arguments.set))
+    root = arguments.data or arguments.recipe.parent
+    if not root.is_dir():
+        raise InputError(root, "no such folder; --data says where the recipe's data lie")
+    if arguments.check:
+        from openbind.training.check import check_recipe
+
+        report = check_recipe(recipe, root)
+        print_json(report.to_dict()) if arguments.json else print(report)
+        return 0
+
+    from openbind.training.run import train
+
+    folder = train(recipe, root, arguments.output, resume=arguments.resume, progress=True)
+    if folder is None:
+        return 0  # another process than the first: that one prints
+    if arguments.json:
+        print_json({"run": str(folder)})
+    else:
+        print(folder)
+        print(f'the space: openbind.load("{folder}")', file=sys.stderr)
+    return 0
+
+
+def parse_changes(given: list[str]) -> dict[str, str]:
+    """Split `schedule.steps=100` into key and value.
+
+    Raises:
+        InputError: no `=` in it.
+    """
+    changes = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {pair}", "expected KEY=VALUE, schedule.steps=100 for instance")
+        changes[key] = value
+    return changes
+
+
+VERB = Verb(
+    "Bind a modality to a frozen space, as a recipe says. With torchrun several processes share "
+    "the work: torchrun --nproc-per-node 8 -m openbind train RECIPE",
+    add_arguments,
+    run,
+)

@@ -1,0 +1,1 @@
+"""Training data: aligned pairs, where they lie, and how they are drawn and shown."""

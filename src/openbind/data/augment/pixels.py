@@ -1,0 +1,136 @@
+"""Operations on RGB pictures, before preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+from openbind.data.augment.operation import Stage, check_picture
+
+Change = Callable[[Image.Image, float, int], Image.Image]
+"""(picture, level in [0, 1], sign 1 or -1) → changed picture of the same size."""
+
+FILL = (128, 128, 128)
+"""What comes in from outside the picture, grey as in timm."""
+BILINEAR = Image.Resampling.BILINEAR
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorJitter:
+    """Brightness, contrast and saturation, in random order, each times a random factor.
+
+    As torchvision's ColorJitter; that one strength means these three and no hue is timm's and
+    DeiT's convention.
+
+    Args:
+        strength: factors are uniform from 1 - strength (not below 0) to 1 + strength; Table 9
+            has 0.4.
+    """
+
+    strength: float = 0.4
+    stage: ClassVar[Stage] = "item"
+
+    def __post_init__(self) -> None:
+        if self.strength < 0:
+            raise ValueError(f"strength: expected 0 or more, found {self.strength}")
+
+    def __call__(self, x: Any, rng: np.random.Generator) -> Image.Image:
+        """Change a picture."""
+        picture = check_picture(x, self)
+        enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+        for index in rng.permutation(len(enhancers)):
+            factor = rng.uniform(max(0.0, 1 - self.strength), 1 + self.strength)
+            picture = enhancers[index](picture).enhance(factor)
+        return picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandAugment:
+    """Some random changes in succession (arXiv 1909.13719), as timm's `rand-m9-mstd0.5-inc1`.
+
+    "9/0.5" in Table 9 is DeiT's way of writing it (arXiv 2012.12877, Table 9), whose code has
+    `inc1`: all changes grow with the magnitude. Each of a step's changes is drawn from
+    `CHANGES` and made with a probability of one half.
+
+    Args:
+        layers: changes drawn.
+        magnitude: of 10, the mean of those drawn for each change.
+        deviation: of the magnitude, which is cut to 0 to 10.
+    """
+
+    layers: int = 2
+    magnitude: float = 9.0
+    deviation: float = 0.5
+    stage: ClassVar[Stage] = "item"
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or self.deviation < 0 or not 0 <= self.magnitude <= 10:
+            raise ValueError(
+                "expected layers of at least 1, a magnitude in [0, 10] and a deviation of 0 or "
+                f"more, found {self.layers}, {self.magnitude} and {self.deviation}"
+            )
+
+    def __call__(self, x: Any, rng: np.random.Generator) -> Image.Image:
+        """Change a picture."""
+        picture = check_picture(x, self)
+        changes = list(CHANGES.values())
+        for index in rng.integers(len(changes), size=self.layers):
+            if rng.random() < 0.5:
+                level = min(max(rng.normal(self.magnitude, self.deviation), 0.0), 10.0) / 10
+                picture = changes[index](picture, level, int(rng.choice((-1, 1))))
+        return picture
+
+
+def _enhance(enhancer: Callable[[Image.Image], ImageEnhance._Enhance]) -> Change:
+    return lambda picture, level, sign: enhancer(picture).enhance(1 + sign * 0.9 * level)
+
+
+def _affine(picture: Image.Image, *row_major: float) -> Image.Image:
+    """Take pixel (x, y) from (a x + b y + c, d x + e y + f)."""
+    affine = Image.Transform.AFFINE
+    return picture.transform(picture.size, affine, row_major, BILINEAR, fillcolor=FILL)
+
+
+def _solarize_add(picture: Image.Image, level: float, sign: int) -> Image.Image:
+    """Brighten the darker half of the values."""
+    added = int(110 * level)
+    return picture.point([min(255, v + added) if v < 128 else v for v in range(256)] * 3)
+
+
+CHANGES: dict[str, Change] = {
+    "autocontrast": lambda picture, level, sign: ImageOps.autocontrast(picture),
+    "equalize": lambda picture, level, sign: ImageOps.equalize(picture),
+    "invert": lambda picture, level, sign: ImageOps.invert(picture),
+    # Up to 30°.
+    "rotate": lambda picture, level, sign: picture.rotate(
+        30 * level * sign, BILINEAR, fillcolor=FILL
+    ),
+    # From 4 bits a channel to 1; timm goes on to 0, where nothing is left of the picture.
+    "posterize": lambda picture, level, sign: ImageOps.posterize(
+        picture, max(1, 4 - int(4 * level))
+    ),
+    # From 256 (no value) to 0 (all values).
+    "solarize": lambda picture, level, sign: ImageOps.solarize(picture, 256 - int(256 * level)),
+    "solarize_add": _solarize_add,
+    # From 1 to 0.1 or 1.9.
+    "color": _enhance(ImageEnhance.Color),
+    "contrast": _enhance(ImageEnhance.Contrast),
+    "brightness": _enhance(ImageEnhance.Brightness),
+    "sharpness": _enhance(ImageEnhance.Sharpness),
+    # Up to 0.3 columns a row, or rows a column.
+    "shear_x": lambda picture, level, sign: _affine(picture, 1, 0.3 * level * sign, 0, 0, 1, 0),
+    "shear_y": lambda picture, level, sign: _affine(picture, 1, 0, 0, 0.3 * level * sign, 1, 0),
+    # Up to 0.45 of the width, or of the height.
+    "translate_x": lambda picture, level, sign: _affine(
+        picture, 1, 0, 0.45 * level * sign * picture.width, 0, 1, 0
+    ),
+    "translate_y": lambda picture, level, sign: _affine(
+        picture, 1, 0, 0, 0, 1, 0.45 * level * sign * picture.height
+    ),
+}
+"""The changes of `RandAugment`, by level; operations and ranges are timm's (its increasing ones,
+`timm/data/auto_augment.py`)."""

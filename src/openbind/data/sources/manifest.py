@@ -1,0 +1,192 @@
+"""Manifests: a table with one line for each pair and a column for each modality."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from openbind.data.items import Item, RowItems, StoredVector
+from openbind.data.pairs import DataConfig, Row, Rows, read_name, read_span, read_split
+from openbind.data.sources.records import Record, RecordFile, open_records
+from openbind.data.sources.trees import locate
+from openbind.errors import ConfigError, InputError
+from openbind.modalities import WORDS
+
+CHECKED_ROWS = 20
+"""Rows whose files must be there before the rest is read: a wrong data folder shows at once."""
+VECTORS = ".vector"
+"""Ends the name of a column that names vectors in place of the modality's items."""
+VECTOR_CELL = re.compile(r"(?P<path>.+\.npy)(?:#(?P<row>\d+))?")
+
+OPTIONAL = ("label", "split", "key", "start", "end")
+"""Names of further columns that are read where they are."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Where one modality's items stand, and what their cells hold."""
+
+    modality: str
+    name: str
+
+    @property
+    def holds_vectors(self) -> bool:
+        return self.name.endswith(VECTORS)
+
+
+def read_manifest(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
+    """List the pairs of a manifest; of the files that it names only the first are looked for.
+
+    Args:
+        config: its `manifest` and `columns`. A line without one of the two modalities is left
+            out. A cell of JSON Lines or Parquet may be a list: several items. Cells of the words'
+            modality are texts, all others paths. Without a column `key` the line's number is it.
+        pair: names of the two modalities, the frozen one first.
+        root: relative paths start there, those in the manifest too.
+
+    Raises:
+        ConfigError: no column for a modality, or no line has both.
+        InputError: the manifest or one of the first files is missing, or a line is broken.
+        MissingExtraError: Parquet without its extra.
+    """
+    path = locate(root, config.manifest or "")
+    table = open_records(path)
+    columns = tuple(_find_column(path, table, name, config.columns) for name in pair)
+    reader = _RowReader(path, table, columns, os.fspath(root))
+    found = reader.read()
+    rows = list(islice(found, CHECKED_ROWS))
+    _check_files(rows, root)
+    rows += found
+    left_out = [
+        f"{count} {table.line}s of {path} have no {m}" for m, count in reader.missing.items()
+    ]
+    if not rows:
+        raise ConfigError(
+            f"{path}: no {table.line} has both {' and '.join(pair)}; "
+            + ("; ".join(left_out) or f"it has no {table.line}s but its columns' names")
+        )
+    return Rows(tuple(rows), tuple(left_out))
+
+
+def _check_files(rows: list[Row], root: Path) -> None:
+    for row in rows:
+        for item in (item for items in row.items.values() for item in items):
+            path = item.path if isinstance(item, StoredVector) else item
+            if isinstance(path, Path) and not path.exists():
+                raise InputError(path, f"no such file; relative paths start from {root}")
+
+
+def _find_column(
+    path: Path, table: RecordFile, modality: str, renamed: Mapping[str, str]
+) -> _Column:
+    """Find a modality's column: the one that `columns` names, or one of its own name."""
+    wanted = [renamed[modality]] if modality in renamed else [modality, modality + VECTORS]
+    found = [name for name in wanted if name in table.columns]
+    if len(found) > 1:
+        raise ConfigError(
+            f"{path}: has the columns {' and '.join(found)}; say in `columns` which to use"
+        )
+    if not found:
+        near = difflib.get_close_matches(wanted[0], table.columns, n=1)
+        hint = f"did you mean {near[0]!r}? Its" if near else "its"
+        raise ConfigError(
+            f"{path}: no column {' or '.join(map(repr, wanted))}; {hint} columns are "
+            f"{', '.join(table.columns)}; `columns` can map {modality} to one of them"
+        )
+    return _Column(modality, found[0])
+
+
+@dataclass
+class _RowReader:
+    """Turns lines into rows.
+
+    Args:
+        path: of the manifest.
+        table: its content.
+        columns: of the pair's modalities.
+        root: relative paths start there.
+        missing: modality → lines that have none of it.
+    """
+
+    path: Path
+    table: RecordFile
+    columns: tuple[_Column, ...]
+    root: str
+    missing: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._vector_files: dict[str, Path] = {}
+        self._modalities = tuple(column.modality for column in self.columns)
+
+    def read(self) -> Iterator[Row]:
+        """Yield the row of each line that has both modalities."""
+        names = [column.name for column in self.columns] + [
+            name for name in OPTIONAL if name in self.table.columns
+        ]
+        keys: set[str] = set()
+        for line, record in self.table.records(names):
+            try:
+                row = self._read_row(line, record)
+                if row is not None and "key" in self.table.columns:
+                    if row.key in keys:
+                        raise ValueError(f"key: {row.key!r} names a row before it")
+                    keys.add(row.key)
+            except ValueError as error:
+                raise InputError(self.path, f"{self.table.line} {line}: {error}") from error
+            if row is not None:
+                yield row
+
+    def _read_row(self, line: int, record: Record) -> Row | None:
+        cells = tuple(self._read_cell(column, record) for column in self.columns)
+        missing = [m for m, cell in zip(self._modalities, cells, strict=True) if not cell]
+        if missing:
+            self.missing.update(missing)
+            return None
+        span = read_span(record.get("start"), record.get("end"))
+        # As the manifest has it, so that it is the same wherever the data folder lies.
+        recording = None if span is None else sys.intern(str(record[self.columns[1].name]).strip())
+        return Row(
+            key=str(record.get("key") or line),
+            items=RowItems(self._modalities, cells),
+            label=read_name(record.get("label")),
+            split=read_split(record.get("split")),
+            span=span,
+            recording=recording,
+        )
+
+    def _read_cell(self, column: _Column, record: Record) -> str | tuple[Item, ...]:
+        """Give a cell's items, as `RowItems` keeps them; nothing for an empty cell."""
+        value = record.get(column.name)
+        listed = value if isinstance(value, list) else [value]
+        texts = []
+        for text in listed:
+            if isinstance(text, str):
+                texts.append(text.strip())
+            elif text is not None:
+                raise ValueError(
+                    f"{column.name}: expected a text, or a list of texts, found {text!r:.60}"
+                )
+        texts = [text for text in texts if text]
+        if column.modality == WORDS and not column.holds_vectors:
+            return tuple(texts)
+        if column.holds_vectors:
+            return tuple(self._read_vector(text, column) for text in texts)
+        if len(texts) == 1:
+            return os.path.join(self.root, texts[0])
+        return tuple(Path(self.root, text) for text in texts)
+
+    def _read_vector(self, text: str, column: _Column) -> StoredVector:
+        match = VECTOR_CELL.fullmatch(text)
+        if match is None:
+            raise ValueError(
+                f"{column.name}: expected 'file.npy' or 'file.npy#row', found {text!r}"
+            )
+        path = self._vector_files.setdefault(match["path"], Path(self.root, match["path"]))
+        return StoredVector(path, int(match["row"] or 0))

@@ -1,0 +1,112 @@
+"""What comes out of a run: the starting space with the trained towers in it, and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import torch
+
+from openbind.card import Card, Measurement, Source
+from openbind.configs import from_dict
+from openbind.modalities import MODALITIES
+from openbind.presets import Binding, SpaceConfig, TowerSpec
+from openbind.space import Space
+from openbind.training.recipe import Recipe
+from openbind.training.validation import Retrieval
+
+
+def extend_space(
+    space: Space,
+    name: str,
+    towers: Mapping[str, tuple[TowerSpec, torch.nn.Module]],
+    settings: Mapping[str, Any],
+    scales: Mapping[str, float],
+) -> Space:
+    """Put towers into a space, in the place of those of the same modality.
+
+    Args:
+        space: the starting one; it isn't changed.
+        name: of the new one.
+        towers: modality → its network.
+        settings: modality → its preprocessing.
+        scales: modality → logit scale.
+    """
+    specs, bindings = dict(space.config.towers), dict(space.config.modalities)
+    modules = dict(space.towers)
+    for modality, (spec, module) in towers.items():
+        place = MODALITIES.get(modality).tower
+        shared = [m for m, b in bindings.items() if b.tower == place and m != modality]
+        # A tower that other modalities go through too stays theirs.
+        place = f"{place}_{modality}" if shared else place
+        specs[place], modules[place] = spec, module
+        bindings[modality] = Binding(
+            tower=place, settings=settings[modality], scale=scales[modality]
+        )
+    used = {binding.tower for binding in bindings.values()}
+    config = SpaceConfig(
+        name=name,
+        dim=space.dim,
+        towers={tower: spec for tower, spec in specs.items() if tower in used},
+        modalities=bindings,
+        dtype=space.config.dtype,
+    )
+    kept = {tower: module for tower, module in modules.items() if tower in used}
+    return Space(config, kept, space.card, space.folder)
+
+
+def write_card(space: Space, recipe: Recipe, results: Sequence[Retrieval], rows: int) -> Card:
+    """Write the card of a result: what it was made of, what was trained, what was measured.
+
+    Args:
+        space: the result, with the starting space's card.
+        recipe: of the run.
+        results: retrieval on validation rows.
+        rows: pairs that trained.
+    """
+    card = space.card
+    trained = {tuple(plan.pair) for plan in recipe.pairs}
+    retrained = {plan.pair[1] for plan in recipe.pairs}
+    kept = [pair for pair in card.trained_pairs if not retrained & set(pair)]
+    pairs = (*kept, *sorted(trained))
+    together = {frozenset(pair) for pair in pairs}
+    emergent = [
+        f"{a}–{b}" for a, b in combinations(space.modalities, 2) if {a, b} not in together
+    ]
+    summary = recipe.about.summary or (
+        f"{recipe.start} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
+        f"({recipe.schedule.describe()}, batches of {recipe.batch_size}, seed {recipe.seed})."
+    )
+    if emergent:
+        summary += f" Never trained together, so emergent: {', '.join(emergent)}."
+    sources = [from_dict(Source, dict(source), "about.data") for source in recipe.about.data]
+    return replace(
+        card,
+        summary=summary,
+        licence=recipe.about.licence or card.licence,
+        trained_pairs=tuple((a, b) for a, b in pairs),
+        sources=(*card.sources, *(s for s in sources if s not in card.sources)),
+        measurements=(*_still_true(card, retrained), *_measurements(results)),
+        limits=(*card.limits, *(limit for limit in recipe.about.limits if limit not in card.limits)),
+    )
+
+
+def _still_true(card: Card, retrained: set[str]) -> list[Measurement]:
+    """Numbers of the starting space that don't speak of a tower that was trained anew."""
+    return [m for m in card.measurements if not any(name in m.task for name in retrained)]
+
+
+def _measurements(results: Sequence[Retrieval]) -> list[Measurement]:
+    return [
+        Measurement(
+            task=metric.rpartition(" ")[0],
+            metric=metric.rpartition(" ")[2],
+            value=value,
+            chance=result.chance[metric],
+            data=f"{result.rows} validation rows, {result.items} items; trained together",
+        )
+        for result in results
+        for metric, value in result.recall.items()
+    ]

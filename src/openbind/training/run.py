@@ -1,0 +1,318 @@
+"""A run from a recipe to a space on disk, and how it goes on after it was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openbind.atomic import atomic_path
+from openbind.catalog import load
+from openbind.checkpoints import native
+from openbind.configs import to_dict
+from openbind.data.loader import Broken
+from openbind.errors import ConfigError
+from openbind.space import Space
+from openbind.training.distributed import World, full_optimiser_state, join_world
+from openbind.training.distributed import load_full_optimiser_state, load_full_state
+from openbind.training.features import join_features
+from openbind.training.jobs import Job, Preparation, prepare_job
+from openbind.training.log import RunLog, read_log
+from openbind.training.plots import draw_curves
+from openbind.training.recipe import Recipe
+from openbind.training.recipe_file import check_names, write_recipe
+from openbind.training.result import extend_space, write_card
+from openbind.training.state import RunFolder, keep_as_best, load_state, save_state
+from openbind.training.trainee import Trainee
+from openbind.training.trainer import Stopwatch, Trainer
+from openbind.training.validation import Retrieval, measure_retrieval
+
+WATCHING = ("hardware", "watch", "about")
+"""Parts of a recipe that may change between a run and its resumption."""
+
+
+def train(
+    recipe: Recipe,
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    progress: bool = False,
+) -> Path | None:
+    """Train what a recipe says.
+
+    Started by torchrun, the processes share the work.
+
+    Args:
+        recipe: from `read_recipe`, or built.
+        data: folder that the recipe's relative paths of data start from.
+        output: the run's folder; None makes it `runs/<name>`.
+        resume: go on from the last checkpoint in it.
+        progress: show bars on stderr.
+
+    Returns:
+        the run's folder, which `openbind.load` takes; None in all processes but the first.
+
+    Raises:
+        ConfigError, InputError: the recipe and the data don't go together, or a run lies in
+            `output` and `resume` wasn't said.
+        TrainingError: the loss is no number.
+        CheckpointError: a checkpoint can't be read or written.
+    """
+    check_names(recipe)
+    folder = RunFolder(Path(output) if output is not None else Path("runs") / recipe.name)
+    with join_world(recipe.hardware.device) as world:
+        state = _open_folder(folder, recipe, resume, world)
+        run = _Run(recipe, Path(data), folder, world, progress and world.is_first)
+        run.go_on(state)
+        return folder.path if world.is_first else None
+
+
+class Prepared:
+    """Everything of a run before its first step: towers, pairs and the trainer.
+
+    Args:
+        recipe: of the run.
+        root: data folder.
+        folder: of the run; None keeps nothing.
+        world: the processes.
+        progress: show bars on stderr.
+    """
+
+    def __init__(
+        self, recipe: Recipe, root: Path, folder: RunFolder | None, world: World, progress: bool
+    ) -> None:
+        self.space = load_start(recipe, world)
+        given = Preparation(recipe, self.space, root, world, folder, progress)
+        self.trainees = {
+            modality: Trainee(plan, modality, self.space, recipe.seed)
+            for modality, plan in recipe.towers.items()
+        }
+        self.jobs: list[Job] = [
+            prepare_job(index, plan, self.trainees[plan.pair[1]], given)
+            for index, plan in enumerate(recipe.pairs)
+        ]
+        for modality, trainee in self.trainees.items():
+            sides = [job.side for job in self.jobs if job.plan.pair[1] == modality]
+            kept = join_features(sides) if trainee.plan.train == "head" else None
+            trainee.begin(recipe.hardware, world, recipe.schedule.ema, kept)
+        self.trainer = Trainer(recipe, self.jobs, self.trainees, world)
+
+
+class _Run:
+    def __init__(
+        self, recipe: Recipe, root: Path, folder: RunFolder, world: World, progress: bool
+    ) -> None:
+        self.recipe, self.folder, self.world, self.progress = recipe, folder, world, progress
+        self.prepared = Prepared(recipe, root, folder, world, progress)
+        self.trainer, self.jobs = self.prepared.trainer, self.prepared.jobs
+        watch, epoch = recipe.watch, self.trainer.steps_per_epoch
+        self.validate_every = watch.validate_every or epoch
+        self.save_every = watch.save_every or self.validate_every
+        self.best: tuple[float, int] | None = None
+
+    def go_on(self, state: dict[str, Any] | None) -> None:
+        """Take the steps that are left, and write the result."""
+        start = self._restore(state)
+        if self.world.is_first:
+            self._note_broken([item for job in self.jobs for item in job.broken])
+        with self._log(start) as log:
+            self._loop(start, log)
+        self._finish()
+
+    def _log(self, start: int) -> Any:
+        if not self.world.is_first:
+            return nullcontext()
+        return RunLog(
+            self.folder,
+            steps=self.trainer.steps,
+            start=start,
+            progress=self.progress,
+            wandb=self.recipe.watch.wandb,
+            name=self.recipe.name,
+        )
+
+    def _loop(self, start: int, log: RunLog | None) -> None:
+        watch, steps, clock = self.recipe.watch, self.trainer.steps, Stopwatch()
+        for step, batch in zip(range(start, steps), self.trainer.batches(start), strict=False):
+            result = self.trainer.take_step(step, batch)
+            clock.count(self.recipe.batch_size)
+            done = step + 1
+            if log is not None:
+                self._note_broken(result.broken)
+                numbers = None
+                if done % watch.log_every == 0 or done == steps:
+                    numbers = {
+                        "pair": self.jobs[batch.draws[0].pair].plan.name,
+                        "loss": result.loss,
+                        "rate": result.rate,
+                        "scale": result.scale,
+                        "gradient_norm": result.gradient_norm,
+                        "rows_per_second": clock.rows_per_second(),
+                    }
+                log.step(done, numbers)
+            better = False
+            if done % self.validate_every == 0 or done == steps:
+                better = self._validate(done, log)
+            if done % self.save_every == 0 or done == steps or better:
+                self._save(done, better)
+
+    def _validate(self, done: int, log: RunLog | None) -> bool:
+        """Measure retrieval; returns whether it is the best so far."""
+        if all(job.validation is None for job in self.jobs):
+            return False
+        space = self._current_space(self.prepared.space)
+        better = False
+        if space is not None and log is not None:
+            results = self._measure(space)
+            log.write(done, {"validation": {"-".join(r.pair): r.recall for r in results}})
+            score = sum(result.score for result in results) / len(results)
+            better = self.best is None or score > self.best[0]
+            if better:
+                self.best = (score, done)
+        return bool(self.world.gather(torch.tensor(better, device=self.world.device))[0])
+
+    def _measure(self, space: Space) -> list[Retrieval]:
+        return [
+            measure_retrieval(
+                space,
+                job.plan.pair,
+                job.validation,
+                job.validation_KE,
+                by_label=job.plan.match == "label",
+            )
+            for job in self.jobs
+            if job.validation is not None and job.validation_KE is not None
+        ]
+
+    def _current_space(self, start: Space, state: dict[str, Any] | None = None) -> Space | None:
+        """Put the towers as they are now, or as a checkpoint has them, into a space.
+
+        Returns:
+            the space; None in all processes but the first.
+        """
+        towers = {}
+        for modality, trainee in self.prepared.trainees.items():
+            if state is None:
+                weights = trainee.average_state() or trainee.state()
+            else:
+                weights = state["averages"].get(modality) or state["towers"][modality]
+            if self.world.is_first:
+                towers[modality] = (trainee.spec, trainee.finished_tower(weights))
+        if not self.world.is_first:
+            return None
+        scales = {
+            job.plan.pair[1]: float(temperature.scale)  # type: ignore[arg-type]
+            for job, temperature in zip(self.jobs, self.trainer.temperatures, strict=True)
+        }
+        settings = {name: trainee.settings for name, trainee in self.prepared.trainees.items()}
+        return extend_space(start, self.recipe.name, towers, settings, scales)
+
+    def _save(self, done: int, best: bool) -> None:
+        """Write a checkpoint; all processes take part, the first writes."""
+        trainees, trainer = self.prepared.trainees, self.trainer
+        averages = {name: trainee.average_state() for name, trainee in trainees.items()}
+        state = {
+            "step": done,
+            "recipe": json.dumps(to_dict(self.recipe)),
+            "towers": {name: trainee.state() for name, trainee in trainees.items()},
+            "averages": {name: value for name, value in averages.items() if value is not None},
+            "temperatures": trainer.temperatures.state_dict(),
+            "optimiser": full_optimiser_state(trainer.optimiser),
+            "best": self.best,
+        }
+        if self.world.is_first:
+            save_state(self.folder.last, state)
+            if best:
+                keep_as_best(self.folder)
+        self.world.wait()
+
+    def _restore(self, state: dict[str, Any] | None) -> int:
+        """Put everything as a checkpoint has it; returns the step to go on with."""
+        if state is None:
+            return 0
+        for name, trainee in self.prepared.trainees.items():
+            load_full_state(trainee.net, state["towers"][name])
+            if trainee.average is not None:
+                load_full_state(trainee.average.module, state["averages"][name])
+                trainee.average.n_averaged.fill_(state["step"])
+        self.trainer.temperatures.load_state_dict(state["temperatures"])
+        load_full_optimiser_state(self.trainer.optimiser, state["optimiser"])
+        self.best = None if state["best"] is None else tuple(state["best"])
+        return int(state["step"])
+
+    def _note_broken(self, items: Sequence[Broken]) -> None:
+        """List items that couldn't be used, each once."""
+        path = self.folder.broken
+        known = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
+        lines = [json.dumps(item.__dict__, ensure_ascii=False) for item in items]
+        new = [line for line in dict.fromkeys(lines) if line not in known]
+        if new:
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n".join(new) + "\n")
+
+    def _finish(self) -> None:
+        """Write the space with its card, and the curves."""
+        keep_best = self.recipe.watch.keep == "best" and self.folder.best.is_file()
+        state = load_state(self.folder.best) if keep_best else None
+        if not self.world.is_first:
+            self._current_space(self.prepared.space, state)
+            self.world.wait()
+            return
+        whole = load(self.recipe.start, device="cpu", dtype=torch.float32)
+        whole.config = replace(whole.config, dtype=self.prepared.space.config.dtype)
+        space = self._current_space(whole, state)
+        assert space is not None
+        rows = sum(len(job.table.rows) for job in self.jobs)
+        space.card = write_card(space, self.recipe, self._measure(space), rows)
+        native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
+        draw_curves(read_log(self.folder.log), self.folder.curves)
+        self.world.wait()
+
+
+def load_start(recipe: Recipe, world: World) -> Space:
+    """Load what a run needs of its starting space: the frozen sides, and what it goes on with."""
+    wanted = {plan.pair[0] for plan in recipe.pairs}
+    wanted |= {name for name, plan in recipe.towers.items() if plan.start == "space"}
+    return load(recipe.start, modalities=sorted(wanted), device=str(world.device))
+
+
+def _open_folder(
+    folder: RunFolder, recipe: Recipe, resume: bool, world: World
+) -> dict[str, Any] | None:
+    """Make a run's folder, or read the checkpoint in it."""
+    if resume and folder.last.is_file():
+        state = load_state(folder.last)
+        _require_same(json.loads(state["recipe"]), json.loads(json.dumps(to_dict(recipe))))
+        return state
+    if folder.last.is_file():
+        raise ConfigError(
+            f"{folder.path}: a run lies here; go on with it (--resume) or choose another --output"
+        )
+    if world.is_first:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        for left_over in (folder.log, folder.broken):
+            left_over.unlink(missing_ok=True)
+        with atomic_path(folder.recipe) as temporary:
+            temporary.write_text(write_recipe(recipe), encoding="utf-8")
+    world.wait()
+    return None
+
+
+def _require_same(was: Any, now: Any, where: str = "") -> None:
+    """Refuse to resume with a recipe that would learn something else."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in {**was, **now}:
+            if where or key not in WATCHING:
+                _require_same(was.get(key), now.get(key), f"{where}.{key}" if where else key)
+    elif was != now:
+        raise ConfigError(
+            f"{where}: the run was started with {was!r}, the recipe says {now!r}; change it back, "
+            "or start anew with another --output"
+        )

@@ -1,0 +1,132 @@
+"""What a run leaves on disk, and how it goes on from there.
+
+    runs/my-run/
+      recipe.yaml     as it was run, complete
+      space/          the result; `openbind.load("runs/my-run")` finds it
+      log.jsonl       a line for each logged step and each validation
+      curves.png      the same as a picture
+      events/         the same for TensorBoard
+      broken.jsonl    items that couldn't be used, and why
+      state/last.pt   everything needed to go on; state/best.pt the best by validation
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import secrets
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openbind.atomic import atomic_path
+from openbind.checkpoints.native import RESULT
+from openbind.errors import CheckpointError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Places in a run's folder.
+
+    Args:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe, as it was run."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def space(self) -> Path:
+        """The resulting space."""
+        return self.path / RESULT
+
+    @property
+    def log(self) -> Path:
+        """Numbers of each step."""
+        return self.path / "log.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        """The log as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's files."""
+        return self.path / "events"
+
+    @property
+    def broken(self) -> Path:
+        """Items that couldn't be used."""
+        return self.path / "broken.jsonl"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint."""
+        return self.path / "state" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The best checkpoint by validation."""
+        return self.path / "state" / "best.pt"
+
+    def anchors(self, pair: int) -> Path:
+        """Embeddings of a pair's frozen side."""
+        return self.path / "state" / f"anchors-{pair}.safetensors"
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint: whole, or the one before stays.
+
+    Args:
+        path: of the file.
+        state: tensors, numbers and texts, in mappings and lists.
+
+    Raises:
+        CheckpointError: it can't be written, a full disk for instance.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            torch.save({"format": FORMAT, **state}, temporary)
+    except (OSError, RuntimeError) as error:
+        # PyTorch's writer reports a full disk as a RuntimeError.
+        raise CheckpointError(
+            path,
+            f"couldn't be written ({error}); an older one is still whole: make room, then go on "
+            "with --resume",
+        ) from error
+
+
+def keep_as_best(folder: RunFolder) -> None:
+    """Let the best checkpoint be the last one: a second name of the same file."""
+    temporary = folder.best.with_name(f".best.{secrets.token_hex(6)}.pt")
+    os.link(folder.last, temporary)
+    temporary.replace(folder.best)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing but tensors and plain values is unpickled.
+
+    Raises:
+        CheckpointError: missing, truncated, or of another format.
+    """
+    if not path.is_file():
+        raise CheckpointError(path, "no such checkpoint; start without --resume")
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(path, "truncated or not a checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CheckpointError(path, f"truncated or not a checkpoint: {error}") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(path, f"expected a checkpoint of format {FORMAT}")
+    return dict(state)

@@ -1,0 +1,214 @@
+"""The loop: draw a batch of one pair, contrast it with the frozen side, step; watch and save."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from openbind.data.loader import Batch, Broken, load_batches
+from openbind.data.sampler import Draw, Sampler, StepBatches
+from openbind.data.views import view_rng
+from openbind.errors import ConfigError, TrainingError
+from openbind.training.distributed import World
+from openbind.training.jobs import Job
+from openbind.training.objective import info_nce, sigmoid_loss
+from openbind.training.optimisation import build_optimiser, rate_at, take_step
+from openbind.training.recipe import PairPlan, Recipe
+from openbind.training.trainee import Trainee
+
+
+class Temperature(nn.Module):
+    """The scale (1 / temperature) of one pair's cosines, and the sigmoid's bias.
+
+    Args:
+        plan: of the pair.
+    """
+
+    def __init__(self, plan: PairPlan) -> None:
+        super().__init__()
+        learned = plan.learn_temperature
+        log_scale = torch.tensor(-math.log(plan.temperature))
+        self.log_scale = nn.Parameter(log_scale, requires_grad=learned)
+        self.bias = nn.Parameter(torch.tensor(plan.bias), requires_grad=learned)
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """1 / temperature; what is learned stays within 100, as CLIP's (arXiv 2103.00020, 2.5)."""
+        scale = self.log_scale.exp()
+        return scale.clamp(max=100.0) if self.log_scale.requires_grad else scale
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Numbers of one step.
+
+    Args:
+        loss: of the whole batch, over all processes.
+        gradient_norm: before clipping.
+        rate: learning rate.
+        scale: 1 / temperature.
+        broken: items of this process that couldn't be used.
+    """
+
+    loss: float
+    gradient_norm: float
+    rate: float
+    scale: float
+    broken: Sequence[Broken]
+
+
+class Trainer:
+    """Takes the steps of a run.
+
+    Args:
+        recipe: of the run.
+        jobs: its pairs.
+        trainees: modality → its tower, begun.
+        world: the processes.
+
+    Raises:
+        ConfigError: too few rows for a batch, or a batch that the processes can't share evenly.
+    """
+
+    def __init__(
+        self, recipe: Recipe, jobs: Sequence[Job], trainees: dict[str, Trainee], world: World
+    ) -> None:
+        if recipe.batch_size % world.size:
+            raise ConfigError(
+                f"batch_size: {recipe.batch_size} rows can't be shared by {world.size} processes"
+            )
+        self.recipe, self.jobs, self.trainees, self.world = recipe, jobs, trainees, world
+        self.steps_per_epoch = sum(job.batches_per_epoch(recipe.batch_size) for job in jobs)
+        self.steps = recipe.schedule.total_steps(self.steps_per_epoch)
+        self.sampler = Sampler(
+            [job.size(recipe.batch_size) for job in jobs],
+            batch_size=recipe.batch_size,
+            steps=self.steps,
+            seed=recipe.seed,
+        )
+        temperatures = [Temperature(job.plan) for job in jobs]
+        self.temperatures = nn.ModuleList(temperatures).to(world.device)
+        nets = nn.ModuleDict({name: trainee.net for name, trainee in trainees.items()})
+        self.optimiser = build_optimiser(nn.ModuleList([nets, self.temperatures]), recipe.schedule)
+
+    def batches(self, start: int) -> Any:
+        """Read this process's batches from a step on."""
+        return load_batches(
+            [job.plan.name for job in self.jobs],
+            [job.side for job in self.jobs],
+            [job.table for job in self.jobs],
+            StepBatches(self.sampler, start, self.world.rank, self.world.size),
+            workers=self.recipe.hardware.workers,
+        )
+
+    def take_step(self, step: int, batch: Batch) -> StepResult:
+        """Learn from one batch.
+
+        Args:
+            step: from 0.
+            batch: of this process.
+
+        Raises:
+            TrainingError: the loss or the gradient is no finite number.
+        """
+        index = batch.draws[0].pair
+        job, schedule = self.jobs[index], self.recipe.schedule
+        # What dropout draws hangs on the step alone: no state of it has to be kept to resume.
+        torch.manual_seed(_seed_of(self.recipe.seed, step, self.world.rank))
+        loss = self._backward(step, index, batch)
+        self._require_finite("loss", loss, step, job, batch.draws)
+        rate = rate_at(step, schedule, self.steps)
+        norm = float(take_step(self.optimiser, rate, schedule.clip))
+        self._require_finite("gradient's norm", norm, step, job, batch.draws)
+        for trainee in self.trainees.values():
+            trainee.update_average()
+        scale = float(self.temperatures[index].scale)  # type: ignore[arg-type]
+        return StepResult(loss, norm, rate, scale, batch.broken)
+
+    def _backward(self, step: int, index: int, batch: Batch) -> float:
+        """Find the gradients of one batch; returns the loss."""
+        job, world = self.jobs[index], self.world
+        trainee = self.trainees[job.plan.pair[1]]
+        draws = self._exchange(batch.draws)
+        rng = view_rng(self.recipe.seed, f"{job.plan.name}/negatives", step)
+        contrast = job.corpus.contrast(draws, job.plan.negatives, rng)
+        mine = slice(world.rank * len(batch.draws), (world.rank + 1) * len(batch.draws))
+        items_KE = contrast.items_KE.to(world.device)
+        target_Q = contrast.target_Q[mine].to(world.device)
+        temperature = self.temperatures[index]
+
+        def embed(x: torch.Tensor) -> torch.Tensor:
+            with self._precision():
+                return trainee.embed(x)
+
+        def contrast_loss(query_QE: torch.Tensor) -> torch.Tensor:
+            scale = temperature.scale
+            if job.plan.loss == "sigmoid":
+                return sigmoid_loss(
+                    query_QE, items_KE, scale, temperature.bias, target_Q, world.gather
+                )
+            return info_nce(query_QE, items_KE, scale, target_Q, world.gather)
+
+        inputs = batch.inputs.to(world.device)
+        rows = self.recipe.hardware.micro_batch
+        if rows is not None and rows < len(inputs):
+            from openbind.training.gradcache import cached_backward
+            loss = cached_backward(embed, inputs.split(rows), contrast_loss, module=trainee.net)
+        else:
+            loss = contrast_loss(embed(inputs))
+            loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _exchange(self, draws: list[Draw]) -> list[Draw]:
+        """Tell all processes what each has drawn, neighbours of broken items included."""
+        if self.world.size == 1:
+            return draws
+        mine = torch.tensor([[d.pair, d.row, d.anchor, d.view] for d in draws])
+        every = self.world.gather(mine.to(self.world.device)).flatten(0, 1).tolist()
+        return [Draw(pair, row, anchor, view, 0) for pair, row, anchor, view in every]
+
+    def _precision(self) -> Any:
+        if self.recipe.hardware.precision == "bfloat16":
+            return torch.autocast(self.world.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _require_finite(
+        self, what: str, value: float, step: int, job: Job, draws: Sequence[Draw]
+    ) -> None:
+        if math.isfinite(value):
+            return
+        rows = ", ".join(job.table.rows[draw.row].key for draw in draws[:4])
+        raise TrainingError(
+            f"step {step}, {job.plan.name}: the {what} is {value}. The batch holds {rows}, …; "
+            "look at these items, lower schedule.rate, set schedule.clip, or compute in float32"
+        )
+
+
+class Stopwatch:
+    """Rows a second since it was asked the last time."""
+
+    def __init__(self) -> None:
+        self._since, self._rows = time.perf_counter(), 0
+
+    def count(self, rows: int) -> None:
+        """Count rows that are done."""
+        self._rows += rows
+
+    def rows_per_second(self) -> float:
+        """Give the rate, and start anew."""
+        now = time.perf_counter()
+        rate = self._rows / max(now - self._since, 1e-9)
+        self._since, self._rows = now, 0
+        return rate
+
+
+def _seed_of(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,149 @@
+"""Rows are parted by their split, or by a hash of their names that nothing else moves."""
+
+from __future__ import annotations
+
+import pytest
+
+from openbind.configs import from_dict
+from openbind.data.pairs import (
+    DataConfig,
+    Row,
+    choose_split,
+    hold_out,
+    name_split,
+    read_name,
+    read_span,
+    read_split,
+)
+from openbind.errors import ConfigError
+
+
+def row(key: str, split: str | None = None, recording: str | None = None) -> Row:
+    return Row(key=key, items={"text": (key,)}, split=split, recording=recording)
+
+
+ROWS = [row(str(number)) for number in range(1_000)]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "found none"),
+        ({"manifest": "a.csv", "films": "b"}, "found manifest and films"),
+        ({"films": "b", "columns": {"image": "x"}}, "columns: films have none"),
+        ({"films": "b", "seconds": 0}, "seconds: expected a length above 0"),
+        ({"films": "b", "seconds": float("nan")}, "seconds: expected a length above 0"),
+        ({"folders": {"image": "a"}, "by": "name"}, "by: expected one of"),
+        ({"manifests": "a.csv"}, "did you mean 'manifest'"),
+    ],
+)
+def test_bad_configs(values: dict[str, object], message: str) -> None:
+    """One place, and nothing that has no effect there."""
+    with pytest.raises(ConfigError, match=message):
+        from_dict(DataConfig, values)
+
+
+def test_split_names() -> None:
+    """The usual names of a split are one; others stay."""
+    assert [name_split(n) for n in ("valid", "Validation", "VAL")] == ["val"] * 3
+    assert [name_split(n) for n in ("Train", "test", "fold 1")] == ["train", "test", "fold 1"]
+    assert (read_split(" valid "), read_split(""), read_split(3)) == ("val", None, "3")
+
+
+def test_names() -> None:
+    """Labels are text; rows of one label share it; a list is no label."""
+    assert (read_name(None), read_name(" "), read_name(7)) == (None, None, "7")
+    assert read_name("a d" + "og ".strip()) is read_name("a dog".upper().lower())
+    with pytest.raises(ValueError, match="one label"):
+        read_name(["dog", "cat"])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [(None, None, None), ("", None, None), ("0", "2.5", (0.0, 2.5)), (1, 3, (1.0, 3.0))],
+)
+def test_span(start: object, end: object, expected: object) -> None:
+    """Both numbers, or neither."""
+    assert read_span(start, end) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        (0, None, "or neither, found 0 and None"),
+        ("", "2", "or neither"),
+        ("00:10", "00:20", "in seconds"),
+        ([1], 2, "in seconds"),
+        (2, 2, "start < end"),
+        (-1, 2, "start < end"),
+        ("nan", 2, "start < end"),
+        (0, "inf", "start < end"),
+    ],
+)
+def test_bad_spans(start: object, end: object, message: str) -> None:
+    """What is no stretch of time is refused with what was found."""
+    with pytest.raises(ValueError, match=message):
+        read_span(start, end)
+
+
+def test_choose_split() -> None:
+    """Rows of the split, in their order; a wrong name lists those there are."""
+    rows = [row("a", "train"), row("b", "val"), row("c", "train"), row("d")]
+    assert [r.key for r in choose_split(rows, "train")] == ["a", "c"]
+    assert [r.key for r in choose_split(rows, "validation")] == ["b"]
+    assert choose_split(rows, None) == rows
+    with pytest.raises(ConfigError, match=r"'test'; there are \(none said\): 1 rows, train: 2 row"):
+        choose_split(rows, "test")
+    with pytest.raises(ConfigError, match="no rows at all"):
+        choose_split([], "test")
+
+
+def test_hold_out_parts() -> None:
+    """Every row is on one side, in its order; the share is about what was asked."""
+    kept, held = hold_out(ROWS, 0.2, seed=0)
+    assert sorted([*kept, *held], key=lambda r: int(r.key)) == ROWS
+    assert kept == sorted(kept, key=lambda r: int(r.key))
+    assert 150 <= len(held) <= 250  # four standard deviations are 51
+    other = hold_out(ROWS, 0.2, seed=1)[1]
+    assert len({r.key for r in held} & {r.key for r in other}) < 100
+
+
+def test_hold_out_is_steady() -> None:
+    """Order and further rows move no row to the other side."""
+    held = {r.key for r in hold_out(ROWS[:500], 0.2, seed=0)[1]}
+    backwards = {r.key for r in hold_out(ROWS[:500][::-1], 0.2, seed=0)[1]}
+    more = {r.key for r in hold_out(ROWS, 0.2, seed=0)[1]}
+    assert held == backwards == {key for key in more if int(key) < 500}
+
+
+def test_hold_out_keeps_recordings_together() -> None:
+    """Windows of one recording are never on both sides."""
+    rows = [row(f"{film}@{t}", recording=str(film)) for film in range(50) for t in range(4)]
+    kept, held = hold_out(rows, 0.3, seed=0)
+    films = ({r.recording for r in kept}, {r.recording for r in held})
+    assert not films[0] & films[1]
+    assert len(films[0] | films[1]) == 50
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.5, 1 - 1e-9])
+def test_hold_out_leaves_no_side_empty(share: float) -> None:
+    """Two rows are enough for both sides, whatever the share."""
+    for seed in range(20):
+        kept, held = hold_out(ROWS[:2], share, seed)
+        assert (len(kept), len(held)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "share"),
+    [(ROWS, 0.0), (ROWS, 1.0), (ROWS, float("nan")), ([], 0.5), (ROWS[:1], 0.5)],
+)
+def test_hold_out_refuses(rows: list[Row], share: float) -> None:
+    """A share that is none, and too few rows."""
+    with pytest.raises(ConfigError):
+        hold_out(rows, share, seed=0)
+
+
+def test_hold_out_refuses_one_recording() -> None:
+    """Parts of a single recording can't be parted."""
+    with pytest.raises(ConfigError, match="2 rows of one recording"):
+        hold_out([row("a", recording="x"), row("b", recording="x")], 0.5, seed=0)

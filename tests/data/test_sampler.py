@@ -1,0 +1,71 @@
+"""Which rows a step sees hangs on the seed and the step alone; a pass shows each row once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from openbind.data.sampler import PairSize, Sampler, StepBatches
+from openbind.errors import ConfigError
+
+
+def make_sampler(seed: int = 0, steps: int = 40) -> Sampler:
+    sizes = [
+        PairSize("a", [(row,) for row in range(22)], views=3, weight=1),
+        PairSize("b", [(0, 1)] * 9, views=1, weight=3),
+    ]
+    return Sampler(sizes, batch_size=4, steps=steps, seed=seed)
+
+
+def test_same_seed() -> None:
+    """A step's batch is the same whenever and in whatever order it is asked for."""
+    sampler = make_sampler()
+    forwards = [sampler.batch(step) for step in range(40)]
+    backwards = [make_sampler().batch(step) for step in reversed(range(40))][::-1]
+    assert forwards == backwards
+    assert forwards != [make_sampler(seed=1).batch(step) for step in range(40)]
+
+
+def test_one_pair_a_batch() -> None:
+    """A batch is of one pair, and pairs come as often as their weights say."""
+    sampler = make_sampler(steps=400)
+    pairs = [{draw.pair for draw in sampler.batch(step)} for step in range(400)]
+    assert all(len(found) == 1 for found in pairs)
+    share = sum(found == {1} for found in pairs) / 400
+    assert 0.65 < share < 0.85
+
+
+def test_passes() -> None:
+    """Each pass shows a row at most once, and leaves out only what fills no batch."""
+    sizes = [PairSize("a", [(row,) for row in range(22)], views=3, weight=1)]
+    sampler = Sampler(sizes, batch_size=4, steps=50, seed=0)
+    for turn in range(10):
+        rows = [d.row for step in range(turn * 5, turn * 5 + 5) for d in sampler.batch(step)]
+        assert len(rows) == len(set(rows)) == 20
+    counted = Counter(d.row for step in range(50) for d in sampler.batch(step))
+    assert len(counted) == 22
+
+
+def test_draws() -> None:
+    """Frozen items and views are drawn from those that a row has, and all of them come."""
+    sampler = make_sampler(steps=200)
+    draws = [draw for step in range(200) for draw in sampler.batch(step)]
+    assert all(d.anchor == d.row for d in draws if d.pair == 0)
+    assert {d.anchor for d in draws if d.pair == 1} == {0, 1}
+    assert {d.view for d in draws if d.pair == 0} == {0, 1, 2}
+    assert len({d.noise for d in draws}) == len(draws)
+
+
+def test_processes() -> None:
+    """The parts of all processes together are the batch of one, in order."""
+    sampler = make_sampler()
+    parts = [list(StepBatches(sampler, 7, rank, 2)) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*parts, strict=True)] == list(StepBatches(sampler, 7))
+    assert len(StepBatches(sampler, 7)) == 33
+
+
+def test_too_few() -> None:
+    """A pair smaller than a batch is refused by name."""
+    with pytest.raises(ConfigError, match=r"c: 3 rows are too few for a batch of 4"):
+        Sampler([PairSize("c", [(0,)] * 3, 1, 1)], batch_size=4, steps=1, seed=0)
