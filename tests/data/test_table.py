@@ -32,6 +32,15 @@ def test_tabulate() -> None:
     assert len({a.key for a in table.anchors}) == 4
 
 
+def test_others() -> None:
+    """Items without a partner come after the others, each once."""
+    rows = make_rows()
+    table = tabulate(rows[:2], "image", rows[2:3] + [Row(key="5", items={"image": (B, C)})])
+    assert [(a.item, a.span) for a in table.anchors] == [(A, None), (B, None), (A, (0, 2)), (C, None)]
+    assert table.choices == [(0, 1), (1,)]
+    assert len(table.rows) == 2
+
+
 def test_without() -> None:
     """Rows stay as long as one of their frozen items is usable; indices are made anew."""
     table = tabulate(make_rows(), "image").without({1: "broken", 3: "broken"})

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbind.errors import InputError, MissingExtraError
+from openbind.media import audio as media_audio
 from openbind.media.audio import read_audio, read_part
 
 RATE = 22_050
@@ -260,3 +262,71 @@ def test_a_part_that_depends_on_the_length(kind: str) -> None:
         found = read_part(source, last_tenth)
         np.testing.assert_allclose(found.samples_CT, STEREO_CT[:, 4_500:], atol=1e-4)
     assert told == [(5_000, RATE)] * 2
+
+
+def chirp(kind: str, codec: str, index_first: bool = False) -> bytes:
+    """12 s of a rising tone at 48 kHz, of which no two moments are alike."""
+    seconds = np.arange(12 * 48_000) / 48_000
+    tone = (0.4 * np.sin(2 * np.pi * (200 + 50 * seconds) * seconds)).astype(np.float32)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "sound"
+        options = {"movflags": "faststart"} if index_first else {}
+        with av.open(str(path), "w", format=kind, container_options=options) as container:
+            stream = container.add_stream(codec, rate=48_000, layout="mono")
+            formats = av.AudioResampler(format=stream.codec_context.format, rate=48_000)
+            frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+            frame.rate, frame.time_base, frame.pts = 48_000, Fraction(1, 48_000), 0
+            for part in formats.resample(frame):
+                container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+        return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"),
+    [
+        ("mp4", "aac"),
+        ("mp4", "flac"),
+        ("mov", "pcm_s16le"),
+        ("webm", "libopus"),
+        ("matroska", "flac"),
+        ("matroska", "aac"),
+    ],
+)
+@pytest.mark.parametrize("start", [0.0, 0.25, 5.125, 10.0])
+def test_a_part_of_a_track(
+    kind: str, codec: str, start: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Little more than it is decoded; it is the whole's to the sample, in Matroska to 1 ms."""
+    data = chirp(kind, codec)
+    whole = read_audio(data).samples_CT[0]
+    decoded: list[int] = []
+
+    def counted(frames: Any) -> np.ndarray:
+        samples_TC = join(frames)
+        decoded.append(len(samples_TC))
+        return samples_TC
+
+    join = media_audio._join
+    monkeypatch.setattr(media_audio, "_join", counted)
+    part = read_audio(data, start, start + 2).samples_CT[0]
+    assert part.shape == (96_000,)
+    assert len(decoded) == 1
+    assert decoded[0] < 115_000
+    shifts = range(-48, 49) if kind in ("webm", "matroska") else range(1)
+    middle = slice(2_000, 90_000)
+    wanted = whole[int(start * 48_000) :]
+    errors = [np.abs(np.roll(part, shift) - wanted[:96_000])[middle].max() for shift in shifts]
+    assert min(errors) < 0.02
+
+
+def test_a_part_of_a_cut_track() -> None:
+    """What is missing is said, though the header promises it; what is there is given."""
+    data = chirp("mp4", "flac", index_first=True)
+    cut = data[: len(data) * 6 // 10]
+    np.testing.assert_array_equal(
+        read_audio(cut, 2.0, 4.0).samples_CT, read_audio(data, 2.0, 4.0).samples_CT
+    )
+    for part in [(9.0, 11.0), (0.0, None)]:
+        with pytest.raises(InputError, match="truncated"):
+            read_audio(cut, *part)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from openbind.errors import InputError, MissingExtraError
-from openbind.media.containers import open_container
+from openbind.media.containers import open_container, said_seconds
 
 
 def refused(source: object) -> str:
@@ -45,3 +48,26 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError, match=r"openbind\[video\]"), open_container(b"film"):
         pytest.fail("was opened")
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "says"),
+    [("mp4", "mpeg4", True), ("webm", "libvpx", True), ("avi", "mpeg4", False)],
+)
+@pytest.mark.parametrize("start", [0, 37])
+def test_length_by_the_headers(
+    kind: str, codec: str, says: bool, start: int, tmp_path: Path
+) -> None:
+    """From the stream's own first moment; nothing where a part can't be found by its time."""
+    path = tmp_path / f"film.{kind}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for number in range(50):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = start + number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_container(path) as container:
+        said = said_seconds(container, container.streams.video[0])
+    assert said == (pytest.approx(2.0, abs=0.05) if says else None)

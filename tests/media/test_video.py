@@ -19,7 +19,13 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media import video
-from openbind.media.video import is_film, probe_video, read_frames
+from openbind.media.video import (
+    is_film,
+    measure_film,
+    probe_video,
+    read_frame_at,
+    read_frames,
+)
 
 FRAMES = 60
 STEP = 4  # frame i is grey of the level STEP · i
@@ -167,6 +173,37 @@ def test_truncated(name: str) -> None:
         probe_video(data[: int(len(data) * share)])
 
 
+@pytest.mark.parametrize("name", [name for name in FILMS if "sound" in name])
+def test_length_of_a_film(name: str) -> None:
+    """The headers' length is that of the frames, to what coders add to a sound."""
+    data = FILMS[name]()
+    assert measure_film(data) == pytest.approx(float(probe_video(data).seconds), abs=0.05)
+
+
+def test_length_that_no_header_says(tmp_path: Path) -> None:
+    """A webm that was recorded live has no length: its frames are counted."""
+    path = tmp_path / "live.webm"
+    with av.open(str(path), "w", format="webm", container_options={"live": "1"}) as container:
+        write_film(container, "libvpx", 0, "libopus", 0, (96, 64))
+    with av.open(str(path)) as container:
+        assert container.duration is None
+    assert measure_film(path) == 2.4
+
+
+def test_length_needs_both(tmp_path: Path) -> None:
+    """Without sound, or without pictures, it is no film."""
+    with pytest.raises(InputError, match="has no sound track"):
+        measure_film(film())
+    sound = tmp_path / "sound.m4a"
+    with av.open(str(sound), "w") as container:
+        track: Any = container.add_stream("aac", rate=48_000, layout="mono")
+        wave = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), "fltp", "mono")
+        wave.rate = 48_000
+        container.mux([*track.encode(wave), *track.encode(None)])
+    with pytest.raises(InputError, match="has no pictures"):
+        measure_film(sound)
+
+
 @pytest.mark.parametrize("indices", [[60], [-1], [0, 600]])
 def test_no_such_frame(indices: list[int]) -> None:
     """A number beyond the last frame is refused, with how many there are."""
@@ -228,3 +265,42 @@ def test_pictures_are_no_films(kind: str) -> None:
     Image.new("RGB", (16, 16), "red").save(buffer, kind)
     assert not is_film(buffer.getvalue())
     assert not is_film((np.zeros((2, 4, 4, 3), np.uint8), 25))
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_the_frame_at_a_moment(name: str) -> None:
+    """The one shown then, from its time to the next's; at the end the last one."""
+    data = FILMS[name]()
+    for seconds, number in [(0.0, 0), (0.03, 0), (0.05, 1), (1.0, 25), (1.95, 48), (2.39, 59)]:
+        frame = read_frame_at(data, lambda total, seconds=seconds: seconds)
+        assert (frame.shape, frame.dtype) == ((64, 96, 3), np.uint8)
+        assert numbers(frame[None]) == [number]
+    lengths: list[float] = []
+    assert numbers(read_frame_at(data, lambda total: lengths.append(total) or total)[None]) == [59]
+    assert lengths == pytest.approx([2.4] * len(lengths), abs=0.05)
+
+
+def test_the_frame_at_a_moment_is_upright() -> None:
+    """Turned as a phone says, as all frames are."""
+    data = film(rotation=90)
+    np.testing.assert_array_equal(
+        read_frame_at(data, lambda total: 0.4), read_frames(data, [10])[0]
+    )
+
+
+def test_the_rest_of_a_film_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the header says the length, no list of all frames is made."""
+
+    def refuse(*arguments: Any) -> Any:
+        raise AssertionError("the whole film was read")
+
+    monkeypatch.setattr(video, "demux_whole", refuse)
+    read_frame_at(film(sound="aac"), lambda total: total / 2)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_the_frame_at_a_moment_is_missing(share: float) -> None:
+    """Of a film that was cut before it."""
+    data = film(index_first=True)
+    with pytest.raises(InputError, match="truncated"):
+        read_frame_at(data[: int(len(data) * share)], lambda total: total)

@@ -129,16 +129,16 @@ Side = ShownItems | KeptFeatures
 
 
 def show(modality: str, item: Any, view: View) -> Any:
-    """Show an item through a view; the whole item needs no showing.
+    """Show an item through a view, as something that preprocessing takes.
 
     Raises:
         ConfigError: the modality has no parts, but a part is asked for.
         InputError: the item can't be used.
     """
-    if view == View():
-        return item
     spec = MODALITIES.get(modality)
     if spec.show is None:
+        if view == View():
+            return item
         raise ConfigError(f"views: {modality} has no parts that could be shown; use the whole")
     return spec.show(item, view)
 
@@ -163,7 +163,8 @@ class _Draws(Dataset[Any]):
             try:
                 return side.read(draw), draw, broken
             except InputError as error:
-                broken.append(Broken(self.names[draw.pair], error.item, error.reason))
+                key = table.rows[draw.row].key
+                broken.append(Broken(self.names[draw.pair], key, str(error)))
             row = (draw.row + 1) % len(side)
             draw = replace(draw, row=row, anchor=table.choices[row][0])
         raise InputError(

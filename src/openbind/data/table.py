@@ -64,17 +64,18 @@ class PairTable:
         )
 
 
-def tabulate(rows: Sequence[Row], modality: str) -> PairTable:
+def tabulate(rows: Sequence[Row], modality: str, others: Sequence[Row] = ()) -> PairTable:
     """Collect the frozen items of rows.
 
     Args:
         rows: each with items of the modality.
         modality: the frozen one.
+        others: rows whose frozen items are wanted too, after those of `rows`, without a partner.
     """
     anchors: dict[str, Anchor] = {}
     places: dict[str, int] = {}
     choices = []
-    for row in rows:
+    for row in (*rows, *others):
         chosen = []
         for item in row.items[modality]:
             key = item_key(item) if row.span is None else f"{item_key(item)}@{row.span}"
@@ -83,4 +84,4 @@ def tabulate(rows: Sequence[Row], modality: str) -> PairTable:
                 anchors[key] = Anchor(key, item, row.span)
             chosen.append(places[key])
         choices.append(tuple(chosen))
-    return PairTable(rows, list(anchors.values()), choices)
+    return PairTable(rows, list(anchors.values()), choices[: len(rows)])

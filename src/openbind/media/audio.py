@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,13 @@ import numpy as np
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.media.arrays import is_array, to_numpy
-from openbind.media.containers import demux_whole, open_container
+from openbind.media.containers import LOST_SECONDS, demux_whole, open_container, said_seconds
 from openbind.media.source import open_source
 from openbind.media.truncation import find_truncation, says_its_length
 
 if TYPE_CHECKING:
+    from av import AudioFrame, AudioStream
+    from av.container import InputContainer
     from soundfile import SoundFile
 
 Choose = Callable[[int, int], tuple[int, int]]
@@ -37,6 +41,10 @@ FFMPEG_MARKS = (
     (0, b"\xff\xf9"),
 )
 """Place and first bytes of mp4 and m4a, webm and matroska, ASF and WMA, FLV, and bare AAC."""
+
+RUN_UP_SECONDS = Fraction(1, 2)
+"""Decoded before a part and left out: more than any coder looks back (Opus 80 ms, RFC 7845, 4.6;
+MP3 at most 9 frames of 26 ms)."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def read_part(source: Any, choose: Choose) -> Audio:
 
     Args:
         source: as `read_audio`.
-        choose: is asked once, when the length is known and nothing is decoded but what has to be.
+        choose: is told how long it is, from the header where that will do, and may be asked again.
 
     Raises:
         InputError, MissingExtraError: as `read_audio`.
@@ -139,38 +147,107 @@ def _read_part(file: SoundFile, choose: Choose, source: Any) -> Audio:
 
 
 def _decode_with_ffmpeg(source: Any, choose: Choose, reason: str) -> Audio:
-    """Decode the first sound track whole and cut the part out."""
+    """Decode a part of the first sound track."""
     try:
-        import av
+        import av  # noqa: F401
     except ImportError as error:
         if not _is_of_ffmpeg(source):
             raise InputError(source, f"not a sound of a known format ({reason})") from error
         raise MissingExtraError(f"reading {source!s:.80} ({reason})", "av", "video") from error
-    chunks = []
+    with _open_track(source) as (container, stream):
+        part = _seek_part(container, stream, choose)
+    if part is not None:
+        return part
+    # Opened anew: after a seek to its start some files give other first samples.
+    with _open_track(source) as (container, stream):
+        packets = demux_whole(container, stream, source)
+        # None asks the decoder for what it still holds back.
+        whole_TC = _join(chain.from_iterable(map(stream.decode, chain(packets, [None]))))
+        start, end = choose(len(whole_TC), stream.rate)
+        return Audio(np.ascontiguousarray(whole_TC[start:end].T), stream.rate)
+
+
+@contextmanager
+def _open_track(source: Any) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """Open the first sound track; what can't be decoded becomes an `InputError`."""
+    import av
+
     with open_container(source) as container:
         if not container.streams.audio:
             raise InputError(source, "has no sound track")
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise InputError(source, "its sound is coded in a way that FFmpeg doesn't know")
-        # Interleaved: PyAV reads past the end of planar frames of more than eight channels.
-        interleaved = av.AudioResampler(format="flt")
         try:
-            packets = demux_whole(container, stream, source)
-            # None asks the decoder for what it still holds back.
-            for frame in chain.from_iterable(map(stream.decode, chain(packets, [None]))):
-                for chunk in interleaved.resample(frame):
-                    chunks.append(chunk.to_ndarray().reshape(-1, chunk.layout.nb_channels))
-            samples_TC = np.concatenate(chunks) if chunks else np.zeros((0, 1), np.float32)
+            yield container, stream
         except ValueError as error:
             if isinstance(error, InputError | av.FFmpegError):
                 raise
             raise InputError(
                 source, f"changes its channels or rate on the way ({error})"
             ) from error
-        rate_hz = stream.rate
-    start, end = choose(len(samples_TC), rate_hz)
-    return Audio(np.ascontiguousarray(samples_TC[start:end].T), rate_hz)
+
+
+def _seek_part(container: InputContainer, stream: AudioStream, choose: Choose) -> Audio | None:
+    """Decode little more than a part: of a long film the rest costs too much.
+
+    Returns:
+        the part, placed by the file's times, which Matroska rounds to a millisecond; None where
+        the whole has to be decoded.
+    """
+    said = said_seconds(container, stream)
+    first = None if said is None else next(container.decode(stream), None)
+    if said is None or first is None or first.pts is None:
+        return None
+    rate_hz: int = first.sample_rate
+    start, end = choose(round(said * rate_hz), rate_hz)
+    if 2 * (end - start) > said * rate_hz:
+        return None
+
+    def place(frame: AudioFrame) -> int:
+        # The first frame is the whole's sample 0, whatever time it has.
+        seconds: Fraction = ((frame.pts or 0) - first.pts) * frame.time_base
+        return round(seconds * rate_hz)
+
+    kept = []
+    for frame in _decode_from(container, stream, first, Fraction(start, rate_hz)):
+        if place(frame) + frame.samples > start:
+            kept.append(frame)
+        if place(frame) + frame.samples > end + rate_hz / 1000:
+            break
+    # It may not seek that far back, or the sound ends before the header says.
+    if not kept or place(kept[0]) > start:
+        return None
+    part_TC = _join(kept)[start - place(kept[0]) :][: end - start]
+    if len(part_TC) < end - start - LOST_SECONDS * rate_hz:
+        return None
+    return Audio(np.ascontiguousarray(part_TC.T), rate_hz)
+
+
+def _decode_from(
+    container: InputContainer, stream: AudioStream, first: AudioFrame, seconds: Fraction
+) -> Iterator[AudioFrame]:
+    """Decode from shortly before some seconds after the first frame, which was just decoded."""
+    if seconds <= RUN_UP_SECONDS:
+        yield first
+    else:
+        target = first.pts * first.time_base + seconds - RUN_UP_SECONDS
+        container.seek(int(target / stream.time_base), stream=stream)
+    yield from container.decode(stream)
+
+
+def _join(frames: Iterable[AudioFrame]) -> np.ndarray:
+    """Bring decoded frames to samples_TC float32."""
+    import av
+
+    # Interleaved: PyAV reads past the end of planar frames of more than eight channels.
+    interleaved = av.AudioResampler(format="flt")
+    chunks = [
+        chunk.to_ndarray().reshape(-1, chunk.layout.nb_channels)
+        for frame in frames
+        for chunk in interleaved.resample(frame)
+    ]
+    return np.concatenate(chunks) if chunks else np.zeros((0, 1), np.float32)
 
 
 def _is_of_ffmpeg(source: Any) -> bool:

@@ -30,6 +30,9 @@ LOST_SECONDS = Fraction(1, 10)
 """How much shorter than its header says a webm may be, besides one video frame: the length of the
 last packets needn't be stored."""
 
+SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+"""FFmpeg's names of the formats in which a part is found by its time without reading the rest."""
+
 
 @contextmanager
 def open_container(source: Any) -> Iterator[InputContainer]:
@@ -94,3 +97,16 @@ def demux_whole(container: InputContainer, stream: Stream, source: Any) -> Itera
         if end < promised - LOST_SECONDS - max(rates, default=Fraction(0)):
             found = f"{float(end):.1f} of {float(promised):.1f} s"
             raise InputError(source, f"truncated: {found} are there")
+
+
+def said_seconds(container: InputContainer, stream: Stream) -> Fraction | None:
+    """Length of a stream by the headers of a file that can seek; None where they don't say."""
+    if container.format.name not in SEEKABLE:
+        return None
+    if stream.duration and stream.time_base:
+        return Fraction(stream.duration * stream.time_base)
+    if not container.duration:
+        return None
+    # Matroska counts from 0, whenever the stream starts.
+    start = (stream.start_time or 0) * (stream.time_base or 0)
+    return Fraction(container.duration, 1_000_000) - start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openbind.errors import InputError
-from openbind.media.containers import USUAL_FPS, demux_whole, open_container
+from openbind.media.containers import (
+    LOST_SECONDS,
+    USUAL_FPS,
+    demux_whole,
+    open_container,
+    said_seconds,
+)
 from openbind.media.image import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -146,6 +152,51 @@ def read_frames(source: Any, indices: Sequence[int]) -> np.ndarray:
     if len({picture.shape for picture in pictures.values()}) > 1:
         raise InputError(source, "its frames change their size on the way")
     return np.stack([pictures[number] for number in indices])
+
+
+def read_frame_at(source: Any, choose: Callable[[float], float]) -> np.ndarray:
+    """Decode the one frame that is shown at a moment, without reading the rest where that will do.
+
+    Args:
+        source: path or bytes.
+        choose: is told how many seconds the video lasts, by the header or counted, and gives the
+            moment in seconds.
+
+    Returns:
+        frame_HWC uint8, RGB, upright.
+
+    Raises:
+        InputError: missing, empty, truncated, or not a video.
+        MissingExtraError: PyAV isn't there.
+    """
+    with open_container(source) as container:
+        stream = _video_stream(container, source)
+        said = said_seconds(container, stream)
+        if said is not None:
+            frame = _seek_frame(container, stream, choose(float(said)))
+            if frame is not None:
+                return _to_rgb(frame)
+    info = probe_video(source)
+    number = max(0, min(int(choose(float(info.seconds)) * info.fps), info.frames - 1))
+    frame_HWC: np.ndarray = read_frames(source, [number])[0]
+    return frame_HWC
+
+
+def _seek_frame(
+    container: InputContainer, stream: VideoStream, seconds: float
+) -> VideoFrame | None:
+    """Decode from the key frame before a moment; None where frames have to be counted."""
+    target = (stream.start_time or 0) + round(seconds / stream.time_base)
+    container.seek(target, stream=stream)
+    shown = None
+    for frame in container.decode(stream):
+        if frame.pts is None or frame.pts > target:
+            return shown
+        shown = frame
+    # The file ends here: with the film, or because it was cut.
+    lasts = LOST_SECONDS + 1 / (stream.average_rate or USUAL_FPS)
+    near = shown is not None and (target - shown.pts) * stream.time_base <= lasts
+    return shown if near else None
 
 
 def _video_stream(container: InputContainer, source: Any) -> VideoStream:

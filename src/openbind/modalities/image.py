@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from openbind.media.image import read_image
-from openbind.media.video import is_film, probe_video, read_frames
+from openbind.media.video import is_film, read_frame_at
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.resize import Triple, center_crop, normalize, resize_short_side, to_tensor
 
@@ -79,9 +79,7 @@ def show(item: Any, view: View) -> Image.Image:
         MissingExtraError: a film, without the extra "video".
     """
     if is_film(item):
-        info = probe_video(item)
-        first, end = view.steps(info.frames, float(info.fps), item)
-        pixels_HWC = read_frames(item, [(first + end) // 2])[0]
+        pixels_HWC = read_frame_at(item, lambda seconds: sum(view.excerpt(seconds, item)) / 2)
     else:
         pixels_HWC = np.asarray(read_image(item))
     return Image.fromarray(view.crop(pixels_HWC))

@@ -50,8 +50,7 @@ class Attention(nn.Module):
             q_BND = project(self.in_proj, pick(x_BND, at_B), slice(width))
             k_BND, v_BND = project(self.in_proj, x_BND, slice(width, None)).chunk(2, dim=-1)
         if self.bias_k is not None and self.bias_v is not None:
-            k_BND = torch.cat([k_BND, self.bias_k.expand(len(k_BND), -1, -1)], dim=1)
-            v_BND = torch.cat([v_BND, self.bias_v.expand(len(v_BND), -1, -1)], dim=1)
+            k_BND, v_BND = _append(k_BND, self.bias_k), _append(v_BND, self.bias_v)
         visible = self._visible(x_BND, at_B) if self.causal else None
         mixed_BND = attend(q_BND, k_BND, v_BND, self.heads, visible)
         return project(self.out_proj, mixed_BND)
@@ -62,6 +61,11 @@ class Attention(nn.Module):
         last = places_N[:, None] if at_B is None else at_B[:, None, None, None]
         visible = places_N <= last
         return visible if self.bias_k is None else F.pad(visible, (0, 1), value=True)
+
+
+def _append(x_BND: Tensor, token_11D: Tensor) -> Tensor:
+    """Put one token at the end of each sample's, in their precision (autocast's, maybe)."""
+    return torch.cat([x_BND, token_11D.to(x_BND.dtype).expand(len(x_BND), -1, -1)], dim=1)
 
 
 def attend(
@@ -103,12 +107,12 @@ def _table_is_faster(q_BAND: Tensor, keys: int) -> bool:
     """Whether two batched products beat the fused kernel.
 
     On CPUs the fused kernel multiplies bfloat16 in small tiles at an eighth of the speed of a
-    whole product; holding the scores of short sequences halves the time of attention.
+    whole product; holding the scores of short sequences halves the time of attention, and with
+    its gradients takes a third.
     """
     return (
         q_BAND.device.type == "cpu"
         and q_BAND.dtype == torch.bfloat16
         and keys <= _MAX_KEYS_FOR_TABLE
-        and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
     )

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from openbind.atomic import atomic_path
 from openbind.cache import VectorCache
 from openbind.data.augment import apply_all
-from openbind.data.items import StoredVector, content_digest, load_vector, open_item
+from openbind.data.items import Item, StoredVector, content_digest, load_vector, open_item
 from openbind.data.loader import anchor_view, show
 from openbind.data.table import Anchor
 from openbind.data.views import ViewPlan, view_rng
@@ -91,9 +92,12 @@ def embed_anchors(
     broken: dict[int, str] = {}
     mine = range(len(anchors))[part]
 
+    @lru_cache(maxsize=256)
+    def digest(item: Item) -> bytes:  # a film has many windows
+        return b"" if isinstance(item, StoredVector) else content_digest(item)
+
     def key_views(index: int) -> list[bytes]:
-        item = anchors[index].item
-        content = b"" if isinstance(item, StoredVector) else content_digest(item)
+        content = digest(anchors[index].item)
         return [_key(fingerprint, plan, anchors[index], v, content) for v in _views(plan)]
 
     label = f"frozen {plan.modality}"

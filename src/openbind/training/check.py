@@ -155,7 +155,7 @@ def _check_pair(
 ) -> PairReport:
     frozen, other = plan.pair
     rows = read_pair(plan, root, recipe.seed)
-    table = tabulate(rows.train, frozen)
+    table = tabulate(rows.train, frozen, rows.others)
     trainee = Trainee(recipe.towers[other], other, space, recipe.seed)
     inputs, broken, reading = _decode(plan, table, trainee, space, recipe)
     broken += rows.left_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -67,6 +68,8 @@ class World:
 def join_world(device: str = "auto") -> Iterator[World]:
     """Find the other processes that torchrun started, and leave them at the end.
 
+    What was shared should be out of use by then: build and train in a function called inside.
+
     Args:
         device: "auto" takes the fastest; of several CUDA devices each process takes its own.
 
@@ -89,10 +92,12 @@ def join_world(device: str = "auto") -> Iterator[World]:
         own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(own)
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
-    try:
-        yield World(rank=int(os.environ["RANK"]), size=size, device=own)
-    finally:
-        dist.destroy_process_group()
+    yield World(rank=int(os.environ["RANK"]), size=size, device=own)
+    # Not after an error: the others may still wait for this process, and leaving would wait for
+    # them; torchrun ends them. Shared networks are parts of cycles and hold on to gloo's threads:
+    # were they found only when Python ends, a thread that drops its last tensor then would abort.
+    gc.collect()
+    dist.destroy_process_group()
 
 
 def gather_objects(value: T, world: World) -> list[T]:

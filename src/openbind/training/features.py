@@ -58,7 +58,7 @@ def keep_features(
             found.append(features(trainee.tower, result()))
             kept.append(index)
         except InputError as error:
-            broken.append(Broken(plan.name, error.item, error.reason))
+            broken.append(Broken(plan.name, table.rows[index].key, str(error)))
     if not kept:
         raise ConfigError(f"{plan.name}: not one row can be used; the first: {broken[0].reason}")
     return KeptFeatures(found), table.only(kept), broken

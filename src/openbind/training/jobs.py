@@ -102,11 +102,13 @@ class PairRows:
     Args:
         train: that train.
         held: that validate.
-        left_out: what the source passed over, and why.
+        others: whose frozen items only repel.
+        left_out: what the sources passed over, and why.
     """
 
     train: list[Row]
     held: list[Row]
+    others: tuple[Row, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -118,7 +120,11 @@ def read_pair(plan: PairPlan, root: Path, seed: int) -> PairRows:
     """
     found = read_rows(plan.data, plan.pair, root)
     train, held = _part_rows(plan, found.rows, seed)
-    return PairRows(train, held, found.left_out)
+    if plan.others is None:
+        return PairRows(train, held, left_out=found.left_out)
+    frozen = plan.pair[0]
+    others = read_rows(plan.others, (frozen, frozen), root)
+    return PairRows(train, held, others.rows, found.left_out + others.left_out)
 
 
 def _part_rows(plan: PairPlan, rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
@@ -145,7 +151,7 @@ def prepare_job(index: int, plan: PairPlan, trainee: Trainee, given: Preparation
         known = ", ".join(given.space.modalities)
         raise ConfigError(f"{plan.name}: {recipe.start} has no {frozen}, only {known}")
     rows = read_pair(plan, given.root, recipe.seed)
-    table = tabulate(rows.train, frozen)
+    table = tabulate(rows.train, frozen, rows.others)
     operations = read_augmentations(plan.augment.get(frozen, ()))
     anchor_plan = AnchorPlan(
         modality=frozen, views=plan.views, operations=operations, seed=recipe.seed

@@ -33,6 +33,7 @@ class PairPlan:
             other's matches.
         negatives: items beside the batch's own that repel: "batch" none, "corpus" all of the
             frozen side, or how many are drawn from it at every step.
+        others: frozen items that have no partner; they only repel, among the negatives.
         weight: how often its batches come, against other pairs'; None goes by its size.
         replicate: passes through its rows in one epoch (Table 9's sample replication).
     """
@@ -49,6 +50,7 @@ class PairPlan:
     bias: float = -10.0
     match: Literal["row", "label"] = "row"
     negatives: Literal["batch", "corpus"] | int = "batch"
+    others: DataConfig | None = None
     weight: float | None = None
     replicate: float = 1.0
 
@@ -59,6 +61,8 @@ class PairPlan:
             raise ValueError("temperature and replicate must be greater than 0")
         if isinstance(self.negatives, int) and self.negatives < 1:
             raise ValueError("negatives: expected 'batch', 'corpus' or a number of at least 1")
+        if self.others is not None and self.negatives == "batch":
+            raise ValueError("others: with negatives: batch they'd do nothing; say corpus or a number")
         if isinstance(self.validation, float) and not 0 < self.validation < 1:
             raise ValueError(f"validation: expected a share in (0, 1), found {self.validation}")
         for modality in self.augment:

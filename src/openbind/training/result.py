@@ -57,12 +57,15 @@ def extend_space(
     return Space(config, kept, space.card, space.folder)
 
 
-def write_card(space: Space, recipe: Recipe, results: Sequence[Retrieval], rows: int) -> Card:
+def write_card(
+    space: Space, recipe: Recipe, start: str, results: Sequence[Retrieval], rows: int
+) -> Card:
     """Write the card of a result: what it was made of, what was trained, what was measured.
 
     Args:
         space: the result, with the starting space's card.
         recipe: of the run.
+        start: name of the starting space.
         results: retrieval on validation rows.
         rows: pairs that trained.
     """
@@ -76,7 +79,7 @@ def write_card(space: Space, recipe: Recipe, results: Sequence[Retrieval], rows:
         f"{a}–{b}" for a, b in combinations(space.modalities, 2) if {a, b} not in together
     ]
     summary = recipe.about.summary or (
-        f"{recipe.start} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
+        f"{start} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
         f"({recipe.schedule.describe()}, batches of {recipe.batch_size}, seed {recipe.seed})."
     )
     if emergent:

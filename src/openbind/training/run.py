@@ -208,7 +208,7 @@ class _Run:
         if not self.world.is_first:
             return None
         scales = {
-            job.plan.pair[1]: float(temperature.scale)  # type: ignore[arg-type]
+            job.plan.pair[1]: float(temperature.scale.detach())
             for job, temperature in zip(self.jobs, self.trainer.temperatures, strict=True)
         }
         settings = {name: trainee.settings for name, trainee in self.prepared.trainees.items()}
@@ -270,7 +270,7 @@ class _Run:
         space = self._current_space(whole, state)
         assert space is not None
         rows = sum(len(job.table.rows) for job in self.jobs)
-        space.card = write_card(space, self.recipe, self._measure(space), rows)
+        space.card = write_card(space, self.recipe, whole.name, self._measure(space), rows)
         native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
         draw_curves(read_log(self.folder.log), self.folder.curves)
         self.world.wait()

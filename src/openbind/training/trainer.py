@@ -18,6 +18,7 @@ from openbind.data.sampler import Draw, Sampler, StepBatches
 from openbind.data.views import view_rng
 from openbind.errors import ConfigError, TrainingError
 from openbind.training.distributed import World
+from openbind.training.gradcache import cached_backward
 from openbind.training.jobs import Job
 from openbind.training.objective import info_nce, sigmoid_loss
 from openbind.training.optimisation import build_optimiser, rate_at, take_step
@@ -130,7 +131,7 @@ class Trainer:
         self._require_finite("gradient's norm", norm, step, job, batch.draws)
         for trainee in self.trainees.values():
             trainee.update_average()
-        scale = float(self.temperatures[index].scale)  # type: ignore[arg-type]
+        scale = float(self.temperatures[index].scale.detach())
         return StepResult(loss, norm, rate, scale, batch.broken)
 
     def _backward(self, step: int, index: int, batch: Batch) -> float:
@@ -150,6 +151,8 @@ class Trainer:
                 return trainee.embed(x)
 
         def contrast_loss(query_QE: torch.Tensor) -> torch.Tensor:
+            lengths = float(query_QE.detach().norm(dim=1).sum())
+            self._require_finite("embeddings' length", lengths, step, job, batch.draws)
             scale = temperature.scale
             if job.plan.loss == "sigmoid":
                 return sigmoid_loss(
@@ -160,7 +163,6 @@ class Trainer:
         inputs = batch.inputs.to(world.device)
         rows = self.recipe.hardware.micro_batch
         if rows is not None and rows < len(inputs):
-            from openbind.training.gradcache import cached_backward
             loss = cached_backward(embed, inputs.split(rows), contrast_loss, module=trainee.net)
         else:
             loss = contrast_loss(embed(inputs))

@@ -82,7 +82,8 @@ def measure_retrieval(
         (f"{other}→{frozen}", scores_QK, right_QK),
         (f"{frozen}→{other}", scores_QK.T, right_QK.T),
     ):
-        for rank in RANKS:
+        # Among as many as there are, everything is found.
+        for rank in [k for k in RANKS if k == 1 or k < scores.shape[1]]:
             recall[f"{name} R@{rank}"] = recall_at(scores, right, rank)
             chance[f"{name} R@{rank}"] = chance_recall_at(right, rank)
     return Retrieval(pair, len(kept), int(used_K.sum()), recall, chance)

@@ -10,7 +10,7 @@ from openbind.data.pairs import DataConfig, Row, Rows
 from openbind.data.sources.trees import Place, locate, walk_files
 from openbind.encoding import map_ahead
 from openbind.errors import ConfigError, InputError
-from openbind.media.video import FILM_ENDINGS, measure_film
+from openbind.media.video import is_film, measure_film
 
 PROBES = 4
 """Films opened at once: headers lie all over the disk, so that waiting is most of the work."""
@@ -33,7 +33,7 @@ def read_films(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
         MissingExtraError: PyAV isn't there.
     """
     folder = locate(root, config.films or "")
-    films = list(walk_files(folder, _is_film))
+    films = list(walk_files(folder, is_film))
     lengths = map_ahead(
         measure_film, (os.path.join(place.path, name) for place, name in films), workers=PROBES
     )
@@ -52,10 +52,6 @@ def read_films(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
         reasons = "".join(f"; {reason}" for reason in left_out[:3])
         raise ConfigError(f"{folder}: of {len(films)} films none can be used{reasons}")
     return Rows(tuple(rows), tuple(left_out))
-
-
-def _is_film(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in FILM_ENDINGS
 
 
 def _cut_windows(total_seconds: float, seconds: float) -> list[tuple[float, float]]:

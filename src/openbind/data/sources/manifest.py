@@ -47,7 +47,9 @@ def read_manifest(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows
     Args:
         config: its `manifest` and `columns`. A line without one of the two modalities is left
             out. A cell of JSON Lines or Parquet may be a list: several items. Cells of the words'
-            modality are texts, all others paths. Without a column `key` the line's number is it.
+            modality are texts, all others paths. A column `<modality>.vector` names vectors that
+            were computed before; beside the modality's own it adds to its items. Without a column
+            `key` the line's number is it.
         pair: names of the two modalities, the frozen one first.
         root: relative paths start there, those in the manifest too.
 
@@ -58,7 +60,7 @@ def read_manifest(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows
     """
     path = locate(root, config.manifest or "")
     table = open_records(path)
-    columns = tuple(_find_column(path, table, name, config.columns) for name in pair)
+    columns = {name: _find_columns(path, table, name, config.columns) for name in pair}
     reader = _RowReader(path, table, columns, os.fspath(root))
     found = reader.read()
     rows = list(islice(found, CHECKED_ROWS))
@@ -83,16 +85,12 @@ def _check_files(rows: list[Row], root: Path) -> None:
                 raise InputError(path, f"no such file; relative paths start from {root}")
 
 
-def _find_column(
+def _find_columns(
     path: Path, table: RecordFile, modality: str, renamed: Mapping[str, str]
-) -> _Column:
-    """Find a modality's column: the one that `columns` names, or one of its own name."""
+) -> tuple[_Column, ...]:
+    """Find a modality's columns: the one that `columns` names, or those of its own name."""
     wanted = [renamed[modality]] if modality in renamed else [modality, modality + VECTORS]
     found = [name for name in wanted if name in table.columns]
-    if len(found) > 1:
-        raise ConfigError(
-            f"{path}: has the columns {' and '.join(found)}; say in `columns` which to use"
-        )
     if not found:
         near = difflib.get_close_matches(wanted[0], table.columns, n=1)
         hint = f"did you mean {near[0]!r}? Its" if near else "its"
@@ -100,7 +98,7 @@ def _find_column(
             f"{path}: no column {' or '.join(map(repr, wanted))}; {hint} columns are "
             f"{', '.join(table.columns)}; `columns` can map {modality} to one of them"
         )
-    return _Column(modality, found[0])
+    return tuple(_Column(modality, name) for name in found)
 
 
 @dataclass
@@ -110,26 +108,25 @@ class _RowReader:
     Args:
         path: of the manifest.
         table: its content.
-        columns: of the pair's modalities.
+        columns: of the pair's modalities, the frozen one first.
         root: relative paths start there.
         missing: modality → lines that have none of it.
     """
 
     path: Path
     table: RecordFile
-    columns: tuple[_Column, ...]
+    columns: Mapping[str, tuple[_Column, ...]]
     root: str
     missing: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._vector_files: dict[str, Path] = {}
-        self._modalities = tuple(column.modality for column in self.columns)
+        self._modalities = tuple(self.columns)
 
     def read(self) -> Iterator[Row]:
         """Yield the row of each line that has both modalities."""
-        names = [column.name for column in self.columns] + [
-            name for name in OPTIONAL if name in self.table.columns
-        ]
+        names = [column.name for columns in self.columns.values() for column in columns]
+        names += [name for name in OPTIONAL if name in self.table.columns]
         keys: set[str] = set()
         for line, record in self.table.records(names):
             try:
@@ -144,14 +141,14 @@ class _RowReader:
                 yield row
 
     def _read_row(self, line: int, record: Record) -> Row | None:
-        cells = tuple(self._read_cell(column, record) for column in self.columns)
+        cells = tuple(self._read_cells(columns, record) for columns in self.columns.values())
         missing = [m for m, cell in zip(self._modalities, cells, strict=True) if not cell]
         if missing:
             self.missing.update(missing)
             return None
         span = read_span(record.get("start"), record.get("end"))
         # As the manifest has it, so that it is the same wherever the data folder lies.
-        recording = None if span is None else sys.intern(str(record[self.columns[1].name]).strip())
+        recording = None if span is None else sys.intern(str(record[self._recorded()]).strip())
         return Row(
             key=str(record.get("key") or line),
             items=RowItems(self._modalities, cells),
@@ -160,6 +157,21 @@ class _RowReader:
             span=span,
             recording=recording,
         )
+
+    def _recorded(self) -> str:
+        """The column whose files the spans are of: the trained modality's."""
+        return self.columns[self._modalities[-1]][0].name
+
+    def _read_cells(
+        self, columns: tuple[_Column, ...], record: Record
+    ) -> str | tuple[Item, ...]:
+        """Give the items of one modality, all its columns together."""
+        cells = [self._read_cell(column, record) for column in columns]
+        filled = [cell for cell in cells if cell]
+        if len(filled) < 2:
+            return filled[0] if filled else ()
+        parts = [(Path(cell),) if isinstance(cell, str) else cell for cell in filled]
+        return tuple(item for part in parts for item in part)
 
     def _read_cell(self, column: _Column, record: Record) -> str | tuple[Item, ...]:
         """Give a cell's items, as `RowItems` keeps them; nothing for an empty cell."""

@@ -1,0 +1,99 @@
+"""Gradient caching: the gradients of a large batch in the memory of a small one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from openbind.training.distributed import unsynchronised
+
+Batch = TypeVar("Batch")
+
+
+def cached_backward(
+    embed: Callable[[Batch], Tensor],
+    micro_batches: Sequence[Batch],
+    loss_of: Callable[[Tensor], Tensor],
+    *,
+    module: nn.Module,
+) -> Tensor:
+    """Backpropagate a loss of all embeddings of a batch, holding one micro-batch's activations.
+
+    Gao et al. 2021 (arXiv 2101.06983, section 3): embed each micro-batch and forget how; find the
+    loss and its gradient at the embeddings; embed each micro-batch again and pass its part of the
+    gradient on. Dropout and stochastic depth draw the same numbers again, so gradients are those of
+    the large batch up to rounding, for any loss. A layer that mixes the samples of a batch, such as
+    a BatchNorm that is trained, sees micro-batches instead. One micro-batch is embedded once.
+
+    With several processes each calls this with its own rows, at least one micro-batch, and
+    gradients are exchanged once, at the end.
+
+    Args:
+        embed: a micro-batch → (B, E), by the module, with autocast if that is wanted.
+        micro_batches: the batch in parts.
+        loss_of: embeddings of the whole batch (B, E) → a scalar. It may exchange tensors between
+            processes, and have weights of its own: those get their gradients too.
+        module: what is trained, on the current device, as `share` gave it.
+
+    Returns:
+        the loss, off the graph. Gradients are added to those that weights have.
+
+    Raises:
+        ValueError: there is no micro-batch.
+    """
+    if not micro_batches:
+        raise ValueError("expected at least one micro-batch, found none")
+    if len(micro_batches) == 1:
+        loss = loss_of(embed(micro_batches[0]))
+        loss.backward()
+        return loss.detach()
+    device = next(module.parameters()).device
+    states, parts = [], []
+    # Gradients stay on, though nothing is kept: without them a tower may take its samples in other
+    # parts, and draw other numbers.
+    with unsynchronised(module):
+        for batch in micro_batches:
+            states.append(_random_states(device))
+            parts.append(embed(batch).detach())
+    embed_BE = torch.cat(parts).requires_grad_()
+    loss = loss_of(embed_BE)
+    loss.backward()
+    assert embed_BE.grad is not None
+    gradients = embed_BE.grad.split([len(part) for part in parts])
+    last = len(micro_batches) - 1
+    for index, (batch, state) in enumerate(zip(micro_batches, states, strict=True)):
+        with (
+            unsynchronised(module) if index < last else nullcontext(),
+            _replaying(state, device),
+        ):
+            embed(batch).backward(gradients[index])
+    return loss.detach()
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    """Take the states of PyTorch's global generators: the CPU's and the device's."""
+    states = [torch.get_rng_state()]
+    if device.type != "cpu":
+        states.append(getattr(torch, device.type).get_rng_state())
+    return states
+
+
+def _set_random_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type != "cpu":
+        getattr(torch, device.type).set_rng_state(states[1])
+
+
+@contextmanager
+def _replaying(states: list[Tensor], device: torch.device) -> Iterator[None]:
+    """Draw once more what was drawn from some states on, then go on as if nothing had been."""
+    before = _random_states(device)
+    _set_random_states(states, device)
+    try:
+        yield
+    finally:
+        _set_random_states(before, device)

@@ -1,0 +1,84 @@
+"""`openbind train` does what the recipe says, alone or under torchrun, and says where it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.cli.main import main
+from openbind.cli.train import parse_changes
+from openbind.errors import InputError
+
+SPEC = importlib.util.spec_from_file_location(
+    "tiny_world", Path(__file__).parents[1] / "training" / "conftest.py"
+)
+assert SPEC is not None
+assert SPEC.loader is not None
+TINY_WORLD = importlib.util.module_from_spec(SPEC)
+sys.modules["tiny_world"] = TINY_WORLD
+SPEC.loader.exec_module(TINY_WORLD)
+world = TINY_WORLD.world
+own_cache = TINY_WORLD.own_cache
+
+EXACT = ["--set", "towers.imu.config.trunk.drop_path=0.0", "--set", "towers.imu.config.head.dropout=0.0"]
+
+
+def losses(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_train(
+    world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run lands in runs/NAME; stdout holds its path alone, and it loads as a space."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(world.recipe)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "runs/tiny-run\n"
+    assert 'openbind.load("runs/tiny-run")' in printed.err
+    assert openbind.load("runs/tiny-run").modalities == ("image", "imu")
+    assert main(["train", str(world.recipe)]) == 1
+    assert "a run lies here" in capsys.readouterr().err
+    assert main(["train", str(world.recipe), "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"run": "runs/tiny-run"}
+
+
+def test_torchrun(world: Any, tmp_path: Path) -> None:
+    """Two processes learn what one learns, with DDP and with FSDP2, and stop and go on alike."""
+    common = ["-m", "openbind", "train", str(world.recipe), *EXACT]
+    assert main(["train", str(world.recipe), *EXACT, "--output", str(tmp_path / "one")]) == 0
+    for parallel in ("ddp", "fsdp"):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc-per-node", "2", *common, "--output", str(tmp_path / parallel)]
+        command += ["--set", f"hardware.parallel={parallel}"]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        assert np.allclose(losses(tmp_path / parallel), losses(tmp_path / "one"), atol=1e-4)
+        a = openbind.load(tmp_path / parallel).encode("imu", [world.folder / "3.csv"])
+        b = openbind.load(tmp_path / "one").encode("imu", [world.folder / "3.csv"])
+        assert (a @ b.T).item() > 0.9999
+
+
+def test_changes() -> None:
+    """`--set` takes KEY=VALUE and nothing else."""
+    assert parse_changes(["a.b=1", "c=x=y"]) == {"a.b": "1", "c": "x=y"}
+    with pytest.raises(InputError, match="expected KEY=VALUE"):
+        parse_changes(["a.b"])
+
+
+def test_mistakes(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake is one line on stderr and exit code 1."""
+    assert main(["train", str(world.recipe), "--set", "schedule.rat=1"]) == 1
+    assert "did you mean 'rate'" in capsys.readouterr().err
+    assert main(["train", "nothing.yaml"]) == 1
+    assert "can't be read as a recipe" in capsys.readouterr().err
+    assert main(["train", str(world.recipe), "--data", "nowhere"]) == 1
+    assert "no such folder" in capsys.readouterr().err

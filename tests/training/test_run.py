@@ -1,0 +1,240 @@
+"""A run gives a space with all that the starting one has; stopped anywhere it goes on to the bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import openbind
+from openbind.errors import CheckpointError, ConfigError, TrainingError
+from openbind.training.recipe_file import read_recipe
+from openbind.training.run import train
+from openbind.training.state import RunFolder, load_state
+
+World = Any
+
+
+def run(world: World, output: Path, resume: bool = False, **changes: str) -> RunFolder:
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    recipe = read_recipe(world.recipe, dotted)
+    assert train(recipe, world.folder, output, resume=resume) == output
+    return RunFolder(output)
+
+
+def losses(folder: RunFolder) -> list[tuple[int, float]]:
+    lines = map(json.loads, folder.log.read_text().splitlines())
+    return [(line["step"], line["loss"]) for line in lines if "loss" in line]
+
+
+def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
+    return openbind.load(folder.path).towers["imu"].state_dict()
+
+
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.fixture(scope="module")
+def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """An uninterrupted run."""
+    return run(world, tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_result(world: World, whole: RunFolder) -> None:
+    """The space has the old modalities, to the bit, and the new one, and learned something."""
+    start, space = openbind.load(world.folder / "start"), openbind.load(whole.path)
+    assert space.modalities == ("image", "imu")
+    picture = world.folder / "7.png"
+    assert np.array_equal(space.encode("image", [picture]), start.encode("image", [picture]))
+    assert space.encode("imu", [world.folder / "7.csv"]).shape == (1, 16)
+    assert space.config.modalities["imu"].scale == pytest.approx(10)
+    found = losses(whole)
+    assert [step for step, _ in found] == list(range(1, 13))
+    assert found[-1][1] < found[0][1]
+
+
+def test_leavings(whole: RunFolder) -> None:
+    """The folder holds the recipe, the log, the curves, TensorBoard's events and checkpoints."""
+    names = {path.name for path in whole.path.iterdir()}
+    assert names == {"recipe.yaml", "space", "log.jsonl", "curves.png", "events", "state"}
+    assert load_state(whole.last)["step"] == 12
+    assert load_state(whole.best)["step"] in (6, 12)
+    assert read_recipe(whole.recipe).name == "tiny-run"
+
+
+def test_card(whole: RunFolder) -> None:
+    """The card says what was trained, on how many pairs, and what validation found."""
+    card = openbind.load(whole.path).card
+    assert card.trained_pairs == (("image", "imu"),)
+    assert "32 pairs" in card.summary
+    assert {m.task for m in card.measurements} == {"imu→image", "image→imu"}
+    assert all(0 < m.chance < 1 for m in card.measurements)
+    assert "8 validation rows" in card.measurements[0].data
+
+
+def test_again(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """The same recipe gives the same weights and the same losses, to the bit."""
+    again = run(world, tmp_path / "again")
+    assert losses(again) == losses(whole)
+    assert_same(weights(again), weights(whole))
+
+
+def test_another_seed(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """Another seed gives another run."""
+    other = run(world, tmp_path / "other", seed="1")
+    assert losses(other) != losses(whole)
+
+
+def test_workers(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """Worker processes see the same rows; what they compute may differ in rounding."""
+    other = run(world, tmp_path / "other", hardware__workers="2")
+    assert np.allclose([v for _, v in losses(other)], [v for _, v in losses(whole)], atol=1e-4)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from openbind.training import trainer
+from openbind.training.recipe_file import read_recipe
+from openbind.training.run import train
+
+recipe, data, output, last = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+take_step = trainer.Trainer.take_step
+
+def take_or_die(self, step, batch):
+    if step == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return take_step(self, step, batch)
+
+trainer.Trainer.take_step = take_or_die
+train(read_recipe(recipe), Path(data), Path(output))
+"""
+
+
+@pytest.mark.parametrize("last", [1, 7])
+def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int) -> None:
+    """Killed before or between checkpoints, a run goes on to the same curve and weights."""
+    output = tmp_path / "killed"
+    command = [sys.executable, "-c", KILLED, world.recipe, world.folder, output, str(last)]
+    died = subprocess.run([str(part) for part in command], capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    folder = run(world, output, resume=True)
+    assert losses(folder) == losses(whole)
+    assert_same(weights(folder), weights(whole))
+
+
+def test_killed_anywhere(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """Killed from outside at a random moment, again and again, it still comes to the same end."""
+    output = tmp_path / "killed"
+    command = [sys.executable, "-m", "openbind", "train", str(world.recipe), "--resume"]
+    command += ["--data", str(world.folder), "--output", str(output)]
+    rng = np.random.default_rng(os.getpid())
+    for _ in range(3):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+            time.sleep(2.5 + 2 * rng.uniform())
+            p.kill()
+    subprocess.run(command, check=True, capture_output=True)
+    folder = RunFolder(output)
+    assert losses(folder) == losses(whole)
+    assert_same(weights(folder), weights(whole))
+
+
+def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """Micro-batches with gradient caching learn what the whole batch learns, but for dropout."""
+    plain = {"towers__imu__config__trunk__drop_path": "0.0", "towers__imu__config__head__dropout": "0"}
+    one = run(world, tmp_path / "one", **plain)
+    parts = run(world, tmp_path / "parts", hardware__micro_batch="3", **plain)
+    assert np.allclose([v for _, v in losses(one)], [v for _, v in losses(parts)], atol=1e-4)
+
+
+def test_refused(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """A folder with a run in it is kept; resuming with another recipe is refused by its key."""
+    with pytest.raises(ConfigError, match="a run lies here"):
+        run(world, whole.path)
+    with pytest.raises(ConfigError, match=r"schedule\.rate: the run was started with 0\.003"):
+        run(world, whole.path, resume=True, schedule__rate="1e-3")
+    broken = RunFolder(tmp_path / "broken")
+    broken.last.parent.mkdir(parents=True)
+    broken.last.write_bytes(whole.last.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="truncated"):
+        run(world, broken.path, resume=True)
+
+
+def test_too_few(world: World, tmp_path: Path) -> None:
+    """Too few rows for a batch are said before anything is trained."""
+    with pytest.raises(ConfigError, match="32 rows are too few for a batch of 64"):
+        run(world, tmp_path / "few", batch_size="64")
+
+
+def test_no_number(world: World, tmp_path: Path) -> None:
+    """A loss that is no number stops the run and names step, pair and rows."""
+    with pytest.raises(TrainingError, match=r"step \d+, image-imu: the .* is nan"):
+        run(world, tmp_path / "nan", schedule__rate="1e30", schedule__clip="null")
+
+
+def test_broken_items(world: World, tmp_path: Path) -> None:
+    """Items that can't be used are passed over and listed with their reasons."""
+    lines = (world.folder / "pairs.csv").read_text().splitlines()
+    (world.folder / "bad.png").write_bytes(b"no picture")
+    (world.folder / "bad.csv").write_text("seconds,ax\n0,1\n")
+    bad = ["bad.png,3.csv,red,train", "4.png,bad.csv,red,train"]
+    (world.folder / "bad-pairs.csv").write_text("\n".join([*lines, *bad]) + "\n")
+    changes = {"pairs__0__data": "{manifest: bad-pairs.csv}"}
+    folder = run(world, tmp_path / "broken", **changes)
+    listed = [json.loads(line) for line in folder.broken.read_text().splitlines()]
+    assert len(listed) == 2
+    assert "bad.png" in listed[0]["item"]
+    assert listed[1]["item"] == "43"  # the manifest's line
+    assert "bad.csv: expected" in listed[1]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"pairs__0__match": "label", "pairs__0__negatives": "corpus"}, "labels and the corpus"),
+        ({"pairs__0__loss": "sigmoid", "pairs__0__learn_temperature": "true"}, "sigmoid"),
+        ({"pairs__0__views": "{count: 3, crop: [0.5, 1.0], flip: 0.5}"}, "several views"),
+        ({"schedule__ema": "0.9", "hardware__recompute": "true"}, "average and recomputation"),
+        ({"hardware__precision": "bfloat16", "watch__keep": "best"}, "half precision"),
+        ({"dtype": "float16", "schedule__steps": "null", "schedule__epochs": "3",
+          "schedule__warmup_steps": "1", "pairs__0__replicate": "2"}, "epochs"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_options(world: World, tmp_path: Path, changes: dict[str, str], rule: str) -> None:
+    """Every option of a recipe runs through and learns."""
+    folder = run(world, tmp_path / "run", **changes)
+    found = losses(folder)
+    assert found[-1][1] < found[0][1]
+    assert np.isfinite(openbind.load(folder.path).encode("imu", [world.folder / "3.csv"])).all()
+    if "schedule__epochs" in changes:
+        assert len(found) == 3 * (32 * 2 // 8)
+
+
+def test_fine_tuning(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """A trained modality is tuned further: its head alone, by LoRA, or in full."""
+    before = weights(whole)
+    start = {"start": str(whole.path), "towers__imu": "{start: space, train: TRAIN}"}
+    for how in ("head", "lora", "full"):
+        changes = {**start, "towers__imu": start["towers__imu"].replace("TRAIN", how)}
+        after = weights(run(world, tmp_path / how, **changes))
+        assert after.keys() == before.keys()
+        moved = {key for key in after if not torch.equal(after[key], before[key])}
+        if how == "head":
+            assert moved == {"head.proj.weight"}
+        elif how == "lora":
+            assert "trunk.blocks.0.attention.in_proj.weight" in moved
+            assert "stem.weight" not in moved
+        else:
+            assert moved == set(after)
