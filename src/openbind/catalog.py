@@ -108,8 +108,8 @@ def load(
     Args:
         name: "starter", which ships in the package and works offline; "imagebind_huge", which is
             fetched once; a directory that `openbind.save` or a training run wrote, or of Hugging
-            Face's CLIP or SigLIP; a file of ImageBind's or OpenCLIP's weights (`.pth`, `.bin`, `.safetensors`);
-            or a repository of the Hugging Face hub, "hf:organisation/name".
+            Face's CLIP or SigLIP; a file of ImageBind's or OpenCLIP's weights (`.pth`, `.bin`,
+            `.safetensors`); or a repository of the Hugging Face hub, "hf:organisation/name".
         modalities: load only what these need; None loads all.
         device: "auto" (a GPU if there is one), or what `torch.device` takes.
         dtype: "auto" (what the space says, else what the machine computes fastest in), or a torch

@@ -28,7 +28,12 @@ SPEC.loader.exec_module(TINY_WORLD)
 world = TINY_WORLD.world
 own_cache = TINY_WORLD.own_cache
 
-EXACT = ["--set", "towers.imu.config.trunk.drop_path=0.0", "--set", "towers.imu.config.head.dropout=0.0"]
+EXACT = [
+    "--set",
+    "towers.imu.config.trunk.drop_path=0.0",
+    "--set",
+    "towers.imu.config.head.dropout=0.0",
+]
 
 
 def losses(folder: Path) -> list[float]:

@@ -35,8 +35,13 @@ def test_tabulate() -> None:
 def test_others() -> None:
     """Items without a partner come after the others, each once."""
     rows = make_rows()
-    table = tabulate(rows[:2], "image", rows[2:3] + [Row(key="5", items={"image": (B, C)})])
-    assert [(a.item, a.span) for a in table.anchors] == [(A, None), (B, None), (A, (0, 2)), (C, None)]
+    table = tabulate(rows[:2], "image", [rows[2], Row(key="5", items={"image": (B, C)})])
+    assert [(a.item, a.span) for a in table.anchors] == [
+        (A, None),
+        (B, None),
+        (A, (0, 2)),
+        (C, None),
+    ]
     assert table.choices == [(0, 1), (1,)]
     assert len(table.rows) == 2
 

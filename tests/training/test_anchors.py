@@ -1,4 +1,4 @@
-"""A frozen item is embedded once for each view; the cache knows weights, settings, content, view."""
+"""A frozen item is embedded once for each view, by weights, settings, content and view."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from openbind.data.items import StoredVector
 from openbind.data.table import Anchor
 from openbind.data.views import ViewPlan
 from openbind.space import Space
-from openbind.training.anchors import AnchorPlan, Anchors, embed_anchors, read_anchors, write_anchors
+from openbind.training.anchors import (
+    AnchorPlan,
+    Anchors,
+    embed_anchors,
+    read_anchors,
+    write_anchors,
+)
 
 PLAIN = AnchorPlan(modality="image", views=ViewPlan())
 CROPPED = AnchorPlan(modality="image", views=ViewPlan(count=3, crop=(0.3, 0.8), flip=0.5))

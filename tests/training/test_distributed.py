@@ -118,7 +118,7 @@ def step_once(
     x_BCT, target_B, items_KE = draw(step, world)
     cached_backward(
         lambda x: F.normalize(net(x), dim=1),
-        x_BCT.split(3 if cached else len(x_BCT)),
+        x_BCT.tensor_split(3 if cached else 1),
         lambda query_QE: info_nce(query_QE, items_KE, learned.scale, target_B, world.gather),
         module=net,
     )

@@ -1,4 +1,4 @@
-"""A run gives a space with all that the starting one has; stopped anywhere it goes on to the bit."""
+"""A run gives a space with all of the starting one; stopped anywhere it goes on to the bit."""
 
 from __future__ import annotations
 
@@ -152,7 +152,10 @@ def test_killed_anywhere(world: World, whole: RunFolder, tmp_path: Path) -> None
 
 def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """Micro-batches with gradient caching learn what the whole batch learns, but for dropout."""
-    plain = {"towers__imu__config__trunk__drop_path": "0.0", "towers__imu__config__head__dropout": "0"}
+    plain = {
+        "towers__imu__config__trunk__drop_path": "0.0",
+        "towers__imu__config__head__dropout": "0",
+    }
     one = run(world, tmp_path / "one", **plain)
     parts = run(world, tmp_path / "parts", hardware__micro_batch="3", **plain)
     assert np.allclose([v for _, v in losses(one)], [v for _, v in losses(parts)], atol=1e-4)

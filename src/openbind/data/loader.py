@@ -196,7 +196,7 @@ def load_batches(
     """
     loader: DataLoader[Any] = DataLoader(
         _Draws(names, sides, tables),
-        batch_sampler=draws,  # type: ignore[arg-type]
+        batch_sampler=draws,
         num_workers=workers,
         collate_fn=_stack,
         prefetch_factor=4 if workers else None,

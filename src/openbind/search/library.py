@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from openbind.cache import VectorCache, content_key
 from openbind.errors import InputError
 from openbind.modalities import modality_of_file
-from openbind.cache import VectorCache, content_key
 from openbind.space import Space
 
 CHUNK_FILES = 64

@@ -197,9 +197,7 @@ def _decode(
     sampler = Sampler([size], batch_size=recipe.batch_size, steps=1, seed=recipe.seed)
     operations = read_augmentations(plan.augment.get(plan.pair[1], ()))
     settings, folder = trainee.settings, space.folder
-    side = ShownItems(
-        table, plan.pair[1], settings, folder, plan.views, operations, recipe.seed
-    )
+    side = ShownItems(table, plan.pair[1], settings, folder, plan.views, operations, recipe.seed)
     clips, broken = [], []
     draws: Sequence[Draw] = sampler.batch(0)[:SAMPLED_ROWS]
     started = time.perf_counter()
@@ -219,9 +217,7 @@ def _decode(
     return torch.stack(clips), broken, seconds
 
 
-def _time_learning(
-    trainee: Trainee, inputs: torch.Tensor, recipe: Recipe, world: World
-) -> float:
+def _time_learning(trainee: Trainee, inputs: torch.Tensor, recipe: Recipe, world: World) -> float:
     """Time forward and backward of a few rows, the second time round; seconds a row."""
     kept = None
     if trainee.plan.train == "head":
@@ -234,7 +230,7 @@ def _time_learning(
             world.device.type, torch.bfloat16, enabled=recipe.hardware.precision == "bfloat16"
         ):
             query_QE = trainee.embed(inputs)
-        info_nce(query_QE, query_QE.detach(), 10.0).backward()  # type: ignore[no-untyped-call]
+        info_nce(query_QE, query_QE.detach(), 10.0).backward()
         seconds = time.perf_counter() - started
     return seconds / len(inputs)
 

@@ -29,8 +29,8 @@ def cached_backward(
     the large batch up to rounding, for any loss. A layer that mixes the samples of a batch, such as
     a BatchNorm that is trained, sees micro-batches instead. One micro-batch is embedded once.
 
-    With several processes each calls this with its own rows, at least one micro-batch, and
-    gradients are exchanged once, at the end.
+    With several processes each calls this with its own rows, in as many micro-batches as the
+    others (FSDP exchanges weights at each), and gradients are exchanged once, at the end.
 
     Args:
         embed: a micro-batch → (B, E), by the module, with autocast if that is wanted.

@@ -1,4 +1,4 @@
-"""A pair made ready: its rows read, its frozen side embedded, its trained side set up to be read."""
+"""A pair made ready: its rows read, its frozen side embedded, its trained side set up."""
 
 from __future__ import annotations
 
@@ -180,9 +180,7 @@ def _embed_all(
         return kept
     part = slice(given.world.rank, None, given.world.size)
     with closing(VectorCache()) as cache:
-        mine = embed_anchors(
-            given.space, plan, anchors, cache, part=part, progress=given.progress
-        )
+        mine = embed_anchors(given.space, plan, anchors, cache, part=part, progress=given.progress)
     merged = _merge(mine, given.world)
     if path is not None and given.world.is_first:
         write_anchors(path, merged, digest)
@@ -205,9 +203,7 @@ def _good(anchors: Anchors) -> torch.Tensor:
     return anchors.vectors_KVE[kept]
 
 
-def _list_broken(
-    plan: PairPlan, anchors: Sequence[Anchor], broken: dict[int, str]
-) -> list[Broken]:
+def _list_broken(plan: PairPlan, anchors: Sequence[Anchor], broken: dict[int, str]) -> list[Broken]:
     return [Broken(plan.name, anchors[i].key, reason) for i, reason in sorted(broken.items())]
 
 
@@ -219,9 +215,7 @@ def _trained_side(
     operations = read_augmentations(plan.augment.get(modality, ()))
     folder, seed = given.space.folder, given.recipe.seed
     if trainee.plan.train != "head":
-        shown = ShownItems(
-            table, modality, trainee.settings, folder, plan.views, operations, seed
-        )
+        shown = ShownItems(table, modality, trainee.settings, folder, plan.views, operations, seed)
         return shown, table, []
     if operations or plan.views != ViewPlan():
         raise ConfigError(

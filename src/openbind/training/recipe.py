@@ -62,7 +62,9 @@ class PairPlan:
         if isinstance(self.negatives, int) and self.negatives < 1:
             raise ValueError("negatives: expected 'batch', 'corpus' or a number of at least 1")
         if self.others is not None and self.negatives == "batch":
-            raise ValueError("others: with negatives: batch they'd do nothing; say corpus or a number")
+            raise ValueError(
+                "others: with negatives: batch they'd do nothing; say corpus or a number"
+            )
         if isinstance(self.validation, float) and not 0 < self.validation < 1:
             raise ValueError(f"validation: expected a share in (0, 1), found {self.validation}")
         for modality in self.augment:

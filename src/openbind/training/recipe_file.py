@@ -95,7 +95,7 @@ def _strict_loader() -> Any:
     """PyYAML's safe loader, which takes neither a key twice nor `1e-3` for a text."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]
         pass
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:

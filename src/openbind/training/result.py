@@ -75,9 +75,7 @@ def write_card(
     kept = [pair for pair in card.trained_pairs if not retrained & set(pair)]
     pairs = (*kept, *sorted(trained))
     together = {frozenset(pair) for pair in pairs}
-    emergent = [
-        f"{a}–{b}" for a, b in combinations(space.modalities, 2) if {a, b} not in together
-    ]
+    emergent = [f"{a}–{b}" for a, b in combinations(space.modalities, 2) if {a, b} not in together]
     summary = recipe.about.summary or (
         f"{start} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
         f"({recipe.schedule.describe()}, batches of {recipe.batch_size}, seed {recipe.seed})."
@@ -92,7 +90,10 @@ def write_card(
         trained_pairs=tuple((a, b) for a, b in pairs),
         sources=(*card.sources, *(s for s in sources if s not in card.sources)),
         measurements=(*_still_true(card, retrained), *_measurements(results)),
-        limits=(*card.limits, *(limit for limit in recipe.about.limits if limit not in card.limits)),
+        limits=(
+            *card.limits,
+            *(limit for limit in recipe.about.limits if limit not in card.limits),
+        ),
     )
 
 

@@ -19,8 +19,13 @@ from openbind.configs import to_dict
 from openbind.data.loader import Broken
 from openbind.errors import ConfigError
 from openbind.space import Space
-from openbind.training.distributed import World, full_optimiser_state, join_world
-from openbind.training.distributed import load_full_optimiser_state, load_full_state
+from openbind.training.distributed import (
+    World,
+    full_optimiser_state,
+    join_world,
+    load_full_optimiser_state,
+    load_full_state,
+)
 from openbind.training.features import join_features
 from openbind.training.jobs import Job, Preparation, prepare_job
 from openbind.training.log import RunLog, read_log
@@ -223,7 +228,7 @@ class _Run:
             "recipe": json.dumps(to_dict(self.recipe)),
             "towers": {name: trainee.state() for name, trainee in trainees.items()},
             "averages": {name: value for name, value in averages.items() if value is not None},
-            "temperatures": trainer.temperatures.state_dict(),
+            "temperatures": [temperature.state_dict() for temperature in trainer.temperatures],
             "optimiser": full_optimiser_state(trainer.optimiser),
             "best": self.best,
         }
@@ -242,7 +247,10 @@ class _Run:
             if trainee.average is not None:
                 load_full_state(trainee.average.module, state["averages"][name])
                 trainee.average.n_averaged.fill_(state["step"])
-        self.trainer.temperatures.load_state_dict(state["temperatures"])
+        for temperature, values in zip(
+            self.trainer.temperatures, state["temperatures"], strict=True
+        ):
+            temperature.load_state_dict(values)
         load_full_optimiser_state(self.trainer.optimiser, state["optimiser"])
         self.best = None if state["best"] is None else tuple(state["best"])
         return int(state["step"])

@@ -1,13 +1,13 @@
 """What a run leaves on disk, and how it goes on from there.
 
-    runs/my-run/
-      recipe.yaml     as it was run, complete
-      space/          the result; `openbind.load("runs/my-run")` finds it
-      log.jsonl       a line for each logged step and each validation
-      curves.png      the same as a picture
-      events/         the same for TensorBoard
-      broken.jsonl    items that couldn't be used, and why
-      state/last.pt   everything needed to go on; state/best.pt the best by validation
+runs/my-run/
+  recipe.yaml     as it was run, complete
+  space/          the result; `openbind.load("runs/my-run")` finds it
+  log.jsonl       a line for each logged step and each validation
+  curves.png      the same as a picture
+  events/         the same for TensorBoard
+  broken.jsonl    items that couldn't be used, and why
+  state/last.pt   everything needed to go on; state/best.pt the best by validation
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Trainee:
 
 
 def choose_settings(plan: TowerPlan, modality: str, space: Space) -> Any:
-    """Give a trained modality's preprocessing: the space's or the defaults, with the plan's changes.
+    """Give a trained modality's preprocessing: the space's or the defaults, with changes.
 
     Raises:
         ConfigError: no such field (the nearest is named), or a wrong value.

@@ -95,10 +95,11 @@ class Trainer:
             steps=self.steps,
             seed=recipe.seed,
         )
-        temperatures = [Temperature(job.plan) for job in jobs]
-        self.temperatures = nn.ModuleList(temperatures).to(world.device)
-        nets = nn.ModuleDict({name: trainee.net for name, trainee in trainees.items()})
-        self.optimiser = build_optimiser(nn.ModuleList([nets, self.temperatures]), recipe.schedule)
+        self.temperatures = [Temperature(job.plan).to(world.device) for job in jobs]
+        nets = [trainee.net for trainee in trainees.values()]
+        self.optimiser = build_optimiser(
+            nn.ModuleList([*nets, *self.temperatures]), recipe.schedule
+        )
 
     def batches(self, start: int) -> Any:
         """Read this process's batches from a step on."""
@@ -166,7 +167,7 @@ class Trainer:
             loss = cached_backward(embed, inputs.split(rows), contrast_loss, module=trainee.net)
         else:
             loss = contrast_loss(embed(inputs))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         return float(loss.detach())
 
     def _exchange(self, draws: list[Draw]) -> list[Draw]:

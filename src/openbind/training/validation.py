@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from openbind.data.items import open_item
 from openbind.data.loader import show
+from openbind.data.pairs import Row
 from openbind.data.table import PairTable
+from openbind.encoding import map_ahead
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.metrics import chance_recall_at, recall_at
 from openbind.modalities.spec import View
 from openbind.space import Space
 
 RANKS = (1, 5, 10)
+CHUNK = 64
+"""Items that are open at once."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,8 @@ def measure_retrieval(
         ConfigError: none of the rows can be used.
     """
     frozen, other = pair
-    broken: list[int] = []
-    shown = [show(other, open_item(row.items[other][0]), View(span=row.span)) for row in table.rows]
-
-    def report(index: int, error: InputError) -> None:
-        broken.append(index)
-
-    vectors_QE = space.encode(other, shown, on_error=report)
-    kept = [row for row in range(len(table.rows)) if row not in set(broken)]
+    vectors_QE = _encode_rows(space, other, table.rows)
+    kept = np.flatnonzero(~np.isnan(vectors_QE).any(axis=1)).tolist()
     if not kept:
         raise ConfigError(f"{frozen}-{other}: no validation row can be used")
     table = table.only(kept)
@@ -87,6 +88,24 @@ def measure_retrieval(
             recall[f"{name} R@{rank}"] = recall_at(scores, right, rank)
             chance[f"{name} R@{rank}"] = chance_recall_at(right, rank)
     return Retrieval(pair, len(kept), int(used_K.sum()), recall, chance)
+
+
+def _encode_rows(space: Space, modality: str, rows: Sequence[Row]) -> np.ndarray:
+    """Embed each row's first item, NaN for one that can't be used; a few are open at a time."""
+
+    def show_row(row: Row) -> Any:
+        return show(modality, open_item(row.items[modality][0]), View(span=row.span))
+
+    vectors_QE = np.full((len(rows), space.dim), np.nan, np.float32)
+    opened = zip(range(len(rows)), map_ahead(show_row, rows), strict=True)
+    while chunk := list(islice(opened, CHUNK)):
+        places, items = [], []
+        for place, result in chunk:
+            with suppress(InputError):
+                items.append(result())
+                places.append(place)
+        vectors_QE[places] = space.encode(modality, items, on_error=lambda index, error: None)
+    return vectors_QE
 
 
 def relevant_items(table: PairTable, by_label: bool) -> np.ndarray:

@@ -162,9 +162,7 @@ class _RowReader:
         """The column whose files the spans are of: the trained modality's."""
         return self.columns[self._modalities[-1]][0].name
 
-    def _read_cells(
-        self, columns: tuple[_Column, ...], record: Record
-    ) -> str | tuple[Item, ...]:
+    def _read_cells(self, columns: tuple[_Column, ...], record: Record) -> str | tuple[Item, ...]:
         """Give the items of one modality, all its columns together."""
         cells = [self._read_cell(column, record) for column in columns]
         filled = [cell for cell in cells if cell]
