@@ -130,7 +130,11 @@ def test_features(table: PairTable) -> None:
     for batch in batches:
         assert batch.inputs.shape == (3, 4)
         assert (batch.inputs[:, 0] // 10).tolist() == [draw.row for draw in batch.draws]
-    assert set((torch.cat([batch.inputs for batch in batches]) % 10).flatten().tolist()) == {0, 1, 2}
+    assert set((torch.cat([batch.inputs for batch in batches]) % 10).flatten().tolist()) == {
+        0,
+        1,
+        2,
+    }
 
 
 def test_no_parts() -> None:

@@ -1,0 +1,66 @@
+"""A frozen body is run once over all items; what can't be read is listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import openbind
+from openbind.data.loader import KeptFeatures
+from openbind.data.pairs import Row
+from openbind.data.table import PairTable, tabulate
+from openbind.errors import ConfigError
+from openbind.training.features import join_features, keep_features
+from openbind.training.recipe import PairPlan
+from openbind.training.recipe_file import read_recipe
+from openbind.training.towers import TowerPlan
+from openbind.training.trainee import Trainee
+
+
+def make_trainee(world: Any) -> Trainee:
+    space = openbind.load(world.folder / "start")
+    return Trainee(TowerPlan(start="space", train="head"), "image", space, seed=0)
+
+
+def make_plan(world: Any) -> PairPlan:
+    return read_recipe(world.recipe, {"pairs.0.pair": "[video, imu]"}).pairs[0]
+
+
+def keep(world: Any, paths: list[Path]) -> tuple[Any, PairTable, list[Any]]:
+    """Keep features of pictures, paired with themselves."""
+    plan = make_plan(world)
+    object.__setattr__(plan, "pair", ("video", "image"))
+    rows = [Row(key=path.name, items={"image": (path,), "video": (path,)}) for path in paths]
+    trainee = make_trainee(world)
+    return keep_features(plan, tabulate(rows, "video"), trainee, None, progress=False)
+
+
+def test_features(world: Any) -> None:
+    """Head and features together are the tower."""
+    paths = [world.folder / "1.png", world.folder / "2.png"]
+    side, table, broken = keep(world, paths)
+    assert isinstance(side, KeptFeatures)
+    assert (len(table.rows), broken) == (2, [])
+    trainee = make_trainee(world)
+    joined = join_features([side])
+    assert joined.shape == (2, 32)
+    with torch.no_grad():
+        vectors = torch.nn.functional.normalize(trainee.tower.head.proj(joined), dim=1)
+    start = openbind.load(world.folder / "start", dtype="float32")
+    expected = start.encode("image", paths)
+    assert np.allclose(vectors.numpy(), expected, atol=1e-5)
+
+
+def test_broken(world: Any, tmp_path: Path) -> None:
+    """Broken rows are left out and listed; nothing but broken ones is an error."""
+    (tmp_path / "bad.png").write_bytes(b"x")
+    side, table, broken = keep(world, [world.folder / "1.png", tmp_path / "bad.png"])
+    assert [row.key for row in table.rows] == ["1.png"]
+    assert len(side) == 1
+    assert broken[0].item == "bad.png"
+    with pytest.raises(ConfigError, match="not one row can be used"):
+        keep(world, [tmp_path / "bad.png"])

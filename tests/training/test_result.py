@@ -1,0 +1,88 @@
+"""The result has everything of the starting space, and a card that says what is emergent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+import openbind
+from openbind.card import Card, Measurement, Source
+from openbind.modalities.imu import ImuSettings
+from openbind.modalities.thermal import ThermalSettings
+from openbind.training.recipe_file import read_recipe
+from openbind.training.result import extend_space, write_card
+from openbind.training.towers import TowerPlan
+from openbind.training.trainee import Trainee
+from openbind.training.validation import Retrieval
+
+SMALL = {
+    "stem": {"channels": 6, "kernel": 8, "steps": 64},
+    "trunk": {"width": 16, "depth": 1, "heads": 2},
+    "head": {},
+}
+
+
+def extend(world: Any) -> openbind.Space:
+    space = openbind.load(world.folder / "start")
+    trainee = Trainee(TowerPlan(config=SMALL), "imu", space, seed=0)
+    tower = (trainee.spec, trainee.tower)
+    return extend_space(space, "new", {"imu": tower}, {"imu": ImuSettings()}, {"imu": 5.0})
+
+
+def test_extend(world: Any) -> None:
+    """A new modality comes beside the old ones; the starting space stays as it was."""
+    space = extend(world)
+    assert (space.name, space.modalities) == ("new", ("image", "imu"))
+    assert space.config.modalities["imu"].scale == 5.0
+    assert openbind.load(world.folder / "start").modalities == ("image",)
+
+
+def test_shared_tower(world: Any) -> None:
+    """A tower that another modality goes through too is left to it."""
+    space = extend(world)
+    spec, module = space.config.towers["vision"], space.towers["vision"]
+    both = extend_space(
+        space, "both", {"video": (spec, module)}, {"video": ThermalSettings()}, {"video": 1.0}
+    )
+    assert both.config.modalities["image"].tower == "vision"
+    assert both.config.modalities["video"].tower == "vision_video"
+    again = extend_space(both, "a", {"video": (spec, module)}, {"video": None}, {"video": 1.0})
+    assert set(again.towers) == set(both.towers)
+
+
+def test_card(world: Any) -> None:
+    """Old numbers and pairs stay but for what was trained anew; new ones are added."""
+    space = extend(world)
+    old = [
+        Measurement(task=task, metric="R@1", value=0.5, chance=0.1, data="")
+        for task in ("image → imu", "emoji")
+    ]
+    space.card = Card(
+        licence="MIT",
+        trained_pairs=(("image", "text"), ("image", "imu")),
+        measurements=tuple(old),
+        limits=("small",),
+    )
+    recipe = read_recipe(world.recipe)
+    source = {"name": "Waves", "use": "pairs", "licence": "CC0", "origin": "made up"}
+    about = replace(recipe.about, data=(source,), limits=("small", "slow"))
+    result = Retrieval(("image", "imu"), 8, 8, {"imu→image R@1": 0.9}, {"imu→image R@1": 0.1})
+    card = write_card(space, replace(recipe, about=about), "start", [result], 32)
+    assert card.trained_pairs == (("image", "text"), ("image", "imu"))
+    assert [m.task for m in card.measurements] == ["emoji", "imu→image"]
+    assert card.sources == (Source(**source),)
+    assert card.limits == ("small", "slow")
+    assert card.licence == "MIT"
+    assert "32 pairs" in card.summary
+
+
+def test_emergent(world: Any) -> None:
+    """Pairs that never met are named."""
+    space = extend(world)
+    towers = {"thermal": (space.config.towers["vision"], torch.nn.Identity())}
+    space = extend_space(space, "n", towers, {"thermal": ThermalSettings()}, {"thermal": 1.0})
+    card = write_card(space, read_recipe(world.recipe), "start", [], 1)
+    assert "image–thermal, imu–thermal" in card.summary
+    assert "image–imu" not in card.summary

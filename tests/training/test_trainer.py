@@ -1,0 +1,95 @@
+"""A step learns from one batch: rates, temperatures and the choice of loss are as planned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from openbind.errors import ConfigError
+from openbind.training.distributed import World
+from openbind.training.recipe import Recipe
+from openbind.training.recipe_file import read_recipe
+from openbind.training.run import Prepared
+from openbind.training.trainer import Stopwatch, Temperature, Trainer
+
+
+def prepare(world: Any, **changes: str) -> tuple[Recipe, Trainer]:
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    recipe = read_recipe(world.recipe, dotted)
+    return recipe, Prepared(recipe, world.folder, None, World(), progress=False).trainer
+
+
+def test_steps(world: Any) -> None:
+    """Steps report loss, rate and scale, and the loss falls on one batch seen again."""
+    _, trainer = prepare(world, schedule__rate="1e-2")
+    batch = next(iter(trainer.batches(0)))
+    results = [trainer.take_step(step, batch) for step in range(8)]
+    assert results[0].rate == pytest.approx(0.005)
+    assert max(result.rate for result in results) == pytest.approx(0.01)
+    assert results[-1].loss < 0.8 * results[0].loss
+    assert [result.scale for result in results] == pytest.approx([10.0] * 8)
+
+
+def test_learned_temperature(world: Any) -> None:
+    """A learned temperature moves, for both losses."""
+    for loss in ("info_nce", "sigmoid"):
+        changes = {"pairs__0__learn_temperature": "true", "pairs__0__loss": loss}
+        _, trainer = prepare(world, schedule__rate="1e-2", **changes)
+        batch = next(iter(trainer.batches(0)))
+        scales = [trainer.take_step(step, batch).scale for step in range(4)]
+        assert len(set(scales)) == 4
+        moved = trainer.temperatures[0].bias != trainer.jobs[0].plan.bias
+        assert bool(moved) == (loss == "sigmoid")
+
+
+def test_temperature(world: Any) -> None:
+    """A fixed scale is the temperature's inverse, whatever it is; a learned one stops at 100."""
+    recipe = read_recipe(world.recipe, {"pairs.0.temperature": "0.005"})
+    assert float(Temperature(recipe.pairs[0]).scale) == pytest.approx(200)
+    learned = {"pairs.0.temperature": "0.005", "pairs.0.learn_temperature": "true"}
+    scale = Temperature(read_recipe(world.recipe, learned).pairs[0]).scale
+    assert float(scale.detach()) == pytest.approx(100)
+
+
+def test_several_pairs(world: Any) -> None:
+    """With two pairs each step moves the tower of its own."""
+    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, temperature: 0.1, weight: WEIGHT}"
+    pairs = ", ".join(pair.replace("WEIGHT", weight) for weight in ("3", "1"))
+    _, trainer = prepare(world, pairs=f"[{pairs}]")
+    assert set(trainer.sampler.pair_of_step.tolist()) == {0, 1}
+    assert trainer.steps_per_epoch == 10
+    for step, batch in zip(range(6), trainer.batches(0), strict=False):
+        assert {draw.pair for draw in batch.draws} == {trainer.sampler.pair_of_step[step]}
+        assert trainer.take_step(step, batch).loss > 0
+
+
+def test_uneven(world: Any) -> None:
+    """A batch that processes can't share evenly is refused."""
+    recipe, trainer = prepare(world)
+    with pytest.raises(ConfigError, match="8 rows can't be shared by 3 processes"):
+        Trainer(recipe, trainer.jobs, trainer.trainees, World(size=3))
+
+
+def test_same_step_same_noise(world: Any) -> None:
+    """What dropout draws in a step hangs on the step alone."""
+    losses = []
+    for _ in range(2):
+        torch.rand(int(torch.randint(1, 9, ())))  # another state each time
+        _, trainer = prepare(world)
+        losses.append(
+            [
+                trainer.take_step(s, b).loss
+                for s, b in zip(range(3), trainer.batches(0), strict=False)
+            ]
+        )
+    assert losses[0] == losses[1]
+
+
+def test_stopwatch() -> None:
+    """The rate is of what was counted since the last question."""
+    clock = Stopwatch()
+    clock.count(100)
+    assert clock.rows_per_second() > 0
+    assert clock.rows_per_second() == 0
