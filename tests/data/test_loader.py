@@ -1,4 +1,4 @@
-"""A draw gives one clip, the same wherever it is read; broken items give way to their neighbours."""
+"""A draw gives one clip, the same wherever it is read; broken items give way to neighbours."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from openbind.training.trainee import Trainee
 
 
 def make_trainee(world: Any) -> Trainee:
-    space = openbind.load(world.folder / "start")
+    space = openbind.load(world.folder / "start", dtype="float32")
     return Trainee(TowerPlan(start="space", train="head"), "image", space, seed=0)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from openbind.model.config import Activation
 
@@ -26,9 +27,9 @@ def linear(
 ) -> Tensor:
     """Multiply by a weight, add a bias, apply an activation.
 
-    Without gradients on a CPU this calls oneDNN, as `torch.compile` does: `F.linear` takes MKL
-    for float32, which runs at half the speed on processors that aren't Intel's, and a separate
-    activation is one more pass over the largest tensor of a block.
+    On a CPU this calls oneDNN, as `torch.compile` does: `F.linear` takes MKL for float32, which
+    runs at half the speed on processors that aren't Intel's. Without gradients the activation is
+    part of the call: apart it is one more pass over the largest tensor of a block.
 
     Args:
         x: (..., in).
@@ -39,11 +40,12 @@ def linear(
     Returns:
         (..., out).
     """
-    if activation in _FUSED and _onednn_serves(x, weight):
-        name, algorithm = _FUSED[activation]
-        fused: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
-        return fused
-    return activate(F.linear(x, weight, bias), activation)
+    if not _onednn_serves(x, weight):
+        return activate(F.linear(x, weight, bias), activation)
+    if not torch.is_grad_enabled() and activation in _FUSED:
+        return _multiply(x, weight, bias, *_FUSED[activation])
+    product: Tensor = _Product.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return activate(product, activation)
 
 
 def project(
@@ -86,9 +88,39 @@ def activate(x: Tensor, activation: Activation | Literal["none"]) -> Tensor:
     return x
 
 
+def _multiply(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none", algorithm: str = ""
+) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(
+        x, weight, bias, activation, [], algorithm
+    )
+    return product
+
+
+class _Product(torch.autograd.Function):
+    """oneDNN's product, which knows no gradients, with those of x Wᵀ + b by oneDNN too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _multiply(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        gradient_NO = gradient.reshape(-1, gradient.shape[-1])
+        return (
+            _multiply(gradient, weight.T, None) if for_x else None,
+            _multiply(gradient_NO.T, x.reshape(-1, x.shape[-1]).T, None) if for_weight else None,
+            gradient_NO.sum(dim=0) if for_bias else None,
+        )
+
+
 def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's product, which knows no gradients, can be used here."""
-    if torch.is_grad_enabled() or x.device.type != "cpu" or weight.device.type != "cpu":
+    """Whether oneDNN's product can be used here."""
+    if x.device.type != "cpu" or weight.device.type != "cpu":
         return False
     if not torch._C._has_mkldnn or torch.is_autocast_enabled("cpu"):
         return False

@@ -23,7 +23,7 @@ from openbind.training.jobs import read_pair
 from openbind.training.objective import info_nce
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.recipe_file import check_names
-from openbind.training.run import load_start
+from openbind.training.run import load_origin, load_start
 from openbind.training.towers import features, trained_names
 from openbind.training.trainee import Trainee
 
@@ -156,7 +156,7 @@ def _check_pair(
     frozen, other = plan.pair
     rows = read_pair(plan, root, recipe.seed)
     table = tabulate(rows.train, frozen, rows.others)
-    trainee = Trainee(recipe.towers[other], other, space, recipe.seed)
+    trainee = Trainee(recipe.towers[other], other, load_origin(recipe, space), recipe.seed)
     inputs, broken, reading = _decode(plan, table, trainee, space, recipe)
     broken += rows.left_out
     chosen = table.anchors[:SAMPLED_ROWS]

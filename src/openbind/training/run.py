@@ -95,8 +95,9 @@ class Prepared:
     ) -> None:
         self.space = load_start(recipe, world)
         given = Preparation(recipe, self.space, root, world, folder, progress)
+        origin = load_origin(recipe, self.space)
         self.trainees = {
-            modality: Trainee(plan, modality, self.space, recipe.seed)
+            modality: Trainee(plan, modality, origin, recipe.seed)
             for modality, plan in recipe.towers.items()
         }
         self.jobs: list[Job] = [
@@ -285,10 +286,17 @@ class _Run:
 
 
 def load_start(recipe: Recipe, world: World) -> Space:
-    """Load what a run needs of its starting space: the frozen sides, and what it goes on with."""
-    wanted = {plan.pair[0] for plan in recipe.pairs}
-    wanted |= {name for name, plan in recipe.towers.items() if plan.start == "space"}
-    return load(recipe.start, modalities=sorted(wanted), device=str(world.device))
+    """Load the frozen sides of a run, in the precision that they are used in."""
+    frozen = sorted({plan.pair[0] for plan in recipe.pairs})
+    return load(recipe.start, modalities=frozen, device=str(world.device))
+
+
+def load_origin(recipe: Recipe, space: Space) -> Space:
+    """Load the towers that a run goes on with, in full precision; or give the frozen sides."""
+    tuned = sorted(name for name, plan in recipe.towers.items() if plan.start == "space")
+    if not tuned:
+        return space
+    return load(recipe.start, modalities=tuned, device="cpu", dtype=torch.float32)
 
 
 def _open_folder(

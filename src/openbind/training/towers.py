@@ -24,7 +24,6 @@ from openbind.model.tower import Tower
 from openbind.presets import PRESETS, TowerSpec
 from openbind.space import Space
 from openbind.training.lora import LoraPlan, add_lora
-from openbind.training.lora import merge_lora as merge_lora
 
 _LEAST_DEVIATION = 0.05
 """Added to deviations of features, so that a feature that hardly varies isn't blown up."""

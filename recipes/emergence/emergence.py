@@ -1,0 +1,133 @@
+"""Show emergence small: bind sounds to pictures, then find them by words that they never met.
+
+    python recipes/emergence/emergence.py --output runs/emergence
+    python recipes/emergence/emergence.py --output runs/emergence-esc --sounds DIRECTORY
+
+Trains a linear head on frozen audio features three ways: on true pairs, on pairs shuffled among the
+things, and not at all. Each part of the sounds is left out of one training and classified there by
+the names of the classes. SOUNDS has one folder for each class; without it the samples are used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import openbind
+from openbind.demo.samples import read_samples, samples_folder
+from openbind.training.recipe_file import read_recipe
+from openbind.training.run import train
+
+RECIPE = Path(__file__).with_name("recipe.yaml")
+# Names of ESC-10's folders in the words of the samples' pictures.
+NAMES = {
+    "baby_cry": "crying baby",
+    "clock_tick": "clock",
+    "dog_bark": "dog",
+    "fire_crackling": "fire",
+    "person_sneeze": "sneezing",
+    "sea_waves": "sea waves",
+}
+WAYS: dict[str, dict[str, str]] = {
+    "bound": {},
+    "shuffled": {},
+    "untrained": {"schedule.steps": "1", "schedule.warmup_steps": "0", "schedule.rate": "1e-12"},
+}
+
+
+def find_sounds(folder: Path | None) -> dict[str, list[Path]]:
+    """List the sounds of each thing: of a folder of classes, or of the samples with four."""
+    if folder is not None:
+        classes = sorted(place for place in folder.iterdir() if place.is_dir())
+        return {NAMES.get(c.name, c.name.replace("_", " ")): sorted(c.resolve().iterdir()) for c in classes}
+    sounds: dict[str, list[Path]] = {}
+    for item in read_samples(samples_folder()):
+        if item.modality == "audio":
+            sounds.setdefault(item.concept, []).append(samples_folder() / item.path)
+    return {name: paths for name, paths in sounds.items() if len(paths) >= 4}
+
+
+def find_pictures(names: Sequence[str]) -> dict[str, list[Path]]:
+    """List the samples' pictures of each thing."""
+    pictures: dict[str, list[Path]] = {name: [] for name in names}
+    for item in read_samples(samples_folder()):
+        if item.modality == "image" and item.concept in pictures:
+            pictures[item.concept].append(samples_folder() / item.path)
+    return pictures
+
+
+def write_pairs(path: Path, sounds: Sequence[tuple[Path, str]], shuffle: bool) -> None:
+    """Write the training pairs: each sound with the pictures of its thing, or of any thing."""
+    names = [name for _, name in sounds]
+    pictures = find_pictures(names)
+    if shuffle:
+        names = np.random.default_rng(0).permutation(names).tolist()
+    lines = [
+        json.dumps({"audio": str(sound), "image": [str(p) for p in pictures[name]], "label": name})
+        for (sound, _), name in zip(sounds, names, strict=True)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def classify(space: openbind.Space, sounds: Sequence[tuple[Path, str]]) -> list[bool]:
+    """Tell for each sound whether the nearest class name is its own."""
+    names = sorted({name for _, name in sounds})
+    vectors = space.encode("audio", [path for path, _ in sounds])
+    nearest = (vectors @ space.encode("text", names).T).argmax(axis=1)
+    return [names[place] == name for place, (_, name) in zip(nearest, sounds, strict=True)]
+
+
+def show_emergence(
+    output: Path,
+    sounds: Mapping[str, Sequence[Path]],
+    folds: int = 4,
+    changes: Mapping[str, str] | None = None,
+) -> dict[str, float]:
+    """Train all ways and classify what each training didn't hear.
+
+    Args:
+        output: folder of the runs.
+        sounds: thing → its sounds, parted in their order.
+        folds: number of parts.
+        changes: to the recipe.
+
+    Returns:
+        the share classified rightly, of each way, and of chance.
+    """
+    numbers = {"chance": 1 / len(sounds)}
+    for way, own in WAYS.items():
+        right: list[bool] = []
+        for fold in range(folds):
+            heard: list[tuple[Path, str]] = []
+            unheard: list[tuple[Path, str]] = []
+            for name, paths in sounds.items():
+                for index, path in enumerate(paths):
+                    held = index * folds // len(paths) == fold
+                    (unheard if held else heard).append((path, name))
+            folder = output / f"{way}-{fold}"
+            folder.mkdir(parents=True, exist_ok=True)
+            write_pairs(folder / "pairs.jsonl", heard, shuffle=way == "shuffled")
+            recipe = read_recipe(RECIPE, {**(changes or {}), **own})
+            run = train(recipe, folder, folder / "run", resume=True)
+            assert run is not None
+            right += classify(openbind.load(run), unheard)
+        numbers[way] = sum(right) / len(right)
+    return numbers
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--sounds", type=Path, help="folder of classes (default: the samples)")
+    options = parser.parse_args()
+    for way, accuracy in show_emergence(options.output, find_sounds(options.sounds)).items():
+        print(f"{way:10} {accuracy:.3f}")
+
+
+if __name__ == "__main__":
+    main()
