@@ -1,0 +1,90 @@
+"""A training step with the frozen side cached, against one that runs the real ViT-H on pictures.
+
+Method: audio's ViT-B, depth's ViT-S and IMU's tower of `imagebind_huge`, random weights, take whole
+steps (forward, InfoNCE against the frozen side, backward, AdamW) in bfloat16 autocast with float32
+weights. "Without cache" first embeds a batch of pictures with the ViT-H tower as inference does it,
+in its fastest precision. Both are measured in turns; medians count.
+
+    python benchmarks/train_step.py [--rounds 3] [--precision bfloat16]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+
+import openbind
+from openbind.model.config import TowerConfig
+from openbind.model.initial import initialise
+from openbind.model.tower import Tower
+from openbind.presets import imagebind_huge
+from openbind.training.objective import info_nce
+from openbind.training.optimisation import Schedule, build_optimiser, take_step
+
+INPUTS = {"audio": (8, 1, 128, 204), "depth": (16, 1, 224, 224), "imu": (16, 6, 2000)}
+BARS = {"audio": 3.3, "depth": 10.0, "imu": 10.0}
+
+
+def make_step(config: TowerConfig, shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], None]:
+    """Return a function that takes one step of a fresh tower on one batch."""
+    tower = initialise(Tower(config)).train()
+    optimiser = build_optimiser(tower, Schedule(rate=1e-4, steps=1))
+    x = torch.randn(shape)
+    items_KE = F.normalize(torch.randn(shape[0], config.head.embed_dim), dim=1)
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            query_QE = F.normalize(tower(x).float(), dim=1)
+        info_nce(query_QE, items_KE, 20.0).backward()
+        take_step(optimiser, 1e-4, 1.0)
+
+    return step
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    """Time one call."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure all towers and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16")
+    options = parser.parse_args()
+    dtype = getattr(torch, options.precision)
+    space = openbind.load("imagebind_huge", weights="random", modalities=["image"], dtype=dtype)
+    pictures = torch.randn(16, 3, 224, 224)
+    towers = imagebind_huge().towers
+    print("| tower | patches dropped | cached s | not cached s | ratio | bar |")
+    print("|---|---|---|---|---|---|")
+    for name, shape in INPUTS.items():
+        for dropped in (0.0, 0.5):
+            config = towers[name].config
+            config = replace(config, trunk=replace(config.trunk, patch_dropout=dropped))
+            step, batch = make_step(config, shape, dtype), pictures[: shape[0]]
+            step()
+            cached, frozen = [], []
+            for _ in range(options.rounds):
+                cached.append(seconds_of(step))
+                frozen.append(seconds_of(lambda batch=batch: space.embed_tensors({"image": batch})))
+            with_cache = median(cached)
+            without = with_cache + median(frozen)
+            bar = f"{BARS[name]:g}" if not dropped else ""
+            print(
+                f"| {name} | {dropped:.0%} | {with_cache:.2f} | {without:.2f} | "
+                f"{without / with_cache:.1f} | {bar} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The tutorial's file runs as it stands: a new sensor is found by words that it never met."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from openbind.modalities import MODALITIES
+
+PATH = Path(__file__).parents[2] / "examples" / "seventh_modality.py"
+
+
+def test_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far above chance on new readings, with all modalities of the starter still there."""
+    monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path / "cache"))
+    spec = importlib.util.spec_from_file_location("seventh_modality", PATH)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "seventh_modality", example)
+    spec.loader.exec_module(example)
+    try:
+        assert example.main(tmp_path) >= 0.6
+    finally:
+        del MODALITIES.added["smell"]
