@@ -31,7 +31,9 @@ INPUTS = {"audio": (8, 1, 128, 204), "depth": (16, 1, 224, 224), "imu": (16, 6, 
 BARS = {"audio": 3.3, "depth": 10.0, "imu": 10.0}
 
 
-def make_step(config: TowerConfig, shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], None]:
+def make_step(
+    config: TowerConfig, shape: tuple[int, ...], dtype: torch.dtype
+) -> Callable[[], None]:
     """Return a function that takes one step of a fresh tower on one batch."""
     tower = initialise(Tower(config)).train()
     optimiser = build_optimiser(tower, Schedule(rate=1e-4, steps=1))

@@ -44,6 +44,12 @@ def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
         values, rate = soundfile.read(first("audio", concept))
         soundfile.write(tmp_path / f"{name}.wav", values, rate)
         shutil.copy(tmp_path / f"{name}.wav", tmp_path / "Sounds")
+    (recipe,) = blocks("yaml")
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    pictures = {i.concept: samples / i.path for i in sample_items if i.modality == "image"}
+    sounds = [(i.concept, samples / i.path) for i in sample_items if i.modality == "audio"]
+    rows = [f"{pictures[concept]},{sound}" for concept, sound in sounds if concept in pictures]
+    (tmp_path / "pairs.csv").write_text("\n".join(["image,audio", *rows]) + "\n")
     return tmp_path
 
 

@@ -43,7 +43,10 @@ def find_sounds(folder: Path | None) -> dict[str, list[Path]]:
     """List the sounds of each thing: of a folder of classes, or of the samples with four."""
     if folder is not None:
         classes = sorted(place for place in folder.iterdir() if place.is_dir())
-        return {NAMES.get(c.name, c.name.replace("_", " ")): sorted(c.resolve().iterdir()) for c in classes}
+        return {
+            NAMES.get(c.name, c.name.replace("_", " ")): sorted(c.resolve().iterdir())
+            for c in classes
+        }
     sounds: dict[str, list[Path]] = {}
     for item in read_samples(samples_folder()):
         if item.modality == "audio":

@@ -91,9 +91,7 @@ def activate(x: Tensor, activation: Activation | Literal["none"]) -> Tensor:
 def _multiply(
     x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none", algorithm: str = ""
 ) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(
-        x, weight, bias, activation, [], algorithm
-    )
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
     return product
 
 
