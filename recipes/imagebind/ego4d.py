@@ -2,8 +2,8 @@
 
     python recipes/imagebind/ego4d.py --data DATA
 
-DATA holds what Ego4D's own program downloads (README.md). Writes DATA/ego4d/pairs.csv, and for each clip
-the frame in its middle and a table of its IMU. Names of fields and columns are those of Ego4D's
+DATA holds what Ego4D's own program downloads (README.md). Writes DATA/ego4d/pairs.csv, and of each
+clip the middle frame and a table of its IMU. Names of fields and columns are those of Ego4D's
 documentation; they couldn't be tried on the data itself.
 """
 

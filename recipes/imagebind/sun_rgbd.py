@@ -3,8 +3,8 @@
     python recipes/imagebind/sun_rgbd.py --data DATA
 
 DATA holds the folders of `SUNRGBD.zip` and `SUNRGBDtoolbox.zip` (README.md). Writes
-DATA/sun_rgbd/pairs.csv and a disparity map (float16 .npy, in pixels) for each frame: the camera differs
-from frame to frame, so that it can't be a setting.
+DATA/sun_rgbd/pairs.csv and a disparity map (float16 .npy, in pixels) for each frame: the camera
+differs from frame to frame, so that it can't be a setting.
 """
 
 from __future__ import annotations

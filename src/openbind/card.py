@@ -32,6 +32,7 @@ class Measurement:
         value: the number.
         chance: what guessing gives, on the same scale.
         data: on which data, and how that was kept out of training.
+        modalities: whose towers it speaks of; when one is trained anew the number isn't true of it.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Measurement:
     value: float
     chance: float
     data: str
+    modalities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

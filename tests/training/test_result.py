@@ -56,8 +56,8 @@ def test_card(world: Any) -> None:
     """Old numbers and pairs stay but for what was trained anew; new ones are added."""
     space = extend(world)
     old = [
-        Measurement(task=task, metric="R@1", value=0.5, chance=0.1, data="")
-        for task in ("image → imu", "emoji")
+        Measurement(task=name, metric="R@1", value=0.5, chance=0.1, data="", modalities=whose)
+        for name, whose in (("a", ("image", "imu")), ("b", ("image", "text")), ("c", ()))
     ]
     space.card = Card(
         licence="MIT",
@@ -69,9 +69,9 @@ def test_card(world: Any) -> None:
     source = {"name": "Waves", "use": "pairs", "licence": "CC0", "origin": "made up"}
     about = replace(recipe.about, data=(source,), limits=("small", "slow"))
     result = Retrieval(("image", "imu"), 8, 8, {"imu→image R@1": 0.9}, {"imu→image R@1": 0.1})
-    card = write_card(space, replace(recipe, about=about), "start", [result], 32)
+    card = write_card(space, replace(recipe, about=about), space, [result], 32)
     assert card.trained_pairs == (("image", "text"), ("image", "imu"))
-    assert [m.task for m in card.measurements] == ["emoji", "imu→image"]
+    assert [m.task for m in card.measurements] == ["b", "imu→image"]
     assert card.sources == (Source(**source),)
     assert card.limits == ("small", "slow")
     assert card.licence == "MIT"
@@ -83,6 +83,6 @@ def test_emergent(world: Any) -> None:
     space = extend(world)
     towers = {"thermal": (space.config.towers["vision"], torch.nn.Identity())}
     space = extend_space(space, "n", towers, {"thermal": ThermalSettings()}, {"thermal": 1.0})
-    card = write_card(space, read_recipe(world.recipe), "start", [], 1)
+    card = write_card(space, read_recipe(world.recipe), space, [], 1)
     assert "image–thermal, imu–thermal" in card.summary
     assert "image–imu" not in card.summary

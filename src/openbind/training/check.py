@@ -47,6 +47,7 @@ class PairReport:
         seconds_per_anchor, seconds_to_read, seconds_to_learn: for one view; for one row each, on
             one core and on this device.
         batches: of one epoch.
+        reads_once: each row is read once and its features are kept, since a head alone is trained.
     """
 
     pair: str
@@ -66,6 +67,7 @@ class PairReport:
     seconds_to_read: float
     seconds_to_learn: float
     batches: int
+    reads_once: bool
 
     def __str__(self) -> str:
         lines = [
@@ -86,14 +88,15 @@ class CheckReport:
         name: of the recipe.
         pairs: what was found of each.
         steps: of the run.
-        anchor_seconds: estimate for the frozen sides, once; nothing where they are cached already.
+        once_seconds: estimate for what is computed once: the frozen sides, and a frozen body's
+            features; less where the cache has it already.
         step_seconds: estimate for all steps: the slower of reading and learning.
     """
 
     name: str
     pairs: tuple[PairReport, ...]
     steps: int
-    anchor_seconds: float
+    once_seconds: float
     step_seconds: float
 
     def to_dict(self) -> dict[str, object]:
@@ -104,8 +107,8 @@ class CheckReport:
     def __str__(self) -> str:
         lines = [str(pair) for pair in self.pairs]
         lines.append(
-            f"{self.name}: {self.steps:,} steps; about {_duration(self.anchor_seconds)} for the "
-            f"frozen sides (once) and {_duration(self.step_seconds)} for the steps, on this machine"
+            f"{self.name}: {self.steps:,} steps; about {_duration(self.once_seconds)} for what "
+            f"is frozen (once) and {_duration(self.step_seconds)} for the steps, on this machine"
         )
         return "\n".join(lines)
 
@@ -128,13 +131,17 @@ def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
     reports = tuple(_check_pair(plan, recipe, space, root, world) for plan in recipe.pairs)
     epoch = sum(report.batches for report in reports)
     steps = recipe.schedule.total_steps(epoch)
-    anchors = sum(r.anchors * r.views * r.seconds_per_anchor for r in reports)
+    once = sum(
+        r.anchors * r.views * r.seconds_per_anchor
+        + (r.rows * r.seconds_to_read if r.reads_once else 0)
+        for r in reports
+    )
     rows = sum(_seconds_per_row(r, recipe) * r.batches for r in reports) / epoch
     return CheckReport(
         name=recipe.name,
         pairs=reports,
         steps=steps,
-        anchor_seconds=anchors,
+        once_seconds=once,
         step_seconds=rows * recipe.batch_size * steps,
     )
 
@@ -145,6 +152,8 @@ def _seconds_per_row(report: PairReport, recipe: Recipe) -> float:
     # Gradient caching runs forward twice: four thirds of the work of a step.
     cached = micro_batch is not None and micro_batch < recipe.batch_size
     learning = report.seconds_to_learn * (4 / 3 if cached else 1)
+    if report.reads_once:
+        return learning
     if workers == 0:
         return report.seconds_to_read + learning
     return max(report.seconds_to_read / workers, learning)
@@ -185,6 +194,7 @@ def _check_pair(
         seconds_per_anchor=per_anchor,
         seconds_to_read=reading,
         seconds_to_learn=_time_learning(trainee, inputs, recipe, world),
+        reads_once=trainee.plan.train == "head",
         batches=max(1, int(len(rows.train) * plan.replicate) // recipe.batch_size),
     )
 

@@ -58,18 +58,18 @@ def extend_space(
 
 
 def write_card(
-    space: Space, recipe: Recipe, start: str, results: Sequence[Retrieval], rows: int
+    space: Space, recipe: Recipe, start: Space, results: Sequence[Retrieval], rows: int
 ) -> Card:
     """Write the card of a result: what it was made of, what was trained, what was measured.
 
     Args:
-        space: the result, with the starting space's card.
+        space: the result.
         recipe: of the run.
-        start: name of the starting space.
+        start: the starting space.
         results: retrieval on validation rows.
         rows: pairs that trained.
     """
-    card = space.card
+    card = start.card
     trained = {tuple(plan.pair) for plan in recipe.pairs}
     retrained = {plan.pair[1] for plan in recipe.pairs}
     kept = [pair for pair in card.trained_pairs if not retrained & set(pair)]
@@ -77,7 +77,7 @@ def write_card(
     together = {frozenset(pair) for pair in pairs}
     emergent = [f"{a}–{b}" for a, b in combinations(space.modalities, 2) if {a, b} not in together]
     summary = recipe.about.summary or (
-        f"{start} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
+        f"{start.name} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
         f"({recipe.schedule.describe()}, batches of {recipe.batch_size}, seed {recipe.seed})."
     )
     if emergent:
@@ -89,7 +89,10 @@ def write_card(
         licence=recipe.about.licence or card.licence,
         trained_pairs=tuple((a, b) for a, b in pairs),
         sources=(*card.sources, *(s for s in sources if s not in card.sources)),
-        measurements=(*_still_true(card, retrained), *_measurements(results)),
+        measurements=(
+            *_still_true(card, retrained & set(start.modalities)),
+            *_measurements(results),
+        ),
         limits=(
             *card.limits,
             *(limit for limit in recipe.about.limits if limit not in card.limits),
@@ -97,9 +100,14 @@ def write_card(
     )
 
 
-def _still_true(card: Card, retrained: set[str]) -> list[Measurement]:
-    """Numbers of the starting space that don't speak of a tower that was trained anew."""
-    return [m for m in card.measurements if not any(name in m.task for name in retrained)]
+def _still_true(card: Card, replaced: set[str]) -> list[Measurement]:
+    """Numbers of the starting space that don't speak of a tower that was trained anew.
+
+    One that doesn't say whose towers it is about may speak of any of them.
+    """
+    if not replaced:
+        return list(card.measurements)
+    return [m for m in card.measurements if m.modalities and not replaced & set(m.modalities)]
 
 
 def _measurements(results: Sequence[Retrieval]) -> list[Measurement]:
@@ -110,6 +118,7 @@ def _measurements(results: Sequence[Retrieval]) -> list[Measurement]:
             value=value,
             chance=result.chance[metric],
             data=f"{result.rows} validation rows, {result.items} items; trained together",
+            modalities=result.pair,
         )
         for result in results
         for metric, value in result.recall.items()

@@ -279,7 +279,7 @@ class _Run:
         space = self._current_space(whole, state)
         assert space is not None
         rows = sum(len(job.table.rows) for job in self.jobs)
-        space.card = write_card(space, self.recipe, whole.name, self._measure(space), rows)
+        space.card = write_card(space, self.recipe, whole, self._measure(space), rows)
         native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
         draw_curves(read_log(self.folder.log), self.folder.curves)
         self.world.wait()
