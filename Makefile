@@ -26,11 +26,14 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## files per second, towers against the ceiling, log-mel, loading (some 10 minutes)
+bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 20 minutes)
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/towers.py
 	$(BIN)/python benchmarks/logmel.py
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/loss.py
+	$(BIN)/python benchmarks/loader.py
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

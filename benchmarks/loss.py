@@ -1,0 +1,90 @@
+"""Memory, time and gradients of the chunked InfoNCE against the plain one.
+
+Method: each variant runs forward and backward in a process of its own on unit vectors whose both sides
+need gradients; extra memory is the process's peak over what it held once the inputs were there. The
+gradients of both sides are compared at a smaller batch, relative to the largest entry.
+
+    python benchmarks/loss.py [--pairs 16384] [--dim 1024]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from openbind.training.objective import info_nce
+
+SCALE = 20.0
+
+
+def plain_info_nce(query_QE: Tensor, items_KE: Tensor, scale: float) -> Tensor:
+    """The loss as papers write it: all logits at once, both directions."""
+    logits_QK = scale * query_QE @ items_KE.T
+    target_Q = torch.arange(len(query_QE))
+    return (F.cross_entropy(logits_QK, target_Q) + F.cross_entropy(logits_QK.T, target_Q)) / 2
+
+
+LOSSES = {"plain": plain_info_nce, "chunked": info_nce}
+
+
+def make_inputs(pairs: int, dim: int) -> tuple[Tensor, Tensor]:
+    """Draw two sides of unit vectors."""
+    generator = torch.Generator().manual_seed(0)
+    sides = [F.normalize(torch.randn(pairs, dim, generator=generator), dim=1) for _ in range(2)]
+    return sides[0].requires_grad_(), sides[1].requires_grad_()
+
+
+def peak_mib() -> float:
+    """Most memory that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(name: str, pairs: int, dim: int) -> None:
+    """Run one variant once in this process; print seconds and extra MiB."""
+    query_QE, items_KE = make_inputs(256, dim)
+    LOSSES[name](query_QE, items_KE, SCALE).backward()  # libraries take their memory now
+    query_QE, items_KE = make_inputs(pairs, dim)
+    before, started = peak_mib(), time.perf_counter()
+    LOSSES[name](query_QE, items_KE, SCALE).backward()
+    print(f"{time.perf_counter() - started:.2f} {peak_mib() - before:.0f}")
+
+
+def largest_difference(pairs: int, dim: int) -> float:
+    """Compare the gradients of both variants."""
+    found = []
+    for loss in LOSSES.values():
+        sides = make_inputs(pairs, dim)
+        loss(*sides, SCALE).backward()
+        found.append(torch.cat([side.grad for side in sides if side.grad is not None]))
+    return float((found[0] - found[1]).abs().max() / found[0].abs().max())
+
+
+def main() -> None:
+    """Measure both, print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=16_384)
+    parser.add_argument("--dim", type=int, default=1_024)
+    parser.add_argument("--variant", choices=list(LOSSES), help="run this one here, for the table")
+    options = parser.parse_args()
+    if options.variant:
+        measure(options.variant, options.pairs, options.dim)
+        return
+    size = ["--pairs", str(options.pairs), "--dim", str(options.dim)]
+    print("| InfoNCE | seconds | extra MiB |\n|---|---|---|")
+    for name in LOSSES:
+        command = [sys.executable, __file__, "--variant", name, *size]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds, mib = done.stdout.split()
+        print(f"| {name} | {seconds} | {mib} |", flush=True)
+    print(f"largest difference of gradients at 4,096 pairs: {largest_difference(4096, 1024):.1e}")
+
+
+if __name__ == "__main__":
+    main()
