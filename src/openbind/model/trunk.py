@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -10,6 +12,13 @@ from openbind.model.attention import Attention, pick
 from openbind.model.config import TrunkConfig
 from openbind.model.linear import project
 from openbind.model.memory import keep_freed_blocks, rows_at_once
+
+
+Branch = Callable[[Tensor, Tensor | None], Tensor]
+
+_SPARE_FROM = 0.2
+"""Rate from which it pays to compute a branch for the samples alone that take it: moving them and
+their gradients costs as much as a tenth of a branch."""
 
 
 class Mlp(nn.Module):
@@ -55,26 +64,29 @@ class Block(nn.Module):
             (B, N, D), or (B, 1, D) with `at_B`.
         """
         kept_BND = x_BND if at_B is None else pick(x_BND, at_B)
+        kept_BND = self._add(kept_BND, x_BND, at_B, self._attend)
+        return self._add(kept_BND, kept_BND, None, self._transform)
+
+    def _attend(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
+        result: Tensor = self.attention(self.norm_1(x_BND), at_B)
+        return result
+
+    def _transform(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
+        result: Tensor = self.mlp(self.norm_2(x_BND))
+        return result
+
+    def _add(self, kept_BND: Tensor, x_BND: Tensor, at_B: Tensor | None, branch: Branch) -> Tensor:
+        """Add a branch; while training to samples drawn, scaled so that the mean stays."""
         if not self.training or self.drop_path == 0.0:
-            kept_BND = kept_BND + self.attention(self.norm_1(x_BND), at_B)
-            result: Tensor = kept_BND + self.mlp(self.norm_2(kept_BND))
-            return result
-        rows = self._draw_rows(x_BND)
-        at_rows = None if at_B is None else at_B[rows]
-        branch_BND = self.attention(self.norm_1(x_BND.index_select(0, rows)), at_rows)
-        kept_BND = self._add_rows(kept_BND, rows, branch_BND)
-        rows = self._draw_rows(x_BND)
-        branch_BND = self.mlp(self.norm_2(kept_BND.index_select(0, rows)))
-        return self._add_rows(kept_BND, rows, branch_BND)
-
-    def _draw_rows(self, x_BND: Tensor) -> Tensor:
-        """Which samples take the next branch; the others spare its computation."""
-        return (torch.rand(len(x_BND), device=x_BND.device) >= self.drop_path).nonzero()[:, 0]
-
-    def _add_rows(self, x_BND: Tensor, rows: Tensor, branch_BND: Tensor) -> Tensor:
-        """Add a branch to the samples that took it, scaled so that the mean stays."""
+            return kept_BND + branch(x_BND, at_B)
+        stays_B = torch.rand(len(x_BND), device=x_BND.device) >= self.drop_path
         scale = 1.0 / (1.0 - self.drop_path)
-        return x_BND.index_add(0, rows, branch_BND.to(x_BND.dtype), alpha=scale)
+        if self.drop_path < _SPARE_FROM:
+            added_BND = branch(x_BND, at_B)
+            return kept_BND + added_BND * (stays_B * scale).to(added_BND.dtype)[:, None, None]
+        rows = stays_B.nonzero()[:, 0]
+        added_BND = branch(x_BND.index_select(0, rows), None if at_B is None else at_B[rows])
+        return kept_BND.index_add(0, rows, added_BND.to(kept_BND.dtype), alpha=scale)
 
 
 class Trunk(nn.Module):
