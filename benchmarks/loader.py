@@ -1,8 +1,8 @@
 """Items per second that the training loader reads: pictures, sounds and motions made by code.
 
-Method: a few hundred files are written to a temporary folder; batches are drawn as in training and the
-trained side is decoded, shown, preprocessed and augmented as the paper's recipes have it, with 0, 1 and
-2 worker processes. The first batch isn't counted.
+Method: a few hundred files are written to a temporary folder; batches are drawn as in training and
+the trained side is decoded, shown, preprocessed and augmented as the paper's recipes have it, with
+0, 1 and 2 worker processes. The first batch isn't counted.
 
     python benchmarks/loader.py [--items 200] [--batches 24]
 """

@@ -1,8 +1,8 @@
 """Memory, time and gradients of the chunked InfoNCE against the plain one.
 
-Method: each variant runs forward and backward in a process of its own on unit vectors whose both sides
-need gradients; extra memory is the process's peak over what it held once the inputs were there. The
-gradients of both sides are compared at a smaller batch, relative to the largest entry.
+Method: each variant runs forward and backward in a process of its own on unit vectors whose both
+sides need gradients; extra memory is the process's peak over what it held once the inputs were
+there. The gradients of both sides are compared at a smaller batch, relative to the largest entry.
 
     python benchmarks/loss.py [--pairs 16384] [--dim 1024]
 """

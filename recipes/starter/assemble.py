@@ -155,7 +155,16 @@ def measurements(numbers: Mapping[str, float]) -> tuple[Measurement, ...]:
         if kind != "sound":
             rank = int(metric.removeprefix("recall@").split()[0])
             chance = rank * numbers[f"{kind}: chance of recall@1"]
+        words = "audio" if kind == "sound" else "image"
+        whose = ("audio", "image") if task.startswith("sound → picture") else (words, "text")
         rows.append(
-            Measurement(task=task, metric=metric, value=value, chance=chance, data=data[kind])
+            Measurement(
+                task=task,
+                metric=metric,
+                value=value,
+                chance=chance,
+                data=data[kind],
+                modalities=whose,
+            )
         )
     return tuple(rows)

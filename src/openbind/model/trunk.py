@@ -13,7 +13,6 @@ from openbind.model.config import TrunkConfig
 from openbind.model.linear import project
 from openbind.model.memory import keep_freed_blocks, rows_at_once
 
-
 Branch = Callable[[Tensor, Tensor | None], Tensor]
 
 _SPARE_FROM = 0.2
