@@ -23,5 +23,5 @@ def test_emergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = emergence.show_emergence(tmp_path, sounds, 2, {"schedule.steps": "150"})
     assert numbers["chance"] == pytest.approx(1 / 11)
     assert numbers["bound"] >= 0.4
-    assert numbers["shuffled"] <= 0.25
-    assert numbers["untrained"] <= 0.25
+    assert numbers["shuffled"] <= 0.3
+    assert numbers["untrained"] <= 0.3
