@@ -221,8 +221,8 @@ def test_states_are_plain(way: str, one: dict[str, Any], two: list[dict[str, Any
         assert state["param_groups"] == expected["param_groups"]
         assert state["state"].keys() == expected["state"].keys()
         for index, moments in expected["state"].items():
-            assert_shapes = {name: x.shape for name, x in state["state"][index].items()}
-            assert assert_shapes == {name: x.shape for name, x in moments.items()}
+            shapes = {name: x.shape for name, x in state["state"][index].items()}
+            assert shapes == {name: x.shape for name, x in moments.items()}
 
 
 def test_rows_and_their_gradients_are_gathered(

@@ -1,19 +1,86 @@
-"""Invariants of the loss: it equals the formula, and its gradient pulls matches together."""
+"""Invariants of the losses: they equal the formulas, gradients included, and never hold the table.
+
+Over several processes: `test_distributed.py`.
+"""
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from openbind.training.objective import info_nce
+from openbind.training.objective import CHUNK_LOGITS, info_nce, sigmoid_loss
+
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
-def unit_rows(count: int, seed: int) -> torch.Tensor:
+def unit_rows(count: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(count, 16, generator=generator, dtype=torch.float64), dim=1)
+    return F.normalize(torch.randn(count, 16, generator=generator, dtype=dtype), dim=1)
+
+
+def plain_info_nce(
+    query_QE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor, target_Q: Tensor
+) -> Tensor:
+    """The formula on the whole table, left to autograd."""
+    logits_QK = scale * (query_QE @ items_KE.T) + 0 * bias
+    forward = F.cross_entropy(logits_QK, target_Q)
+    matched_Q = logits_QK.log_softmax(dim=0).gather(1, target_Q[:, None])[:, 0]
+    queries_K = torch.bincount(target_Q, minlength=len(items_KE))
+    backward = -(matched_Q / queries_K[target_Q]).sum() / (queries_K > 0).sum()
+    return (forward + backward) / 2
+
+
+def plain_sigmoid(
+    query_QE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor, target_Q: Tensor
+) -> Tensor:
+    """The formula on the whole table, left to autograd."""
+    sign_QK = 2 * F.one_hot(target_Q, len(items_KE)).to(scale) - 1
+    logits_QK = scale * (query_QE @ items_KE.T) + bias
+    return -F.logsigmoid(sign_QK * logits_QK).sum() / len(query_QE)
+
+
+LOSSES: dict[str, tuple[Loss, Loss]] = {
+    "info_nce": (lambda q, k, s, b, t: info_nce(q, k, s, t) + 0 * b, plain_info_nce),
+    "sigmoid": (sigmoid_loss, plain_sigmoid),
+}
+# Queries, items and how many of the items have queries: the last needs several chunks, of which
+# the last one is shorter.
+SIZES = {"pairs": (24, 24, 24), "shared and extra": (24, 17, 5), "chunks": (3001, 4000, 1500)}
+
+
+def gradients_of(
+    loss: Loss, sides: tuple[Tensor, Tensor], target_Q: Tensor | None
+) -> tuple[Tensor, list[Tensor]]:
+    leaves = [side.clone().requires_grad_() for side in sides]
+    leaves += [torch.tensor(x, dtype=sides[0].dtype, requires_grad=True) for x in (7.0, -2.0)]
+    value = loss(*leaves, target_Q)
+    (3 * value).backward()
+    return value.detach(), [leaf.grad for leaf in leaves if leaf.grad is not None]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_equals_the_plain_version(name: str, size: str) -> None:
+    """Loss and gradients by both sides, scale and bias are autograd's, to 1e-5 of the largest."""
+    (ours, plain), (queries, items, matched) = LOSSES[name], SIZES[size]
+    sides = unit_rows(queries, 0, torch.float32), unit_rows(items, 1, torch.float32)
+    target_Q = torch.arange(queries) % matched
+    loss, found = gradients_of(ours, sides, target_Q)
+    expected_loss, expected = gradients_of(plain, sides, target_Q)
+    torch.testing.assert_close(loss, expected_loss, rtol=1e-5, atol=0)
+    assert len(found) == len(expected) == 4
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        assert float((a - b).abs().max()) <= 1e-5 * float(b.abs().max())
+    if size == "chunks":
+        assert queries * items > CHUNK_LOGITS
 
 
 def test_equals_the_formula_written_out() -> None:
@@ -25,6 +92,18 @@ def test_equals_the_formula_written_out() -> None:
             scores = [math.exp(scale * float(a[i] @ b[j])) for j in range(5)]
             expected -= math.log(scores[i] / sum(scores)) / 5 / 2
     assert float(info_nce(query_QE, items_KE, scale)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_sigmoid_equals_the_formula_written_out() -> None:
+    """SigLIP's sum over all pairs, element by element; both queries of an item match it."""
+    query_QE, items_KE, target = unit_rows(3, 0), unit_rows(4, 1), [2, 0, 2]
+    expected = 0.0
+    for i in range(3):
+        for j in range(4):
+            z = 1 if target[i] == j else -1
+            expected += math.log(1 + math.exp(-z * (7 * float(query_QE[i] @ items_KE[j]) - 2))) / 3
+    loss = sigmoid_loss(query_QE, items_KE, 7.0, -2.0, torch.tensor(target))
+    assert float(loss) == pytest.approx(expected, abs=1e-12)
 
 
 def test_equal_vectors_give_the_chance_level() -> None:
@@ -40,14 +119,8 @@ def test_is_symmetric_and_order_does_not_matter() -> None:
     order = torch.tensor([3, 1, 5, 0, 2, 4])
     torch.testing.assert_close(info_nce(items_KE, query_QE, 5.0), loss)
     torch.testing.assert_close(info_nce(query_QE[order], items_KE[order], 5.0), loss)
-
-
-def test_target_says_which_item_is_whose() -> None:
-    """Permuted items with their permutation as target give the loss of the pairs in order."""
-    query_QE, items_KE = unit_rows(6, 4), unit_rows(6, 5)
-    order = torch.tensor([3, 1, 5, 0, 2, 4])
-    expected = info_nce(query_QE, items_KE, 5.0)
-    torch.testing.assert_close(info_nce(query_QE, items_KE[order], 5.0, order.argsort()), expected)
+    expected = info_nce(query_QE, items_KE[order], 5.0, order.argsort())
+    torch.testing.assert_close(expected, loss)
 
 
 def test_queries_may_share_an_item() -> None:
@@ -61,23 +134,121 @@ def test_queries_may_share_an_item() -> None:
     torch.testing.assert_close(loss, (forward + backward) / 2)
 
 
-def test_descending_brings_matches_together() -> None:
-    """Following the gradient raises every match's rank to first, also through a learned scale."""
-    items_KE = unit_rows(8, 8)
+@pytest.mark.parametrize("name", LOSSES)
+def test_descending_brings_matches_together(name: str) -> None:
+    """Following the gradient makes every match the nearest, also through a learned scale."""
+    ours, items_KE = LOSSES[name][0], unit_rows(8, 8)
     free = unit_rows(8, 9).requires_grad_()
     log_scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([free, log_scale], lr=0.05)
+    bias = torch.tensor(-5.0, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([free, log_scale, bias], lr=0.05)
     for _ in range(100):
         optimizer.zero_grad()
-        info_nce(F.normalize(free, dim=1), items_KE, log_scale.exp()).backward()
+        ours(F.normalize(free, dim=1), items_KE, log_scale.exp(), bias, None).backward()
         optimizer.step()
     assert torch.equal((free @ items_KE.T).argmax(1), torch.arange(8))
     assert float(log_scale.detach()) > 2.0
 
 
-def test_mismatched_sides_are_refused() -> None:
-    """Different widths, or different counts without a target, raise ValueError."""
+@pytest.mark.parametrize("name", LOSSES)
+def test_scales_far_apart_stay_finite(name: str) -> None:
+    """At a scale of 100, where exp overflows float32, opposite vectors give finite numbers."""
+    side = unit_rows(8, 0, torch.float32)
+    loss, found = gradients_of(
+        lambda q, k, s, b, t: LOSSES[name][0](q, k, 100 / 7 * s, b, t), (side, -side), None
+    )
+    assert loss.isfinite()
+    assert all(gradient.isfinite().all() for gradient in found)
+
+
+def test_halves_are_computed_in_float32() -> None:
+    """Of bfloat16 vectors, inside of autocast too, the loss is that of their float32 values."""
+    query_QE, items_KE = (unit_rows(64, seed).bfloat16() for seed in (0, 1))
+    expected = info_nce(query_QE.float(), items_KE.float(), 20.0)
+    leaf = query_QE.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = info_nce(leaf, items_KE, 20.0)
+        full = sigmoid_loss(query_QE.float(), items_KE.float(), 20.0, -10.0)
+    loss.backward()
+    assert torch.equal(loss.detach(), expected)
+    assert leaf.grad is not None
+    assert leaf.grad.dtype == torch.bfloat16
+    assert torch.equal(full, sigmoid_loss(query_QE.float(), items_KE.float(), 20.0, -10.0))
+
+
+def test_only_what_learns_gets_a_gradient() -> None:
+    """Frozen items get none, and a scale may learn alone."""
+    query_QE, items_KE = unit_rows(6, 0).requires_grad_(), unit_rows(6, 1)
+    info_nce(query_QE, items_KE, 5.0).backward()
+    assert query_QE.grad is not None
+    assert items_KE.grad is None
+    scale = torch.tensor([5.0], requires_grad=True)
+    info_nce(query_QE.detach(), items_KE, scale).backward()
+    assert scale.grad is not None
+    assert scale.grad.shape == (1,)
+    with torch.no_grad():
+        assert not info_nce(query_QE, items_KE, scale).requires_grad
+
+
+MEASURE = """
+import torch
+from openbind.training.objective import info_nce, sigmoid_loss
+torch.set_num_threads(2)
+
+def mib(field):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
+
+def sides(count):
+    return [torch.nn.functional.normalize(torch.randn(count, 256), dim=1).requires_grad_()
+            for _ in range(2)]
+
+info_nce(*sides(64), 20.0).backward()  # what libraries allocate once
+query_QE, items_KE = sides(8192)
+before = mib("VmRSS")
+for loss, more in ((info_nce, ()), (sigmoid_loss, (-10.0,))):
+    loss(query_QE, items_KE, 20.0, *more).backward()
+    print(mib("VmHWM") - before)
+    query_QE.grad = items_KE.grad = None
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_table_is_never_held() -> None:
+    """8,192 pairs take less than one table of their logits, gradients of both sides included.
+
+    benchmarks/loss.py measures 16,384 pairs of 1,024 dimensions.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE], check=True, capture_output=True, text=True
+    )
+    peaks = [float(line) for line in done.stdout.split()]
+    assert len(peaks) == 2
+    assert max(peaks) < 8192 * 8192 * 4 / 2**20
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_the_formula_does_not_hold_for_is_refused(name: str) -> None:
+    """Widths, lengths, counts and targets that don't fit raise ValueError and say what is there."""
+    zero = torch.tensor(0.0)
+
+    def call(query_QE: Tensor, items_KE: Tensor, target_Q: Tensor | None = None) -> Tensor:
+        return LOSSES[name][0](query_QE, items_KE, zero + 1, zero, target_Q)
+
+    two, three = unit_rows(2, 0), unit_rows(3, 0)
     with pytest.raises(ValueError, match="16 wide"):
-        info_nce(unit_rows(2, 0), torch.eye(2, dtype=torch.float64), 1.0)
+        call(two, torch.eye(2, dtype=torch.float64))
     with pytest.raises(ValueError, match="which item"):
-        info_nce(unit_rows(2, 0), unit_rows(3, 0), 1.0)
+        call(two, three)
+    with pytest.raises(ValueError, match=r"query 1: expected .* found 7"):
+        call(two * torch.tensor([[1.0], [7.0]]), three, torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"item 0: expected .* found nan"):
+        call(two, two * torch.tensor([[torch.nan], [1.0]]))
+    with pytest.raises(ValueError, match=r"query 1: expected one of 3 items, found 3"):
+        call(two, three, torch.tensor([0, 3]))
+    with pytest.raises(ValueError, match=r"query 0: .* found -1"):
+        call(two, three, torch.tensor([-1, 0]))
+    with pytest.raises(ValueError, match=r"int64 \(2,\).* found torch.int32 \(2,\)"):
+        call(two, three, torch.tensor([0, 1], dtype=torch.int32))
+    with pytest.raises(ValueError, match=r"found torch.int64 \(3,\)"):
+        call(two, three, torch.tensor([0, 1, 2]))

@@ -177,12 +177,12 @@ class _Chunked(torch.autograd.Function):
                         d_query[rows] = pull_CE
                 if d_items is not None:
                     d_items.addmm_(slope_CK.T, query[rows])
-        sums_3 = gather(sums)
-        loss, d_scale, d_bias = sums_3.sum(dim=0).unbind()
+        every_sums = gather(sums)  # (processes, 3)
+        loss, d_scale, d_bias = every_sums.sum(dim=0).unbind()
         for gradient in (d_query, d_items):
             if gradient is not None:
                 # Times the processes: their mean is to be the sum of their shares.
-                gradient *= s * len(sums_3)
+                gradient *= s * len(every_sums)
         given = (query_QE, items_KE, scale, bias)
         found = (d_query, d_items, d_scale, d_bias)
         ctx.save_for_backward(*map(_as_given, found, given))

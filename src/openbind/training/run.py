@@ -74,8 +74,8 @@ def train(
     folder = RunFolder(Path(output) if output is not None else Path("runs") / recipe.name)
     with join_world(recipe.hardware.device) as world:
         state = _open_folder(folder, recipe, resume, world)
-        run = _Run(recipe, Path(data), folder, world, progress and world.is_first)
-        run.go_on(state)
+        # Kept by no name: a shared network that outlives its process group can abort at exit.
+        _Run(recipe, Path(data), folder, world, progress and world.is_first).go_on(state)
         return folder.path if world.is_first else None
 
 
