@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
@@ -14,6 +16,8 @@ import scipy.io
 from PIL import Image
 
 import openbind
+from openbind.data.views import ViewPlan
+from openbind.errors import InputError
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 
@@ -54,18 +58,40 @@ def test_table_9(name: str) -> None:
 
 
 def test_augmentation() -> None:
-    """Table 9's augmentations: masks for sounds; crops, RandAugment, jitter, erasing for maps."""
+    """Table 9's augmentations, and none where it has a dash."""
     (audio,) = read_recipe(FOLDER / "audioset.yaml").pairs
     assert audio.augment == {"audio": ({"frequency_mask": {"width": 12}},)}
+    assert (audio.views.flip, audio.views.seconds) == (0.0, 2.0)
+    (imu,) = read_recipe(FOLDER / "ego4d.yaml").pairs
+    assert imu.augment == {}
+    assert imu.views == ViewPlan()
     for name, modality in (("sun_rgbd", "depth"), ("llvip", "thermal")):
         (plan,) = read_recipe(FOLDER / f"{name}.yaml").pairs
-        assert plan.augment[modality] == ({"erase": {"probability": 0.25}},)
-        assert plan.augment["image"] == (
-            {"rand_augment": {"layers": 2, "magnitude": 9, "deviation": 0.5}},
-            {"color_jitter": {"strength": 0.4}},
-        )
+        assert plan.augment == {
+            modality: ({"erase": {"probability": 0.25}},),
+            "image": (
+                {"rand_augment": {"layers": 2, "magnitude": 9, "deviation": 0.5}},
+                {"color_jitter": {"strength": 0.4}},
+            ),
+        }
         assert plan.views.flip == 0.5
         assert plan.views.crop is not None
+
+
+@pytest.mark.parametrize("name", TABLE_9)
+def test_complete(name: str) -> None:
+    """Each is for 8 GPUs, starts from free weights, and says of its data whose they are."""
+    recipe = read_recipe(FOLDER / f"{name}.yaml")
+    assert recipe.start == "hf:laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+    assert recipe.hardware.precision == "bfloat16"
+    assert recipe.hardware.workers > 0
+    assert recipe.batch_size % 8 == 0
+    assert recipe.about.licence
+    assert recipe.about.limits
+    assert recipe.pairs[0].validation is not None
+    (data,) = recipe.about.data
+    assert data.keys() == {"name", "use", "licence", "origin"}
+    assert all(data.values())
 
 
 def run(name: str, data: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> openbind.Space:
@@ -88,7 +114,7 @@ def run(name: str, data: Path, output: Path, monkeypatch: pytest.MonkeyPatch) ->
         f"towers.{modality}.config": SMALL[modality].replace("TRUNK", trunk),
         "schedule": "{rate: 1e-3, steps: 2}",
         "hardware": "{}",
-        "pairs.0.validation": "0.2",
+        **({} if name == "ego4d" else {"pairs.0.validation": "0.2"}),
         "pairs.0.views.count": "2",
     }
     recipe = read_recipe(FOLDER / f"{name}.yaml", changes)
@@ -97,14 +123,18 @@ def run(name: str, data: Path, output: Path, monkeypatch: pytest.MonkeyPatch) ->
     return space
 
 
-def run_script(name: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def read_script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def run_script(name: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [name, "--data", str(data)])
-    script.main()
+    read_script(name).main()
 
 
 def write_picture(path: Path, mode: str = "RGB", seed: int = 0) -> None:
@@ -141,6 +171,12 @@ def test_audioset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_film(tmp_path / "data/audioset/train" / f"{index}.mp4", 6, index)
     space = run("audioset", tmp_path / "data", tmp_path, monkeypatch)
     assert space.config.modalities["audio"].scale == pytest.approx(20)
+    # The space that comes out hears a sound to its end.
+    sound = np.zeros(16_000 * 5, np.float32)
+    longer = sound.copy()
+    longer[-16_000:] = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    embed_BE = space.encode("audio", [(sound, 16_000), (longer, 16_000)])
+    assert not np.allclose(embed_BE[0], embed_BE[1], atol=1e-4)
 
 
 def test_llvip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,62 +189,142 @@ def test_llvip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert space.config.modalities["thermal"].scale == pytest.approx(10)
 
 
-def test_sun_rgbd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_frame(data: Path, name: str, index: int, focal_pixels: float) -> None:
+    """A frame of SUN RGB-D: 1 + index / 10 m deep all over, its bits turned left by 3."""
+    frame = data / "SUNRGBD" / name
+    write_picture(frame / "image" / f"{index}.jpg", seed=index)
+    millimetres = np.full((30, 40), 1000 + 100 * index, np.uint16)
+    (frame / "depth_bfx").mkdir()
+    stored = (millimetres << 3) | (millimetres >> 13)
+    Image.fromarray(stored).save(frame / "depth_bfx" / f"{index}.png")
+    (frame / "intrinsics.txt").write_text(f"{focal_pixels} 0 365 0 {focal_pixels} 265 0 0 1")
+    (frame / "scene.txt").write_text("office")
+
+
+def test_sun_rgbd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Frames in their sensor's tree, depth with rotated bits, splits in a .mat."""
-    data, frames = tmp_path / "data", []
-    for index in range(10):
-        name = f"kv2/kinect2data/{index:06}"
-        frame = data / "SUNRGBD" / name
-        write_picture(frame / "image" / f"{index}.jpg", seed=index)
-        millimetres = np.full((30, 40), 1000 + 100 * index, np.uint16)
-        stored = (millimetres << 3) | (millimetres >> 13)
-        (frame / "depth_bfx").mkdir()
-        Image.fromarray(stored).save(frame / "depth_bfx" / f"{index}.png")
-        (frame / "intrinsics.txt").write_text("530.0 0 365 0 530.0 265 0 0 1")
-        (frame / "scene.txt").write_text("office")
-        frames.append(f"/n/fs/sun3d/data/SUNRGBD/{name}/")
+    data = tmp_path / "data"
+    names = [f"kv2/kinect2data/{index:06}" for index in range(9)]
+    names.append("xtion/sun3ddata/hotel/room_1/0000009")
+    for index, name in enumerate(names):
+        write_frame(data, name, index, 530.0 if index < 9 else 570.3)
+    write_frame(data, "kv1/NYUdata/of_no_split", 10, 518.9)
+    # Paths as in the original, some with a slash at their end; one isn't on the disk.
+    frames = [f"/n/fs/sun3d/data/SUNRGBD/{n}{'/' * (i % 2)}" for i, n in enumerate(names)]
+    lists = {
+        "alltrain": np.array([*frames[:7], frames[9]], object),
+        "alltest": np.array([*frames[7:9], "/n/fs/sun3d/data/SUNRGBD/kv1/NYUdata/gone"], object),
+    }
     splits = data / "SUNRGBDtoolbox" / "traintestSUNRGBD" / "allsplit.mat"
     splits.parent.mkdir(parents=True)
-    lists = {"alltrain": np.array(frames[:8], object), "alltest": np.array(frames[8:], object)}
     scipy.io.savemat(splits, lists)
     run_script("sun_rgbd", data, monkeypatch)
-    disparity = np.load(data / "sun_rgbd/disparity/SUNRGBD_kv2_kinect2data_000000.npy")
-    assert disparity.shape == (30, 40)
-    assert float(disparity[0, 0]) == pytest.approx(0.075 * 530 / 1.0, rel=1e-3)
-    lines = (data / "sun_rgbd/pairs.csv").read_text().splitlines()
-    assert len(lines) == 11
-    assert lines[1].endswith(",office,train")
-    assert lines[-1].endswith(",office,test")
-    run("sun_rgbd", data, tmp_path, monkeypatch)
+    printed = capsys.readouterr().out
+    assert "10 frames" in printed
+    assert "SUNRGBD/kv1/NYUdata/gone" in printed
+    kept = data / "sun_rgbd" / "disparity"
+    near = np.load(kept / "SUNRGBD_kv2_kinect2data_000000.npy")
+    assert near.shape == (30, 40)
+    assert near.astype(float) == pytest.approx(0.075 * 530 / 1.0, rel=1e-3)
+    far = np.load(kept / "SUNRGBD_xtion_sun3ddata_hotel_room_1_0000009.npy")
+    assert far.astype(float) == pytest.approx(0.095 * 570.3 / 1.9, rel=1e-3)
+    with (data / "sun_rgbd" / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["split"] for row in rows] == ["train"] * 7 + ["test"] * 2 + ["train"]
+    assert {row["label"] for row in rows} == {"office"}
+    space = run("sun_rgbd", data, tmp_path, monkeypatch)
+    assert space.config.modalities["depth"].scale == pytest.approx(5)
+    assert space.config.modalities["depth"].settings.units == "disparity"
 
 
-def test_ego4d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sun_rgbd_broken(tmp_path: Path) -> None:
+    """Depth of 8 bits, and a sensor that nobody knows, are named."""
+    make_disparity = read_script("sun_rgbd").make_disparity
+    write_frame(tmp_path, "kv2/a", 0, 530.0)
+    frame, depth = tmp_path / "SUNRGBD/kv2/a", tmp_path / "SUNRGBD/kv2/a/depth_bfx/0.png"
+    with pytest.raises(InputError, match=r"expected a folder of kv1.*found kv9"):
+        make_disparity(frame, "kv9", depth)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(depth)
+    with pytest.raises(InputError, match="16 bits"):
+        make_disparity(frame, "kv2", depth)
+
+
+HELD = "film18"  # its name makes it one of those that validate
+
+
+def write_imu(path: Path, milliseconds: np.ndarray) -> None:
+    """Six waves, columns in Ego4D's order: gyroscope first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    motion = np.sin(milliseconds[:, None] / np.arange(50, 110, 10))
+    names = "component_idx,canonical_timestamp_ms,gyro_x,gyro_y,gyro_z,accl_x,accl_y,accl_z"
+    table = np.column_stack([np.zeros(len(motion)), milliseconds, motion])
+    np.savetxt(path, table, "%.5g", ",", header=names, comments="")
+
+
+def test_ego4d(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Films of one scenario; clips with IMU around narrations, those without are left out."""
     data = tmp_path / "data"
-    films = [
-        {"video_uid": "a", "scenarios": ["Cooking"]},
-        {"video_uid": "b", "scenarios": ["Cooking", "Cleaning"]},
-        {"video_uid": "c", "scenarios": ["Walking"]},
-    ]
+    scenarios = {
+        "a": ["Cooking"],
+        "b": ["Cooking", "Cleaning"],
+        "c": ["Walking"],
+        HELD: ["Walking"],
+    }
+    films = [{"video_uid": uid, "scenarios": found} for uid, found in scenarios.items()]
     data.mkdir()
     (data / "ego4d.json").write_text(json.dumps({"videos": films}))
-    (data / "v2/imu").mkdir(parents=True)
-    for uid in ("a", "b"):
-        write_film(data / f"v2/full_scale/{uid}.mp4", 12)
-        times = np.arange(0, 12_000, 5)
-        motion = np.sin(times[:, None] / np.arange(50, 110, 10))
-        names = "canonical_timestamp_ms,gyro_x,gyro_y,gyro_z,accl_x,accl_y,accl_z"
-        table = np.column_stack([times, motion])
-        np.savetxt(data / f"v2/imu/{uid}.csv", table, "%.5g", ",", header=names, comments="")
+    for uid in ("a", "b", HELD):
+        write_film(data / f"v2/full_scale/{uid}.mp4", 12, len(uid))
+        write_imu(data / f"v2/imu/{uid}.csv", np.arange(0, 11_000, 5))
     notes = [{"timestamp_sec": second} for second in (1.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)]
+    passes = {
+        "narration_pass_1": {"narrations": notes[:5]},
+        "narration_pass_2": {"narrations": notes},
+    }
     (data / "v2/annotations").mkdir()
-    parts = {"a": {"narration_pass_1": {"narrations": notes}}}
-    (data / "v2/annotations/narration.json").write_text(json.dumps(parts))
+    narrations = dict.fromkeys(scenarios, passes)
+    (data / "v2/annotations/narration.json").write_text(json.dumps(narrations))
     run_script("ego4d", data, monkeypatch)
-    lines = (data / "ego4d/pairs.csv").read_text().splitlines()
-    assert len(lines) == 1 + 7  # the first has no 2.5 s before it
-    assert all(line.startswith("a-") for line in lines[1:])
+    # 2.5 s are missing before the first narration, of the IMU half a second after the last.
+    assert "12 clips, 4 left out" in capsys.readouterr().out
+    with (data / "ego4d" / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["key"][: -len("-1")] for row in rows] == ["a"] * 6 + [HELD] * 6
+    assert {(row["label"], row["split"]) for row in rows} == {
+        ("Cooking", "train"),
+        ("Walking", "val"),
+    }
     table = np.loadtxt(data / "ego4d/clips/a-1.csv", delimiter=",", skiprows=1)
     assert table.shape == (1000, 7)
+    assert table[[0, -1], 0] == pytest.approx([0, 4.995])
     assert table[0, 1] == pytest.approx(np.sin(500 / 80), abs=1e-4)  # accl_x comes first
-    run("ego4d", data, tmp_path, monkeypatch)
+    space = run("ego4d", data, tmp_path, monkeypatch)
+    assert space.config.modalities["imu"].scale == pytest.approx(5)
+    assert space.config.modalities["imu"].settings.rate_hz == 400
+
+
+def test_imu_gaps(tmp_path: Path) -> None:
+    """Rows out of order, doubled or without a time are put right; a clip with a hole is refused."""
+    script = read_script("ego4d")
+    write_imu(tmp_path / "good.csv", np.arange(0, 6_000, 5))
+    header, *lines = (tmp_path / "good.csv").read_text().splitlines()
+    odd = [*reversed(lines), lines[3], "0,," + ",".join("1" * 6)]
+    (tmp_path / "odd.csv").write_text("\n".join([header, *odd]) + "\n")
+    good, mended = script.read_imu(tmp_path / "good.csv"), script.read_imu(tmp_path / "odd.csv")
+    assert np.array_equal(good[0], mended[0])
+    assert np.array_equal(good[1], mended[1])
+    assert script.cut_window(good, 0.5).shape == (1000, 7)
+    assert script.cut_window(good, 2.0) is None
+    one_dead = good[1].copy()
+    one_dead[300:, 4] = np.nan
+    assert script.cut_window((good[0], one_dead), 0.5) is None
+    (tmp_path / "bad.csv").write_text("canonical_timestamp_ms,accl_x\n0,1\n")
+    with pytest.raises(InputError, match="no columns accl_y, accl_z, gyro_x"):
+        script.read_imu(tmp_path / "bad.csv")
+    (tmp_path / "text.csv").write_text(f"{header}\n0,0,1,2,3,4,5,many\n")
+    with pytest.raises(InputError, match=r"line 2: .*many"):
+        script.read_imu(tmp_path / "text.csv")
