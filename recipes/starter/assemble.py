@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import train_audio
 
 from openbind.card import Card, Measurement, Source
 from openbind.checkpoints import native
+from openbind.modalities.audio import AudioSettings
 from openbind.modalities.image import ImageSettings
 from openbind.modalities.text import TextSettings
 from openbind.presets import Binding, SpaceConfig, TowerSpec
+from openbind.signal.fbank import PowerMel
 from openbind.space import Space
 
 KINDS = {"text": "minilm", "vision": "efficientnet_lite", "audio": "aisfx"}
@@ -24,6 +25,17 @@ EFFICIENTNET_MEAN, EFFICIENTNET_STD = 127 / 255, 128 / 255
 SCALES = {"image": 1.0, "text": 20.0, "audio": 15.0}
 """Logit scales: audio's is that of its training; text's makes a softmax over labels readable."""
 TOKENIZER = "tokenizer.json"
+# 100 frames as aiSFX was trained: 99 hops of 1,024 samples and a window of 2,048, 2.3 s.
+AUDIO_SETTINGS = AudioSettings(
+    features=PowerMel(),
+    clip_samples=99 * 1024 + 2048,
+    frames=100,
+    clips="cover",
+    mono="mix",
+    center=False,
+    mean=0.0,
+    std=1.0,
+)
 
 SUMMARY = (
     "Pictures, words and sounds in one space of 384 dimensions, from small pretrained backbones "
@@ -109,7 +121,7 @@ def assemble(
     settings = {
         "image": ImageSettings(size=260, mean=side[0], std=side[1]),
         "text": TextSettings(tokenizer=TOKENIZER, context=256),
-        "audio": train_audio.SETTINGS,
+        "audio": AUDIO_SETTINGS,
     }
     tower_of = {"image": "vision", "text": "text", "audio": "audio"}
     config = SpaceConfig(

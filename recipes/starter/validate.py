@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pairs import Picture
 from torch.nn import functional as F
+
+import openbind
 
 # What a user would call ESC-10's classes, in three ways; words are for measuring alone.
 SOUND_WORDS: dict[str, tuple[str, str, str]] = {
@@ -57,23 +64,33 @@ def measure_pictures(
     return numbers
 
 
-def measure_sounds(
-    sound_BE: torch.Tensor,
-    class_B: torch.Tensor,
-    words_SKE: torch.Tensor,
-    pictures_KE: torch.Tensor,
-) -> dict[str, float]:
-    """Classify sounds by words, three ways of naming, and by the mean picture of each class."""
-    ways = ("class name", "other name", "the sound of")
-    numbers = {"sounds: chance": 1 / len(pictures_KE)}
-    for way, words_KE in zip(ways, words_SKE, strict=True):
-        right_B = (sound_BE @ words_KE.T).argmax(1) == class_B
-        numbers[f"sound → word, {way}: accuracy"] = float(right_B.float().mean())
-    right_B = (sound_BE @ pictures_KE.T).argmax(1) == class_B
-    numbers["sound → picture of the class: accuracy"] = float(right_B.float().mean())
+def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: int) -> dict[str, float]:
+    """Classify a fold's sounds by words, three ways of naming, and by each class's mean picture.
+
+    Args:
+        space: trained without that fold.
+        work: folder of the manifest and of what it names.
+        manifest: that `sounds.write_manifests` wrote for the classes.
+    """
+    rows = [json.loads(line) for line in (work / manifest).read_text(encoding="utf-8").splitlines()]
+    names = sorted(SOUND_WORDS)
+    pictures = {row["label"]: row for row in rows}
+    rows = [row for row in rows if row["split"] == str(fold)]
+    sound_BE = space.encode("audio", [row["audio"] for row in rows])
+    own_B = np.array([names.index(row["label"]) for row in rows])
+    numbers = {"sounds: chance": 1 / len(names)}
+    for way, name in enumerate(("class name", "other name", "the sound of")):
+        words_KE = space.encode("text", [SOUND_WORDS[label][way] for label in names])
+        right_B = (sound_BE @ words_KE.T).argmax(1) == own_B
+        numbers[f"sound → word, {name}: accuracy"] = float(right_B.mean())
+    means = [mean_picture(pictures[label], work) for label in names]
+    right_B = (sound_BE @ np.stack(means).T).argmax(1) == own_B
+    numbers["sound → picture of the class: accuracy"] = float(right_B.mean())
     return numbers
 
 
-def pool_clips(clips_SE: torch.Tensor) -> torch.Tensor:
-    """Return a sound's embedding: the mean of its clips' unit vectors, at unit length."""
-    return F.normalize(F.normalize(clips_SE, dim=1).mean(0), dim=0)
+def mean_picture(row: dict[str, Any], work: Path) -> NDArray[np.float32]:
+    """Return the mean of the pictures (E,) that a line of the manifest pairs with its sound."""
+    cells = [cell.partition("#") for cell in row["image.vector"]]
+    mean_E = np.mean([np.load(work / path, mmap_mode="r")[int(k)] for path, _, k in cells], axis=0)
+    return np.asarray(mean_E / np.linalg.norm(mean_E), np.float32)
