@@ -21,7 +21,7 @@ STEPS = [
     {"training", "search", "testing"},
     {"evaluation"},
     {"data"},
-    {"catalog"},
+    {"catalog", "files"},
     {"checkpoints"},
     {"space"},
     {"encoding", "card", "cache"},

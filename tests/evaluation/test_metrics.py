@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import top_k_accuracy_score
+from sklearn.metrics import average_precision_score, top_k_accuracy_score
 
-from openbind.evaluation.metrics import accuracy, chance_recall_at, recall_at
+from openbind.evaluation.metrics import (
+    accuracy,
+    accuracy_at,
+    average_precisions,
+    chance_recall_at,
+    ranks,
+    recall_at,
+    share_interval,
+)
 
 
 def test_accuracy_agrees_with_scikit_learn() -> None:
@@ -40,3 +48,39 @@ def test_chance_agrees_with_simulation(k: int) -> None:
     relevant_QK = random.random((40, 12)) < 0.2
     runs = [recall_at(random.random((40, 12)), relevant_QK, k) for _ in range(400)]
     assert chance_recall_at(relevant_QK, k) == pytest.approx(np.mean(runs), abs=0.01)
+
+
+def test_accuracy_at_agrees_with_scikit_learn() -> None:
+    """Top-3 of random scores."""
+    random = np.random.default_rng(3)
+    scores_QK, target_Q = random.normal(size=(200, 7)), random.integers(0, 7, 200)
+    expected = top_k_accuracy_score(target_Q, scores_QK, k=3, labels=range(7))
+    assert accuracy_at(scores_QK, target_Q, 3) == pytest.approx(expected)
+
+
+def test_average_precision_agrees_with_scikit_learn() -> None:
+    """Several classes an item, equal scores, and a class that nothing is of."""
+    random = np.random.default_rng(4)
+    scores_QK = random.normal(size=(300, 6)).round(1)
+    relevant_QK = random.random((300, 6)) < 0.2
+    relevant_QK[:, 3] = False
+    found = average_precisions(scores_QK, relevant_QK)
+    used = [0, 1, 2, 4, 5]
+    expected = [average_precision_score(relevant_QK[:, k], scores_QK[:, k]) for k in used]
+    assert found == pytest.approx(np.array(expected))
+
+
+def test_ranks() -> None:
+    """The best answer's place, from 1; queries without answers are left out."""
+    scores_QK = np.array([[0.1, 0.9, 0.5], [0.3, 0.2, 0.1], [0.0, 0.0, 0.0]])
+    relevant_QK = np.array([[True, False, True], [False, False, True], [False, False, False]])
+    assert ranks(scores_QK, relevant_QK).tolist() == [2, 3]
+
+
+def test_share_interval() -> None:
+    """Wilson's interval of 8 of 10 and of none, as tables have it; it covers what it should."""
+    assert share_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-3)
+    assert share_interval(0.0, 20) == pytest.approx((0.0, 0.1611), abs=1e-3)
+    random = np.random.default_rng(5)
+    found = [share_interval(share, 50) for share in random.binomial(50, 0.3, 2000) / 50]
+    assert np.mean([low <= 0.3 <= high for low, high in found]) == pytest.approx(0.95, abs=0.02)

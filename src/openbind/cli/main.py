@@ -23,6 +23,7 @@ VERBS = Registry(
         "models": "openbind.cli.models:VERB",
         "convert": "openbind.cli.convert:VERB",
         "train": "openbind.cli.train:VERB",
+        "evaluate": "openbind.cli.evaluate:VERB",
     },
 )
 
@@ -36,6 +37,7 @@ SUMMARIES = {
     "models": "list the spaces that can be loaded by name",
     "convert": "write weights of other projects as a directory of openbind's own format",
     "train": "bind a modality to a frozen space, as a recipe says",
+    "evaluate": "measure spaces on data sets, beside the numbers of papers",
 }
 
 USAGE_ERROR = 2

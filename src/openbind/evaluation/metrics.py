@@ -36,3 +36,46 @@ def chance_recall_at(relevant_QK: np.ndarray, k: int) -> float:
     for drawn in range(min(k, items)):
         missed_Q *= np.clip(items - relevant_Q - drawn, 0, None) / (items - drawn)
     return float((1 - missed_Q).mean())
+
+
+def accuracy_at(scores_QK: np.ndarray, target_Q: np.ndarray, k: int) -> float:
+    """Share of rows whose target is among their k highest scores (top-k accuracy)."""
+    return recall_at(scores_QK, np.arange(scores_QK.shape[1]) == target_Q[:, None], k)
+
+
+def ranks(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
+    """Rank of each query's best relevant item, from 1; queries without any are left out.
+
+    Of equal scores the first item comes first, as in `recall_at`.
+    """
+    answerable = relevant_QK.any(axis=1)
+    order = np.argsort(-scores_QK[answerable], axis=1, kind="stable")
+    first_Q: np.ndarray = np.take_along_axis(relevant_QK[answerable], order, axis=1).argmax(axis=1)
+    return first_Q + 1
+
+
+def average_precisions(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
+    """Average precision of each column (class): the items are ranked by that class's score.
+
+    Mean of the precisions at each relevant item's rank, as scikit-learn's
+    `average_precision_score`; equal scores share a rank. Columns without a relevant item are left
+    out.
+    """
+    found = []
+    for scores_Q, relevant_Q in zip(scores_QK.T, relevant_QK.T, strict=True):
+        if not relevant_Q.any():
+            continue
+        order = np.argsort(-scores_Q, kind="stable")
+        sorted_Q, hits_Q = scores_Q[order], relevant_Q[order].cumsum()
+        last_Q = np.searchsorted(-sorted_Q, -sorted_Q, side="right") - 1  # of equal scores
+        precision_Q = hits_Q[last_Q] / (last_Q + 1)
+        found.append(precision_Q[relevant_Q[order]].mean())
+    return np.array(found)
+
+
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """95 % confidence interval of a share of `count` trials (Wilson 1927)."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from openbind.encoding import unit_rows
+from openbind.evaluation.metrics import accuracy_at, average_precisions, share_interval
+from openbind.evaluation.tasks import Classification, Score
 from openbind.modalities import WORDS
 from openbind.space import Space
 
@@ -57,3 +59,71 @@ def classify(
     logits_QK = scale * space.cosines(modality, items, WORDS, words_KE).astype(np.float64)
     shifted_QK = np.exp(logits_QK - logits_QK.max(axis=1, keepdims=True))
     return np.asarray(shifted_QK / shifted_QK.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def class_scores(
+    space: Space,
+    vectors_QE: np.ndarray,
+    classes: Sequence[tuple[str, ...]],
+    templates: Sequence[str],
+) -> np.ndarray:
+    """Score items for classes of one or several names: the cosine with the best of its names.
+
+    Args:
+        space: embeds the names.
+        vectors_QE: unit vectors of the items.
+        classes: for each class its names.
+        templates: prompts, see `label_vectors`.
+
+    Returns:
+        (items, classes).
+    """
+    names = [name for group in classes for name in group]
+    scores_QN = vectors_QE @ label_vectors(space, names, templates).T
+    starts = np.cumsum([0, *(len(group) for group in classes[:-1])])
+    return np.maximum.reduceat(scores_QN, starts, axis=1)
+
+
+def measure_classification(
+    space: Space, task: Classification, vectors_QE: np.ndarray
+) -> list[Score]:
+    """Measure how well words name items; with groups, the mean of the groups' numbers.
+
+    Args:
+        space: embeds the names of the classes.
+        task: what is asked.
+        vectors_QE: unit vectors of its items.
+    """
+    scores_QK = class_scores(space, vectors_QE, task.classes, task.templates)
+    relevant_QK = np.zeros(scores_QK.shape, bool)
+    for row, targets in enumerate(task.targets):
+        relevant_QK[row, list(targets)] = True
+    if task.metric == "mAP":
+        value = float(average_precisions(scores_QK, relevant_QK).mean())
+        # A random order finds every class at its own frequency.
+        chance = float(relevant_QK.mean(axis=0)[relevant_QK.any(axis=0)].mean())
+        return [
+            Score(task=task.name, metric="mAP", value=value, chance=chance, count=len(scores_QK))
+        ]
+    target_Q = np.array([targets[0] for targets in task.targets])
+    groups_Q = np.zeros(len(target_Q)) if task.groups is None else np.asarray(task.groups)
+    found = []
+    for rank in (1, 5):
+        if rank >= scores_QK.shape[1]:
+            continue
+        of_groups = [
+            accuracy_at(scores_QK[groups_Q == group], target_Q[groups_Q == group], rank)
+            for group in np.unique(groups_Q)
+        ]
+        value = float(np.mean(of_groups))
+        found.append(
+            Score(
+                task=task.name,
+                metric="accuracy" if rank == 1 else f"top-{rank} accuracy",
+                value=value,
+                chance=rank / scores_QK.shape[1],
+                interval=share_interval(value, len(target_Q)),
+                count=len(target_Q),
+            )
+        )
+    return found

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from openbind.cache import VectorCache, content_key
+from openbind.cache import VectorCache
 from openbind.errors import InputError
+from openbind.files import embed_paths
 from openbind.modalities import modality_of_file
 from openbind.space import Space
 
@@ -127,25 +128,12 @@ def _embed_chunk(
     failures: dict[int, Failure],
 ) -> None:
     """Fill in `vectors` and `failures` for a few files."""
-    keys: dict[int, bytes] = {}
-    for index, entry in entries.items():
-        try:
-            keys[index] = content_key(entry.path, entry.modality, space.fingerprint)
-        except OSError as error:
-            failures[index] = Failure(entry.path, error.strerror or str(error))
-    known = cache.get(keys.values()) if cache else {}
-    vectors.update({i: known[key] for i, key in keys.items() if key in known})
-    fresh: dict[bytes, np.ndarray] = {}
     for modality in sorted({entry.modality for entry in entries.values()}):
-        todo = [i for i in keys if entries[i].modality == modality and i not in vectors]
-
-        def note(at: int, error: InputError, todo: list[int] = todo) -> None:
-            failures[todo[at]] = Failure(entries[todo[at]].path, error.reason)
-
-        rows = space.encode(modality, [entries[i].path for i in todo], on_error=note)
-        for index, row in zip(todo, rows, strict=True):
-            if index not in failures:
-                vectors[index] = row
-                fresh[keys[index]] = row
-    if cache and fresh:
-        cache.put(fresh)
+        places = [index for index, entry in entries.items() if entry.modality == modality]
+        paths = [entries[index].path for index in places]
+        rows_NE, reasons = embed_paths(space, modality, paths, cache)
+        for at, index in enumerate(places):
+            if at in reasons:
+                failures[index] = Failure(paths[at], reasons[at])
+            else:
+                vectors[index] = rows_NE[at]

@@ -1,0 +1,71 @@
+"""Search from one modality to another, both ways."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openbind.evaluation.metrics import chance_recall_at, ranks, share_interval
+from openbind.evaluation.tasks import Score, TextRetrieval
+from openbind.modalities import WORDS
+from openbind.space import Space
+
+RANKS = (1, 5, 10)
+
+
+def measure_text_retrieval(
+    space: Space, task: TextRetrieval, vectors_KE: np.ndarray
+) -> list[Score]:
+    """Search items by each of their captions, and captions by items.
+
+    An item is found when any of its captions is (the convention of Clotho, AudioCaps and MSR-VTT).
+
+    Args:
+        space: embeds the captions.
+        task: what is asked.
+        vectors_KE: unit vectors of its items.
+    """
+    captions = [caption for own in task.captions for caption in own]
+    item_Q = np.repeat(np.arange(len(task.captions)), [len(own) for own in task.captions])
+    scores_QK = space.encode(WORDS, captions) @ vectors_KE.T
+    relevant_QK = item_Q[:, None] == np.arange(len(task.captions))
+    return [
+        *measure_ranks(f"{WORDS} → {task.modality}", scores_QK, relevant_QK),
+        *measure_ranks(f"{task.modality} → {WORDS}", scores_QK.T, relevant_QK.T),
+    ]
+
+
+def measure_ranks(name: str, scores_QK: np.ndarray, relevant_QK: np.ndarray) -> list[Score]:
+    """Give R@1, R@5, R@10 and the median rank of one direction of search.
+
+    Args:
+        name: of the direction.
+        scores_QK: (queries, items) higher is better.
+        relevant_QK: bool, which items answer which query; queries without any are left out.
+    """
+    rank_Q = ranks(scores_QK, relevant_QK)
+    found = []
+    for rank in RANKS:
+        if rank > 1 and rank >= scores_QK.shape[1]:
+            continue  # Among as many as there are, everything is found.
+        share = float((rank_Q <= rank).mean())
+        found.append(
+            Score(
+                task=name,
+                metric=f"R@{rank}",
+                value=share,
+                chance=chance_recall_at(relevant_QK, rank),
+                interval=share_interval(share, len(rank_Q)),
+                count=len(rank_Q),
+            )
+        )
+    # The best of r in a random order of n is at (n + 1) / (r + 1) on average.
+    answers_Q = relevant_QK.sum(axis=1)
+    chance = float(np.median((scores_QK.shape[1] + 1) / (answers_Q[answers_Q > 0] + 1)))
+    median = Score(
+        task=name,
+        metric="median rank",
+        value=float(np.median(rank_Q)),
+        chance=chance,
+        count=len(rank_Q),
+    )
+    return [*found, median]

@@ -1,0 +1,49 @@
+"""ESC-50 on a look-alike in its true layout."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from openbind.errors import InputError
+from openbind.evaluation.suites.esc50 import SUITE
+
+
+def make_look_alike(folder: Path, tones: list[Path]) -> Path:
+    """Two classes and two folds, with the real table's columns."""
+    (folder / "audio").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    lines = ["filename,fold,target,category,esc10,src_file,take"]
+    for index, tone in enumerate(tones[:4]):
+        name = f"{index // 2 + 1}-{index}-A-0.wav"
+        shutil.copy(tone, folder / "audio" / name)
+        category = ("dog", "clock_tick")[index % 2]
+        lines.append(f"{name},{index // 2 + 1},0,{category},True,100032,A")
+    (folder / "meta" / "esc50.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_read(tmp_path: Path, tones: list[Path]) -> None:
+    """Class names have spaces, folds are parts, CLIP's 80 prompts are used."""
+    (task,) = SUITE.read(make_look_alike(tmp_path, tones))
+    assert task.classes == [("clock tick",), ("dog",)]
+    assert task.targets == [(1,), (0,), (1,), (0,)]
+    assert task.groups == [1, 1, 2, 2]
+    assert all(path.exists() for path in task.paths)
+    assert len(task.templates) == 80
+    assert task.name == SUITE.published[0].task
+
+
+def test_broken(tmp_path: Path, tones: list[Path]) -> None:
+    """A table of another kind, or a fold that is no number."""
+    data = make_look_alike(tmp_path, tones)
+    table = data / "meta" / "esc50.csv"
+    good = table.read_text()
+    table.write_text(good.replace("category", "label"))
+    with pytest.raises(InputError, match="no column category"):
+        SUITE.read(data)
+    table.write_text(good.replace("wav,2,", "wav,two,"))
+    with pytest.raises(InputError, match="fold: found 'two'"):
+        SUITE.read(data)

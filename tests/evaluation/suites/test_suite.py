@@ -1,0 +1,48 @@
+"""What every suite keeps: layout, licence and origin are said, wrong folders are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openbind.errors import InputError
+from openbind.evaluation.suites import SUITES
+from openbind.evaluation.suites.suite import Suite, read_table, require
+
+
+@pytest.mark.parametrize("name", SUITES.names())
+def test_contract(name: str, tmp_path: Path) -> None:
+    """Every suite says where its data are from, and refuses folders that lack them."""
+    suite: Suite = SUITES.get(name)
+    assert suite.title
+    assert suite.layout
+    assert suite.licence
+    assert suite.origin.startswith("https://")
+    assert suite.published
+    assert all(0 < number.value <= 1 and number.where for number in suite.published)
+    with pytest.raises(InputError, match="no such folder"):
+        suite.read(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"missing; .* found nothing"):
+        suite.read(tmp_path)
+
+
+def test_require(tmp_path: Path) -> None:
+    """What is missing, what was expected, what there is."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "a").mkdir()
+    require("It", tmp_path, "a")
+    with pytest.raises(InputError, match=r"b: missing; It is read from .* a, b, found a, other"):
+        require("It", tmp_path, "a", "b")
+
+
+def test_read_table(tmp_path: Path) -> None:
+    """Columns and rows must be there."""
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n")
+    assert read_table(path, ("a",)) == [{"a": "1", "b": "2"}]
+    with pytest.raises(InputError, match="no column c"):
+        read_table(path, ("a", "c"))
+    path.write_text("a,b\n")
+    with pytest.raises(InputError, match="without rows"):
+        read_table(path, ("a",))

@@ -1,0 +1,28 @@
+"""Tasks are plain values, told apart by their type."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from openbind.evaluation.tasks import Classification, Score, TextRetrieval
+
+
+def test_values() -> None:
+    """Defaults: one part, accuracy, no interval; nothing can be changed."""
+    task = Classification(
+        name="zero-shot",
+        modality="audio",
+        paths=[Path("a.wav")],
+        targets=[(0,)],
+        classes=[("dog",), ("cat", "kitten")],
+        templates=("{}",),
+    )
+    assert (task.groups, task.metric) == (None, "accuracy")
+    with pytest.raises(FrozenInstanceError):
+        task.name = "other"  # type: ignore[misc]
+    retrieval = TextRetrieval(name="r", modality="audio", paths=[], captions=[])
+    assert retrieval != task
+    assert Score(task="r", metric="R@1", value=0.5, chance=0.1).interval is None
