@@ -27,7 +27,6 @@ from openbind.training.distributed import (
     full_optimiser_state,
     full_state,
     gather_objects,
-    gather_rows,
     join_world,
     load_full_optimiser_state,
     load_full_state,
@@ -125,22 +124,9 @@ def step_once(
     return take_step(optimiser, 1e-2, 0.5)
 
 
-def measure_rows(world: World) -> dict[str, Tensor]:
-    """Weigh all rows, by each process in its own way; one process does it in both ways."""
-    rows_BD = torch.arange(10.0).reshape(5, 2)
-    own = rows_BD if world.size == 1 else rows_BD.split([2, 3])[world.rank]
-    own = own.clone().requires_grad_()
-    every = gather_rows(own, world)
-    ranks = range(world.size) if world.size > 1 else range(2)
-    ways = [every * (rank + 1) * torch.arange(5.0)[:, None] for rank in ranks]
-    (sum(ways) if world.size == 1 else ways[world.rank]).sum().backward()
-    return {"rows": every.detach(), "gradient": own.grad}
-
-
 def measure(world: World) -> dict[str, Any]:
     """Measure everything that is compared."""
     found: dict[str, Any] = {name: measure_loss(name, world) for name in ("info_nce", "sigmoid")}
-    found["rows"] = measure_rows(world)
     for way in WAYS:
         found[way] = train("ddp" if "ddp" in way else "fsdp", "cached" in way, world)
     found["objects"] = gather_objects({"rank": world.rank}, world)
@@ -223,17 +209,6 @@ def test_states_are_plain(way: str, one: dict[str, Any], two: list[dict[str, Any
         for index, moments in expected["state"].items():
             shapes = {name: x.shape for name, x in state["state"][index].items()}
             assert shapes == {name: x.shape for name, x in moments.items()}
-
-
-def test_rows_and_their_gradients_are_gathered(
-    one: dict[str, Any], two: list[dict[str, Any]]
-) -> None:
-    """Rows stand in order of rank; each gets the gradients that all processes found for it."""
-    for found in two:
-        assert torch.equal(found["rows"]["rows"], one["rows"]["rows"])
-    gradient = torch.cat([found["rows"]["gradient"] for found in two])
-    assert torch.equal(gradient, one["rows"]["gradient"])
-    assert float(gradient[4, 0]) == 4 * (1 + 2)
 
 
 def test_objects_are_exchanged(two: list[dict[str, Any]]) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map_only
@@ -111,41 +110,6 @@ def gather_objects(value: T, world: World) -> list[T]:
     found: list[Any] = [None] * world.size
     dist.all_gather_object(found, value)
     return found
-
-
-def gather_rows(x_BD: Tensor, world: World) -> Tensor:
-    """Put the rows of all processes below each other, by rank; all must call.
-
-    Gradients flow back: each process's rows get the sum of what all processes found for them.
-
-    Args:
-        x_BD: (B, ...); B may differ between processes.
-        world: the processes.
-    """
-    if world.size == 1:
-        return x_BD
-    counts = world.gather(torch.tensor(len(x_BD), device=x_BD.device)).tolist()
-    rows: Tensor = _GatherRows.apply(x_BD, counts, world)  # type: ignore[no-untyped-call]
-    return rows
-
-
-class _GatherRows(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x_BD: Tensor, counts: list[int], world: World) -> Tensor:
-        start = sum(counts[: world.rank])
-        ctx.own = slice(start, start + counts[world.rank])
-        # All processes must bring one shape: fewer rows are filled up with zeros.
-        padded = x_BD.new_zeros(max(counts), *x_BD.shape[1:])
-        padded[: len(x_BD)] = x_BD
-        parts = zip(world.gather(padded), counts, strict=True)
-        return torch.cat([part[:count] for part, count in parts])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        total = upstream.contiguous().clone()
-        dist.all_reduce(total)
-        return total[ctx.own], None, None
 
 
 def share(module: nn.Module, world: World, parallel: Literal["ddp", "fsdp"]) -> nn.Module:
