@@ -8,5 +8,8 @@ SUITES = Registry(
     {
         "esc50": "openbind.evaluation.suites.esc50:SUITE",
         "clotho": "openbind.evaluation.suites.clotho:SUITE",
+        "imagenet": "openbind.evaluation.suites.imagenet:SUITE",
+        "places365": "openbind.evaluation.suites.places365:SUITE",
+        "msrvtt": "openbind.evaluation.suites.msrvtt:SUITE",
     },
 )

@@ -1,0 +1,68 @@
+"""ImageNet-1k, validation split: 50,000 pictures of 1,000 classes (Russakovsky et al. 2015)."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from openbind.errors import InputError
+from openbind.evaluation.prompts import CLIP_TEMPLATES
+from openbind.evaluation.suites.suite import Published, Suite, require
+from openbind.evaluation.tasks import Classification
+
+CLASSES = 1_000
+
+
+def read(data: Path) -> tuple[Classification, ...]:
+    """Read the pictures; classes are their folders in order, names from a list that ships.
+
+    Raises:
+        InputError: there is no folder `val`, or it hasn't one folder for each class.
+    """
+    require("ImageNet", data, "val")
+    folders = sorted(place for place in (data / "val").iterdir() if place.is_dir())
+    if len(folders) != CLASSES:
+        raise InputError(
+            data / "val",
+            f"expected {CLASSES:,} folders, one for each class (val/n01440764/…), found "
+            f"{len(folders):,}; the pictures have to be sorted into their classes first",
+        )
+    paths, targets = [], []
+    for index, folder in enumerate(folders):
+        for path in sorted(folder.glob("*.JPEG")):
+            paths.append(path)
+            targets.append((index,))
+    if not paths:
+        raise InputError(data / "val", "no *.JPEG in its folders")
+    task = Classification(
+        name="zero-shot",
+        modality="image",
+        paths=paths,
+        targets=targets,
+        classes=[(name,) for name in read_names()],
+        templates=CLIP_TEMPLATES,
+    )
+    return (task,)
+
+
+def read_names() -> list[str]:
+    """Return a clean name of each class, in the order of their WordNet ids."""
+    text = (files("openbind") / "assets/class_names/imagenet.json").read_text(encoding="utf-8")
+    names: list[str] = json.loads(text)
+    return names
+
+
+SUITE = Suite(
+    title="ImageNet-1k, validation split",
+    layout="val/<WordNet id>/*.JPEG, 1,000 folders",
+    origin="https://image-net.org",
+    licence="for non-commercial research",
+    read=read,
+    published=(
+        Published(
+            task="zero-shot", metric="accuracy", value=0.777, where="ImageBind, Table 2; OpenCLIP's"
+        ),
+    ),
+    overlaps=("ImageNet",),
+)

@@ -1,0 +1,74 @@
+"""Places365-Standard, validation split: 36,500 pictures of 365 scenes (Zhou et al. 2017)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from openbind.errors import InputError
+from openbind.evaluation.prompts import CLIP_TEMPLATES
+from openbind.evaluation.suites.suite import Published, Suite, require
+from openbind.evaluation.tasks import Classification
+
+NAMES, LABELS, PICTURES = "categories_places365.txt", "places365_val.txt", "val_256"
+
+
+def read(data: Path) -> tuple[Classification, ...]:
+    """Read the list of pictures and the names of scenes.
+
+    Raises:
+        InputError: a file is missing, or a line isn't what is expected.
+    """
+    require("Places365", data, NAMES, LABELS, PICTURES)
+    names = {index: name_scene(place) for place, index in read_pairs(data / NAMES)}
+    order = sorted(names)
+    labels = read_pairs(data / LABELS)
+    for picture, index in labels:
+        if index not in names:
+            raise InputError(data / LABELS, f"{picture}: class {index} isn't in {NAMES}")
+    task = Classification(
+        name="zero-shot",
+        modality="image",
+        paths=[data / PICTURES / picture for picture, _ in labels],
+        targets=[(order.index(index),) for _, index in labels],
+        classes=[(names[index],) for index in order],
+        templates=CLIP_TEMPLATES,
+    )
+    return (task,)
+
+
+def read_pairs(path: Path) -> list[tuple[str, int]]:
+    """Read lines of a name and a number.
+
+    Raises:
+        InputError: a line of another kind, or none.
+    """
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        match = re.fullmatch(r"(\S+) (\d+)\s*", line)
+        if match is None:
+            raise InputError(path, f"line {number}: expected a name and a number, found {line!r}")
+        found.append((match[1], int(match[2])))
+    if not found:
+        raise InputError(path, "an empty file")
+    return found
+
+
+def name_scene(place: str) -> str:
+    """Turn "/b/basketball_court/indoor" into "basketball court indoor"."""
+    return re.sub(r"[_/]", " ", re.sub(r"^/\w/", "", place))
+
+
+SUITE = Suite(
+    title="Places365-Standard, validation split",
+    layout=f"{NAMES} (/a/airfield 0)\n{LABELS} (Places365_val_00000001.jpg 165)\n{PICTURES}/*.jpg",
+    origin="https://places2.csail.mit.edu",
+    licence="pictures for non-commercial research and teaching",
+    read=read,
+    published=(
+        Published(
+            task="zero-shot", metric="accuracy", value=0.454, where="ImageBind, Table 2; OpenCLIP's"
+        ),
+    ),
+    overlaps=("Places",),
+)
