@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import openbind
-from openbind.cache import VectorCache, content_key
-from openbind.files import embed_paths
+from openbind.cache import FilePart, VectorCache, content_key
+from openbind.errors import InputError
+from openbind.files import CHUNK_ITEMS, embed_paths, embed_texts
+from openbind.modalities.spec import View
 
 
 def test_embed_paths(samples: Path, tmp_path: Path) -> None:
@@ -51,3 +55,60 @@ def test_without_cache(samples: Path) -> None:
     picture = sorted((samples / "images").iterdir())[0]
     vectors_NE, _ = embed_paths(space, "image", [picture])
     assert np.linalg.norm(vectors_NE[0]) == pytest.approx(1, abs=1e-5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half(FilePart):
+    """The left half of a picture, or the right one."""
+
+    left: float
+
+    def read(self) -> Any:
+        from openbind.modalities.image import show
+
+        return show(str(self.path), View(box=(0.0, self.left, 1.0, 0.5)))
+
+
+def test_parts(samples: Path, tmp_path: Path) -> None:
+    """Parts of one file have vectors of their own, in the cache, too; a broken one is named."""
+    space = openbind.load("starter", modalities=["image"])
+    picture = sorted((samples / "images").iterdir())[0]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    halves = [Half(path=picture, left=left) for left in (0.0, 0.5)]
+    items = [halves[0], Half(path=broken, left=0.0), picture, halves[1]]
+    with VectorCache(tmp_path / "vectors.sqlite") as cache:
+        vectors_NE, failures = embed_paths(space, "image", items, cache)
+        assert failures.keys() == {1}
+        expected = space.encode("image", [half.read() for half in halves])
+        assert np.allclose(vectors_NE[[0, 3]], expected, atol=1e-5)
+        assert not np.allclose(vectors_NE[0], vectors_NE[3], atol=1e-2)
+        again, _ = embed_paths(space, "image", halves[::-1], cache)
+        with pytest.raises(InputError):
+            items[1].read()  # type: ignore[union-attr]
+    assert np.array_equal(again, vectors_NE[[3, 0]])
+
+
+def test_chunks(samples: Path) -> None:
+    """More items than are embedded between two writes keep their places."""
+    space = openbind.load("starter", modalities=["image"])
+    pictures = sorted((samples / "images").iterdir())[:3]
+    many = [pictures[index % 3] for index in range(CHUNK_ITEMS + 2)]
+    vectors_NE, _ = embed_paths(space, "image", many)
+    expected = space.encode("image", pictures)
+    assert np.allclose(
+        vectors_NE[[0, CHUNK_ITEMS, CHUNK_ITEMS + 1]], expected[[0, 2, 0]], atol=1e-5
+    )
+
+
+def test_texts(starter: openbind.Space, tmp_path: Path) -> None:
+    """One text gives its own vector, several the mean of theirs; a second time from the cache."""
+    groups = [["a dog", "dogs"], ["rain", "heavy rain"]]
+    single = starter.encode("text", ["a dog", "dogs"])
+    mean_E = single.mean(axis=0)
+    with VectorCache(tmp_path / "vectors.sqlite") as cache:
+        found = embed_texts(starter, "text", groups, cache)
+        np.testing.assert_allclose(found[0], mean_E / np.linalg.norm(mean_E), atol=1e-5)
+        assert np.array_equal(embed_texts(starter, "text", groups[::-1], cache), found[::-1])
+    alone = embed_texts(starter, "text", [["a dog"], ["dogs"]])
+    np.testing.assert_allclose(alone, single, atol=1e-5)

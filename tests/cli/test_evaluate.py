@@ -1,14 +1,20 @@
-"""`openbind evaluate`: a table, JSON, warnings on stderr."""
+"""`openbind evaluate`: tables, JSON, warnings on stderr; the commands of its page run."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import openbind
+from openbind.evaluation.suites import SUITES
+
+PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -65,3 +71,97 @@ def test_wrong(run: Run, tmp_path: Path) -> None:
     code, _, err = run("evaluate", "starter", "--suite", "esc50", "--data", tmp_path)
     assert code == 1
     assert "meta/esc50.csv: missing" in err
+
+
+@pytest.fixture
+def suites(tmp_path: Path, esc50: Path, samples: Path) -> Path:
+    """A folder of two suites that fit the starter and one that can't be read."""
+    folder = tmp_path / "suites"
+    clotho = folder / "clotho"
+    (clotho / "evaluation").mkdir(parents=True)
+    lines = ["file_name," + ",".join(f"caption_{k}" for k in range(1, 6))]
+    for sound in sorted((samples / "sounds").iterdir())[:3]:
+        shutil.copy(sound, clotho / "evaluation")
+        lines.append(",".join([sound.name, *[sound.stem] * 5]))
+    (clotho / "clotho_captions_evaluation.csv").write_text("\n".join(lines) + "\n")
+    shutil.copytree(esc50, folder / "esc50")
+    return folder
+
+
+def test_all(run: Run, suites: Path) -> None:
+    """Suites that are there are measured, those that aren't are named, a broken one fails."""
+    code, out, err = run("evaluate", "starter", "--suite", "all", "--data", suites)
+    assert code == 0
+    tables = out.split("\n\n")
+    assert [table.split()[0] for table in tables] == ["esc50", "clotho"]
+    assert "no folders in" in err
+    assert "imagenet, places365" in err
+    (suites / "vggsound").mkdir()
+    code, out, err = run("evaluate", "starter", "--suite", "all", "--data", suites, "--json")
+    assert code == 1
+    assert "vggsound.csv: missing" in err
+    assert [result["suite"] for result in json.loads(out)] == ["esc50", "clotho"]
+    code, _, err = run("evaluate", "starter", "--suite", "all", "--data", suites / "clotho")
+    assert code == 1
+    assert "expected folders named as suites: esc50, clotho" in err
+
+
+def test_all_without_a_modality(run: Run, suites: Path, tmp_path: Path) -> None:
+    """A space without the suites' modalities is said, and is no fault."""
+    blind = tmp_path / "blind"
+    openbind.save(openbind.load("starter", modalities=["text", "image"]), blind)
+    code, out, err = run("evaluate", blind, "starter", "--suite", "all", "--data", suites)
+    assert code == 0
+    assert "esc50: ESC-50 needs audio; starter has only" in err
+    assert out.split("\n")[0].split() == ["esc50", "chance", "starter", "published"]
+
+
+def test_compare(run: Run, esc50: Path) -> None:
+    """A space differs from itself by nothing; alone there is nothing to compare."""
+    options = ("--suite", "esc50", "--data", esc50, "--compare")
+    code, _, err = run("evaluate", "starter", *options)
+    assert code == 1
+    assert "expected two spaces or more" in err
+    code, out, _ = run("evaluate", "starter", "starter", *options)
+    assert code == 0
+    assert "+0.000 p=1" in out
+    code, out, _ = run("evaluate", "starter", "starter", *options, "--json")
+    first, second = json.loads(out)
+    assert "difference" not in first["scores"][0]
+    assert second["scores"][0]["difference"] == {"value": 0, "p": 1, "apart": False}
+
+
+def test_probe(run: Run, esc50: Path) -> None:
+    """Five more lines: 1, 2, 4, 8 items a class, and all."""
+    code, out, _ = run("evaluate", "starter", "--suite", "esc50", "--data", esc50, "--probe")
+    assert code == 0
+    assert len(out.splitlines()) == 7
+    assert "probe, 8 a class: accuracy" in out
+
+
+def test_many_left_out(run: Run, esc50: Path) -> None:
+    """Of many broken files some are named, and their number is said."""
+    table = esc50 / "meta" / "esc50.csv"
+    gone = "".join(f"{index}.wav,1,0,dog,True,0,A\n" for index in range(30))
+    table.write_text(table.read_text() + gone)
+    code, _, err = run("evaluate", "starter", "--suite", "esc50", "--data", esc50)
+    assert code == 0
+    assert err.count("left out /") == 5
+    assert "30 left out in all" in err
+
+
+def test_page(run: Run, suites: Path, esc50: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command of docs/evaluation.md runs as written, and every suite is in its table."""
+    text = PAGE.read_text()
+    for name in SUITES.table:
+        assert f"\n| `{name}` |" in text
+    (block,) = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    places = {"/data/ESC-50": esc50, "/data/suites": suites, "/data/clotho": suites / "clotho"}
+    for name in ("a", "b"):
+        openbind.save(openbind.load("starter"), suites.parent / "runs" / name)
+    monkeypatch.chdir(suites.parent)
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        code, out, err = run(*[places.get(word, word) for word in words[1:]])
+        assert code == 0, f"{line}\n{err}"
+        assert out

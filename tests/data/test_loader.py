@@ -117,7 +117,7 @@ def test_all_broken(table: PairTable, tmp_path: Path) -> None:
 
 def test_shapes(table: PairTable) -> None:
     """Clips of a batch have one shape."""
-    features = KeptFeatures([torch.rand(1, 4 + index % 2) for index in range(12)])
+    features = KeptFeatures([{None: torch.rand(1, 4 + index % 2)} for index in range(12)])
     with pytest.raises(InputError, match="they differ in shape"):
         read(table, features)
 
@@ -125,7 +125,7 @@ def test_shapes(table: PairTable) -> None:
 def test_features(table: PairTable) -> None:
     """Kept features give one of an item's clips, in time all of them."""
     clips_S4 = torch.tensor([0, 1, 2])[:, None].expand(3, 4)
-    features = KeptFeatures([clips_S4 + 10 * row for row in range(12)])
+    features = KeptFeatures([{None: clips_S4 + 10 * row} for row in range(12)])
     batches = read(table, features, steps=60)
     for batch in batches:
         assert batch.inputs.shape == (3, 4)

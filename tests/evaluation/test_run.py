@@ -6,14 +6,18 @@ import csv
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 import openbind
 from openbind.cache import VectorCache
+from openbind.card import Card, Source
 from openbind.demo.samples import SampleItem
 from openbind.errors import ConfigError, InputError, UnknownNameError
-from openbind.evaluation.run import evaluate
+from openbind.evaluation.metrics import ranks
+from openbind.evaluation.run import evaluate, find_overlaps
+from openbind.evaluation.suites import SUITES
 
 CATEGORIES = {"dog": "dog", "rooster": "rooster", "rain": "rain", "helicopter": "helicopter"}
 
@@ -42,6 +46,10 @@ def test_evaluate(esc50: Path, starter: openbind.Space, tmp_path: Path) -> None:
         again = evaluate(starter, "esc50", esc50, cache=cache)
     assert result == again
     (score,) = result.scores
+    (confusion,), (ranking,) = result.confusions, result.rankings
+    assert confusion.counts_CC.sum() == len(ranking.rank_Q) == score.count
+    assert confusion.counts_CC.trace() == (ranking.rank_Q == 1).sum()
+    assert confusion.classes == tuple(sorted(CATEGORIES.values()))
     assert score.chance == 0.25
     assert score.value >= 0.7
     published = result.published_for(score)
@@ -49,6 +57,108 @@ def test_evaluate(esc50: Path, starter: openbind.Space, tmp_path: Path) -> None:
     assert published.value == 0.669
     assert not result.left_out
     assert result.overlaps == ("ESC-10, folds 1 to 4 (Piczak 2015)",)
+
+
+def test_second_run_encodes_nothing(
+    esc50: Path, tmp_path: Path, starter: openbind.Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sounds and words both come from the cache: without towers it is the same."""
+    with VectorCache(tmp_path / "vectors.sqlite") as cache:
+        first = evaluate(starter, "esc50", esc50, cache=cache)
+        assert starter.fingerprint
+        monkeypatch.setattr(starter, "towers", {})
+        assert evaluate(starter, "esc50", esc50, cache=cache) == first
+
+
+def test_probe(esc50: Path, starter: openbind.Space) -> None:
+    """Probes come behind the zero-shot numbers; that there is nothing to train on is said."""
+    result = evaluate(starter, "esc50", esc50, probe=True)
+    assert len(result.scores) == 6
+    assert result.scores[-1].task == "probe, all"
+    assert result.scores[-1].value >= 0.7
+    table = esc50 / "meta" / "esc50.csv"
+    table.write_text(table.read_text().replace(",2,0,", ",1,0,"))
+    single = evaluate(starter, "esc50", esc50, probe=True)
+    assert len(single.scores) == 1
+    assert single.skipped == {"probe": "ESC-50 has no items to train probes on"}
+
+
+def make_table(data: Path, *names: str) -> Path:
+    """Films of MSR-VTT's split with a caption each."""
+    rows = [f"ret,msr,{name},a film about {name}" for name in names]
+    table = "\n".join(["key,vid_key,video_id,sentence", *rows]) + "\n"
+    (data / "MSRVTT_JSFUSION_test.csv").write_text(table)
+    return data
+
+
+def write_film(path: Path, seed: int, sound: bool = True) -> None:
+    """A second of noise, with a tone or without."""
+    random = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=5)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("aac", rate=16_000) if sound else None
+        for _ in range(5):
+            pixels = random.integers(256, size=(48, 64, 3), dtype=np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(video.encode())
+        if audio is not None:
+            tone = random.normal(0, 0.1, (1, 16_384)).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+            frame.sample_rate = 16_000
+            container.mux([*audio.encode(frame), *audio.encode()])
+
+
+def test_added(tmp_path: Path) -> None:
+    """0.95 of the pictures and 0.05 of the sound; a film without sound stands with its pictures."""
+    tiny = openbind.load("tiny", weights="random", device="cpu", dtype="float32")
+    data, names = tmp_path / "msrvtt", ("video1", "video2", "video3")
+    (data / "MSRVTT_Videos").mkdir(parents=True)
+    films = [data / "MSRVTT_Videos" / f"{name}.mp4" for name in names]
+    for seed, film in enumerate(films):
+        write_film(film, seed, sound=seed < 2)
+    result = evaluate(tiny, "msrvtt", make_table(data, *names))
+    queries_QE = tiny.encode("text", [f"a film about {name}" for name in names])
+    items_KE = tiny.encode("video", films)
+    hearing = tiny.with_settings("audio", clips="cover")
+    parts = [(items_KE[:2], 0.95), (hearing.encode("audio", films[:2]), 0.05)]
+    items_KE[:2] = openbind.combine(parts)
+    rank_Q = ranks(queries_QE @ items_KE.T, np.eye(3, dtype=bool))
+    (found,) = [r.rank_Q for r in result.rankings if r.task == "text → video + audio"]
+    assert found.tolist() == rank_Q.tolist()
+    counts = {score.task: score.count for score in result.scores if score.metric == "R@1"}
+    assert (counts["text → video + audio"], counts["text → audio"]) == (3, 2)
+    assert result.left_out.keys() == {str(films[2]), f"{films[2]} (audio)"}
+    assert not result.skipped
+
+
+def test_skipped(tmp_path: Path) -> None:
+    """What needs a modality that the space lacks isn't asked, and that is said."""
+    space = openbind.load("tiny", weights="random", modalities=["text", "audio"])
+    data = tmp_path / "msrvtt"
+    (data / "MSRVTT_Videos").mkdir(parents=True)
+    for seed in range(2):
+        write_film(data / "MSRVTT_Videos" / f"video{seed}.mp4", seed)
+    result = evaluate(space, "msrvtt", make_table(data, "video0", "video1"))
+    assert {score.task for score in result.scores} == {"text → audio", "audio → text"}
+    assert result.skipped.keys() == {"pictures", "both"}
+    assert "MSR-VTT 1k-A needs video; tiny has only text, audio" in result.skipped["both"]
+
+
+@pytest.mark.parametrize(
+    ("source", "warned"),
+    [
+        ("LLVIP", True),
+        ("LLVIP, test split", True),
+        ("LLVIP, training split", False),
+        ("RoadScene", False),
+    ],
+)
+def test_overlaps(starter: openbind.Space, source: str, warned: bool) -> None:
+    """A set is warned of unless its name says that it is another part."""
+    card = Card(sources=(Source(name=source, use="pairs", licence="CC0-1.0", origin="here"),))
+    space = openbind.Space(starter.config, starter.towers, card)
+    assert find_overlaps(space, SUITES.get("llvip")) == ((source,) if warned else ())
 
 
 def test_left_out(esc50: Path, starter: openbind.Space) -> None:

@@ -20,7 +20,8 @@ def test_values() -> None:
         classes=[("dog",), ("cat", "kitten")],
         templates=("{}",),
     )
-    assert (task.groups, task.metric) == (None, "accuracy")
+    assert (task.groups, task.metric, task.train, task.settings) == (None, "accuracy", None, {})
+    assert (task.probe.rate, task.probe.weight_decay, task.probe.epochs) == (1.6e-3, 0.05, 50)
     with pytest.raises(FrozenInstanceError):
         task.name = "other"  # type: ignore[misc]
     retrieval = TextRetrieval(name="r", modality="audio", paths=[], captions=[])

@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix, top_k_accuracy_score
 
 import openbind
+from openbind.cache import KeyMaker, VectorCache
 from openbind.evaluation.tasks import Classification
 from openbind.evaluation.zero_shot import (
     class_scores,
     classify,
+    confuse,
     label_vectors,
     measure_classification,
+    rank_classes,
+    score_classification,
 )
 
 
@@ -89,3 +94,39 @@ def test_top_5(starter: openbind.Space) -> None:
     first, fifth = measure_classification(starter, task, vectors)
     assert first.value == fifth.value == 1
     assert fifth.chance == pytest.approx(5 / 7)
+
+
+def test_counts_agree_with_scikit_learn() -> None:
+    """Confusions, ranks and accuracies of random scores, with equal ones among them."""
+    random = np.random.default_rng(0)
+    scores_QK = random.normal(size=(200, 7)).round(3)
+    target_Q = random.integers(0, 7, 200)
+    task = make_task(
+        paths=[Path(str(row)) for row in range(200)],
+        targets=[(int(target),) for target in target_Q],
+        classes=[(f"{index}", "also") for index in range(7)],
+    )
+    found = confuse(task, scores_QK)
+    assert found.classes == tuple("0123456")
+    expected = confusion_matrix(target_Q, scores_QK.argmax(axis=1), labels=range(7))
+    assert np.array_equal(found.counts_CC, expected)
+    rank_Q = rank_classes(task, scores_QK).rank_Q
+    first, fifth = score_classification(task, scores_QK)
+    for score, depth in ((first, 1), (fifth, 5)):
+        share = top_k_accuracy_score(target_Q, scores_QK, k=depth, labels=range(7))
+        assert score.value == pytest.approx(share)
+        assert (rank_Q <= depth).mean() == pytest.approx(share)
+
+
+def test_labels_are_kept(starter: openbind.Space, tmp_path: Path) -> None:
+    """A label's vector comes from the cache the second time, for the same prompts only."""
+    mark_E = np.eye(1, starter.dim, dtype=np.float32)[0]
+    with VectorCache(tmp_path / "vectors.sqlite") as cache:
+        cold = label_vectors(starter, ["dog", "rain"], ["a {}"], cache)
+        np.testing.assert_allclose(cold, label_vectors(starter, ["dog", "rain"], ["a {}"]))
+        key = KeyMaker("text", starter.fingerprint).of_texts(["a dog"])
+        assert np.array_equal(cache.get([key])[key], cold[0])
+        cache.put({key: mark_E})
+        assert np.array_equal(label_vectors(starter, ["dog"], ["a {}"], cache)[0], mark_E)
+        other = label_vectors(starter, ["dog"], ["the {}"], cache)[0]
+    assert not np.allclose(other, mark_E, atol=0.1)

@@ -241,14 +241,15 @@ def test_sun_rgbd(
 
 def test_sun_rgbd_broken(tmp_path: Path) -> None:
     """Depth of 8 bits, and a sensor that nobody knows, are named."""
-    make_disparity = read_script("sun_rgbd").make_disparity
+    script = read_script("sun_rgbd")
     write_frame(tmp_path, "kv2/a", 0, 530.0)
-    frame, depth = tmp_path / "SUNRGBD/kv2/a", tmp_path / "SUNRGBD/kv2/a/depth_bfx/0.png"
+    write_frame(tmp_path, "kv9/a", 0, 530.0)
     with pytest.raises(InputError, match=r"expected a folder of kv1.*found kv9"):
-        make_disparity(frame, "kv9", depth)
+        script.read_camera(tmp_path, "SUNRGBD/kv9/a")
+    depth = tmp_path / "SUNRGBD/kv2/a/depth_bfx/0.png"
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(depth)
     with pytest.raises(InputError, match="16 bits"):
-        make_disparity(frame, "kv2", depth)
+        script.read_disparity(depth, script.read_camera(tmp_path, "SUNRGBD/kv2/a"))
 
 
 HELD = "film18"  # its name makes it one of those that validate
@@ -314,7 +315,10 @@ def test_imu_gaps(tmp_path: Path) -> None:
     header, *lines = (tmp_path / "good.csv").read_text().splitlines()
     odd = [*reversed(lines), lines[3], "0,," + ",".join("1" * 6)]
     (tmp_path / "odd.csv").write_text("\n".join([header, *odd]) + "\n")
-    good, mended = script.read_imu(tmp_path / "good.csv"), script.read_imu(tmp_path / "odd.csv")
+    good, mended = (
+        script.read_motion(tmp_path / "good.csv"),
+        script.read_motion(tmp_path / "odd.csv"),
+    )
     assert np.array_equal(good[0], mended[0])
     assert np.array_equal(good[1], mended[1])
     assert script.cut_window(good, 0.5).shape == (1000, 7)
@@ -324,7 +328,7 @@ def test_imu_gaps(tmp_path: Path) -> None:
     assert script.cut_window((good[0], one_dead), 0.5) is None
     (tmp_path / "bad.csv").write_text("canonical_timestamp_ms,accl_x\n0,1\n")
     with pytest.raises(InputError, match="no columns accl_y, accl_z, gyro_x"):
-        script.read_imu(tmp_path / "bad.csv")
+        script.read_motion(tmp_path / "bad.csv")
     (tmp_path / "text.csv").write_text(f"{header}\n0,0,1,2,3,4,5,many\n")
     with pytest.raises(InputError, match=r"line 2: .*many"):
-        script.read_imu(tmp_path / "text.csv")
+        script.read_motion(tmp_path / "text.csv")

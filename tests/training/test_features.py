@@ -12,7 +12,9 @@ import torch
 import openbind
 from openbind.data.loader import KeptFeatures
 from openbind.data.pairs import Row
+from openbind.data.sampler import Draw
 from openbind.data.table import PairTable, tabulate
+from openbind.data.views import ViewPlan
 from openbind.errors import ConfigError
 from openbind.training.features import join_features, keep_features
 from openbind.training.recipe import PairPlan
@@ -30,13 +32,16 @@ def make_plan(world: Any) -> PairPlan:
     return read_recipe(world.recipe, {"pairs.0.pair": "[video, imu]"}).pairs[0]
 
 
-def keep(world: Any, paths: list[Path]) -> tuple[Any, PairTable, list[Any]]:
+def keep(
+    world: Any, paths: list[Path], views: ViewPlan | None = None
+) -> tuple[Any, PairTable, list[Any]]:
     """Keep features of pictures, paired with themselves."""
     plan = make_plan(world)
     object.__setattr__(plan, "pair", ("video", "image"))
+    object.__setattr__(plan, "views", views or ViewPlan())
     rows = [Row(key=path.name, items={"image": (path,), "video": (path,)}) for path in paths]
     trainee = make_trainee(world)
-    return keep_features(plan, tabulate(rows, "video"), trainee, None, progress=False)
+    return keep_features(plan, tabulate(rows, "video"), trainee, None, seed=0, progress=False)
 
 
 def test_features(world: Any) -> None:
@@ -46,13 +51,34 @@ def test_features(world: Any) -> None:
     assert isinstance(side, KeptFeatures)
     assert (len(table.rows), broken) == (2, [])
     trainee = make_trainee(world)
-    joined = join_features([side])
+    vectors_KVE = torch.randn(2, 1, 5)
+    joined, targets = join_features([(side, table, vectors_KVE)])
     assert joined.shape == (2, 32)
+    assert torch.equal(targets, vectors_KVE[:, 0])
     with torch.no_grad():
         vectors = torch.nn.functional.normalize(trainee.tower.head.proj(joined), dim=1)
     start = openbind.load(world.folder / "start", dtype="float32")
     expected = start.encode("image", paths)
     assert np.allclose(vectors.numpy(), expected, atol=1e-5)
+
+
+def test_views(world: Any) -> None:
+    """With views, an item has features for each, and each belongs to its own embedding."""
+    paths = [world.folder / "1.png", world.folder / "2.png"]
+    side, table, _ = keep(world, paths, ViewPlan(count=3, crop=(0.2, 0.5)))
+    assert [sorted(sights) for sights in side.features] == [
+        [(row, view) for view in range(3)] for row in range(2)
+    ]
+    first, second = (side.read(Draw(0, 1, 1, view, 0)) for view in (0, 1))
+    assert not torch.allclose(first, second)
+    vectors_KVE = torch.randn(2, 3, 5)
+    joined, targets = join_features([(side, table, vectors_KVE)])
+    assert torch.equal(targets, vectors_KVE.flatten(0, 1))
+    assert torch.equal(joined[4], second)
+    whole, _, _ = keep(world, paths, ViewPlan(count=3))
+    assert [list(sights) for sights in whole.features] == [[None], [None]]
+    _, means = join_features([(whole, table, vectors_KVE)])
+    torch.testing.assert_close(means, vectors_KVE.mean(1))
 
 
 def test_broken(world: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 from torch import nn
 
 from openbind.configs import from_dict, to_dict
@@ -28,6 +29,7 @@ from openbind.space import Space
 from openbind.training.lora import merge_lora
 from openbind.training.towers import (
     HeadNet,
+    HeadPlan,
     TowerPlan,
     build_tower,
     features,
@@ -189,7 +191,7 @@ def test_folding(
     chosen = plan(start="space", train="head", config=config, head=head)
     _, tower = build_tower(chosen, modality, space, 0)
     features_BD = features(tower, batch) * 3 + 1
-    net = HeadNet(tower, chosen.head, features_BD)
+    net = HeadNet(tower, chosen.head, features_BD, torch.zeros(len(features_BD), 1))
     if not fresh:
         torch.testing.assert_close(net.eval()(features_BD), head_layer(tower)(features_BD))
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -206,13 +208,30 @@ def test_standardised_features(space: Space) -> None:
     chosen = plan(start="space", train="head", head={"fresh": True, "standardise": True})
     _, tower = build_tower(chosen, "audio", space, 0)
     features_BD = torch.randn(500, 8) * torch.logspace(-2, 2, 8) + 7
-    net = HeadNet(tower, chosen.head, features_BD)
+    net = HeadNet(tower, chosen.head, features_BD, torch.zeros(len(features_BD), 1))
     assert torch.equal(net.linear.weight, head_layer(tower).weight)
     scaled_BD = (features_BD - net.mean_D) / net.deviation_D
     sigma_D = features_BD.std(0, correction=0)
     torch.testing.assert_close(scaled_BD.mean(0), torch.zeros(8), rtol=0, atol=1e-3)
     torch.testing.assert_close(scaled_BD.std(0, correction=0), sigma_D / (sigma_D + 0.05))
-    assert HeadNet(tower, chosen.head, features_BD[:1]).eval()(features_BD[:1]).isfinite().all()
+    one = HeadNet(tower, chosen.head, features_BD[:1], torch.zeros(1, 1))
+    assert one.eval()(features_BD[:1]).isfinite().all()
+
+
+def test_ridge(space: Space) -> None:
+    """The start is scikit-learn's ridge regression of the targets on standardised features."""
+    head = {"standardise": True, "ridge": 0.3}
+    chosen = plan(start="space", train="head", head=head, config={"head": {"bias": True}})
+    _, tower = build_tower(chosen, "imu", space, 0)
+    features_ND = torch.randn(60, head_layer(tower).in_features) * 3 + 1
+    targets_NE = torch.randn(60, head_layer(tower).out_features) + features_ND[:, :1]
+    net = HeadNet(tower, chosen.head, features_ND, targets_NE).eval()
+    scaled_ND = (features_ND - net.mean_D) / net.deviation_D
+    reference = Ridge(alpha=0.3 * 60).fit(scaled_ND.numpy(), targets_NE.numpy())
+    expected = torch.from_numpy(reference.predict(scaled_ND.numpy())).float()
+    torch.testing.assert_close(net(features_ND), expected, rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="ridge: expected a number above 0 with standardise"):
+        HeadPlan(ridge=0.3)
 
 
 def test_lora(space: Space) -> None:

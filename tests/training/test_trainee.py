@@ -27,7 +27,10 @@ def begin(world: Any, plan: TowerPlan, ema: float | None = None, rows: int = 0) 
     if plan.start == "space":
         space = with_imu(world)
     trainee = Trainee(plan, "imu", space, seed=0)
-    kept = features(trainee.tower, torch.randn(rows, 6, 64)) if rows else None
+    kept = None
+    if rows:
+        found = features(trainee.tower, torch.randn(rows, 6, 64))
+        kept = found, torch.zeros(rows, trainee.spec.config.head.embed_dim)
     trainee.begin(Hardware(), World(), ema, kept)
     return trainee
 
@@ -112,4 +115,4 @@ def test_nothing_to_recompute(world: Any) -> None:
     trainee = Trainee(plan, "imu", space, seed=0)
     trainee.tower.trunk = torch.nn.Identity()
     with pytest.raises(ConfigError, match="imu's tower has no blocks"):
-        trainee.begin(Hardware(recompute=True), World(), None, torch.randn(4, 16))
+        trainee.begin(Hardware(recompute=True), World(), None, (torch.randn(4, 16), torch.zeros(4, 1)))

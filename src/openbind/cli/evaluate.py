@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openbind.cli.verb import Verb, print_json
-from openbind.errors import InputError
+from openbind.errors import ConfigError, InputError, OpenbindError
 
 if TYPE_CHECKING:
+    from openbind.cache import VectorCache
     from openbind.evaluation.run import SuiteResult
+
+ALL = "all"
+SHOWN_ITEMS = 5
+"""Of items left out that are named; of the rest there is the number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("spaces", nargs="*", metavar="SPACE", help="names or directories")
-    parser.add_argument("--suite", metavar="NAME", help="the data set, see --list")
-    parser.add_argument("--data", metavar="DIR", help="where it lies, in its own layout")
+    parser.add_argument(
+        "--suite", metavar="NAME", help="the data set, see --list; 'all' for those there are"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="where it lies, in its own layout; for 'all' a folder for each, with the suite's name",
+    )
     parser.add_argument("--list", action="store_true", help="list suites and their layouts")
+    parser.add_argument(
+        "--probe", action="store_true", help="train linear probes, too, with few items and with all"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="say how spaces differ from the first one"
+    )
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep vectors")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -31,25 +48,70 @@ def run(arguments: argparse.Namespace) -> int:
         return _list_suites(arguments.json)
     if not arguments.spaces or not arguments.suite or not arguments.data:
         raise InputError("evaluate", "expected SPACE … --suite NAME --data DIR, or --list")
+    if arguments.compare and len(arguments.spaces) < 2:
+        raise InputError("--compare", "expected two spaces or more")
 
     from openbind.cache import VectorCache
+
+    places = _find_suites(arguments)
+    with nullcontext() if arguments.no_cache else VectorCache() as cache:
+        results, failed = _evaluate(arguments, places, cache)
+    for result in (result for found in results.values() for result in found):
+        _warn(result)
+    _print(list(results.values()), arguments)
+    return 1 if failed else 0
+
+
+def _find_suites(arguments: argparse.Namespace) -> dict[str, Path]:
+    """Give suites with their data.
+
+    Raises:
+        InputError: of all suites there is none.
+    """
+    data = Path(arguments.data)
+    if arguments.suite != ALL:
+        return {arguments.suite: data}
+
+    from openbind.evaluation.suites import SUITES
+
+    places = {name: data / name for name in SUITES.names()}
+    missing = [name for name, place in places.items() if not place.is_dir()]
+    if len(missing) == len(places):
+        raise InputError(data, f"expected folders named as suites: {', '.join(missing)}")
+    if missing:
+        print(f"no folders in {data} for {', '.join(missing)}", file=sys.stderr)
+    return {name: place for name, place in places.items() if name not in missing}
+
+
+def _evaluate(
+    arguments: argparse.Namespace, places: dict[str, Path], cache: VectorCache | None
+) -> tuple[dict[str, list[SuiteResult]], bool]:
+    """Evaluate each space on each suite; of all suites those that can't be used are only said.
+
+    Returns:
+        suite → results, and whether a suite's data couldn't be used.
+    """
     from openbind.catalog import load
     from openbind.evaluation.run import evaluate
 
-    results = []
-    with nullcontext() if arguments.no_cache else VectorCache() as cache:
-        for name in arguments.spaces:
-            results.append(
-                evaluate(load(name), arguments.suite, arguments.data, cache=cache, progress=True)
-            )
-    for result in results:
-        _warn(result)
-    if arguments.json:
-        print_json([_plain(result) for result in results])
-        return 0
-    for line in _table(results):
-        print(line)
-    return 0
+    results: dict[str, list[SuiteResult]] = {name: [] for name in places}
+    failed = False
+    for name in arguments.spaces:
+        space = load(name)
+        for suite, place in places.items():
+            try:
+                result = evaluate(
+                    space, suite, place, cache=cache, progress=True, probe=arguments.probe
+                )
+            except OpenbindError as error:
+                if arguments.suite != ALL:
+                    raise
+                print(f"{suite}: {error}", file=sys.stderr)
+                # That a space lacks a modality is no fault.
+                failed = failed or not isinstance(error, ConfigError)
+            else:
+                results[suite].append(result)
+    return {suite: found for suite, found in results.items() if found}, failed
 
 
 def _list_suites(as_json: bool) -> int:
@@ -65,16 +127,20 @@ def _list_suites(as_json: bool) -> int:
         )
         return 0
     for name, suite in suites.items():
-        print(f"{name:10} {suite.title}; {suite.licence}; {suite.origin}")
+        print(f"{name:11} {suite.title}; {suite.licence}; {suite.origin}")
         for line in suite.layout.splitlines():
-            print(f"{'':10}   {line}")
+            print(f"{'':11}   {line}")
     return 0
 
 
 def _warn(result: SuiteResult) -> None:
     """Say on stderr what makes the numbers less than they seem."""
-    for path, reason in result.left_out.items():
+    for path, reason in list(result.left_out.items())[:SHOWN_ITEMS]:
         print(f"left out {path}: {reason}", file=sys.stderr)
+    if len(result.left_out) > SHOWN_ITEMS:
+        print(f"{result.suite}: {len(result.left_out):,} left out in all", file=sys.stderr)
+    for task, reason in result.skipped.items():
+        print(f"{result.suite}, {task}: not measured: {reason}", file=sys.stderr)
     for name in result.overlaps:
         print(
             f"{result.space} was trained on {name}, which shares items with {result.suite}: "
@@ -83,51 +149,29 @@ def _warn(result: SuiteResult) -> None:
         )
 
 
-def _plain(result: SuiteResult) -> dict[str, Any]:
-    scores = []
-    for score in result.scores:
-        published = result.published_for(score)
-        own = dataclasses.asdict(score)
-        scores.append({**own, "published": published and dataclasses.asdict(published)})
-    return {
-        "space": result.space,
-        "suite": result.suite,
-        "scores": scores,
-        "left_out": result.left_out,
-        "overlaps": list(result.overlaps),
-    }
+def _print(suites: list[list[SuiteResult]], arguments: argparse.Namespace) -> None:
+    """Print the results of each suite."""
+    from openbind.evaluation.summary import tabulate, to_plain
 
-
-def _table(results: list[SuiteResult]) -> list[str]:
-    """One line a number, a column a space."""
-    head = [results[0].suite, "chance", *(result.space for result in results), "published"]
-    rows = [head]
-    for index, score in enumerate(results[0].scores):
-        published = results[0].published_for(score)
-        beside = "" if published is None else f"{_number(published.value)} {published.where}"
-        cells = [_cell(result.scores[index]) for result in results]
-        rows.append([f"{score.task}: {score.metric}", _number(score.chance), *cells, beside])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def _cell(score: Any) -> str:
-    if score.interval is None:
-        return _number(score.value)
-    low, high = score.interval
-    return f"{_number(score.value)} ({_number(low)}–{_number(high)})"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if value <= 1 else f"{value:.1f}"
+    if arguments.json:
+        print_json(
+            [
+                to_plain(result, results[0] if arguments.compare and place else None)
+                for results in suites
+                for place, result in enumerate(results)
+            ]
+        )
+        return
+    for place, results in enumerate(suites):
+        if place:
+            print()
+        for line in tabulate(results, arguments.compare):
+            print(line)
 
 
 VERB = Verb(
-    "Measure spaces on a data set: zero-shot classification and retrieval, with chance levels and "
-    "papers' numbers. Embeddings are kept, so a second run is instant.",
+    "Measure spaces on data sets: zero-shot classification, retrieval and probes, with chance "
+    "levels and papers' numbers. Embeddings are kept, so a second run is instant.",
     add_arguments,
     run,
 )

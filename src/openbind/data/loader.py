@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -106,22 +106,27 @@ class ShownItems:
         return {**self.__dict__, "_preprocess": None}
 
 
+Sight = tuple[int, int] | None
+"""An anchor and the number of its view; None shows the whole item, whatever the anchor."""
+
+
 @dataclass(frozen=True)
 class KeptFeatures:
     """The trained side of one pair where only a head is trained: features computed before.
 
     Args:
-        features: for each row, features_SD of its clips.
+        features: for each row, features_SD of its clips in each sight of it.
     """
 
-    features: Sequence[torch.Tensor]
+    features: Sequence[Mapping[Sight, torch.Tensor]]
 
     def __len__(self) -> int:
         return len(self.features)
 
     def read(self, draw: Draw) -> torch.Tensor:
         """Give one clip's features."""
-        clips_SD = self.features[draw.row]
+        sights = self.features[draw.row]
+        clips_SD = sights[None if None in sights else (draw.anchor, draw.view)]
         return clips_SD[int(np.random.default_rng(draw.noise).integers(len(clips_SD)))]
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import mimetypes
 import os
 from collections import Counter
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import numpy as np
 from openbind.atomic import atomic_path
 from openbind.demo.samples import SampleItem
 from openbind.demo.showcase import Classification, Showcase
+from openbind.evaluation.report.media_urls import file_url, media_type
 
 
 def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str]) -> None:
@@ -33,7 +31,7 @@ def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str])
     template = environment.from_string(
         (files("openbind") / "demo" / "page.html.j2").read_text(encoding="utf-8")
     )
-    media = {item.path: _data_url(folder / item.path) for item in showcase.items if item.path}
+    media = {item.path: file_url(folder / item.path) for item in showcase.items if item.path}
     html = template.render(
         showcase=showcase,
         media=media,
@@ -45,17 +43,11 @@ def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str])
         temporary.write_text(html, encoding="utf-8")
 
 
-@lru_cache(maxsize=1024)
-def _data_url(path: Path) -> str:
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
 def _kind(item: SampleItem | str) -> str:
     """How a browser shows an item: by the main part of its media type, or as words."""
     if isinstance(item, str) or not item.path:
         return "words"
-    return (mimetypes.guess_type(item.path)[0] or "words").split("/")[0]
+    return (media_type(item.path) or "words").split("/")[0]
 
 
 def _colour(value: float, values: np.ndarray) -> str:

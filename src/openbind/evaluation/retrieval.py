@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from openbind.cache import VectorCache
 from openbind.evaluation.metrics import chance_recall_at, ranks, share_interval
 from openbind.evaluation.tasks import Score, TextRetrieval
+from openbind.files import embed_texts
 from openbind.modalities import WORDS
 from openbind.space import Space
 
 RANKS = (1, 5, 10)
 
 
-def measure_text_retrieval(
-    space: Space, task: TextRetrieval, vectors_KE: np.ndarray
-) -> list[Score]:
+def search_texts(
+    space: Space,
+    task: TextRetrieval,
+    vectors_KE: np.ndarray,
+    cache: VectorCache | None = None,
+    progress: bool = False,
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Search items by each of their captions, and captions by items.
 
     An item is found when any of its captions is (the convention of Clotho, AudioCaps and MSR-VTT).
@@ -23,15 +29,31 @@ def measure_text_retrieval(
         space: embeds the captions.
         task: what is asked.
         vectors_KE: unit vectors of its items.
+        cache: vectors of earlier runs, added to.
+        progress: show a bar on stderr.
+
+    Returns:
+        for both directions a name, scores (queries, items) and, bool, which items answer which
+        query.
     """
     captions = [caption for own in task.captions for caption in own]
     item_Q = np.repeat(np.arange(len(task.captions)), [len(own) for own in task.captions])
-    scores_QK = space.encode(WORDS, captions) @ vectors_KE.T
+    captions_QE = embed_texts(space, WORDS, [[text] for text in captions], cache, progress)
+    scores_QK = captions_QE @ vectors_KE.T
     relevant_QK = item_Q[:, None] == np.arange(len(task.captions))
+    items = task.modality if task.added is None else f"{task.modality} + {task.added.modality}"
     return [
-        *measure_ranks(f"{WORDS} → {task.modality}", scores_QK, relevant_QK),
-        *measure_ranks(f"{task.modality} → {WORDS}", scores_QK.T, relevant_QK.T),
+        (f"{WORDS} → {items}", scores_QK, relevant_QK),
+        (f"{items} → {WORDS}", scores_QK.T, relevant_QK.T),
     ]
+
+
+def measure_text_retrieval(
+    space: Space, task: TextRetrieval, vectors_KE: np.ndarray
+) -> list[Score]:
+    """Measure search both ways, see `search_texts`."""
+    searches = search_texts(space, task, vectors_KE)
+    return [score for search in searches for score in measure_ranks(*search)]
 
 
 def measure_ranks(name: str, scores_QK: np.ndarray, relevant_QK: np.ndarray) -> list[Score]:

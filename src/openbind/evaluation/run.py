@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from openbind.cache import VectorCache
+from openbind.cache import FilePart, VectorCache
 from openbind.errors import ConfigError, InputError
-from openbind.evaluation.retrieval import measure_text_retrieval
+from openbind.evaluation.metrics import ranks
+from openbind.evaluation.probes import can_probe, measure_probes
+from openbind.evaluation.retrieval import measure_ranks, search_texts
 from openbind.evaluation.suites import SUITES
 from openbind.evaluation.suites.suite import Published, Suite
-from openbind.evaluation.tasks import Classification, Score, Task, TextRetrieval
-from openbind.evaluation.zero_shot import measure_classification
+from openbind.evaluation.tasks import (
+    Classification,
+    Confusion,
+    Item,
+    Labelled,
+    Ranking,
+    Score,
+    Task,
+    TextRetrieval,
+)
+from openbind.evaluation.zero_shot import (
+    class_scores,
+    confuse,
+    rank_classes,
+    score_classification,
+)
 from openbind.files import embed_paths
 from openbind.modalities import WORDS
-from openbind.space import Space
+from openbind.space import Space, combine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +47,11 @@ class SuiteResult:
         space: the space's name.
         scores: the numbers.
         published: a paper's, for those of the scores that have one.
-        left_out: file → why it couldn't be used; the numbers are of the others.
+        left_out: item → why it couldn't be used; the numbers are of the others.
         overlaps: names of the space's training data that share items with the suite.
+        skipped: task, or "probe" → why it wasn't asked.
+        confusions: of the classifications of one class an item.
+        rankings: of the same, and of each direction of search.
     """
 
     suite: str
@@ -40,6 +60,14 @@ class SuiteResult:
     published: tuple[Published, ...]
     left_out: dict[str, str]
     overlaps: tuple[str, ...]
+    skipped: dict[str, str] = field(default_factory=dict)
+    confusions: tuple[Confusion, ...] = field(default=(), compare=False)
+    rankings: tuple[Ranking, ...] = field(default=(), compare=False)
+
+    def score_of(self, task: str, metric: str) -> Score | None:
+        """Give one of the numbers."""
+        same = [score for score in self.scores if (score.task, score.metric) == (task, metric)]
+        return same[0] if same else None
 
     def published_for(self, score: Score) -> Published | None:
         """Give the paper's number that a score is held against."""
@@ -54,6 +82,7 @@ def evaluate(
     *,
     cache: VectorCache | None = None,
     progress: bool = False,
+    probe: bool = False,
 ) -> SuiteResult:
     """Evaluate a space on one suite.
 
@@ -63,64 +92,170 @@ def evaluate(
         data: the data set, in the layout that the suite states.
         cache: embeddings of earlier runs, added to: a second run reads nothing.
         progress: show bars on stderr.
+        probe: train linear layers on the frozen vectors, too, where a task has items for it.
 
     Raises:
         UnknownNameError: no such suite.
-        ConfigError: the space lacks a modality that the suite needs.
+        ConfigError: the space has the modalities of none of the suite's tasks.
         InputError: the data's layout is wrong, or not one item can be used.
     """
     spec: Suite = SUITES.get(suite)
-    scores: list[Score] = []
-    left_out: dict[str, str] = {}
+    run = _Run(space, cache, progress)
     for task in spec.read(Path(data)):
-        _require_modalities(space, spec, (task.modality, WORDS))
-        vectors_NE, reasons = embed_paths(space, task.modality, task.paths, cache, progress)
-        left_out |= {os.fspath(task.paths[place]): why for place, why in reasons.items()}
-        kept = [place for place in range(len(task.paths)) if place not in reasons]
-        if not kept:
-            first = next(iter(reasons))
-            raise InputError(task.paths[first], f"{reasons[first]}; no item could be used")
-        scores += _measure(space, _take(task, kept), vectors_NE[kept])
+        missing = [name for name in _needed(task) if name not in space.modalities]
+        if missing:
+            run.skipped[task.name] = (
+                f"{spec.title} needs {' and '.join(missing)}; {space.name} has only "
+                f"{', '.join(space.modalities)}"
+            )
+            continue
+        run.ask(task, probe)
+    if not run.scores:
+        raise ConfigError("; ".join(dict.fromkeys(run.skipped.values())))
+    if probe and not run.probed:
+        run.skipped["probe"] = f"{spec.title} has no items to train probes on"
     return SuiteResult(
         suite=suite,
-        space=space.config.name,
-        scores=tuple(scores),
+        space=space.name,
+        scores=tuple(run.scores),
         published=spec.published,
-        left_out=left_out,
+        left_out=run.left_out,
         overlaps=find_overlaps(space, spec),
+        skipped=run.skipped,
+        confusions=tuple(run.confusions),
+        rankings=tuple(run.rankings),
     )
 
 
 def find_overlaps(space: Space, suite: Suite) -> tuple[str, ...]:
-    """Name the sources in a space's card that share items with a suite."""
+    """Name the sources in a space's card that share items with a suite.
+
+    A source is one whose name has the suite's title or one of its overlaps in it, or is the
+    title's beginning: "LLVIP" is warned of where "LLVIP, test split" is measured, "LLVIP, training
+    split" isn't.
+    """
+    title = suite.title.lower()
+    names = (title, *(name.lower() for name in suite.overlaps))
     return tuple(
         source.name
         for source in space.card.sources
-        if any(name.lower() in source.name.lower() for name in (suite.title, *suite.overlaps))
+        if title.startswith(source.name.lower())
+        or any(name in source.name.lower() for name in names)
     )
 
 
-def _measure(space: Space, task: Task, vectors_NE: np.ndarray) -> list[Score]:
-    if isinstance(task, Classification):
-        return measure_classification(space, task, vectors_NE)
-    return measure_text_retrieval(space, task, vectors_NE)
+class _Run:
+    """One space's way through the tasks of a suite, and what came out so far."""
 
+    def __init__(self, space: Space, cache: VectorCache | None, progress: bool) -> None:
+        self.space, self.cache, self.progress = space, cache, progress
+        self.scores: list[Score] = []
+        self.confusions: list[Confusion] = []
+        self.rankings: list[Ranking] = []
+        self.left_out: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
+        self.probed = False
+        self._spaces: dict[tuple[str, str], Space] = {}
 
-def _take(task: Task, places: Sequence[int]) -> Task:
-    """Keep some items of a task."""
-    paths = [task.paths[place] for place in places]
-    if isinstance(task, TextRetrieval):
-        return replace(task, paths=paths, captions=[task.captions[place] for place in places])
-    groups = None if task.groups is None else [task.groups[place] for place in places]
-    return replace(
-        task, paths=paths, targets=[task.targets[place] for place in places], groups=groups
-    )
+    def ask(self, task: Task, probe: bool) -> None:
+        """Embed a task's items and measure them."""
+        vectors_NE, reasons = self._embed(task.modality, task.paths, task.settings)
+        self.left_out |= {_name(task.paths[place]): why for place, why in reasons.items()}
+        kept = [place for place in range(len(task.paths)) if place not in reasons]
+        if not kept:
+            first = next(iter(reasons))
+            raise InputError(_name(task.paths[first]), f"{reasons[first]}; no item could be used")
+        if isinstance(task, TextRetrieval):
+            self._search(_take_items(task, kept), self._add(task, vectors_NE)[kept])
+            return
+        task, vectors_NE = _take_labelled(task, kept), vectors_NE[kept]
+        self._classify(task, vectors_NE)
+        if probe and can_probe(task):
+            self._probe(task, vectors_NE)
 
+    def _embed(
+        self, modality: str, paths: Sequence[Item], settings: Mapping[str, Any]
+    ) -> tuple[np.ndarray, dict[int, str]]:
+        # One space for all tasks of the same settings: its fingerprint takes a look at all weights.
+        key = (modality, repr(settings))
+        if key not in self._spaces:
+            changed = self.space.with_settings(modality, **settings) if settings else self.space
+            self._spaces[key] = changed
+        return embed_paths(self._spaces[key], modality, paths, self.cache, self.progress)
 
-def _require_modalities(space: Space, suite: Suite, needed: Sequence[str]) -> None:
-    missing = [name for name in needed if name not in space.modalities]
-    if missing:
-        raise ConfigError(
-            f"{suite.title} needs {' and '.join(missing)}; {space.config.name} has only "
-            f"{', '.join(space.modalities)}"
+    def _add(self, task: TextRetrieval, vectors_NE: np.ndarray) -> np.ndarray:
+        """Add the second side; items that lack it stand with the first alone, and are named."""
+        if task.added is None:
+            return vectors_NE
+        side = task.added
+        added_NE, reasons = self._embed(side.modality, side.paths, side.settings)
+        for place, why in reasons.items():
+            self.left_out[f"{_name(side.paths[place])} ({side.modality})"] = why
+        both = np.isfinite(vectors_NE).all(axis=1) & np.isfinite(added_NE).all(axis=1)
+        if both.any():
+            parts = [(vectors_NE[both], 1 - side.weight), (added_NE[both], side.weight)]
+            vectors_NE = vectors_NE.copy()
+            vectors_NE[both] = combine(parts)
+        return vectors_NE
+
+    def _search(self, task: TextRetrieval, vectors_KE: np.ndarray) -> None:
+        searches = search_texts(self.space, task, vectors_KE, self.cache, self.progress)
+        for name, scores_QK, relevant_QK in searches:
+            self.scores += measure_ranks(name, scores_QK, relevant_QK)
+            self.rankings.append(Ranking(task=name, rank_Q=ranks(scores_QK, relevant_QK)))
+
+    def _classify(self, task: Classification, vectors_QE: np.ndarray) -> None:
+        scores_QK = class_scores(
+            self.space, vectors_QE, task.classes, task.templates, self.cache, self.progress
         )
+        self.scores += score_classification(task, scores_QK)
+        if task.metric == "accuracy":
+            self.confusions.append(confuse(task, scores_QK))
+            self.rankings.append(rank_classes(task, scores_QK))
+
+    def _probe(self, task: Classification, vectors_NE: np.ndarray) -> None:
+        self.probed = True
+        if task.train is None:
+            self.scores += measure_probes(task, vectors_NE)
+            return
+        train = task.train
+        train_ME, reasons = self._embed(task.modality, train.paths, task.settings)
+        self.left_out |= {_name(train.paths[place]): why for place, why in reasons.items()}
+        kept = [place for place in range(len(train.paths)) if place not in reasons]
+        if not kept:
+            raise InputError(task.name, "not one item to train a probe on could be used")
+        left = Labelled(
+            paths=[train.paths[place] for place in kept],
+            targets=[train.targets[place] for place in kept],
+        )
+        self.scores += measure_probes(replace(task, train=left), vectors_NE, train_ME[kept])
+
+
+def _needed(task: Task) -> list[str]:
+    """Name the modalities that a task needs."""
+    added = task.added if isinstance(task, TextRetrieval) else None
+    return [task.modality, *([added.modality] if added else []), WORDS]
+
+
+def _name(item: Item) -> str:
+    """Name an item in reports."""
+    return str(item) if isinstance(item, FilePart) else os.fspath(item)
+
+
+def _take_items(task: TextRetrieval, places: Sequence[int]) -> TextRetrieval:
+    """Keep some items of a retrieval, whose vectors have been made."""
+    return replace(
+        task,
+        paths=[task.paths[place] for place in places],
+        captions=[task.captions[place] for place in places],
+    )
+
+
+def _take_labelled(task: Classification, places: Sequence[int]) -> Classification:
+    """Keep some items of a classification."""
+    return replace(
+        task,
+        paths=[task.paths[place] for place in places],
+        targets=[task.targets[place] for place in places],
+        groups=None if task.groups is None else [task.groups[place] for place in places],
+    )

@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from openbind.encoding import unit_rows
-from openbind.evaluation.metrics import accuracy_at, average_precisions, share_interval
-from openbind.evaluation.tasks import Classification, Score
+from openbind.cache import VectorCache
+from openbind.evaluation.metrics import accuracy_at, average_precisions, ranks, share_interval
+from openbind.evaluation.tasks import Classification, Confusion, Ranking, Score
+from openbind.files import embed_texts
 from openbind.modalities import WORDS
 from openbind.space import Space
 
 
 def label_vectors(
-    space: Space, labels: Sequence[str], templates: Sequence[str] = ("{}",)
+    space: Space,
+    labels: Sequence[str],
+    templates: Sequence[str] = ("{}",),
+    cache: VectorCache | None = None,
+    progress: bool = False,
 ) -> np.ndarray:
     """Embed each label as the mean of its prompts (paper, appendix B; CLIP's prompt ensembles).
 
@@ -23,13 +28,14 @@ def label_vectors(
         space: has words among its modalities.
         labels: names of the classes.
         templates: each with one `{}` for the label.
+        cache: vectors of earlier runs, added to.
+        progress: show a bar on stderr.
 
     Returns:
         (labels, dim) float32, unit rows.
     """
-    prompts = [template.format(label) for label in labels for template in templates]
-    vectors = space.encode(WORDS, prompts).reshape(len(labels), len(templates), -1)
-    return unit_rows(vectors.mean(axis=1))
+    prompts = [[template.format(label) for template in templates] for label in labels]
+    return embed_texts(space, WORDS, prompts, cache, progress)
 
 
 def classify(
@@ -66,6 +72,8 @@ def class_scores(
     vectors_QE: np.ndarray,
     classes: Sequence[tuple[str, ...]],
     templates: Sequence[str],
+    cache: VectorCache | None = None,
+    progress: bool = False,
 ) -> np.ndarray:
     """Score items for classes of one or several names: the cosine with the best of its names.
 
@@ -73,13 +81,13 @@ def class_scores(
         space: embeds the names.
         vectors_QE: unit vectors of the items.
         classes: for each class its names.
-        templates: prompts, see `label_vectors`.
+        templates, cache, progress: see `label_vectors`.
 
     Returns:
         (items, classes).
     """
     names = [name for group in classes for name in group]
-    scores_QN = vectors_QE @ label_vectors(space, names, templates).T
+    scores_QN = vectors_QE @ label_vectors(space, names, templates, cache, progress).T
     starts = np.cumsum([0, *(len(group) for group in classes[:-1])])
     return np.maximum.reduceat(scores_QN, starts, axis=1)
 
@@ -95,16 +103,18 @@ def measure_classification(
         vectors_QE: unit vectors of its items.
     """
     scores_QK = class_scores(space, vectors_QE, task.classes, task.templates)
-    relevant_QK = np.zeros(scores_QK.shape, bool)
-    for row, targets in enumerate(task.targets):
-        relevant_QK[row, list(targets)] = True
+    return score_classification(task, scores_QK)
+
+
+def score_classification(task: Classification, scores_QK: np.ndarray) -> list[Score]:
+    """Measure scores of items for classes; with groups, the mean of the groups' numbers.
+
+    Args:
+        task: what is asked.
+        scores_QK: (items, classes) from `class_scores`.
+    """
     if task.metric == "mAP":
-        value = float(average_precisions(scores_QK, relevant_QK).mean())
-        # A random order finds every class at its own frequency.
-        chance = float(relevant_QK.mean(axis=0)[relevant_QK.any(axis=0)].mean())
-        return [
-            Score(task=task.name, metric="mAP", value=value, chance=chance, count=len(scores_QK))
-        ]
+        return [_score_labels(task, scores_QK)]
     target_Q = np.array([targets[0] for targets in task.targets])
     groups_Q = np.zeros(len(target_Q)) if task.groups is None else np.asarray(task.groups)
     found = []
@@ -127,3 +137,35 @@ def measure_classification(
             )
         )
     return found
+
+
+def confuse(task: Classification, scores_QK: np.ndarray) -> Confusion:
+    """Count what was taken for what.
+
+    Args:
+        task: of one class an item.
+        scores_QK: (items, classes) from `class_scores`.
+    """
+    counts_CC = np.zeros((len(task.classes), len(task.classes)), np.int64)
+    target_Q = [targets[0] for targets in task.targets]
+    np.add.at(counts_CC, (target_Q, scores_QK.argmax(axis=1)), 1)
+    names = tuple(group[0] for group in task.classes)
+    return Confusion(task=task.name, classes=names, counts_CC=counts_CC)
+
+
+def rank_classes(task: Classification, scores_QK: np.ndarray) -> Ranking:
+    """Give the rank of each item's class, for a task of one class an item."""
+    target_Q = np.array([targets[0] for targets in task.targets])
+    relevant_QK = np.arange(scores_QK.shape[1]) == target_Q[:, None]
+    return Ranking(task=task.name, rank_Q=ranks(scores_QK, relevant_QK))
+
+
+def _score_labels(task: Classification, scores_QK: np.ndarray) -> Score:
+    """Measure items of several classes each."""
+    relevant_QK = np.zeros(scores_QK.shape, bool)
+    for row, targets in enumerate(task.targets):
+        relevant_QK[row, list(targets)] = True
+    value = float(average_precisions(scores_QK, relevant_QK).mean())
+    # A random order finds every class at its own frequency.
+    chance = float(relevant_QK.mean(axis=0)[relevant_QK.any(axis=0)].mean())
+    return Score(task=task.name, metric="mAP", value=value, chance=chance, count=len(scores_QK))

@@ -45,7 +45,8 @@ class DepthSettings:
 
     Args:
         size: rows and columns.
-        units: "metres"; "millimetres" (PNGs of most sensors); "sunrgbd" (its PNGs: millimetres
+        units: "metres"; "millimetres" (PNGs of most sensors); "by_type" (whole numbers are
+            millimetres, fractions metres, as in ROS, REP 118); "sunrgbd" (its PNGs: millimetres
             with rotated bits); "disparity" (pixels, used as they are).
         camera: makes disparity of depth.
         scale: brings disparity to the size of the tower's training; `SCALES` names the
@@ -53,7 +54,7 @@ class DepthSettings:
     """
 
     size: int = 224
-    units: Literal["metres", "millimetres", "sunrgbd", "disparity"] = "metres"
+    units: Literal["metres", "millimetres", "by_type", "sunrgbd", "disparity"] = "metres"
     camera: DepthCamera = CAMERAS["kv1"]
     scale: DisparityScale = SCALES["metric"]
 
@@ -110,6 +111,8 @@ def _to_disparity(map_HW: np.ndarray, units: str, camera: DepthCamera, item: Any
         raise InputError(item, f"has negative values, down to {values_HW.min():g}")
     if units == "disparity":
         return values_HW.astype(np.float32)
+    if units == "by_type":
+        units = "metres" if map_HW.dtype.kind == "f" else "millimetres"
     metres_HW = values_HW if units == "metres" else millimetres_to_metres(values_HW)
     if metres_HW.max() > FARTHEST_METRES:
         raise InputError(

@@ -11,6 +11,9 @@ TOWERS = Registry(
         "transformer": "openbind.model.tower:Tower",
         "minilm": "openbind.model.backbones.minilm:MiniLM",
         "efficientnet_lite": "openbind.model.backbones.efficientnet_lite:EfficientNetLite",
+        "efficientnet_lite_map": (
+            "openbind.model.backbones.efficientnet_lite_map:EfficientNetLiteMap"
+        ),
         "aisfx": "openbind.model.backbones.aisfx:AiSFX",
     },
 )

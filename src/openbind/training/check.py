@@ -24,7 +24,7 @@ from openbind.training.objective import info_nce
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.recipe_file import check_names
 from openbind.training.run import load_origin, load_start
-from openbind.training.towers import features, trained_names
+from openbind.training.towers import features, head_layer, trained_names
 from openbind.training.trainee import Trainee
 
 SAMPLED_ROWS = 8
@@ -231,7 +231,8 @@ def _time_learning(trainee: Trainee, inputs: torch.Tensor, recipe: Recipe, world
     """Time forward and backward of a few rows, the second time round; seconds a row."""
     kept = None
     if trainee.plan.train == "head":
-        kept = inputs = features(trainee.tower, inputs)
+        inputs = features(trainee.tower, inputs)
+        kept = inputs, inputs.new_zeros(len(inputs), head_layer(trainee.tower).out_features)
     trainee.begin(recipe.hardware, world, None, kept)
     seconds = 0.0
     for _ in range(2):

@@ -9,9 +9,10 @@ import torch
 from tqdm import tqdm
 
 from openbind.data.items import open_item
-from openbind.data.loader import Broken, KeptFeatures, Side, show
+from openbind.data.loader import Broken, KeptFeatures, Sight, anchor_view, show
 from openbind.data.pairs import Row
 from openbind.data.table import PairTable
+from openbind.data.views import ViewPlan
 from openbind.encoding import map_ahead
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES
@@ -22,15 +23,21 @@ from openbind.training.trainee import Trainee
 
 
 def keep_features(
-    plan: PairPlan, table: PairTable, trainee: Trainee, folder: Path | None, progress: bool
-) -> tuple[Side, PairTable, list[Broken]]:
+    plan: PairPlan,
+    table: PairTable,
+    trainee: Trainee,
+    folder: Path | None,
+    seed: int,
+    progress: bool,
+) -> tuple[KeptFeatures, PairTable, list[Broken]]:
     """Run the frozen body over all rows. Features are a row of numbers a clip, kept in memory.
 
     Args:
-        plan: of the pair.
+        plan: of the pair; an item is seen through each of its anchors' views.
         table: its rows.
         trainee: the tower.
         folder: of the starting space, where files that preprocessing needs are.
+        seed: of the views.
         progress: show a bar on stderr.
 
     Returns:
@@ -42,20 +49,30 @@ def keep_features(
     modality = plan.pair[1]
     preprocess = MODALITIES.get(modality).prepare(trainee.settings, folder)
 
-    def clips(row: Row) -> torch.Tensor:
-        view = View(span=row.span)
-        items = (show(modality, open_item(item), view) for item in row.items[modality])
-        return torch.cat([preprocess(item).clips for item in items])
+    def view(row: Row, sight: Sight) -> View:
+        if sight is None:
+            return View(span=row.span)
+        anchor = table.anchors[sight[0]]
+        return anchor_view(anchor.key, anchor.span, plan.views, seed, sight[1])
+
+    def clips(index: int) -> dict[Sight, torch.Tensor]:
+        row = table.rows[index]
+        opened = [open_item(item) for item in row.items[modality]]
+        found: dict[Sight, torch.Tensor] = {}
+        for sight in _sights(plan, table, index):
+            shown = (show(modality, item, view(row, sight)) for item in opened)
+            found[sight] = torch.cat([preprocess(item).clips for item in shown])
+        return found
 
     kept: list[int] = []
-    found: list[torch.Tensor] = []
+    found: list[dict[Sight, torch.Tensor]] = []
     broken: list[Broken] = []
-    results = map_ahead(clips, table.rows)
+    results = map_ahead(clips, range(len(table.rows)))
     label = f"features of {modality}"
     bar = tqdm(results, desc=label, total=len(table.rows), delay=1, disable=not progress)
     for index, result in enumerate(bar):
         try:
-            found.append(features(trainee.tower, result()))
+            found.append({sight: features(trainee.tower, x) for sight, x in result().items()})
             kept.append(index)
         except InputError as error:
             broken.append(Broken(plan.name, table.rows[index].key, str(error)))
@@ -64,7 +81,32 @@ def keep_features(
     return KeptFeatures(found), table.only(kept), broken
 
 
-def join_features(sides: Sequence[Side]) -> torch.Tensor:
-    """Give all features of some sides, (clips, D), to standardise by."""
-    kept = [side for side in sides if isinstance(side, KeptFeatures)]
-    return torch.cat([clips_SD for side in kept for clips_SD in side.features])
+def join_features(
+    parts: Sequence[tuple[KeptFeatures, PairTable, torch.Tensor]],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give all features of some pairs, and what each is to be mapped to.
+
+    Args:
+        parts: the features, the rows they are of, and vectors_KVE of the rows' frozen items.
+
+    Returns:
+        features_ND of all clips in all sights; targets_NE, the frozen item as it is in that sight,
+        or the mean of all that the row has.
+    """
+    rows_ND, rows_NE = [], []
+    for side, table, vectors_KVE in parts:
+        for sights, choice in zip(side.features, table.choices, strict=True):
+            for sight, clips_SD in sights.items():
+                if sight is None:
+                    target_E = vectors_KVE[list(choice)].mean(dim=(0, 1))
+                else:
+                    target_E = vectors_KVE[sight]
+                rows_ND.append(clips_SD)
+                rows_NE.append(target_E.expand(len(clips_SD), -1))
+    return torch.cat(rows_ND), torch.cat(rows_NE)
+
+
+def _sights(plan: PairPlan, table: PairTable, row: int) -> list[Sight]:
+    if plan.views == ViewPlan(count=plan.views.count):
+        return [None]  # However often it is shown, it is shown whole.
+    return [(anchor, view) for anchor in table.choices[row] for view in range(plan.views.count)]

@@ -12,7 +12,7 @@ import torch
 
 from openbind.cache import VectorCache
 from openbind.data.augment import read_augmentations
-from openbind.data.loader import Broken, ShownItems, Side
+from openbind.data.loader import Broken, KeptFeatures, ShownItems, Side
 from openbind.data.pairs import Row, choose_split, hold_out
 from openbind.data.sampler import PairSize
 from openbind.data.sources import read_rows
@@ -62,6 +62,11 @@ class Job:
     def batches_per_epoch(self, batch_size: int) -> int:
         """How many batches one epoch has: as many as fit, each row `replicate` times."""
         return max(1, int(len(self.table.rows) * self.plan.replicate) // batch_size)
+
+    def kept_pairs(self) -> tuple[KeptFeatures, PairTable, torch.Tensor]:
+        """Give features that were computed before, their rows, and the frozen items' vectors."""
+        assert isinstance(self.side, KeptFeatures)
+        return self.side, self.table, self.corpus.vectors_KVE
 
     def size(self, batch_size: int) -> PairSize:
         """What the sampler has to know."""
@@ -217,9 +222,9 @@ def _trained_side(
     if trainee.plan.train != "head":
         shown = ShownItems(table, modality, trainee.settings, folder, plan.views, operations, seed)
         return shown, table, []
-    if operations or plan.views != ViewPlan():
+    if operations:
         raise ConfigError(
-            f"{plan.name}: towers.{modality}.train: head keeps each item's features, so views and "
+            f"{plan.name}: towers.{modality}.train: head keeps each item's features, so "
             "augmentations of it would do nothing; leave them out, or train it in full"
         )
-    return keep_features(plan, table, trainee, given.space.folder, given.progress)
+    return keep_features(plan, table, trainee, folder, seed, given.progress)

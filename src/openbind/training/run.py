@@ -105,8 +105,10 @@ class Prepared:
             for index, plan in enumerate(recipe.pairs)
         ]
         for modality, trainee in self.trainees.items():
-            sides = [job.side for job in self.jobs if job.plan.pair[1] == modality]
-            kept = join_features(sides) if trainee.plan.train == "head" else None
+            kept = None
+            if trainee.plan.train == "head":
+                own = [job for job in self.jobs if job.plan.pair[1] == modality]
+                kept = join_features([job.kept_pairs() for job in own])
             trainee.begin(recipe.hardware, world, recipe.schedule.ema, kept)
         self.trainer = Trainer(recipe, self.jobs, self.trainees, world)
 

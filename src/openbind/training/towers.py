@@ -38,13 +38,22 @@ class HeadPlan:
         dropout: of the features, where only this layer is trained.
         standardise: give every feature mean 0 and about deviation 1 over the training items first,
             where only this layer is trained; in the end that is folded into the layer.
+        ridge: start as the ridge regression from the standardised features to the frozen items'
+            embeddings, with this much added to their correlation's diagonal. A good start where
+            pairs are few; a loss that only contrasts goes on from there.
     """
 
     fresh: bool = False
     dropout: float = 0.0
     standardise: bool = False
+    ridge: float | None = None
 
     def __post_init__(self) -> None:
+        if self.ridge is not None and (self.ridge <= 0 or not self.standardise or self.fresh):
+            raise ValueError(
+                f"ridge: expected a number above 0 with standardise and without fresh, "
+                f"found {self.ridge}"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected a number in [0, 1), found {self.dropout}")
 
@@ -173,21 +182,24 @@ class HeadNet(nn.Module):
     Args:
         tower: whose it is. Unless the layer is fresh, the net starts as the function that it is.
         plan: of the training.
-        features_BD: of the training items, whose mean and deviation standardise; only looked at
+        features_ND: of the training items, whose mean and deviation standardise; only looked at
             if the plan asks for that.
+        targets_NE: the frozen items' vectors that they belong to, for `ridge`.
     """
 
     mean_D: Tensor
     deviation_D: Tensor
 
-    def __init__(self, tower: nn.Module, plan: HeadPlan, features_BD: Tensor) -> None:
+    def __init__(
+        self, tower: nn.Module, plan: HeadPlan, features_ND: Tensor, targets_NE: Tensor
+    ) -> None:
         super().__init__()
         layer = head_layer(tower)
         self.dropout = plan.dropout
         weight_ED = layer.weight.detach()
         mean_D, deviation_D = torch.zeros_like(weight_ED[0]), torch.ones_like(weight_ED[0])
         if plan.standardise:
-            deviation_D, mean_D = torch.std_mean(features_BD.to(weight_ED), dim=0, correction=0)
+            deviation_D, mean_D = torch.std_mean(features_ND.to(weight_ED), dim=0, correction=0)
             deviation_D = deviation_D + _LEAST_DEVIATION
         self.register_buffer("mean_D", mean_D)
         self.register_buffer("deviation_D", deviation_D)
@@ -196,6 +208,12 @@ class HeadNet(nn.Module):
             with torch.no_grad():
                 self.linear.weight.mul_(deviation_D)
                 self.linear.bias.add_(weight_ED @ mean_D)
+        if plan.ridge is not None:
+            scaled_ND = (features_ND.to(weight_ED) - mean_D) / deviation_D
+            weight, bias = _solve_ridge(scaled_ND, targets_NE.to(weight_ED), plan.ridge)
+            with torch.no_grad():
+                self.linear.weight.copy_(weight)
+                self.linear.bias.copy_(bias)
 
     def forward(self, features_BD: Tensor) -> Tensor:
         """Embed features: (B, D) to (B, E), not yet of unit length."""
@@ -212,6 +230,18 @@ def fold_head(net: HeadNet, tower: nn.Module) -> None:
     layer.weight.copy_(weight_ED)
     if layer.bias is not None:
         layer.bias.copy_(net.linear.bias - weight_ED @ net.mean_D.double())
+
+
+def _solve_ridge(x_ND: Tensor, y_NE: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Give weight and bias of the affine map of least squares, solved in float64 (centred)."""
+    x_ND, y_NE = x_ND.double(), y_NE.double()
+    mean_D, mean_E = x_ND.mean(dim=0), y_NE.mean(dim=0)
+    x_ND, y_NE = x_ND - mean_D, y_NE - mean_E
+    diagonal_DD = ridge * torch.eye(x_ND.shape[1], dtype=x_ND.dtype, device=x_ND.device)
+    count = len(x_ND)
+    correlation_DD = x_ND.T @ x_ND / count + diagonal_DD
+    weight_DE = torch.linalg.solve(correlation_DD, x_ND.T @ y_NE / count)
+    return weight_DE.T, mean_E - mean_D @ weight_DE
 
 
 def _starting_spec(plan: TowerPlan, modality: str, space: Space) -> TowerSpec | None:

@@ -47,7 +47,7 @@ class Trainee:
         hardware: Hardware,
         world: World,
         ema: float | None,
-        features_ND: torch.Tensor | None = None,
+        kept: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> None:
         """Put the network where it is trained.
 
@@ -55,14 +55,15 @@ class Trainee:
             hardware: of the recipe.
             world: the processes.
             ema: decay of the moving average of the weights, or None.
-            features_ND: of the frozen body, where only a head is trained.
+            kept: features_ND of the frozen body and the vectors they belong to, targets_NE, where
+                only a head is trained.
 
         Raises:
             ConfigError: what the recipe asks for doesn't go together.
         """
         plain: nn.Module = self.tower
-        if features_ND is not None:
-            plain = HeadNet(self.tower, self.plan.head, features_ND)
+        if kept is not None:
+            plain = HeadNet(self.tower, self.plan.head, *kept)
         trunk = getattr(self.tower, "trunk", None)
         if hardware.recompute:
             if trunk is None or not hasattr(trunk, "recompute"):

@@ -1,12 +1,17 @@
-"""Sounds for look-alikes of data sets."""
+"""Sounds for look-alikes of data sets, and a space that takes all that they hold."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+import openbind
+from openbind.evaluation.tasks import Task
+from openbind.files import embed_paths
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +24,25 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         paths.append(folder / f"{index}.wav")
         soundfile.write(paths[-1], wave_T, 44_100)
     return paths
+
+
+@pytest.fixture(scope="session")
+def tiny() -> openbind.Space:
+    """All of ImageBind's modalities, small, with random weights."""
+    return openbind.load("tiny", weights="random", device="cpu", dtype="float32")
+
+
+Embed = Callable[[Task], np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def embed(tiny: openbind.Space) -> Embed:
+    """Embed a task's items as a run does; every one of them has to be usable."""
+
+    def call(task: Task) -> np.ndarray:
+        space = tiny.with_settings(task.modality, **task.settings)
+        vectors_NE, reasons = embed_paths(space, task.modality, task.paths)
+        assert reasons == {}
+        return vectors_NE
+
+    return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import openbind
 from openbind.model.backbones.efficientnet_lite import (
     EfficientNetLite,
     EfficientNetLiteConfig,
+    LayoutConfig,
     SameConv,
     StageConfig,
+    read_cells,
 )
 
 SHIPPED = Path(openbind.__file__).parent / "assets" / "starter" / "vision.safetensors"
@@ -95,3 +98,37 @@ def test_embedding_is_mixture_plus_projection() -> None:
     share_BK = torch.softmax(module.classifier(features_BD) / TINY.temperature, dim=1)
     expected = share_BK @ module.mixture.weight.T + module.projection(features_BD)
     torch.testing.assert_close(module.embed(features_BD), expected)
+
+
+LAYOUT = LayoutConfig(stage=1, grid=2, dim=3, share=0.36)
+
+
+def test_layout_takes_its_share() -> None:
+    """What is shown, then where: unit vectors, of which the layout has its share."""
+    torch.manual_seed(0)
+    config = dataclasses.replace(TINY, embed_dim=TINY.embed_dim + LAYOUT.dim, layout=LAYOUT)
+    module, plain = EfficientNetLite(config).eval(), EfficientNetLite(TINY).eval()
+    plain.load_state_dict(module.state_dict(), strict=False)
+    image_BCHW = torch.randn(2, 3, 33, 40)
+    embed_BE, shown_BE = module(image_BCHW), plain(image_BCHW)
+    torch.testing.assert_close(embed_BE.norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(embed_BE[:, :5], 0.8 * F.normalize(shown_BE, dim=1))
+    torch.testing.assert_close(embed_BE[:, 5:].norm(dim=1), torch.full((2,), 0.6))
+
+
+def test_layout_says_where() -> None:
+    """Cells keep their places; the layout's stage is looked at, and the last one."""
+    torch.manual_seed(0)
+    cells = read_cells(torch.arange(8.0).view(1, 2, 2, 2), 2)
+    assert cells.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    middle_BCHW, last_BCHW = EfficientNetLite(TINY).blocks.split(torch.randn(1, 4, 8, 8), 1)
+    assert (middle_BCHW.shape[1], last_BCHW.shape[1]) == (4, 6)
+
+
+def test_clips_are_means_of_frames() -> None:
+    """A clip's embedding is the mean of its frames' unit embeddings."""
+    torch.manual_seed(0)
+    module = EfficientNetLite(TINY).eval()
+    clip_BCTHW = torch.randn(2, 3, 4, 20, 20)
+    frames = [F.normalize(module(clip_BCTHW[:, :, t]), dim=1) for t in range(4)]
+    torch.testing.assert_close(module(clip_BCTHW), torch.stack(frames).mean(0))

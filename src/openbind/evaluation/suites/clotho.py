@@ -24,6 +24,7 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
         modality="audio",
         paths=[data / "evaluation" / row["file_name"] for row in rows],
         captions=[tuple(row[name] for name in CAPTIONS) for row in rows],
+        settings={"clips": "cover"},  # paper, section 3.1: ⌈t / 2⌉ clips
     )
     return (task,)
 

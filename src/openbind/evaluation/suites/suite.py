@@ -39,7 +39,8 @@ class Suite:
         licence: of the data.
         read: data folder → what is asked; raises InputError naming what is missing or wrong.
         published: numbers to hold ours against.
-        overlaps: names of data sets that share items with it; spaces trained on one are warned of.
+        overlaps: names of data sets that share items with it; spaces trained on one are warned of,
+            as are those trained on the title's own data where it doesn't say another split.
     """
 
     title: str

@@ -5,14 +5,17 @@ scaling) in its Lite form, published with the official TensorFlow code: no squee
 ReLU6 for swish, stem, head and the first and last stages' depth not scaled. Batch norm is folded
 into the convolutions, since the tower only runs for inference.
 
-The head sums two views of a picture: what the classifier knows (a mixture of one vector per
-ImageNet class, weighted by its softened probabilities; Norouzi et al. 2014, arXiv:1312.5650) and a
-learned projection of its features.
+The head sums two views of what a picture shows: what the classifier knows (a mixture of one vector
+per ImageNet class, weighted by its softened probabilities; Norouzi et al. 2014, arXiv:1312.5650)
+and a learned projection of its features. With `layout` further dimensions say where things are: a
+projection of an earlier stage's map, averaged in the cells of a grid. Modalities that know nothing
+of places, such as words, are zero there: what they rank doesn't change.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,11 +48,28 @@ LITE2_STAGES = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayoutConfig:
+    """The dimensions that say where things are.
+
+    Args:
+        stage: whose output is looked at, from 1.
+        grid: cells in a row and in a column.
+        dim: of the embedding's dimensions, the last ones.
+        share: of the embedding's squared length.
+    """
+
+    stage: int = 5
+    grid: int = 3
+    dim: int = 128
+    share: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
 class EfficientNetLiteConfig:
     """Everything that decides a number; the defaults are EfficientNet-Lite2's published ones.
 
     `temperature` softens the classifier's probabilities in the mixture; it was chosen on held-out
-    pictures (recipes/starter/README.md).
+    pictures (recipes/starter/README.md). `embed_dim` counts the layout's dimensions too.
     """
 
     stem_channels: int = 32
@@ -58,6 +78,7 @@ class EfficientNetLiteConfig:
     num_classes: int = 1000
     temperature: float = 1.5
     embed_dim: int = 384
+    layout: LayoutConfig | None = None
 
 
 class SameConv(nn.Conv2d):
@@ -107,8 +128,37 @@ class Bottleneck(nn.Module):
         return output + input_BCHW if self.residual else output
 
 
+class Body(nn.Sequential):
+    """Bottlenecks of all stages, one after the other."""
+
+    def __init__(self, channels: int, stages: Sequence[StageConfig]) -> None:
+        blocks = []
+        for stage in stages:
+            for index in range(stage.repeats):
+                blocks.append(Bottleneck(channels, stage, stage.stride if index == 0 else 1))
+                channels = stage.channels
+        super().__init__(*blocks)
+        self.channels = channels
+        self._stages = tuple(stages)
+
+    def split(self, input_BCHW: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the output of a stage, counted from 1, and that of the last."""
+        count = sum(s.repeats for s in self._stages[:stage])
+        middle_BCHW = hidden_BCHW = input_BCHW
+        for index, block in enumerate(self):
+            hidden_BCHW = block(hidden_BCHW)
+            if index < count:
+                middle_BCHW = hidden_BCHW
+        return middle_BCHW, hidden_BCHW
+
+
+def read_cells(map_BCHW: torch.Tensor, grid: int) -> torch.Tensor:
+    """Return cells_BD: a map averaged in grid × grid cells, channel after channel."""
+    return F.adaptive_avg_pool2d(map_BCHW, grid).flatten(1)
+
+
 class EfficientNetLite(nn.Module):
-    """A picture of any size to one vector in the joint space."""
+    """A picture of any size, or a clip of several, to one vector in the joint space."""
 
     config_type = EfficientNetLiteConfig
 
@@ -116,32 +166,65 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         self.config = config
         self.stem = SameConv(3, config.stem_channels, 3, 2, 1)
-        blocks, channels = [], config.stem_channels
-        for stage in config.stages:
-            for index in range(stage.repeats):
-                blocks.append(Bottleneck(channels, stage, stage.stride if index == 0 else 1))
-                channels = stage.channels
-        self.blocks = nn.Sequential(*blocks)
-        self.top = SameConv(channels, config.width, 1, 1, 1)
+        self.blocks = Body(config.stem_channels, config.stages)
+        self.top = SameConv(self.blocks.channels, config.width, 1, 1, 1)
         self.classifier = nn.Linear(config.width, config.num_classes)
-        self.mixture = nn.Linear(config.num_classes, config.embed_dim, bias=False)
-        self.projection = nn.Linear(config.width, config.embed_dim)
+        shown = config.embed_dim - (config.layout.dim if config.layout else 0)
+        self.mixture = nn.Linear(config.num_classes, shown, bias=False)
+        self.projection = nn.Linear(config.width, shown)
+        self.layout = None
+        if config.layout is not None:
+            channels = config.stages[config.layout.stage - 1].channels
+            self.layout = nn.Linear(channels * config.layout.grid**2, config.layout.dim)
         # The layout that convolutions are fastest in on a CPU, about twice.
         nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
 
-    def features(self, image_BCHW: torch.Tensor) -> torch.Tensor:
-        """Encode RGB pictures scaled to about [-1, 1]; return features_BD, averaged over space."""
+    def read(self, image_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Look at RGB pictures scaled to about [-1, 1].
+
+        Returns:
+            features_BD, averaged over space, for `embed`; cells_BC, the map that `layout` gets, as
+            `LayoutConfig` says (its defaults, if the config has none).
+        """
+        layout = self.config.layout or LayoutConfig(stage=len(self.config.stages))
         hidden = image_BCHW.contiguous(memory_format=torch.channels_last)
         hidden = F.relu6(self.stem(hidden), inplace=True)
-        hidden = F.relu6(self.top(self.blocks(hidden)), inplace=True)
-        return hidden.mean(dim=(2, 3))
+        middle, hidden = self.blocks.split(hidden, layout.stage)
+        cells_BC = read_cells(middle, layout.grid)
+        hidden = F.relu6(self.top(hidden), inplace=True)
+        return hidden.mean(dim=(2, 3)), cells_BC
+
+    def features(self, image_BCHW: torch.Tensor) -> torch.Tensor:
+        """Encode RGB pictures scaled to about [-1, 1]; return features_BD, averaged over space."""
+        return self.read(image_BCHW)[0]
 
     def embed(self, features_BD: torch.Tensor) -> torch.Tensor:
-        """Return embed_BE: the mixture of class vectors plus the projection of the features."""
+        """Return what is shown: the mixture of class vectors plus the projection of features."""
         logits = self.classifier(features_BD) / self.config.temperature
-        embed_BE: torch.Tensor = self.mixture(logits.softmax(dim=-1)) + self.projection(features_BD)
-        return embed_BE
+        shown_BE: torch.Tensor = self.mixture(logits.softmax(dim=-1)) + self.projection(features_BD)
+        return shown_BE
 
     def forward(self, image_BCHW: torch.Tensor) -> torch.Tensor:
-        """Return embed_BE, not yet of unit length; see `features` for the input."""
-        return self.embed(self.features(image_BCHW))
+        """Embed pictures, or clips (B, C, T, H, W) as the mean of their frames.
+
+        Returns:
+            embed_BE; of unit length only with a layout, whose share of it is that of the config.
+        """
+        if image_BCHW.ndim == 5:
+            frames = image_BCHW.shape[2]
+            every = image_BCHW.transpose(1, 2).flatten(0, 1)
+            embed_BTE = self(every).unflatten(0, (-1, frames))
+            mean_BE: torch.Tensor = F.normalize(embed_BTE, dim=-1).mean(dim=1)
+            return mean_BE
+        features_BD, cells_BC = self.read(image_BCHW)
+        shown_BE = self.embed(features_BD)
+        if self.layout is None or self.config.layout is None:
+            return shown_BE
+        share = self.config.layout.share
+        return join_parts(shown_BE, self.layout(cells_BC), share)
+
+
+def join_parts(shown_BE: torch.Tensor, layout_BE: torch.Tensor, share: float) -> torch.Tensor:
+    """Return unit vectors: what is shown, then where, the latter with a share of the square."""
+    shown_BE = math.sqrt(1 - share) * F.normalize(shown_BE, dim=-1)
+    return torch.cat([shown_BE, math.sqrt(share) * F.normalize(layout_BE, dim=-1)], dim=-1)

@@ -1,0 +1,86 @@
+"""Two spaces on one suite: how much better one is, and whether that can be chance."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from openbind.evaluation.run import SuiteResult
+from openbind.evaluation.tasks import Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Of one number between two spaces.
+
+    Args:
+        value: the second's minus the first's.
+        p: of the sign test over the same queries: how likely chance alone makes one space win so
+            many of the queries that only one of them answers. None where they weren't the same.
+        apart: whether the 95 % intervals don't overlap, a stricter test; None without intervals.
+    """
+
+    value: float
+    p: float | None
+    apart: bool | None
+
+
+def compare(first: SuiteResult, second: SuiteResult, score: Score) -> Difference | None:
+    """Compare two spaces' results in one number.
+
+    Args:
+        first, second: of one suite.
+        score: one of the first's.
+
+    Returns:
+        None where the second hasn't that number.
+    """
+    other = second.score_of(score.task, score.metric)
+    if other is None:
+        return None
+    apart = None
+    if score.interval and other.interval:
+        apart = score.interval[1] < other.interval[0] or other.interval[1] < score.interval[0]
+    return Difference(
+        value=other.value - score.value, p=_test_pairs(first, second, score), apart=apart
+    )
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided exact p of so uneven a split, if both sides were as likely (McNemar's exact test).
+
+    Args:
+        wins, losses: pairs that one side won; ties are left out.
+    """
+    total, fewer = wins + losses, min(wins, losses)
+    logs = [
+        math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1)
+        for k in range(fewer + 1)
+    ]
+    tail = float(np.exp(np.array(logs) - total * math.log(2)).sum())
+    return min(1.0, 2 * tail)
+
+
+def _test_pairs(first: SuiteResult, second: SuiteResult, score: Score) -> float | None:
+    depth = _depth(score.metric)
+    ranks = [
+        ranking.rank_Q
+        for result in (first, second)
+        for ranking in result.rankings
+        if ranking.task == score.task
+    ]
+    if depth is None or len(ranks) != 2 or first.left_out.keys() != second.left_out.keys():
+        return None
+    one_Q, other_Q = (rank_Q <= depth for rank_Q in ranks)
+    return sign_test(int((other_Q & ~one_Q).sum()), int((one_Q & ~other_Q).sum()))
+
+
+def _depth(metric: str) -> int | None:
+    """Up to which rank an answer counts."""
+    if metric == "accuracy":
+        return 1
+    match = re.fullmatch(r"(?:R@|top-)(\d+)(?: accuracy)?", metric)
+    return int(match[1]) if match else None

@@ -1,0 +1,321 @@
+"""What aligns with what: every modality searched by every other, trained together or not.
+
+Items are searched within their data set. The answers to a query are the items of the same scene
+where the set has scenes on both sides, those of the same class elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Literal
+
+import numpy as np
+
+from openbind.encoding import unit_rows
+from openbind.errors import InputError
+from openbind.evaluation.collection import Gathered, answers, share_scenes
+from openbind.evaluation.metrics import chance_recall_at, share_interval
+from openbind.evaluation.retrieval import RANKS
+from openbind.evaluation.tasks import Score
+
+HUB_NEIGHBOURS = 10
+"""Neighbours that are counted for hubness (Radovanović et al. 2010, JMLR 11, use k = 10)."""
+SHUFFLES = 100
+"""Times that the control is drawn; its numbers are means."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """What one data set brings to a cell.
+
+    Args:
+        set: its name.
+        relevance: whether items of the same scene or of the same class are answers.
+        queries: with an answer.
+        items: that are searched.
+    """
+
+    set: str
+    relevance: Literal["scene", "class"]
+    queries: int
+    items: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One modality searched by another.
+
+    Args:
+        query, target: names of the modalities.
+        trained: whether they were trained together; otherwise what there is emerged.
+        pools: what it was measured on.
+        raw: R@1, R@5, R@10, mAP and median rank, with chance and 95 % intervals; ranks as deep as
+            there are items are left out.
+        centred: the same with each side's mean taken off within a data set. It uses the means of
+            the very items that are measured.
+        shuffled: the control, the same as `raw` with the answers dealt out anew: must be chance.
+        gap: distance of the two modalities' mean vectors, 0..2 (Liang et al. 2022, NeurIPS).
+        hubness: skewness of how often each target is among the 10 nearest of a query; 0 is even,
+            above 1 a few targets answer everything. None where there are no more than 10.
+    """
+
+    query: str
+    target: str
+    trained: bool
+    pools: tuple[Pool, ...]
+    raw: tuple[Score, ...]
+    centred: tuple[Score, ...]
+    shuffled: tuple[Score, ...]
+    gap: float
+    hubness: float | None
+
+    @property
+    def count(self) -> int:
+        """Queries with an answer."""
+        return sum(pool.queries for pool in self.pools)
+
+
+def measure_emergence(
+    gathered: Sequence[Gathered],
+    trained_pairs: Collection[tuple[str, str]],
+    generator: np.random.Generator,
+) -> tuple[Cell, ...]:
+    """Search every modality by every other.
+
+    Args:
+        gathered: one for each modality, with vectors of one space.
+        trained_pairs: modalities that were trained together, in either order.
+        generator: deals out the answers of the control.
+
+    Returns:
+        cells in the order of the modalities; pairs without a question that has an answer are left
+        out.
+
+    Raises:
+        InputError: two of them are of one modality, or their vectors have different dimensions.
+    """
+    names = [some.modality for some in gathered]
+    if len(set(names)) < len(names):
+        raise InputError(", ".join(names), "expected every modality once")
+    dims = {some.modality: some.vectors_NE.shape[1] for some in gathered}
+    if len(set(dims.values())) > 1:
+        raise InputError("vectors", f"expected those of one space, found the dimensions {dims}")
+    cells = []
+    for query, target in permutations(gathered, 2):
+        pair = (query.modality, target.modality)
+        trained = pair in trained_pairs or pair[::-1] in trained_pairs
+        cell = measure_cell(query, target, trained, generator)
+        if cell is not None:
+            cells.append(cell)
+    return tuple(cells)
+
+
+def measure_cell(
+    query: Gathered, target: Gathered, trained: bool, generator: np.random.Generator
+) -> Cell | None:
+    """Search one modality by another.
+
+    Args:
+        query, target: of two modalities.
+        trained: whether these were trained together.
+        generator: deals out the answers of the control.
+
+    Returns:
+        None if no query has an answer in its data set.
+    """
+    pools: list[Pool] = []
+    searches: list[_Search] = []
+    centred: list[_Search] = []
+    for name in sorted({*query.sets} & {*target.sets}):
+        some, others = query.of_set(name), target.of_set(name)
+        by_scene = share_scenes(some.items, others.items)
+        relevant_QK = answers(some.items, others.items, by_pair=by_scene)
+        asked = relevant_QK.any(axis=1)
+        if not asked.any():
+            continue
+        pools.append(
+            Pool(
+                set=name,
+                relevance="scene" if by_scene else "class",
+                queries=int(asked.sum()),
+                items=len(others.items),
+            )
+        )
+        for found, change in ((searches, np.asarray), (centred, centre)):
+            scores_QK = change(some.vectors_NE)[asked] @ change(others.vectors_NE).T
+            found.append(_Search.of(scores_QK, relevant_QK[asked]))
+    if not pools:
+        return None
+    name = f"{query.modality} → {target.modality}"
+    return Cell(
+        query=query.modality,
+        target=target.modality,
+        trained=trained,
+        pools=tuple(pools),
+        raw=_scores(name, searches),
+        centred=_scores(name, centred),
+        shuffled=_control(name, searches, generator),
+        gap=modality_gap(query.vectors_NE, target.vectors_NE),
+        hubness=hubness(query.vectors_NE @ target.vectors_NE.T, HUB_NEIGHBOURS),
+    )
+
+
+def lies_above_chance(score: Score) -> bool:
+    """Whether the whole interval of a share lies above what a random order gives."""
+    return score.interval is not None and score.interval[0] > score.chance
+
+
+def centre(vectors_NE: np.ndarray) -> np.ndarray:
+    """Take the mean off and make the rest unit rows; a single row becomes zero."""
+    return unit_rows(vectors_NE - vectors_NE.mean(axis=0, dtype=np.float64))
+
+
+def modality_gap(a_NE: np.ndarray, b_NE: np.ndarray) -> float:
+    """Distance between the means of two modalities' unit vectors (Liang et al. 2022), 0..2."""
+    return float(np.linalg.norm(a_NE.mean(axis=0, dtype=float) - b_NE.mean(axis=0, dtype=float)))
+
+
+def hubness(scores_QK: np.ndarray, k: int) -> float | None:
+    """Skewness of how often each item is among a query's k best (Radovanović et al. 2010).
+
+    Args:
+        scores_QK: (queries, items) higher is better.
+        k: how many count as near.
+
+    Returns:
+        0 where all items are near equally often; None where all are always, of k or fewer.
+    """
+    items = scores_QK.shape[1]
+    if items <= k:
+        return None
+    nearest_QK = np.argsort(-scores_QK, axis=1, kind="stable")[:, :k]
+    times_K = np.bincount(nearest_QK.ravel(), minlength=items).astype(float)
+    spread = times_K.std()
+    return float((((times_K - times_K.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Queries with an answer, and the rank of each item for each of them, from 1.
+
+    Args:
+        relevant_QK: which items answer which query.
+        rows_R, columns_R: the same as places, query by query.
+        rank_QK: where each query found each item.
+    """
+
+    relevant_QK: np.ndarray
+    rows_R: np.ndarray
+    columns_R: np.ndarray
+    rank_QK: np.ndarray
+
+    @classmethod
+    def of(cls, scores_QK: np.ndarray, relevant_QK: np.ndarray) -> _Search:
+        order_QK = np.argsort(-scores_QK, axis=1, kind="stable")
+        rank_QK = np.empty_like(order_QK)
+        ranks_1K = np.arange(1, order_QK.shape[1] + 1)[None]
+        np.put_along_axis(rank_QK, order_QK, np.broadcast_to(ranks_1K, order_QK.shape), axis=1)
+        rows_R, columns_R = np.nonzero(relevant_QK)
+        return cls(relevant_QK, rows_R, columns_R, rank_QK)
+
+    def measure(self, dealt_K: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Give each query's rank of its best answer, and its average precision.
+
+        Args:
+            dealt_K: for each item the one that takes its place as an answer.
+        """
+        columns_R = self.columns_R if dealt_K is None else dealt_K[self.columns_R]
+        rank_R = self.rank_QK[self.rows_R, columns_R]
+        rank_R = rank_R[np.lexsort((rank_R, self.rows_R))]
+        counts_Q = self.relevant_QK.sum(axis=1)
+        starts_Q = np.cumsum(counts_Q) - counts_Q
+        found_R = np.arange(1, len(rank_R) + 1) - np.repeat(starts_Q, counts_Q)
+        return rank_R[starts_Q], np.add.reduceat(found_R / rank_R, starts_Q) / counts_Q
+
+    def deal(self, generator: np.random.Generator) -> np.ndarray:
+        """Deal the answers out anew, to any items."""
+        return generator.permutation(self.relevant_QK.shape[1])
+
+
+def _values(
+    searches: Sequence[_Search], generator: np.random.Generator | None = None
+) -> dict[str, float]:
+    """Measure searches together, every query counting the same; with a generator, shuffled."""
+    measured = [
+        search.measure(None if generator is None else search.deal(generator)) for search in searches
+    ]
+    ranks = np.concatenate([rank_Q for rank_Q, _ in measured])
+    precisions = np.concatenate([precision_Q for _, precision_Q in measured])
+    deepest = max(search.relevant_QK.shape[1] for search in searches)
+    recalls = {f"R@{k}": float((ranks <= k).mean()) for k in RANKS if k == 1 or k < deepest}
+    median = float(np.median(ranks))
+    return {**recalls, "mAP": float(precisions.mean()), "median rank": median}
+
+
+def _chances(searches: Sequence[_Search]) -> dict[str, float]:
+    """Give what a random order gives on average."""
+    weights = [len(search.relevant_QK) for search in searches]
+
+    def mean(values: Sequence[float]) -> float:
+        return float(np.average(values, weights=weights))
+
+    precisions = []
+    for search in searches:
+        items, answers_Q = search.relevant_QK.shape[1], search.relevant_QK.sum(axis=1)
+        # An answer is at rank i with probability 1/n; it is the first of i, and each of the i - 1
+        # before it is one of the r - 1 others with probability (r - 1) / (n - 1).
+        harmonic = (1 / np.arange(1, items + 1)).sum()
+        others_Q = (answers_Q - 1) / max(items - 1, 1)
+        precisions.append(float((harmonic + (items - harmonic) * others_Q).mean()) / items)
+    recalls = {
+        f"R@{k}": mean([chance_recall_at(s.relevant_QK, k) for s in searches]) for k in RANKS
+    }
+    return {**recalls, "mAP": mean(precisions), "median rank": _chance_rank(searches)}
+
+
+def _chance_rank(searches: Sequence[_Search]) -> float:
+    """Give the rank that half of the queries have found an answer at, in a random order."""
+    missed = [np.ones(len(search.relevant_QK)) for search in searches]
+    rank = 0
+    while np.concatenate(missed).mean() > 0.5:
+        for missed_Q, search in zip(missed, searches, strict=True):
+            left, answers_Q = search.relevant_QK.shape[1] - rank, search.relevant_QK.sum(axis=1)
+            missed_Q *= np.clip(left - answers_Q, 0, None) / max(left, 1)
+        rank += 1
+    return float(rank)
+
+
+def _scores(name: str, searches: Sequence[_Search]) -> tuple[Score, ...]:
+    chances = _chances(searches)
+    count = sum(len(search.relevant_QK) for search in searches)
+    return tuple(
+        Score(
+            task=name,
+            metric=metric,
+            value=value,
+            chance=chances[metric],
+            interval=share_interval(value, count) if metric.startswith("R@") else None,
+            count=count,
+        )
+        for metric, value in _values(searches).items()
+    )
+
+
+def _control(
+    name: str, searches: Sequence[_Search], generator: np.random.Generator
+) -> tuple[Score, ...]:
+    draws = [_values(searches, generator) for _ in range(SHUFFLES)]
+    chances = _chances(searches)
+    count = sum(len(search.relevant_QK) for search in searches)
+    return tuple(
+        Score(
+            task=name,
+            metric=metric,
+            value=float(np.mean([draw[metric] for draw in draws])),
+            chance=chances[metric],
+            count=count,
+        )
+        for metric in draws[0]
+    )

@@ -1,0 +1,47 @@
+"""Media as data URLs, so that a page stands alone."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+MEDIA_TYPES = {
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".oga": "audio/ogg",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".wav": "audio/wav",
+    ".m4v": "video/mp4",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+}
+"""What browsers show and play, by the ending (IANA's registry of media types). Python's own table
+lacks WebP, Ogg and FLAC where the system has none."""
+
+
+def media_type(path: str | Path) -> str | None:
+    """Tell a file's media type by its ending; None for what a browser neither shows nor plays."""
+    return MEDIA_TYPES.get(Path(path).suffix.lower())
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """Write bytes of a media type as a URL that holds them."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def file_url(path: str | Path) -> str:
+    """Write a file as a URL that holds it.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return data_url(Path(path).read_bytes(), media_type(path) or "application/octet-stream")

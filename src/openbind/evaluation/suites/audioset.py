@@ -1,0 +1,78 @@
+"""AudioSet, evaluation set: some 20,000 sounds of 10 s, 527 classes (Gemmeke et al. 2017)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from openbind.errors import InputError
+from openbind.evaluation.prompts import CLIP_TEMPLATES
+from openbind.evaluation.suites.suite import Published, Suite, read_table, require
+from openbind.evaluation.suites.youtube import NAMES, ClipFolder
+from openbind.evaluation.tasks import Classification
+
+SEGMENTS, LABELS = "eval_segments.csv", "class_labels_indices.csv"
+
+
+def read(data: Path) -> tuple[Classification, ...]:
+    """Read segments and class names; the names are AudioSet's own, commas and all.
+
+    Raises:
+        InputError: a file or a column is missing, a line is of another kind, or a class unknown.
+    """
+    require("AudioSet", data, SEGMENTS, LABELS)
+    rows = read_table(data / LABELS, ("index", "mid", "display_name"))
+    places = {row["mid"]: place for place, row in enumerate(rows)}
+    clips = ClipFolder(data, "audio", "video")
+    paths, targets = [], []
+    for film, start, mids in read_segments(data / SEGMENTS):
+        unknown = [mid for mid in mids if mid not in places]
+        if unknown:
+            raise InputError(data / SEGMENTS, f"{film}: class {unknown[0]} isn't in {LABELS}")
+        paths.append(clips.find(film, start))
+        targets.append(tuple(places[mid] for mid in mids))
+    task = Classification(
+        name="zero-shot",
+        modality="audio",
+        paths=paths,
+        targets=targets,
+        classes=[(row["display_name"],) for row in rows],
+        templates=CLIP_TEMPLATES,
+        metric="mAP",
+        settings={"clips": "cover"},  # paper, section 3.1: ⌈t / 2⌉ clips
+    )
+    return (task,)
+
+
+def read_segments(path: Path) -> list[tuple[str, int, list[str]]]:
+    """Read film, first second and classes of each segment.
+
+    Raises:
+        InputError: a line of another kind, or none.
+    """
+    found = []
+    with path.open(newline="", encoding="utf-8") as file:
+        # Spaces stand behind the commas, and the classes in quotes.
+        for cells in csv.reader(file, skipinitialspace=True):
+            if not cells or cells[0].startswith("#"):
+                continue
+            try:
+                film, start, _, mids = cells
+                found.append((film, int(float(start)), mids.split(",")))
+            except ValueError as error:
+                raise InputError(
+                    path, f'expected <id>, 30.000, 40.000, "/m/…,/m/…", found {cells}'
+                ) from error
+    if not found:
+        raise InputError(path, "a table without rows")
+    return found
+
+
+SUITE = Suite(
+    title="AudioSet, evaluation set",
+    layout=f"{SEGMENTS}\n{LABELS} (index, mid, display_name)\nsounds or films, {NAMES}",
+    origin="https://research.google.com/audioset/",
+    licence="labels CC BY 4.0; sounds by their owners",
+    read=read,
+    published=(Published(task="zero-shot", metric="mAP", value=0.176, where="ImageBind, Table 2"),),
+)

@@ -1,0 +1,53 @@
+"""Kinetics-400, validation split: some 20,000 films of 10 s, 400 actions (Kay et al. 2017)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openbind.errors import InputError
+from openbind.evaluation.prompts import CLIP_TEMPLATES
+from openbind.evaluation.suites.suite import Published, Suite, read_table, require
+from openbind.evaluation.suites.youtube import NAMES, ClipFolder
+from openbind.evaluation.tasks import Classification
+
+TABLE = "annotations/val.csv"
+
+
+def read(data: Path) -> tuple[Classification, ...]:
+    """Read the table of films; class names are its labels.
+
+    Raises:
+        InputError: a file or a column is missing, or a start is no number.
+    """
+    require("Kinetics-400", data, TABLE, "val")
+    rows = read_table(data / TABLE, ("label", "youtube_id", "time_start"))
+    for row in rows:
+        if not row["time_start"].isdigit():
+            raise InputError(
+                data / TABLE, f"{row['youtube_id']}: time_start: found {row['time_start']!r}"
+            )
+    names = sorted({row["label"] for row in rows})
+    clips = ClipFolder(data / "val", "video")
+    task = Classification(
+        name="zero-shot",
+        modality="video",
+        paths=[clips.find(row["youtube_id"], int(row["time_start"])) for row in rows],
+        targets=[(names.index(row["label"]),) for row in rows],
+        classes=[(name,) for name in names],
+        templates=CLIP_TEMPLATES,
+    )
+    return (task,)
+
+
+SUITE = Suite(
+    title="Kinetics-400, validation split",
+    layout=f"{TABLE} (label, youtube_id, time_start, time_end, split)\nval/ films, {NAMES}",
+    origin="https://github.com/cvdfoundation/kinetics-dataset",
+    licence="annotations CC BY 4.0; films by their owners",
+    read=read,
+    published=(
+        Published(
+            task="zero-shot", metric="accuracy", value=0.500, where="ImageBind, Table 2; OpenCLIP's"
+        ),
+    ),
+)

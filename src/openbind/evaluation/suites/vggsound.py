@@ -1,0 +1,66 @@
+"""VGGSound, test split: some 15,000 sounds of 10 s, 309 classes (Chen et al. 2020)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from openbind.errors import InputError
+from openbind.evaluation.prompts import CLIP_TEMPLATES
+from openbind.evaluation.suites.suite import Published, Suite, require
+from openbind.evaluation.suites.youtube import NAMES, ClipFolder
+from openbind.evaluation.tasks import Classification
+
+TABLE = "vggsound.csv"
+
+
+def read(data: Path) -> tuple[Classification, ...]:
+    """Read the table, which has no header; only sounds are used (paper, appendix A).
+
+    Raises:
+        InputError: a file is missing, a line is of another kind, or there is no test split.
+    """
+    require("VGGSound", data, TABLE)
+    rows = read_rows(data / TABLE)
+    names = sorted({label for _, _, label, _ in rows})
+    test = [(film, start, label) for film, start, label, split in rows if split == "test"]
+    if not test:
+        raise InputError(data / TABLE, "no rows of the split 'test'")
+    clips = ClipFolder(data, "audio", "video")
+    task = Classification(
+        name="zero-shot",
+        modality="audio",
+        paths=[clips.find(film, start) for film, start, _ in test],
+        targets=[(names.index(label),) for _, _, label in test],
+        classes=[(name,) for name in names],
+        templates=CLIP_TEMPLATES,
+        settings={"clips": "cover"},  # paper, section 3.1: ⌈t / 2⌉ clips
+    )
+    return (task,)
+
+
+def read_rows(path: Path) -> list[tuple[str, int, str, str]]:
+    """Read film, first second, label and split of each row.
+
+    Raises:
+        InputError: a line of another kind.
+    """
+    found = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for cells in csv.reader(file):
+            if len(cells) != 4 or not cells[1].isdigit():
+                raise InputError(path, f"expected <id>,30,label,split, found {cells}")
+            found.append((cells[0], int(cells[1]), cells[2], cells[3]))
+    return found
+
+
+SUITE = Suite(
+    title="VGGSound, test split",
+    layout=f"{TABLE} (id, second, label, split; no header)\nsounds or films, {NAMES}",
+    origin="https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
+    licence="labels CC BY 4.0; sounds by their owners",
+    read=read,
+    published=(
+        Published(task="zero-shot", metric="accuracy", value=0.278, where="ImageBind, Table 2"),
+    ),
+)

@@ -1,0 +1,93 @@
+"""EfficientNet-Lite's body on maps of one channel: depth, thermal.
+
+The stem is a picture tower's with its three channels summed, so that the map is seen as a grey
+picture would be. One Linear reads two things: an earlier stage's map, averaged in the cells of a
+grid (where things are), and, if there are later stages, the mean of the last one's (what they are).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from openbind.model.backbones.efficientnet_lite import (
+    LITE2_STAGES,
+    Body,
+    EfficientNetLite,
+    SameConv,
+    StageConfig,
+    read_cells,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetLiteMapConfig:
+    """Everything that decides a number.
+
+    Args:
+        stem_channels, stages: of the body, as in EfficientNet-Lite; later stages may be left out.
+        cells_stage: whose map is looked at in cells, from 1.
+        grid: cells in a row and in a column.
+        embed_dim: of the joint space.
+    """
+
+    stem_channels: int = 32
+    stages: tuple[StageConfig, ...] = LITE2_STAGES
+    cells_stage: int = 5
+    grid: int = 3
+    embed_dim: int = 384
+
+
+class EfficientNetLiteMap(nn.Module):
+    """A map of any size to one vector in the joint space."""
+
+    config_type = EfficientNetLiteMapConfig
+
+    def __init__(self, config: EfficientNetLiteMapConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = SameConv(1, config.stem_channels, 3, 2, 1)
+        self.blocks = Body(config.stem_channels, config.stages)
+        width = config.stages[config.cells_stage - 1].channels * config.grid**2
+        if len(config.stages) > config.cells_stage:
+            width += self.blocks.channels
+        self.head = nn.Linear(width, config.embed_dim)
+        nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
+
+    def features(self, map_BCHW: torch.Tensor) -> torch.Tensor:
+        """Encode maps (B, 1, H, W) scaled to about [-1, 1]; return what the head reads, (B, D)."""
+        hidden = map_BCHW.contiguous(memory_format=torch.channels_last)
+        hidden = F.relu6(self.stem(hidden), inplace=True)
+        middle, last = self.blocks.split(hidden, self.config.cells_stage)
+        cells_BD = read_cells(middle, self.config.grid)
+        if len(self.config.stages) == self.config.cells_stage:
+            return cells_BD
+        return torch.cat([cells_BD, last.mean(dim=(2, 3))], dim=1)
+
+    def forward(self, map_BCHW: torch.Tensor) -> torch.Tensor:
+        """Return embed_BE, not yet of unit length; see `features` for the input."""
+        embed_BE: torch.Tensor = self.head(self.features(map_BCHW))
+        return embed_BE
+
+
+@torch.no_grad()
+def copy_body(picture: EfficientNetLite, tower: EfficientNetLiteMap) -> None:
+    """Let a tower start as a picture tower sees a grey picture; its head stays as it is.
+
+    Args:
+        picture: whose stages begin with the tower's.
+        tower: gets the weights.
+
+    Raises:
+        RuntimeError: the stages differ.
+    """
+    tower.stem.weight.copy_(picture.stem.weight.sum(dim=1, keepdim=True))
+    assert tower.stem.bias is not None
+    assert picture.stem.bias is not None
+    tower.stem.bias.copy_(picture.stem.bias)
+    known = set(tower.blocks.state_dict())
+    kept = {key: value for key, value in picture.blocks.state_dict().items() if key in known}
+    tower.blocks.load_state_dict(kept)

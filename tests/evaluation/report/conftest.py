@@ -1,0 +1,118 @@
+"""A small collection with one file of every look, and its report."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+import openbind
+from openbind.evaluation.collection import Gathered, Item, Look
+from openbind.evaluation.report.composition import compose_report
+from openbind.evaluation.report.contents import Report
+from openbind.evaluation.run import SuiteResult
+from openbind.evaluation.suites.suite import Published
+from openbind.evaluation.tasks import Confusion, Score
+
+LOOKS: dict[str, Look] = {
+    "image": "picture",
+    "video": "film",
+    "text": "words",
+    "audio": "sound",
+    "thermal": "map",
+    "imu": "lines",
+}
+LABELS = ("dog", "cat", "bird")
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Look → a file of that kind."""
+    folder = tmp_path_factory.mktemp("media")
+    generator = np.random.default_rng(0)
+    paths = {
+        "picture": folder / "red.png",
+        "film": folder / "film.mp4",
+        "sound": folder / "noise.wav",
+        "map": folder / "map.npy",
+        "lines": folder / "motion.csv",
+    }
+    Image.new("RGB", (400, 200), "red").save(paths["picture"])
+    soundfile.write(paths["sound"], 0.1 * generator.normal(size=8000), 16000)
+    np.save(paths["map"], np.linspace(0, 5, 60 * 80, dtype=np.float32).reshape(60, 80))
+    rows = np.c_[np.arange(100) / 50, generator.normal(size=(100, 6))]
+    names = "seconds,ax,ay,az,gx,gy,gz"
+    np.savetxt(paths["lines"], rows, delimiter=",", header=names, comments="", fmt="%.3f")
+    with av.open(str(paths["film"]), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 50 * number, np.uint8), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 5)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return paths
+
+
+@pytest.fixture(scope="session")
+def gathered(media: dict[str, Path]) -> list[Gathered]:
+    """Four items of every look, which share three directions; pictures and maps share scenes."""
+    generator = np.random.default_rng(1)
+    directions_LE = generator.normal(size=(len(LABELS), 16))
+    found = []
+    for modality, look in LOOKS.items():
+        labels = (*LABELS, LABELS[0])
+        rows_NE = np.stack([directions_LE[LABELS.index(label)] for label in labels])
+        rows_NE = rows_NE + 0.3 * generator.normal(size=rows_NE.shape) + generator.normal(size=16)
+        items = tuple(
+            Item(
+                title=f"{look} {number} of a {label}",
+                path="" if look == "words" else str(media[look]),
+                label=label,
+                pair=f"scene {number}" if look in ("picture", "map") else "",
+                set="made",
+            )
+            for number, label in enumerate(labels)
+        )
+        unit_NE = (rows_NE / np.linalg.norm(rows_NE, axis=1, keepdims=True)).astype(np.float32)
+        found.append(Gathered(modality=modality, look=look, items=items, vectors_NE=unit_NE))
+    return found
+
+
+@pytest.fixture(scope="session")
+def results() -> list[SuiteResult]:
+    """A suite asked of two spaces, with all that a report has to say of it."""
+    accuracy = Score(
+        task="ESC-50", metric="accuracy", value=0.4, chance=0.02, interval=(0.35, 0.45), count=400
+    )
+    rank = Score(task="search", metric="median rank", value=7, chance=50, count=100)
+    published = Published(task="ESC-50", metric="accuracy", value=0.669, where="a paper, table 2")
+    confusion = Confusion(
+        task="ESC-50", classes=("rain", "sea"), counts_CC=np.array([[3, 1], [0, 4]])
+    )
+    return [
+        SuiteResult(
+            suite="esc50",
+            space=space,
+            scores=scores,
+            published=(published,),
+            left_out={"/data/broken.wav": "truncated"},
+            overlaps=("ESC-10",) if space == "ours" else (),
+            skipped={"probe": "no items to train on"} if space == "ours" else {},
+            confusions=(confusion,),
+        )
+        for space, scores in (("ours", (accuracy, rank)), ("theirs", (accuracy,)))
+    ]
+
+
+@pytest.fixture(scope="session")
+def report(starter: openbind.Space, gathered: list[Gathered], results: list[SuiteResult]) -> Report:
+    """The collection's, with the starter's card."""
+    return compose_report(
+        starter, gathered, results, title="A <small> report", warnings=["made up"], seed=3
+    )

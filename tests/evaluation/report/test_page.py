@@ -1,0 +1,157 @@
+"""The page stands alone, escapes what it is given, and works in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openbind.card import Card
+from openbind.evaluation.collection import Item
+from openbind.evaluation.report.contents import Report
+from openbind.evaluation.report.page import (
+    MOST_PLAYED_TOTAL_BYTES,
+    Media,
+    format_number,
+    write_report,
+)
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def written(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report's page."""
+    target = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(report, target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def html(written: Path) -> str:
+    """The page as text."""
+    return written.read_text(encoding="utf-8")
+
+
+def test_nothing_is_fetched(html: str) -> None:
+    """Sources are data URLs or parts of the page, and the page forbids itself all else."""
+    sources = re.findall(r'(?:src|poster|href)="([^"]{0,20})', html)
+    assert len(sources) > 100
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert "default-src 'none'" in html
+    assert "<link" not in html
+    assert "@import" not in html
+
+
+def test_every_look_is_shown(html: str) -> None:
+    """Pictures, players and curves; a sound that is found often is in the page once."""
+    assert html.count("<audio ") > 3
+    assert html.count("<video ") > 3
+    assert html.count("<blockquote>") > 10
+    store = json.loads(re.findall(r'id="store">(.*?)</script>', html, re.DOTALL)[0])
+    assert sorted(url[:9] for url in store["played"]) == ["data:audi", "data:vide"]
+    assert len(store["pictures"]) == html.count("</title></use>") == 24
+
+
+def test_matrix_has_every_direction(html: str, report: Report) -> None:
+    """Raw and centred: 30 cells each, with what they are, the control and chance."""
+    cells = re.findall(r'<td class="(trained|emergent)[ "]', html)
+    assert len(cells) == 60
+    assert cells.count("trained") == 2 * sum(cell.trained for cell in report.cells) == 8
+    cell = report.cells[0]
+    control = f"shuffled {format_number(cell.shuffled[0].value)}"
+    assert html.count(control) >= 2
+    assert f"chance {format_number(cell.raw[0].chance)} %" in html
+
+
+def test_scores_beside_published_ones(html: str) -> None:
+    """A column a space, a dash where one wasn't asked, the paper's number beside."""
+    assert re.search(r'<th class="num">ours</th><th class="num">theirs</th>', html)
+    assert "<b>66.9</b>" in html
+    assert "a paper, table 2" in html
+    assert '<td class="num">–</td>' in html
+
+
+def test_warnings_and_confusions(html: str, report: Report) -> None:
+    """Warnings stand before the numbers; the suites' confusions beside the collection's."""
+    first = html.index("Before you read the numbers")
+    assert first < html.index("What aligns with what</h2>")
+    assert html.count("<li>") >= len(report.warnings)
+    assert html.count('class="counts"') == len(report.namings) + 2
+    assert "rain for sea (1)" in html
+    assert "87.5 % of 8 right" in html
+
+
+def test_texts_are_escaped(report: Report, tmp_path: Path) -> None:
+    """Neither a title nor a card brings markup or scripts into the page."""
+    evil = "</script><script>alert(1)</script>\"'>"
+
+    def spoil(item: Item) -> Item:
+        return replace(item, title=evil, label=evil)
+
+    queries = tuple(replace(query, item=spoil(query.item)) for query in report.queries)
+    dots = tuple(replace(dot, item=spoil(dot.item)) for dot in report.atlas)
+    target = tmp_path / "evil.html"
+    spoilt = replace(report, title=evil, queries=queries, atlas=dots, warnings=(evil,))
+    write_report(replace(spoilt, card=Card(summary=evil, limits=(evil,))), target)
+    text = target.read_text(encoding="utf-8")
+    assert text.count("<script") == 2  # Our own, and what it reads.
+    assert "alert(1)</script>" not in text
+
+
+def test_an_empty_report_has_a_page(report: Report, tmp_path: Path) -> None:
+    """Without suites, cells, namings or a card, the rest is shown."""
+    bare = replace(report, card=Card(), results=(), cells=(), namings=(), queries=(), warnings=())
+    write_report(bare, tmp_path / "bare.html")
+    text = (tmp_path / "bare.html").read_text(encoding="utf-8")
+    assert "not measured" in text
+    assert "Before you read" not in text
+    assert 'id="suites"' not in text
+
+
+def test_unwritten_where_an_item_is_missing(report: Report, tmp_path: Path) -> None:
+    """The page is whole or not there."""
+    dot = replace(report.atlas[0], item=replace(report.atlas[0].item, path="/none.png"))
+    with pytest.raises(ValueError, match="no such file"):
+        write_report(replace(report, atlas=(dot,)), tmp_path / "x.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_players_are_held_once_and_not_too_many(media: dict[str, Path]) -> None:
+    """One number for one file, however often; none once the page is full."""
+    sound, film = (Item(title=look, path=str(media[look])) for look in ("sound", "film"))
+    shown = Media({"audio": "sound", "video": "film"})
+    assert [shown.player(sound, "audio") for _ in range(2)] == [0, 0]
+    assert shown.player(film, "video") == 1
+    assert len(shown.played) == 2
+    full = Media({"audio": "sound"}, played=["x" * MOST_PLAYED_TOTAL_BYTES])
+    assert full.player(sound, "audio") is None
+
+
+def test_numbers() -> None:
+    """Shares in per cent, ranks as they are."""
+    assert format_number(0.4567) == "45.7"
+    assert format_number(7.5, "median rank") == "7.5"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_works_in_a_browser(written: Path, tmp_path: Path) -> None:
+    """The script runs to its end: players have their sounds, points have our own tips."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    folder = f"--user-data-dir={tmp_path}"
+    done = subprocess.run(
+        [str(CHROMIUM), *options, folder, "--dump-dom", written.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    players = re.findall(r"<(?:audio|video) [^>]*?>", done.stdout)
+    assert len(players) > 6
+    assert all('src="data:' in player for player in players)
+    assert done.stdout.count("data-title=") == 24

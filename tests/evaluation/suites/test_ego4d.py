@@ -1,0 +1,85 @@
+"""Ego4D on a look-alike in its true layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.errors import InputError
+from openbind.evaluation.suites.ego4d import SUITE, Window, choose_split
+from openbind.files import embed_paths
+
+HELD = "film18"  # its name makes it one of those that aren't trained on
+
+
+def make_look_alike(data: Path) -> Path:
+    """Three films of one scenario and one of two, each with IMU at 200 Hz and five narrations."""
+    scenarios = {
+        "a": ["Cooking"],
+        "b": ["Cooking", "Cleaning"],
+        HELD: ["Walking the dog / pet"],
+        "c": ["Gardening"],
+    }
+    films = [{"video_uid": uid, "scenarios": found} for uid, found in scenarios.items()]
+    (data / "v2" / "annotations").mkdir(parents=True)
+    (data / "v2" / "imu").mkdir()
+    (data / "ego4d.json").write_text(json.dumps({"videos": films}))
+    milliseconds = np.arange(0, 11_000, 5)
+    motion = np.sin(milliseconds[:, None] / np.arange(50, 110, 10))
+    names = "component_idx,canonical_timestamp_ms,gyro_x,gyro_y,gyro_z,accl_x,accl_y,accl_z"
+    table = np.column_stack([np.zeros(len(motion)), milliseconds, motion])
+    notes = [{"timestamp_sec": second} for second in (1.0, 4.0, 6.5, 6.5, 10.9)]
+    for uid in scenarios:
+        path = data / "v2" / "imu" / f"{uid}.csv"
+        np.savetxt(path, table, "%.5g", ",", header=names, comments="")
+    passes = {"narration_pass_1": {"narrations": notes}}
+    narrations = dict.fromkeys(scenarios, passes)
+    (data / "v2" / "annotations" / "narration.json").write_text(json.dumps(narrations))
+    return data
+
+
+def test_read(tmp_path: Path) -> None:
+    """5 s around each narration of the films held out; names are those of all single scenarios."""
+    assert choose_split(HELD) == "val"
+    (task,) = SUITE.read(make_look_alike(tmp_path))
+    assert task.classes == [("Cooking",), ("Gardening",), ("Walking the dog / pet",)]
+    assert task.targets == [(2,)] * 3
+    starts = [item.start for item in task.paths if isinstance(item, Window)]
+    assert starts == [1.5, 4.0, 8.4]  # the narration at 1 s has no 2.5 s before it
+    window = task.paths[0]
+    assert isinstance(window, Window)
+    values_TC, rate_hz = window.read()
+    assert values_TC.shape == (1000, 6)
+    assert rate_hz == pytest.approx(200)
+    assert values_TC[0, 0] == pytest.approx(np.sin(1500 / 80), abs=1e-4)  # accl_x comes first
+    last = task.paths[2]
+    assert isinstance(last, Window)
+    with pytest.raises(InputError, match=r"too little was measured in the 5 s from 8\.4"):
+        last.read()
+    assert str(last).endswith(f"{HELD}.csv from 8.40 s")
+
+
+def test_embed(tmp_path: Path, tiny: openbind.Space) -> None:
+    """Windows of one recording have vectors of their own; one without enough of it is left out."""
+    (task,) = SUITE.read(make_look_alike(tmp_path))
+    vectors_NE, reasons = embed_paths(tiny, task.modality, task.paths)
+    assert reasons.keys() == {2}
+    assert not np.allclose(vectors_NE[0], vectors_NE[1], atol=1e-4)
+
+
+def test_broken(tmp_path: Path) -> None:
+    """Lists of another kind, and no film to test on."""
+    data = make_look_alike(tmp_path)
+    (data / "v2" / "imu" / f"{HELD}.csv").unlink()
+    with pytest.raises(InputError, match="of the 1 in 50 that training leaves out"):
+        SUITE.read(data)
+    (data / "ego4d.json").write_text('{"videos": [{"uid": "a"}]}')
+    with pytest.raises(InputError, match="no 'video_uid'"):
+        SUITE.read(data)
+    (data / "ego4d.json").write_text("videos")
+    with pytest.raises(InputError, match="not a JSON file"):
+        SUITE.read(data)

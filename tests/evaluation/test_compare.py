@@ -1,0 +1,74 @@
+"""Differences between spaces: counted by hand, and chance as SciPy has it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from openbind.evaluation.compare import compare, sign_test
+from openbind.evaluation.metrics import share_interval
+from openbind.evaluation.run import SuiteResult
+from openbind.evaluation.tasks import Ranking, Score
+
+
+def make_result(ranks: list[int], left_out: tuple[str, ...] = ()) -> SuiteResult:
+    """A search with R@1 and R@5, and a number without pairs."""
+    rank_Q = np.array(ranks)
+    scores = [
+        Score(
+            task="x → y",
+            metric=f"R@{depth}",
+            value=float((rank_Q <= depth).mean()),
+            chance=0.1,
+            interval=share_interval(float((rank_Q <= depth).mean()), len(rank_Q)),
+            count=len(rank_Q),
+        )
+        for depth in (1, 5)
+    ]
+    median = Score(task="x → y", metric="median rank", value=float(np.median(rank_Q)), chance=5)
+    return SuiteResult(
+        suite="s",
+        space="space",
+        scores=(*scores, median),
+        published=(),
+        left_out=dict.fromkeys(left_out, "broken"),
+        overlaps=(),
+        rankings=(Ranking(task="x → y", rank_Q=rank_Q),),
+    )
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (3, 0), (5, 5), (12, 3), (700, 640)])
+def test_sign_test_agrees_with_scipy(wins: int, losses: int) -> None:
+    """The exact two-sided binomial test at one half."""
+    expected = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    assert sign_test(wins, losses) == pytest.approx(expected)
+    assert sign_test(losses, wins) == sign_test(wins, losses)
+
+
+def test_pairs() -> None:
+    """Of eight queries five are won and none lost at rank 1; at 5 all are found by both."""
+    first = make_result([2, 3, 4, 5, 2, 1, 2, 3])
+    second = make_result([1, 1, 1, 1, 1, 1, 2, 3])
+    at_1, at_5, median = (compare(first, second, score) for score in first.scores)
+    assert at_1 is not None
+    assert (at_1.value, at_1.p) == (0.625, pytest.approx(2 / 2**5))
+    assert at_5 is not None
+    assert (at_5.value, at_5.p, at_5.apart) == (0, 1, False)
+    assert median is not None
+    assert (median.value, median.p, median.apart) == (-1.5, None, None)
+
+
+def test_other_items() -> None:
+    """Spaces that left out other items have no pairs; the intervals still tell."""
+    first, second = make_result([1] * 40), make_result([9] * 40, left_out=("a.wav",))
+    found = compare(first, second, first.scores[0])
+    assert found is not None
+    assert (found.value, found.p, found.apart) == (-1, None, True)
+
+
+def test_missing_number() -> None:
+    """A number that the other doesn't have has no difference."""
+    first = make_result([1, 2])
+    other = Score(task="y → x", metric="R@1", value=1, chance=0)
+    assert compare(first, first, other) is None

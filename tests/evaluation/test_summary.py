@@ -1,0 +1,70 @@
+"""Results as text and as plain values: every number once, each in its column."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from openbind.evaluation.run import SuiteResult
+from openbind.evaluation.suites.suite import Published
+from openbind.evaluation.summary import tabulate, to_plain
+from openbind.evaluation.tasks import Ranking, Score
+
+
+def make_result(space: str, value: float, *extra: Score) -> SuiteResult:
+    """An accuracy, and what else there is."""
+    accuracy = Score(
+        task="zero-shot", metric="accuracy", value=value, chance=0.25, interval=(value, 1), count=4
+    )
+    rank_Q = np.where(np.arange(4) < 4 * value, 1, 2)
+    return SuiteResult(
+        suite="esc50",
+        space=space,
+        scores=(accuracy, *extra),
+        published=(
+            Published(task="zero-shot", metric="accuracy", value=0.669, where="A, Table 1"),
+        ),
+        left_out={},
+        overlaps=(),
+        rankings=(Ranking(task="zero-shot", rank_Q=rank_Q),),
+    )
+
+
+MEDIAN = Score(task="a → b", metric="median rank", value=12.0, chance=50.5)
+
+
+def test_table() -> None:
+    """A column a space; what one lacks is a dash; papers' numbers come last."""
+    lines = tabulate([make_result("one", 0.5), make_result("two", 0.75, MEDIAN)])
+    cells = [[cell for cell in line.split("  ") if cell] for line in lines]
+    assert [cell.strip() for cell in cells[0]] == ["esc50", "chance", "one", "two", "published"]
+    assert [cell.strip() for cell in cells[1]] == [
+        "zero-shot: accuracy",
+        "0.250",
+        "0.500 (0.500–1.000)",
+        "0.750 (0.750–1.000)",
+        "0.669 A, Table 1",
+    ]
+    assert [cell.strip() for cell in cells[2]] == ["a → b: median rank", "50.5", "–", "12.0"]
+
+
+def test_differences() -> None:
+    """Behind each space but the first there is how it differs, with its p."""
+    first, second = make_result("one", 0.25, MEDIAN), make_result("two", 0.75, MEDIAN)
+    head, accuracy, median = tabulate([first, second], differences=True)
+    assert head.split() == ["esc50", "chance", "one", "two", "difference", "published"]
+    assert "+0.500 p=0.5 " in accuracy
+    assert median.split()[-1] == "+0.000"
+    alone = tabulate([first, make_result("two", 0.75)], differences=True)
+    assert alone[2].split()[-2:] == ["–", "–"]
+
+
+def test_plain() -> None:
+    """All of it goes through JSON; differences are there when another space is."""
+    first, second = make_result("one", 0.25), make_result("two", 0.75)
+    plain = json.loads(json.dumps(to_plain(second, first)))
+    (score,) = plain["scores"]
+    assert score["published"]["value"] == 0.669
+    assert score["difference"] == {"value": 0.5, "p": 0.5, "apart": False}
+    assert "difference" not in to_plain(second)["scores"][0]

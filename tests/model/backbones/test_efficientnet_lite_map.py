@@ -1,0 +1,64 @@
+"""Invariants of the tower for maps: it sees a map as the picture tower sees it in grey."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from openbind.model.backbones.efficientnet_lite import (
+    EfficientNetLite,
+    EfficientNetLiteConfig,
+    StageConfig,
+    read_cells,
+)
+from openbind.model.backbones.efficientnet_lite_map import (
+    EfficientNetLiteMap,
+    EfficientNetLiteMapConfig,
+    copy_body,
+)
+
+STAGES = (
+    StageConfig(repeats=1, kernel=3, stride=1, expand=1, channels=4),
+    StageConfig(repeats=2, kernel=5, stride=2, expand=2, channels=6),
+    StageConfig(repeats=1, kernel=3, stride=2, expand=2, channels=8),
+)
+PICTURE = EfficientNetLiteConfig(
+    stem_channels=4, stages=STAGES, width=8, num_classes=7, embed_dim=5
+)
+
+
+def make(stages: int) -> EfficientNetLiteMap:
+    torch.manual_seed(0)
+    config = EfficientNetLiteMapConfig(
+        stem_channels=4, stages=STAGES[:stages], cells_stage=2, grid=3, embed_dim=5
+    )
+    return EfficientNetLiteMap(config).eval()
+
+
+@pytest.mark.parametrize("stages", [2, 3])
+def test_sees_grey_pictures(stages: int) -> None:
+    """With a picture tower's body, features of a map are those of the grey picture."""
+    picture, tower = EfficientNetLite(PICTURE).eval(), make(stages)
+    copy_body(picture, tower)
+    map_BCHW = torch.randn(2, 1, 40, 50)
+    hidden = F.relu6(picture.stem(map_BCHW.expand(2, 3, 40, 50)))
+    middle, last = picture.blocks.split(hidden, 2)
+    expected = [read_cells(middle, 3)] + ([last.mean(dim=(2, 3))] if stages == 3 else [])
+    torch.testing.assert_close(tower.features(map_BCHW), torch.cat(expected, dim=1))
+    assert tower(map_BCHW).shape == (2, 5)
+
+
+def test_other_stages_are_refused() -> None:
+    """A body of other stages isn't copied in part."""
+    other = EfficientNetLiteMapConfig(
+        stem_channels=4, stages=(STAGES[0], STAGES[2]), cells_stage=1, embed_dim=5
+    )
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        copy_body(EfficientNetLite(PICTURE), EfficientNetLiteMap(other))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (17, 40), (64, 32)])
+def test_takes_any_size(shape: tuple[int, int]) -> None:
+    """Maps of any height and width have one embedding."""
+    assert make(3)(torch.randn(2, 1, *shape)).isfinite().all()
