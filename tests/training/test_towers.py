@@ -9,34 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 from torch import nn
 
 from openbind.configs import from_dict, to_dict
 from openbind.errors import ConfigError, UnknownNameError
 from openbind.modalities import MODALITIES
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
-from openbind.model.backbones.efficientnet_lite import (
-    EfficientNetLite,
-    EfficientNetLiteConfig,
-    StageConfig,
-)
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
 from openbind.model.initial import initialise
 from openbind.model.tower import Tower
 from openbind.presets import PRESETS, Binding, SpaceConfig, TowerSpec
 from openbind.space import Space
+from openbind.training.heads import features, head_layer
 from openbind.training.lora import merge_lora
-from openbind.training.towers import (
-    HeadNet,
-    HeadPlan,
-    TowerPlan,
-    build_tower,
-    features,
-    fold_head,
-    head_layer,
-    trained_names,
-)
+from openbind.training.towers import TowerPlan, build_tower, trained_names
 
 DIM = 6
 SERIES = TowerConfig(
@@ -179,61 +165,6 @@ def test_fresh_heads(space: Space) -> None:
     assert equal_states(tower.blocks, space.towers["audio"].blocks)
 
 
-@pytest.mark.parametrize("standardise", [False, True])
-@pytest.mark.parametrize("fresh", [False, True])
-@pytest.mark.parametrize(("modality", "batch"), [("imu", SERIES_INPUT), ("audio", SOUND_INPUT)])
-def test_folding(
-    space: Space, modality: str, batch: torch.Tensor, fresh: bool, standardise: bool
-) -> None:
-    """A head trained on cached features, put back, makes the tower the same function."""
-    config = {"head": {"bias": True}} if modality == "imu" else {}
-    head = {"fresh": fresh, "standardise": standardise, "dropout": 0.5}
-    chosen = plan(start="space", train="head", config=config, head=head)
-    _, tower = build_tower(chosen, modality, space, 0)
-    features_BD = features(tower, batch) * 3 + 1
-    net = HeadNet(tower, chosen.head, features_BD, torch.zeros(len(features_BD), 1))
-    if not fresh:
-        torch.testing.assert_close(net.eval()(features_BD), head_layer(tower)(features_BD))
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
-    net.train()(features_BD).square().sum().backward()
-    optimiser.step()
-    expected = net.eval()(features_BD)
-    assert not torch.allclose(head_layer(tower)(features_BD), expected, atol=1e-3)
-    fold_head(net, tower)
-    torch.testing.assert_close(head_layer(tower)(features_BD), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_standardised_features(space: Space) -> None:
-    """The layer sees mean 0 and deviation σ / (σ + 0.05), even of one row; a fresh one as drawn."""
-    chosen = plan(start="space", train="head", head={"fresh": True, "standardise": True})
-    _, tower = build_tower(chosen, "audio", space, 0)
-    features_BD = torch.randn(500, 8) * torch.logspace(-2, 2, 8) + 7
-    net = HeadNet(tower, chosen.head, features_BD, torch.zeros(len(features_BD), 1))
-    assert torch.equal(net.linear.weight, head_layer(tower).weight)
-    scaled_BD = (features_BD - net.mean_D) / net.deviation_D
-    sigma_D = features_BD.std(0, correction=0)
-    torch.testing.assert_close(scaled_BD.mean(0), torch.zeros(8), rtol=0, atol=1e-3)
-    torch.testing.assert_close(scaled_BD.std(0, correction=0), sigma_D / (sigma_D + 0.05))
-    one = HeadNet(tower, chosen.head, features_BD[:1], torch.zeros(1, 1))
-    assert one.eval()(features_BD[:1]).isfinite().all()
-
-
-def test_ridge(space: Space) -> None:
-    """The start is scikit-learn's ridge regression of the targets on standardised features."""
-    head = {"standardise": True, "ridge": 0.3}
-    chosen = plan(start="space", train="head", head=head, config={"head": {"bias": True}})
-    _, tower = build_tower(chosen, "imu", space, 0)
-    features_ND = torch.randn(60, head_layer(tower).in_features) * 3 + 1
-    targets_NE = torch.randn(60, head_layer(tower).out_features) + features_ND[:, :1]
-    net = HeadNet(tower, chosen.head, features_ND, targets_NE).eval()
-    scaled_ND = (features_ND - net.mean_D) / net.deviation_D
-    reference = Ridge(alpha=0.3 * 60).fit(scaled_ND.numpy(), targets_NE.numpy())
-    expected = torch.from_numpy(reference.predict(scaled_ND.numpy())).float()
-    torch.testing.assert_close(net(features_ND), expected, rtol=1e-3, atol=1e-3)
-    with pytest.raises(ValueError, match="ridge: expected a number above 0 with standardise"):
-        HeadPlan(ridge=0.3)
-
-
 def test_lora(space: Space) -> None:
     """Low-rank changes are drawn from the seed; merged, the tower is the planned one again."""
     chosen = plan(start="space", train="lora", lora={"rank": 2, "layers": ["fc1", "proj"]})
@@ -252,18 +183,6 @@ def test_lora(space: Space) -> None:
     with torch.no_grad():
         found, expected = merged.eval()(SERIES_INPUT), tower.eval()(SERIES_INPUT)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_no_last_linear(space: Space) -> None:
-    """A network whose output isn't one Linear's has no head to train."""
-    stages = (StageConfig(repeats=1, kernel=3, stride=1, expand=1, channels=4),)
-    config = EfficientNetLiteConfig(stem_channels=4, stages=stages, width=8, embed_dim=DIM)
-    without = from_dict(
-        TowerConfig, {**to_dict(SERIES), "head": {"embed_dim": 24, "project": False}}
-    )
-    for tower in (EfficientNetLite(config), Tower(without)):
-        with pytest.raises(ConfigError, match="has no last Linear"):
-            head_layer(tower)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import openbind
 from openbind.errors import ConfigError
 from openbind.modalities.imu import ImuSettings
 from openbind.training.distributed import World
+from openbind.training.heads import HeadPlan, features
 from openbind.training.recipe import Hardware
-from openbind.training.towers import HeadPlan, TowerPlan, features
+from openbind.training.towers import TowerPlan
 from openbind.training.trainee import Trainee, choose_settings
 
 SMALL = {
@@ -115,4 +116,5 @@ def test_nothing_to_recompute(world: Any) -> None:
     trainee = Trainee(plan, "imu", space, seed=0)
     trainee.tower.trunk = torch.nn.Identity()
     with pytest.raises(ConfigError, match="imu's tower has no blocks"):
-        trainee.begin(Hardware(recompute=True), World(), None, (torch.randn(4, 16), torch.zeros(4, 1)))
+        kept = torch.randn(4, 16), torch.zeros(4, 1)
+        trainee.begin(Hardware(recompute=True), World(), None, kept)

@@ -19,12 +19,13 @@ from openbind.errors import ConfigError, InputError
 from openbind.space import Space
 from openbind.training.anchors import AnchorPlan, embed_anchors
 from openbind.training.distributed import World
+from openbind.training.heads import features, head_layer
 from openbind.training.jobs import read_pair
 from openbind.training.objective import info_nce
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.recipe_file import check_names
 from openbind.training.run import load_origin, load_start
-from openbind.training.towers import features, head_layer, trained_names
+from openbind.training.towers import trained_names
 from openbind.training.trainee import Trainee
 
 SAMPLED_ROWS = 8

@@ -17,8 +17,8 @@ from openbind.encoding import map_ahead
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import View
+from openbind.training.heads import features
 from openbind.training.recipe import PairPlan
-from openbind.training.towers import features
 from openbind.training.trainee import Trainee
 
 

@@ -16,9 +16,10 @@ from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES
 from openbind.space import Space
 from openbind.training.distributed import World, full_state, share
+from openbind.training.heads import HeadNet, fold_head
 from openbind.training.lora import merge_lora
 from openbind.training.recipe import Hardware
-from openbind.training.towers import HeadNet, TowerPlan, build_tower, fold_head
+from openbind.training.towers import TowerPlan, build_tower
 
 
 class Trainee:

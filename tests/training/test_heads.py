@@ -1,0 +1,149 @@
+"""A head trained alone on cached features, and put back, is the same function as before."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from torch import nn
+
+from openbind.errors import ConfigError
+from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
+from openbind.model.backbones.efficientnet_lite import (
+    EfficientNetLite,
+    EfficientNetLiteConfig,
+    StageConfig,
+)
+from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
+from openbind.model.initial import initialise
+from openbind.model.tower import Tower
+from openbind.training.heads import (
+    HeadNet,
+    HeadPlan,
+    draw_head,
+    features,
+    fold_head,
+    head_layer,
+)
+
+SERIES = TowerConfig(
+    stem=WindowStem(channels=6, kernel=4, steps=40),
+    trunk=TrunkConfig(width=24, depth=2, heads=3, bias_kv=True),
+    head=HeadConfig(embed_dim=6, bias=True),
+)
+
+
+def transformer() -> tuple[nn.Module, torch.Tensor]:
+    """A small one for motion, and what it takes."""
+    tower = initialise(Tower(SERIES), torch.Generator().manual_seed(0))
+    return tower, torch.randn(3, 6, 40)
+
+
+def convolutions() -> tuple[nn.Module, torch.Tensor]:
+    """A small network for sound, and what it takes."""
+    return AiSFX(AiSFXConfig(channels=(4, 8), embed_dim=6)), torch.rand(3, 1, 16, 12)
+
+
+@pytest.fixture(params=[transformer, convolutions])
+def case(request: pytest.FixtureRequest) -> tuple[nn.Module, torch.Tensor]:
+    """A tower and a batch for it."""
+    torch.manual_seed(0)
+    made: tuple[nn.Module, torch.Tensor] = request.param()
+    return made
+
+
+def test_features(case: tuple[nn.Module, torch.Tensor]) -> None:
+    """The last Linear maps the features to the tower's output; the tower's mode stays."""
+    tower, batch = case
+    features_BD = features(tower.train(), batch)
+    assert not features_BD.requires_grad
+    assert tower.training
+    assert isinstance(head_layer(tower), nn.Linear)
+    torch.testing.assert_close(head_layer(tower)(features_BD), tower.eval()(batch))
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_folding(case: tuple[nn.Module, torch.Tensor], fresh: bool, standardise: bool) -> None:
+    """A head trained on cached features, put back, makes the tower the same function."""
+    tower, batch = case
+    plan = HeadPlan(fresh=fresh, standardise=standardise, dropout=0.5)
+    features_BD = features(tower, batch) * 3 + 1
+    net = HeadNet(tower, plan, features_BD, torch.zeros(len(features_BD), 1))
+    if not fresh:
+        torch.testing.assert_close(net.eval()(features_BD), head_layer(tower)(features_BD))
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    net.train()(features_BD).square().sum().backward()
+    optimiser.step()
+    expected = net.eval()(features_BD)
+    assert not torch.allclose(head_layer(tower)(features_BD), expected, atol=1e-3)
+    fold_head(net, tower)
+    torch.testing.assert_close(head_layer(tower)(features_BD), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_standardised_features() -> None:
+    """The layer sees mean 0 and deviation σ / (σ + 0.05), even of one row; a fresh one as drawn."""
+    tower, _ = convolutions()
+    plan = HeadPlan(fresh=True, standardise=True)
+    features_BD = torch.randn(500, 8) * torch.logspace(-2, 2, 8) + 7
+    net = HeadNet(tower, plan, features_BD, torch.zeros(len(features_BD), 1))
+    assert torch.equal(net.linear.weight, head_layer(tower).weight)
+    scaled_BD = (features_BD - net.mean_D) / net.deviation_D
+    sigma_D = features_BD.std(0, correction=0)
+    torch.testing.assert_close(scaled_BD.mean(0), torch.zeros(8), rtol=0, atol=1e-3)
+    torch.testing.assert_close(scaled_BD.std(0, correction=0), sigma_D / (sigma_D + 0.05))
+    one = HeadNet(tower, plan, features_BD[:1], torch.zeros(1, 1))
+    assert one.eval()(features_BD[:1]).isfinite().all()
+
+
+@pytest.mark.parametrize("center", [0.0, 0.7])
+def test_ridge(center: float) -> None:
+    """The start is scikit-learn's ridge regression of what is left of the targets."""
+    tower, _ = transformer()
+    plan = HeadPlan(standardise=True, ridge=0.3, center=center)
+    features_ND = torch.randn(60, head_layer(tower).in_features) * 3 + 1
+    targets_NE = torch.randn(60, head_layer(tower).out_features) + features_ND[:, :1]
+    net = HeadNet(tower, plan, features_ND, targets_NE).eval()
+    scaled_ND = (features_ND - net.mean_D) / net.deviation_D
+    left_NE = targets_NE - center * targets_NE.mean(0)
+    reference = Ridge(alpha=0.3 * 60).fit(scaled_ND.numpy(), left_NE.numpy())
+    expected = torch.from_numpy(reference.predict(scaled_ND.numpy())).float()
+    torch.testing.assert_close(net(features_ND), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_drawing() -> None:
+    """A drawn head follows from its generator: U(±1/√inputs), with a bias of 0."""
+    layer, again = nn.Linear(8, 6), nn.Linear(8, 6)
+    for one in (layer, again):
+        draw_head(one, torch.Generator().manual_seed(3))
+    assert torch.equal(layer.weight, again.weight)
+    assert layer.weight.abs().max() <= 8**-0.5
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ridge": 0.3}, "ridge: expected a number above 0 with standardise"),
+        ({"center": 0.5, "standardise": True}, r"center: expected a share in \[0, 1\], with ridge"),
+        ({"center": 1.5, "ridge": 1.0, "standardise": True}, "center: .* found 1.5"),
+        ({"dropout": 1.0}, r"dropout: expected a number in \[0, 1\)"),
+    ],
+)
+def test_impossible_plans(values: dict[str, Any], message: str) -> None:
+    """A plan that can't be followed is refused."""
+    with pytest.raises(ValueError, match=message):
+        HeadPlan(**values)
+
+
+def test_no_last_linear() -> None:
+    """A network whose output isn't one Linear's has no head to train."""
+    stages = (StageConfig(repeats=1, kernel=3, stride=1, expand=1, channels=4),)
+    config = EfficientNetLiteConfig(stem_channels=4, stages=stages, width=8, embed_dim=6)
+    without = dataclasses.replace(SERIES, head=HeadConfig(embed_dim=24, project=False))
+    for tower in (EfficientNetLite(config), Tower(without)):
+        with pytest.raises(ConfigError, match="has no last Linear"):
+            head_layer(tower)
