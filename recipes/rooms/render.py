@@ -1,0 +1,260 @@
+"""Rooms → registered pictures and depth, by MuJoCo's software renderer.
+
+Needs `mujoco` and Debian's `libegl1` and `libgl1-mesa-dri`.
+Depth is z-depth: metres along the optical axis, not along the ray.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
+os.environ.setdefault("LP_NUM_THREADS", "1")  # processes share the work, not threads
+
+import mujoco  # type: ignore[import-untyped]
+import numpy as np
+from furniture import Model
+from layout import Piece, Plan, Tint
+from meshes import Material, Part, read_parts
+from scipy import ndimage
+
+WIDTH, HEIGHT = 320, 240
+NEAR_M, FAR_M = 0.05, 30.0
+EXTENT_M = 8.0
+OVERVIEWS = 0.25  # the share of views that look at the middle of all main pieces
+
+
+class PartShelf:
+    """Models' parts, each read once."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Part]] = {}
+
+    def parts(self, shape: Model | Part) -> list[Part]:
+        """Return the parts of a model, or the part itself."""
+        if isinstance(shape, Part):
+            return [shape]
+        if shape.name not in self._parts:
+            self._parts[shape.name] = read_parts(shape)
+        return self._parts[shape.name]
+
+
+def compile_room(plan: Plan, shelf: PartShelf) -> mujoco.MjModel:
+    """Return MuJoCo's model of a room: one mesh for each part of each piece, lights, one camera."""
+    spec = mujoco.MjSpec()
+    spec.stat.extent, spec.stat.center = EXTENT_M, np.array(plan.size_m) / 2
+    spec.visual.map.znear, spec.visual.map.zfar = NEAR_M / EXTENT_M, FAR_M / EXTENT_M
+    spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 2048, 4
+    getattr(spec.visual, "global").offwidth = WIDTH
+    getattr(spec.visual, "global").offheight = HEIGHT
+    spec.worldbody.add_camera(name="eye")
+    add_lights(spec, plan)
+    meshes: dict[tuple[object, ...], str] = {}
+    for number, piece in enumerate(plan.pieces):
+        for index, part in enumerate(shelf.parts(piece.shape)):
+            add_part(spec, piece, part, f"{number}-{index}", meshes)
+    return spec.compile()
+
+
+def add_part(
+    spec: mujoco.MjSpec, piece: Piece, part: Part, name: str, meshes: dict[tuple[object, ...], str]
+) -> None:
+    """Add one part of a piece; pieces of one model, size and tint share meshes and materials."""
+    key = (id(part), piece.size_m, piece.tint)
+    if key not in meshes:
+        meshes[key] = name
+        add_mesh(spec, piece, part, name)
+        add_material(spec, part.material, piece.tint, name)
+    half = np.radians(piece.degrees) / 2
+    spec.worldbody.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_MESH,
+        meshname=meshes[key],
+        material=meshes[key],
+        pos=piece.at_m,
+        quat=[np.cos(half), 0, 0, np.sin(half)],
+        contype=0,
+        conaffinity=0,
+        castshadow=piece.shadow,
+    )
+
+
+def add_mesh(spec: mujoco.MjSpec, piece: Piece, part: Part, name: str) -> None:
+    """Add a part's triangles in the piece's size."""
+    scale = np.ones(3)
+    if isinstance(piece.shape, Model):
+        scale = np.array(piece.size_m) / piece.shape.size_m
+    points_N3, faces_T3 = part.points_N3 * scale, part.faces_T3
+    normals_N3 = part.normals_N3 / scale
+    normals_N3 = normals_N3 / np.maximum(np.linalg.norm(normals_N3, axis=1, keepdims=True), 1e-9)
+    spare = max(0, 4 - len(points_N3))  # MuJoCo wants four corners at least
+    points_N3 = np.vstack([points_N3, points_N3[:1].repeat(spare, 0)])
+    normals_N3 = np.vstack([normals_N3, normals_N3[:1].repeat(spare, 0)])
+    places_N2 = np.vstack([part.places_N2, part.places_N2[:1].repeat(spare, 0)])
+    faces = faces_T3.astype(np.int32).ravel()
+    spec.add_mesh(
+        name=name,
+        uservert=points_N3.astype(np.float32).ravel(),
+        usernormal=normals_N3.astype(np.float32).ravel(),
+        usertexcoord=places_N2.astype(np.float32).ravel(),
+        userface=faces,
+        userfacenormal=faces,
+        userfacetexcoord=faces,
+        inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
+    )
+
+
+def add_material(spec: mujoco.MjSpec, look: Material, tint: Tint, name: str) -> None:
+    """Add a material and its texture, recoloured."""
+    rgba = recolour(look.rgba, tint)
+    material = spec.add_material(
+        name=name,
+        rgba=rgba,
+        shininess=look.shininess,
+        specular=0.3 * look.shininess,
+        emission=look.emission,
+    )
+    if look.texture_HWC is not None:
+        height, width, _ = look.texture_HWC.shape
+        texture = spec.add_texture(
+            name=name,
+            type=mujoco.mjtTexture.mjTEXTURE_2D,
+            width=width,
+            height=height,
+            nchannel=3,
+        )
+        texture.data = look.texture_HWC.tobytes()
+        textures = [""] * mujoco.mjtTextureRole.mjNTEXROLE
+        textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+        material.textures = textures
+
+
+def recolour(rgba: tuple[float, float, float, float], tint: Tint) -> list[float]:
+    """Return a colour with its hue turned, multiplied by the tint."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*np.clip(rgba[:3], 0, 1))
+    turned = colorsys.hsv_to_rgb((hue + tint.hue) % 1, saturation, value)
+    return [float(c * t) for c, t in zip(turned, tint.rgb, strict=True)] + [float(rgba[3])]
+
+
+def add_lights(spec: mujoco.MjSpec, plan: Plan) -> None:
+    """Light the room: an even share, a sun through the walls with shadows, lamps without."""
+    rng = plan.rng
+    warm = np.array([1.0, rng.uniform(0.92, 1.0), rng.uniform(0.82, 1.0)])
+    level = float(rng.uniform(0.85, 1.15))
+    head = spec.visual.headlight
+    head.ambient, head.diffuse = warm * 0.38 * level, warm * 0.10 * level
+    head.specular = np.zeros(3)
+    width, depth, height = plan.size_m
+    tilt = rng.normal(0, 0.35, 2)
+    spec.worldbody.add_light(
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=[width / 2, depth / 2, height * 2],
+        dir=[tilt[0], tilt[1], -1],
+        diffuse=warm * 0.38 * level,
+        specular=warm * 0.2,
+        ambient=np.zeros(3),
+        castshadow=True,
+    )
+    for _ in range(2):
+        spec.worldbody.add_light(
+            type=mujoco.mjtLightType.mjLIGHT_SPOT,
+            pos=[*rng.uniform(0.25, 0.75, 2) * [width, depth], height - 0.35],
+            dir=[0, 0, -1],
+            cutoff=180,
+            exponent=0,
+            attenuation=[0.6, 0.12, 0.05],
+            diffuse=warm * 0.30 * level,
+            specular=warm * 0.1,
+            ambient=np.zeros(3),
+            castshadow=False,
+        )
+
+
+def shoot(
+    model: mujoco.MjModel, plan: Plan, rng: np.random.Generator, count: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield views: RGB (HEIGHT, WIDTH, 3) 8-bit, and z-depth in metres, 0 where nothing was hit."""
+    data = mujoco.MjData(model)
+    renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
+    for _ in range(count):
+        best = None
+        for _ in range(6):
+            aim_camera(model, plan, rng)
+            mujoco.mj_forward(model, data)
+            renderer.enable_depth_rendering()
+            renderer.update_scene(data, camera="eye")
+            depth_HW = renderer.render()
+            score = float(np.percentile(depth_HW, 15))
+            if best is None or score > best[0]:
+                best = (score, model.cam_pos[0].copy(), model.cam_quat[0].copy(), model.cam_fovy[0])
+            if score > 0.9:
+                break
+        assert best is not None
+        model.cam_pos[0], model.cam_quat[0], model.cam_fovy[0] = best[1:]
+        mujoco.mj_forward(model, data)
+        renderer.enable_depth_rendering()
+        renderer.update_scene(data, camera="eye")
+        depth_HW = renderer.render().astype(np.float64)
+        renderer.disable_depth_rendering()
+        renderer.update_scene(data, camera="eye")
+        rgb_HWC = develop(renderer.render(), depth_HW, rng)
+        yield rgb_HWC, np.where(depth_HW < FAR_M * 0.95, depth_HW, 0)
+    renderer.close()
+
+
+def aim_camera(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> None:
+    """Put the camera at a free place of 1–2 m height and look at one of the main pieces."""
+    key = plan.keys[0] if rng.random() < 0.6 else plan.keys[int(rng.integers(len(plan.keys)))]
+    width, depth, _ = plan.size_m
+    target = np.array(key.at_m)
+    target[2] += key.size_m[2] * 0.6
+    facing = 0.8
+    if rng.random() < OVERVIEWS:
+        target, facing = np.mean([k.at_m for k in plan.keys], 0) + np.array((0, 0, 0.5)), 0.0
+    target[:2] = 0.8 * target[:2] + 0.2 * np.array([width, depth]) / 2
+    target += rng.normal(0, [0.2, 0.2, 0.1])
+    wanted = rng.uniform(*plan.distance_m)
+    angle = np.radians(key.degrees)
+    front = np.array([np.sin(angle), -np.cos(angle)])
+    best, eye = -np.inf, np.array([width / 2, depth / 2, 1.5])
+    for _ in range(60):
+        floor = 0.2 + rng.random(2) * [width - 0.4, depth - 0.4]
+        place = np.array([*floor, rng.uniform(1.1, 1.8)])
+        hit = any(
+            (place > b[0] - 0.25).all() and (place < b[1] + [0.25, 0.25, 0.15]).all()
+            for b in plan.taken
+            if b[1][2] > 0.9
+        )
+        away = place[:2] - target[:2]
+        distance = float(np.linalg.norm(away))
+        score = -abs(distance - wanted) + facing * float(front @ away) / max(distance, 1e-6)
+        if not hit and score > best and distance > 0.8:
+            best, eye = score, place
+    forward = target - eye
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0, 0, 1])
+    right /= np.linalg.norm(right)
+    turn_33 = np.stack([right, np.cross(right, forward), -forward], axis=1)
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, turn_33.ravel())
+    model.cam_pos[0], model.cam_quat[0] = eye, quat
+    model.cam_fovy[0] = rng.uniform(50, 68)
+
+
+def develop(rgb_HWC: np.ndarray, depth_HW: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a picture as a camera would give it: darker in corners, with white balance and grain.
+
+    What lies behind its surroundings gets less light: depth minus its blurred self, as in
+    depth darkening (Luft, Colditz and Deussen 2006).
+    """
+    shade_HW = np.zeros_like(depth_HW)
+    for sigma in (4.0, 12.0):
+        behind_HW = depth_HW - ndimage.gaussian_filter(depth_HW, sigma)
+        shade_HW += np.clip(behind_HW / 0.6, 0, 1) * 0.22
+    light_HWC = rgb_HWC / 255 * (1 - shade_HW)[..., None]
+    light_HWC = light_HWC * rng.normal(1, 0.02, 3) * rng.uniform(0.95, 1.1)
+    light_HWC = np.clip(light_HWC, 0, 1) ** rng.uniform(0.85, 1.05)
+    light_HWC = light_HWC + rng.normal(0, 0.008, light_HWC.shape)
+    developed: np.ndarray = np.round(np.clip(light_HWC, 0, 1) * 255).astype(np.uint8)
+    return developed
