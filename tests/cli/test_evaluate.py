@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import openbind
 from openbind.evaluation.suites import SUITES
@@ -65,9 +66,15 @@ def test_list(run: Run) -> None:
 
 def test_wrong(run: Run, tmp_path: Path) -> None:
     """What is missing from the command line or the data is said."""
-    code, _, err = run("evaluate", "starter")
+    code, _, err = run("evaluate")
     assert code == 1
-    assert "--suite NAME --data DIR" in err
+    assert "expected SPACE" in err
+    code, _, err = run("evaluate", "starter", "--suite", "esc50")
+    assert code == 1
+    assert "--suite esc50: expected --data DIR" in err
+    code, _, err = run("evaluate", "starter", "--probe")
+    assert code == 1
+    assert "too small to train on; expected --suite" in err
     code, _, err = run("evaluate", "starter", "--suite", "esc50", "--data", tmp_path)
     assert code == 1
     assert "meta/esc50.csv: missing" in err
@@ -150,6 +157,7 @@ def test_many_left_out(run: Run, esc50: Path) -> None:
     assert "30 left out in all" in err
 
 
+@pytest.mark.usefixtures("few_held_out")
 def test_page(run: Run, suites: Path, esc50: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of docs/evaluation.md runs as written, and every suite is in its table."""
     text = PAGE.read_text()
@@ -157,6 +165,9 @@ def test_page(run: Run, suites: Path, esc50: Path, monkeypatch: pytest.MonkeyPat
         assert f"\n| `{name}` |" in text
     (block,) = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     places = {"/data/ESC-50": esc50, "/data/suites": suites, "/data/clotho": suites / "clotho"}
+    for side in ("visible", "thermal"):
+        (suites / "roadscene" / side).mkdir(parents=True)
+        Image.new("L", (32, 32)).save(suites / "roadscene" / side / "FLIR_00006.jpg")
     for name in ("a", "b"):
         openbind.save(openbind.load("starter"), suites.parent / "runs" / name)
     monkeypatch.chdir(suites.parent)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.evaluation.retrieval import measure_ranks, measure_text_retrieval
-from openbind.evaluation.tasks import TextRetrieval
+from openbind.evaluation.retrieval import measure_ranks, measure_text_retrieval, search_pairs
+from openbind.evaluation.tasks import PairRetrieval, Side, TextRetrieval
 
 
 def test_ranks_by_hand() -> None:
@@ -39,3 +39,15 @@ def test_captions(starter: openbind.Space) -> None:
     assert forward.count == 5
     assert forward.value == pytest.approx(0.8)  # "a dog" is said of the rain
     assert (back.count, back.chance) == (2, pytest.approx((2 / 5 + 3 / 5) / 2))
+
+
+def test_pairs() -> None:
+    """Both directions of the same cosines; the answer is the item at the same place."""
+    other = Side(modality="b", paths=["3", "4"])
+    task = PairRetrieval(name="pairs", modality="a", paths=["1", "2"], other=other)
+    a_NE, b_NE = np.array([[1.0, 0], [0, 1]]), np.array([[0.6, 0.8], [0.8, 0.6]])
+    (there, scores_QK, same_QK), (back, turned_QK, turned) = search_pairs(task, a_NE, b_NE)
+    assert (there, back) == ("a → b", "b → a")
+    assert scores_QK.tolist() == [[0.6, 0.8], [0.8, 0.6]]
+    assert turned_QK.tolist() == scores_QK.T.tolist()
+    assert same_QK.tolist() == turned.tolist() == [[True, False], [False, True]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
+from openbind.evaluation.emergence import Cell, Pool
 from openbind.evaluation.run import SuiteResult
 from openbind.evaluation.suites.suite import Published
-from openbind.evaluation.summary import tabulate, to_plain
+from openbind.evaluation.summary import tabulate, tabulate_cells, to_plain
 from openbind.evaluation.tasks import Ranking, Score
 
 
@@ -68,3 +70,35 @@ def test_plain() -> None:
     assert score["published"]["value"] == 0.669
     assert score["difference"] == {"value": 0.5, "p": 0.5, "apart": False}
     assert "difference" not in to_plain(second)["scores"][0]
+
+
+def test_nothing_published() -> None:
+    """Without a paper's number there is no column for it."""
+    head, _ = tabulate([replace(make_result("one", 0.5), published=())])
+    assert head.split() == ["esc50", "chance", "one"]
+
+
+def test_cells() -> None:
+    """One line a direction, those trained together first, with chance and the control."""
+
+    def scores(value: float) -> tuple[Score, ...]:
+        return (Score(task="t", metric="R@1", value=value, chance=0.1, interval=(0.2, 0.4)),)
+
+    pool = Pool(set="s", relevance="class", queries=1200, items=10)
+    emergent = Cell(
+        query="a",
+        target="b",
+        trained=False,
+        pools=(pool,),
+        raw=scores(0.3),
+        centred=scores(0.35),
+        shuffled=scores(0.11),
+        gap=0.5,
+        hubness=None,
+    )
+    lines = tabulate_cells([emergent, replace(emergent, query="b", target="a", trained=True)])
+    assert lines[0].split() == ["search", "chance", "R@1", "centred", "shuffled", "queries"]
+    assert lines[1].startswith("b → a   trained")
+    assert lines[2].split()[3:] == [
+        *("emergent", "0.100", "0.300", "(0.200–0.400)", "0.350", "0.110", "1,200")
+    ]

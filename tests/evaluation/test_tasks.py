@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openbind.evaluation.tasks import Classification, Score, TextRetrieval
+from openbind.evaluation.tasks import Classification, PairRetrieval, Score, Side, TextRetrieval
 
 
 def test_values() -> None:
@@ -26,4 +26,6 @@ def test_values() -> None:
         task.name = "other"  # type: ignore[misc]
     retrieval = TextRetrieval(name="r", modality="audio", paths=[], captions=[])
     assert retrieval != task
+    pairs = PairRetrieval(name="r", modality="a", paths=[], other=Side(modality="b", paths=[]))
+    assert (pairs.settings, pairs.other.settings) == ({}, {})
     assert Score(task="r", metric="R@1", value=0.5, chance=0.1).interval is None

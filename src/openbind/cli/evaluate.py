@@ -1,4 +1,4 @@
-"""`openbind evaluate`: measure spaces on data sets, beside the numbers of papers."""
+"""`openbind evaluate`: measure spaces on what ships, or on data sets beside papers' numbers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openbind.cli.built_in import DEFAULT_REPORT, Measured, measure
 from openbind.cli.verb import Verb, print_json
 from openbind.errors import ConfigError, InputError, OpenbindError
 
@@ -24,12 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("spaces", nargs="*", metavar="SPACE", help="names or directories")
     parser.add_argument(
-        "--suite", metavar="NAME", help="the data set, see --list; 'all' for those there are"
+        "--suite",
+        metavar="NAME",
+        help="the data set, see --list; 'all' for those there are (default: the built-in sets)",
     )
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="where it lies, in its own layout; for 'all' a folder for each, with the suite's name",
+        help="where it lies, in its own layout; for 'all' a folder for each, with the suite's "
+        "name; without --suite a folder that holds roadscene/, which doesn't ship",
     )
     parser.add_argument("--list", action="store_true", help="list suites and their layouts")
     parser.add_argument(
@@ -37,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--compare", action="store_true", help="say how spaces differ from the first one"
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help=f"the page with the built-in sets and all numbers (default: {DEFAULT_REPORT}; with "
+        "--suite none)",
     )
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep vectors")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -46,20 +56,38 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate each space, or list what there is."""
     if arguments.list:
         return _list_suites(arguments.json)
-    if not arguments.spaces or not arguments.suite or not arguments.data:
-        raise InputError("evaluate", "expected SPACE … --suite NAME --data DIR, or --list")
-    if arguments.compare and len(arguments.spaces) < 2:
-        raise InputError("--compare", "expected two spaces or more")
+    _check(arguments)
 
     from openbind.cache import VectorCache
 
-    places = _find_suites(arguments)
+    suites: dict[str, list[SuiteResult]] = {}
+    failed, showing = False, arguments.report is not None or arguments.suite is None
     with nullcontext() if arguments.no_cache else VectorCache() as cache:
-        results, failed = _evaluate(arguments, places, cache)
-    for result in (result for found in results.values() for result in found):
+        if arguments.suite is not None:
+            suites, failed = _evaluate(arguments, _find_suites(arguments), cache)
+        built_in = measure(arguments, cache) if showing else None
+    if built_in is not None:
+        suites |= built_in.suites
+    for result in (result for found in suites.values() for result in found):
         _warn(result)
-    _print(list(results.values()), arguments)
+    _print(list(suites.values()), arguments, built_in)
     return 1 if failed else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what doesn't go together.
+
+    Raises:
+        InputError: says what was expected.
+    """
+    if not arguments.spaces:
+        raise InputError("evaluate", "expected SPACE …, or --list")
+    if arguments.suite is not None and arguments.data is None:
+        raise InputError(f"--suite {arguments.suite}", "expected --data DIR: it does not ship")
+    if arguments.suite is None and arguments.probe:
+        raise InputError("--probe", "the built-in sets are too small to train on; expected --suite")
+    if arguments.compare and len(arguments.spaces) < 2:
+        raise InputError("--compare", "expected two spaces or more")
 
 
 def _find_suites(arguments: argparse.Namespace) -> dict[str, Path]:
@@ -149,29 +177,33 @@ def _warn(result: SuiteResult) -> None:
         )
 
 
-def _print(suites: list[list[SuiteResult]], arguments: argparse.Namespace) -> None:
-    """Print the results of each suite."""
+def _print(
+    suites: list[list[SuiteResult]], arguments: argparse.Namespace, built_in: Measured | None
+) -> None:
+    """Print the results of each suite, then the matrix, and write the report."""
     from openbind.evaluation.summary import tabulate, to_plain
 
     if arguments.json:
-        print_json(
-            [
-                to_plain(result, results[0] if arguments.compare and place else None)
-                for results in suites
-                for place, result in enumerate(results)
-            ]
-        )
+        plain = [
+            to_plain(result, results[0] if arguments.compare and place else None)
+            for results in suites
+            for place, result in enumerate(results)
+        ]
+        print_json(plain if built_in is None else built_in.write_plain(plain, suites))
         return
     for place, results in enumerate(suites):
         if place:
             print()
         for line in tabulate(results, arguments.compare):
             print(line)
+    if built_in is not None:
+        built_in.show(suites)
 
 
 VERB = Verb(
-    "Measure spaces on data sets: zero-shot classification, retrieval and probes, with chance "
-    "levels and papers' numbers. Embeddings are kept, so a second run is instant.",
+    "Measure spaces on the held-out sets that ship, or on data sets: what aligns with what, "
+    "zero-shot classification, retrieval and probes, with chance levels and papers' numbers. "
+    "Embeddings are kept, so a second run is instant.",
     add_arguments,
     run,
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from openbind.cache import VectorCache
 from openbind.evaluation.metrics import chance_recall_at, ranks, share_interval
-from openbind.evaluation.tasks import Score, TextRetrieval
+from openbind.evaluation.tasks import PairRetrieval, Score, TextRetrieval
 from openbind.files import embed_texts
 from openbind.modalities import WORDS
 from openbind.space import Space
@@ -45,6 +45,26 @@ def search_texts(
     return [
         (f"{WORDS} → {items}", scores_QK, relevant_QK),
         (f"{items} → {WORDS}", scores_QK.T, relevant_QK.T),
+    ]
+
+
+def search_pairs(
+    task: PairRetrieval, vectors_NE: np.ndarray, other_NE: np.ndarray
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Search each side by the other: the answer to an item is the one of the same scene.
+
+    Args:
+        task: what is asked.
+        vectors_NE, other_NE: unit vectors of both sides, scene by scene.
+
+    Returns:
+        as `search_texts` does.
+    """
+    scores_NN = vectors_NE @ other_NE.T
+    same_NN = np.eye(len(vectors_NE), dtype=bool)
+    return [
+        (f"{task.modality} → {task.other.modality}", scores_NN, same_NN),
+        (f"{task.other.modality} → {task.modality}", scores_NN.T, same_NN),
     ]
 
 

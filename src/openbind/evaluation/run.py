@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from openbind.cache import FilePart, VectorCache
+from openbind.card import Card
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.metrics import ranks
 from openbind.evaluation.probes import can_probe, measure_probes
-from openbind.evaluation.retrieval import measure_ranks, search_texts
+from openbind.evaluation.retrieval import measure_ranks, search_pairs, search_texts
 from openbind.evaluation.suites import SUITES
 from openbind.evaluation.suites.suite import Published, Suite
 from openbind.evaluation.tasks import (
@@ -22,6 +23,7 @@ from openbind.evaluation.tasks import (
     Confusion,
     Item,
     Labelled,
+    PairRetrieval,
     Ranking,
     Score,
     Task,
@@ -100,27 +102,61 @@ def evaluate(
         InputError: the data's layout is wrong, or not one item can be used.
     """
     spec: Suite = SUITES.get(suite)
+    result = ask_tasks(
+        space,
+        spec.read(Path(data)),
+        suite=suite,
+        title=spec.title,
+        cache=cache,
+        progress=progress,
+        probe=probe,
+    )
+    if not result.scores:
+        raise ConfigError("; ".join(dict.fromkeys(result.skipped.values())))
+    return replace(result, published=spec.published, overlaps=find_overlaps(space, spec))
+
+
+def ask_tasks(
+    space: Space,
+    tasks: Sequence[Task],
+    *,
+    suite: str,
+    title: str,
+    cache: VectorCache | None = None,
+    progress: bool = False,
+    probe: bool = False,
+) -> SuiteResult:
+    """Ask a space some tasks; those that need a modality that it lacks are skipped.
+
+    Args:
+        space: to be measured.
+        tasks: what is asked.
+        suite: the name that the result gets.
+        title: what messages call the data.
+        cache, progress, probe: see `evaluate`.
+
+    Raises:
+        InputError: of a task not one item can be used.
+    """
     run = _Run(space, cache, progress)
-    for task in spec.read(Path(data)):
+    for task in tasks:
         missing = [name for name in _needed(task) if name not in space.modalities]
         if missing:
             run.skipped[task.name] = (
-                f"{spec.title} needs {' and '.join(missing)}; {space.name} has only "
+                f"{title} needs {' and '.join(missing)}; {space.name} has only "
                 f"{', '.join(space.modalities)}"
             )
             continue
         run.ask(task, probe)
-    if not run.scores:
-        raise ConfigError("; ".join(dict.fromkeys(run.skipped.values())))
-    if probe and not run.probed:
-        run.skipped["probe"] = f"{spec.title} has no items to train probes on"
+    if probe and run.scores and not run.probed:
+        run.skipped["probe"] = f"{title} has no items to train probes on"
     return SuiteResult(
         suite=suite,
         space=space.name,
         scores=tuple(run.scores),
-        published=spec.published,
+        published=(),
         left_out=run.left_out,
-        overlaps=find_overlaps(space, spec),
+        overlaps=(),
         skipped=run.skipped,
         confusions=tuple(run.confusions),
         rankings=tuple(run.rankings),
@@ -128,19 +164,29 @@ def evaluate(
 
 
 def find_overlaps(space: Space, suite: Suite) -> tuple[str, ...]:
-    """Name the sources in a space's card that share items with a suite.
+    """Name the sources in a space's card that share items with a suite, see `match_sources`."""
+    return match_sources(space.card, suite.title, suite.overlaps)
 
-    A source is one whose name has the suite's title or one of its overlaps in it, or is the
-    title's beginning: "LLVIP" is warned of where "LLVIP, test split" is measured, "LLVIP, training
-    split" isn't.
+
+def match_sources(card: Card, title: str, overlaps: Sequence[str] = ()) -> tuple[str, ...]:
+    """Name the sources in a card that share items with a data set.
+
+    A source is one whose name or origin has the set's title or one of its overlaps in it, or whose
+    name is the title's beginning: "LLVIP" is warned of where "LLVIP, test split" is measured,
+    "LLVIP, training split" isn't.
+
+    Args:
+        card: of the space that is measured.
+        title: of the data set.
+        overlaps: names of data sets that share items with it, or of packages that it is from.
     """
-    title = suite.title.lower()
-    names = (title, *(name.lower() for name in suite.overlaps))
+    whole = title.lower()
+    names = (whole, *(name.lower() for name in overlaps))
     return tuple(
         source.name
-        for source in space.card.sources
-        if title.startswith(source.name.lower())
-        or any(name in source.name.lower() for name in names)
+        for source in card.sources
+        if whole.startswith(source.name.lower())
+        or any(name in f"{source.name} {source.origin}".lower() for name in names)
     )
 
 
@@ -159,12 +205,11 @@ class _Run:
 
     def ask(self, task: Task, probe: bool) -> None:
         """Embed a task's items and measure them."""
+        if isinstance(task, PairRetrieval):
+            self._search_pairs(task)
+            return
         vectors_NE, reasons = self._embed(task.modality, task.paths, task.settings)
-        self.left_out |= {_name(task.paths[place]): why for place, why in reasons.items()}
-        kept = [place for place in range(len(task.paths)) if place not in reasons]
-        if not kept:
-            first = next(iter(reasons))
-            raise InputError(_name(task.paths[first]), f"{reasons[first]}; no item could be used")
+        kept = self._keep(task.paths, reasons)
         if isinstance(task, TextRetrieval):
             self._search(_take_items(task, kept), self._add(task, vectors_NE)[kept])
             return
@@ -172,6 +217,19 @@ class _Run:
         self._classify(task, vectors_NE)
         if probe and can_probe(task):
             self._probe(task, vectors_NE)
+
+    def _keep(self, paths: Sequence[Item], reasons: Mapping[int, str]) -> list[int]:
+        """Note which items can't be used; gives the places of the others.
+
+        Raises:
+            InputError: there are none.
+        """
+        self.left_out |= {_name(paths[place]): why for place, why in reasons.items()}
+        kept = [place for place in range(len(paths)) if place not in reasons]
+        if not kept:
+            first = next(iter(reasons))
+            raise InputError(_name(paths[first]), f"{reasons[first]}; no item could be used")
+        return kept
 
     def _embed(
         self, modality: str, paths: Sequence[Item], settings: Mapping[str, Any]
@@ -199,7 +257,21 @@ class _Run:
         return vectors_NE
 
     def _search(self, task: TextRetrieval, vectors_KE: np.ndarray) -> None:
-        searches = search_texts(self.space, task, vectors_KE, self.cache, self.progress)
+        self._rank(search_texts(self.space, task, vectors_KE, self.cache, self.progress))
+
+    def _search_pairs(self, task: PairRetrieval) -> None:
+        """Embed both sides; a scene counts if both of its sides can be used."""
+        found = [
+            self._embed(side.modality, side.paths, side.settings) for side in (task, task.other)
+        ]
+        kept = set(self._keep(task.paths, found[0][1]))
+        kept &= set(self._keep(task.other.paths, found[1][1]))
+        if not kept:
+            raise InputError(task.name, "of no pair both sides could be used")
+        places = sorted(kept)
+        self._rank(search_pairs(task, found[0][0][places], found[1][0][places]))
+
+    def _rank(self, searches: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> None:
         for name, scores_QK, relevant_QK in searches:
             self.scores += measure_ranks(name, scores_QK, relevant_QK)
             self.rankings.append(Ranking(task=name, rank_Q=ranks(scores_QK, relevant_QK)))
@@ -233,6 +305,8 @@ class _Run:
 
 def _needed(task: Task) -> list[str]:
     """Name the modalities that a task needs."""
+    if isinstance(task, PairRetrieval):
+        return [task.modality, task.other.modality]
     added = task.added if isinstance(task, TextRetrieval) else None
     return [task.modality, *([added.modality] if added else []), WORDS]
 

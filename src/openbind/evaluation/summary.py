@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from openbind.evaluation.compare import Difference, compare
+from openbind.evaluation.emergence import Cell
 from openbind.evaluation.run import SuiteResult
 from openbind.evaluation.tasks import Score
 
@@ -22,7 +23,7 @@ def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[
     head = [first.suite, "chance", first.space]
     for result in results[1:]:
         head += [result.space, "difference"] if differences else [result.space]
-    rows = [[*head, "published"]]
+    rows = [[*head, "published" if first.published else ""]]
     for score in _all_scores(results):
         cells = [_cell(first.score_of(score.task, score.metric))]
         for result in results[1:]:
@@ -32,11 +33,30 @@ def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[
         published = first.published_for(score)
         beside = "" if published is None else f"{_number(published.value)} {published.where}"
         rows.append([f"{score.task}: {score.metric}", _number(score.chance), *cells, beside])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return _align(rows)
+
+
+def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
+    """Give one line for each modality searched by another, those trained together first.
+
+    Beside R@1 stand what a random order gives, the same with each side's mean taken off, and the
+    control with shuffled answers, which has to be chance.
+    """
+    rows = [["search", "", "chance", "R@1", "centred", "shuffled", "queries"]]
+    for cell in sorted(cells, key=lambda cell: not cell.trained):
+        raw = cell.raw[0]
+        rows.append(
+            [
+                f"{cell.query} → {cell.target}",
+                "trained" if cell.trained else "emergent",
+                _number(raw.chance),
+                _cell(raw),
+                _number(cell.centred[0].value),
+                _number(cell.shuffled[0].value),
+                f"{cell.count:,}",
+            ]
+        )
+    return _align(rows)
 
 
 def to_plain(result: SuiteResult, first: SuiteResult | None = None) -> dict[str, Any]:
@@ -71,6 +91,15 @@ def _all_scores(results: Sequence[SuiteResult]) -> list[Score]:
     found = {(s.task, s.metric): s for result in reversed(results) for s in result.scores}
     order = dict.fromkeys((s.task, s.metric) for result in results for s in result.scores)
     return [found[key] for key in order]
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write rows with their columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _cell(score: Score | None) -> str:

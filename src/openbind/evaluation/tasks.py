@@ -117,7 +117,41 @@ class TextRetrieval:
     added: Added | None = None
 
 
-Task = Classification | TextRetrieval
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """The same scenes in another modality.
+
+    Args:
+        modality: of this side.
+        paths: one for each of the task's items, in their order.
+        settings: of the modality's preprocessing that the protocol prescribes.
+    """
+
+    modality: str
+    paths: Sequence[Item]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRetrieval:
+    """Items of two modalities that search for each other, scene by scene; no words are asked.
+
+    Args:
+        name: of the task.
+        modality: of the first side.
+        paths: the first side's files, or parts of files.
+        other: the second side.
+        settings: of the first modality's preprocessing that the protocol prescribes.
+    """
+
+    name: str
+    modality: str
+    paths: Sequence[Item]
+    other: Side
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+Task = Classification | TextRetrieval | PairRetrieval
 
 
 @dataclass(frozen=True, kw_only=True)

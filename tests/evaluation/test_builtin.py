@@ -1,0 +1,148 @@
+"""The built-in sets: what is asked, of which space, and that it is what the vectors say."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.cache import VectorCache
+from openbind.card import Card, Source
+from openbind.errors import ConfigError, InputError
+from openbind.evaluation.builtin import ask_of, find_sets, gather, measure_built_in
+from openbind.evaluation.emergence import lies_above_chance, measure_emergence
+from openbind.evaluation.held_out import held_out_folder, read_sets
+from openbind.evaluation.tasks import Classification, PairRetrieval
+
+
+def test_tasks(held_out: Path) -> None:
+    """Classes that words are there for, those only that have items; pairs of the same scene."""
+    motion, rooms, noise = (ask_of(held) for held in read_sets(held_out))
+    (named,) = motion
+    assert isinstance(named, Classification)
+    assert (named.modality, list(named.targets)) == ("imu", [(0,), (1,), (0,), (1,)])
+    assert named.classes == [("a walking",), ("a standing",)]
+    images, depths, pairs = rooms
+    assert isinstance(images, Classification)
+    assert isinstance(depths, Classification)
+    assert images.classes == depths.classes == [("a kitchen",), ("a bedroom",)]
+    assert isinstance(pairs, PairRetrieval)
+    assert (pairs.modality, pairs.other.modality) == ("image", "depth")
+    stems = [[Path(str(path)).stem for path in side] for side in (pairs.paths, pairs.other.paths)]
+    assert stems[0] == stems[1] == ["0", "1", "2", "3"]
+    assert noise == []
+
+
+def test_six_modalities(held_out: Path, tiny: openbind.Space, kept: VectorCache) -> None:
+    """Every modality is gathered; numbers are those of the vectors; sets without questions say so.
+
+    The words of a set are not put into prompts; its depth is in millimetres, as its table says.
+    """
+    found = measure_built_in(tiny, read_sets(held_out), cache=kept)
+    assert [some.modality for some in found.gathered] == [
+        name for name in tiny.modalities if name in {"image", "text", "audio", "depth", "imu"}
+    ]
+    motion, rooms = found.results
+    accuracy = motion.score_of("imu named by text", "accuracy")
+    assert accuracy is not None
+    words_KE = tiny.encode("text", ["a walking", "a standing"])
+    scores_QK = tiny.encode("imu", [held_out / f"{n}.csv" for n in range(4)]) @ words_KE.T
+    assert accuracy.value == (scores_QK.argmax(axis=1) == [0, 1, 0, 1]).mean()
+    pairs_NN = tiny.encode("image", [held_out / f"{n}.png" for n in range(4)])
+    measuring = tiny.with_settings("depth", units="millimetres")
+    depths_NE = measuring.encode("depth", [held_out / f"{n}.npy" for n in range(4)])
+    (gathered,) = [some for some in found.gathered if some.modality == "depth"]
+    np.testing.assert_allclose(gathered.vectors_NE, depths_NE, atol=1e-5)
+    pairs_NN = pairs_NN @ depths_NE.T
+    first = rooms.score_of("image → depth", "R@1")
+    assert first is not None
+    assert first.value == (pairs_NN.argmax(axis=1) == np.arange(4)).mean()
+    assert (first.chance, first.count) == (0.25, 4)
+    assert rooms.score_of("depth → image", "R@1") is not None
+
+
+def test_modalities_that_a_space_lacks(held_out: Path) -> None:
+    """They are said, the others are measured; of fewer than two there is nothing to measure."""
+    space = openbind.load("tiny", weights="random", modalities=["text", "image"])
+    found = measure_built_in(space, read_sets(held_out))
+    (rooms,) = found.results
+    assert rooms.skipped.keys() == {"depth named by text", "image and depth"}
+    (warning,) = found.warnings
+    assert warning.startswith("imu named by text: motion needs imu; tiny has only")
+    alone = openbind.load("tiny", weights="random", modalities=["imu"])
+    with pytest.raises(ConfigError, match=r"tiny has only imu; .* two of imu, text, image"):
+        measure_built_in(alone, read_sets(held_out))
+
+
+def test_broken_items(
+    held_out: Path, tmp_path: Path, tiny: openbind.Space, kept: VectorCache
+) -> None:
+    """A file that can't be read is left out of the numbers, named once, and not gathered."""
+    folder = shutil.copytree(held_out, tmp_path / "broken")
+    (folder / "0.npy").write_bytes(b"broken")
+    sets = read_sets(folder)
+    _, rooms = measure_built_in(tiny, sets, cache=kept).results
+    assert list(rooms.left_out) == [str(folder / "0.npy")]
+    counts = {score.task: score.count for score in rooms.scores}
+    assert (counts["depth named by text"], counts["image → depth"]) == (3, 3)
+    some = gather(tiny, "depth", sets, kept)
+    assert some is not None
+    assert [item.title for item in some.items] == ["1.npy", "2.npy", "3.npy"]
+
+
+def test_second_run_encodes_nothing(
+    held_out: Path, tiny: openbind.Space, kept: VectorCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a cache a second run is the same without towers."""
+    # Settings of a set's own make another space, whose fingerprint looks at the towers again.
+    sets = [held for held in read_sets(held_out) if held.title == "motion"]
+    first = measure_built_in(tiny, sets, cache=kept)
+    monkeypatch.setattr(tiny, "towers", {})
+    assert measure_built_in(tiny, sets, cache=kept).results == first.results
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "warned"),
+    [
+        ("motion", "a paper", True),
+        ("Motions", "motion of noise 1.2 (made)", True),
+        ("motion, training split", "a paper", True),
+        ("noise", "elsewhere", False),
+    ],
+)
+def test_overlaps(
+    held_out: Path, tiny: openbind.Space, kept: VectorCache, name: str, origin: str, warned: bool
+) -> None:
+    """A space whose card names the set, or the data that it is from, is warned of."""
+    source = Source(name=name, use="pairs", licence="CC0-1.0", origin=origin)
+    space = openbind.Space(tiny.config, tiny.towers, Card(sources=(source,)))
+    motion = measure_built_in(space, read_sets(held_out), cache=kept).results[0]
+    assert motion.overlaps == ((name,) if warned else ())
+
+
+def test_shipped(starter: openbind.Space) -> None:
+    """What ships can all be read; the starter finds sounds by words though they never met."""
+    sets = read_sets(held_out_folder())
+    things = [held for held in sets if held.title == "single things"]
+    own = [
+        replace(held, sides={name: held.sides[name] for name in ("audio", "text")})
+        for held in things
+    ]
+    found = measure_built_in(starter, own)
+    (result,) = found.results
+    assert result.left_out == {}
+    assert result.overlaps == ()
+    cells = measure_emergence(found.gathered, [], np.random.default_rng(0))
+    assert all(lies_above_chance(cell.raw[0]) for cell in cells)
+    assert all(abs(cell.shuffled[0].value - cell.shuffled[0].chance) < 0.03 for cell in cells)
+
+
+def test_on_disk(tmp_path: Path) -> None:
+    """A folder without any known set is refused."""
+    assert [held.title for held in find_sets()][:2] == ["single things", "BasicMotions, test split"]
+    with pytest.raises(InputError, match="expected a folder roadscene in it"):
+        find_sets(tmp_path)

@@ -1,0 +1,48 @@
+"""Held-out sets: a table → sets with their items, the words for classes, and their origins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openbind.errors import ConfigError
+from openbind.evaluation.collection import Item
+from openbind.evaluation.held_out import TABLE, held_out_folder, read_sets
+
+
+def test_sets(held_out: Path) -> None:
+    """Items lie in their set and modality, with their files; words have none."""
+    motion, rooms, noise = read_sets(held_out)
+    assert (motion.title, rooms.title, noise.title) == ("motion", "rooms", "noise")
+    assert {name: len(side.items) for name, side in rooms.sides.items()} == {
+        "image": 4,
+        "depth": 4,
+        "text": 3,
+    }
+    assert rooms.sides["depth"].look == "map"
+    path = str(held_out / "1.npy")
+    expected = Item(title="1.npy", path=path, label="bedroom", pair="room 1", set="rooms")
+    assert rooms.sides["depth"].items[1] == expected
+    assert motion.names == {"walking": ("a walking",), "standing": ("a standing",)}
+    assert noise.names == {}
+
+
+def test_origins(held_out: Path) -> None:
+    """What a space is warned of is the data's or the package's name, without version and file."""
+    assert [held.origins for held in read_sets(held_out)] == [
+        ("motion of noise",),
+        ("rooms of noise",),
+        ("noise of noise",),
+    ]
+    shipped = {held.title: held.origins for held in read_sets(held_out_folder())}
+    assert "openttd-opensfx" in shipped["single things"]
+    assert "BasicMotions, test split" in shipped["BasicMotions, test split"]
+
+
+def test_wrong_table(held_out: Path, tmp_path: Path) -> None:
+    """A look that there isn't is named."""
+    table = (held_out / TABLE).read_text()
+    (tmp_path / TABLE).write_text(table.replace("picture", "painting"))
+    with pytest.raises(ConfigError, match="painting"):
+        read_sets(tmp_path)
