@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from openbind.errors import InputError
+from openbind.modalities import MODALITIES
 from openbind.space import Space
 
 SAME = 2e-5
@@ -32,6 +33,7 @@ def check_modality(
     - Inputs aren't changed.
     - bfloat16 gives nearly the same vector.
     - What can't be used raises `InputError`, and nothing else.
+    - Every form is drawn as an RGB picture of at most the size asked, if the modality draws.
 
     Args:
         space: has the modality.
@@ -47,6 +49,7 @@ def check_modality(
     _check_batches(space, modality, [group[0] for group in forms])
     _check_unchanged(space, modality, [form for group in forms for form in group])
     _check_half(space, modality, forms[0][0])
+    _check_drawing(modality, [form for group in forms for form in group])
     for item in bad:
         _check_refused(space, modality, item)
 
@@ -107,3 +110,14 @@ def _check_refused(space: Space, modality: str, item: Any) -> None:
     except InputError:
         return
     raise AssertionError(f"{item!r} was embedded, though it can't be used")
+
+
+def _check_drawing(modality: str, items: list[Any]) -> None:
+    draw = MODALITIES.get(modality).draw
+    if draw is None:
+        return
+    for item in items:
+        picture = draw(item, (64, 48))
+        assert picture.mode == "RGB", f"drawn as {picture.mode}"
+        assert picture.width <= 64, f"drawn {picture.width} wide"
+        assert picture.height <= 48, f"drawn {picture.height} high"

@@ -18,8 +18,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from openbind.media.audio import read_audio, read_part
+from openbind.media.drawing import draw_wave
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.clips import cover_clips, sample_range, uniform_clips
 from openbind.signal.fbank import KaldiFbank, PowerMel, kaldi_fbank, power_mel
@@ -89,6 +91,15 @@ def show(item: Any, view: View) -> tuple[np.ndarray, int]:
     return audio.samples_CT, audio.rate_hz
 
 
+def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+    """Draw a sound's loudness over time.
+
+    Raises:
+        InputError: the item can't be used.
+    """
+    return draw_wave(read_audio(item).samples_CT.mean(axis=0), size)
+
+
 def _mels(pieces: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
     """Compute the clips' normalised features, mel_SCFT (clips, 1, mels, frames)."""
     features = settings.features
@@ -138,4 +149,5 @@ MODALITY = Modality(
         ]
     ),
     show=show,
+    draw=draw,
 )

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.media.drawing import draw_map
 from openbind.media.maps import read_map
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.disparity import (
@@ -86,6 +87,19 @@ def show(item: Any, view: View) -> Any:
     return {**item, "depth": map_HW} if isinstance(item, Mapping) else map_HW
 
 
+def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+    """Colour a depth picture: the nearer, the lighter; what is missing is darkest.
+
+    The order of depths is all that it shows, so no unit is needed; disparities look inverted.
+
+    Raises:
+        InputError: the item can't be used.
+    """
+    source, _ = _part_camera(item, CAMERAS["kv1"])
+    depth_HW = read_map(source).astype(np.float64)
+    return draw_map(-np.where(depth_HW > 0, depth_HW, np.inf), size)
+
+
 def _part_camera(item: Any, camera: DepthCamera) -> tuple[Any, DepthCamera]:
     """Take an item's own camera, if it says one."""
     if not isinstance(item, Mapping):
@@ -133,4 +147,5 @@ MODALITY = Modality(
     tower="depth",
     scale=5.0,
     show=show,
+    draw=draw,
 )

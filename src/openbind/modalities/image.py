@@ -85,6 +85,17 @@ def show(item: Any, view: View) -> Image.Image:
     return Image.fromarray(view.crop(pixels_HWC))
 
 
+def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+    """Give a small upright RGB copy.
+
+    Raises:
+        InputError: the item can't be used.
+    """
+    small = read_image(item).copy()
+    small.thumbnail(size)
+    return small
+
+
 MODALITY = Modality(
     name="image",
     accepts="a path, bytes, PIL image, array (H, W, C) or tensor (C, H, W)",
@@ -114,4 +125,5 @@ MODALITY = Modality(
         ]
     ),
     show=show,
+    draw=draw,
 )

@@ -20,7 +20,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
+from openbind.media.drawing import draw_series
 from openbind.media.series import read_series
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.clips import Clip, cover_clips, uniform_clips
@@ -83,6 +85,15 @@ def show(item: Any, view: View) -> tuple[np.ndarray, int]:
     return series.values_TC[first:end], series.rate_hz
 
 
+def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+    """Draw the accelerometer's three lines above the gyroscope's.
+
+    Raises:
+        InputError: the item can't be used.
+    """
+    return draw_series(read_series(item, AXES).values_TC, size)
+
+
 def _cut(motion_CT: torch.Tensor, clip: Clip, settings: ImuSettings) -> torch.Tensor:
     """Take a window; what is missing at its end is zero."""
     start = int(clip[0] * settings.rate_hz)
@@ -100,4 +111,5 @@ MODALITY = Modality(
     tower="imu",
     scale=5.0,
     show=show,
+    draw=draw,
 )

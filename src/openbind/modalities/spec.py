@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from openbind.errors import InputError
 
@@ -122,6 +123,7 @@ class Part:
 
 Preprocess = Callable[[Any], Sample]
 Show = Callable[[Any, View], Any]
+Draw = Callable[[Any, tuple[int, int]], Image.Image]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,8 @@ class Modality:
         files: settings → names of files in the checkpoint's folder that have to travel with it.
         show: (item, view) → the part of the item that a view shows, as something that `prepare`'s
             function takes; used in training. None for kinds that have no parts.
+        draw: (item, (width, height)) → a picture for people to look at, at most of that size;
+            raises `InputError` as the function of `prepare` does. None for words.
     """
 
     name: str
@@ -157,3 +161,4 @@ class Modality:
     extensions: frozenset[str] = frozenset()
     files: Callable[[Any], tuple[str, ...]] = lambda settings: ()
     show: Show | None = None
+    draw: Draw | None = None

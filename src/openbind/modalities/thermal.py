@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.media.drawing import draw_map
 from openbind.media.maps import read_map
 from openbind.media.radiometric import read_celsius
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample
@@ -70,6 +71,15 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
+def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+    """Colour a thermal picture: the hotter, the lighter.
+
+    Raises:
+        InputError: the item can't be used.
+    """
+    return draw_map(read_map(item, colour="luminance").astype(np.float64), size)
+
+
 def _to_unit(map_HW: np.ndarray, settings: ThermalSettings, item: Any) -> np.ndarray:
     """Bring counts or temperatures to [0, 1], float32."""
     values_HW = map_HW.astype(np.float64)
@@ -98,4 +108,5 @@ MODALITY = Modality(
     tower="thermal",
     scale=10.0,
     show=Part,
+    draw=draw,
 )

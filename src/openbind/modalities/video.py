@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media.video import FILM_ENDINGS, probe_video, read_frames
@@ -82,6 +83,21 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
+def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+    """Give the frame in the middle.
+
+    Raises:
+        InputError: the item can't be used.
+        MissingExtraError: a film, without the extra "video".
+    """
+    part = Part.of(item)
+    middle = _measure(part.item)[0] // 2
+    frame_CHW = _read(part, 0, [middle])[middle]
+    picture = Image.fromarray(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0)))
+    picture.thumbnail(size)
+    return picture
+
+
 def _measure(item: Any) -> tuple[int, Fraction]:
     """Count the frames, and give their rate."""
     if not isinstance(item, tuple):
@@ -116,4 +132,5 @@ MODALITY = Modality(
     scale=1.0,
     extensions=FILM_ENDINGS,
     show=Part,
+    draw=draw,
 )
