@@ -203,6 +203,37 @@ def shoot(
     renderer.close()
 
 
+def turn(
+    model: mujoco.MjModel, plan: Plan, rng: np.random.Generator, degrees: float, count: int
+) -> Iterator[np.ndarray]:
+    """Yield RGB frames (HEIGHT, WIDTH, 3), 8-bit, of a camera that turns where it stands.
+
+    Args:
+        model: of the room.
+        plan: of the room.
+        rng: chooses where it stands; the middle frame looks at a main piece.
+        degrees: from the first frame to the last, from left to right.
+        count: of frames.
+    """
+    data = mujoco.MjData(model)
+    renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
+    aim_camera(model, plan, rng)
+    middle = model.cam_quat[0].copy()
+    grain = int(rng.integers(2**32))
+    for angle in np.radians(np.linspace(degrees / 2, -degrees / 2, count)):
+        upright = np.array([np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
+        mujoco.mju_mulQuat(model.cam_quat[0], upright, middle)
+        mujoco.mj_forward(model, data)
+        renderer.enable_depth_rendering()
+        renderer.update_scene(data, camera="eye")
+        depth_HW = renderer.render().astype(np.float64)
+        renderer.disable_depth_rendering()
+        renderer.update_scene(data, camera="eye")
+        # One white balance for the whole film.
+        yield develop(renderer.render(), depth_HW, np.random.default_rng(grain))
+    renderer.close()
+
+
 def aim_camera(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> None:
     """Put the camera at a free place of 1–2 m height and look at one of the main pieces."""
     key = plan.keys[0] if rng.random() < 0.6 else plan.keys[int(rng.integers(len(plan.keys)))]

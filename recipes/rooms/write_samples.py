@@ -1,26 +1,31 @@
-"""Pick a few rooms of unseen furniture to show: pictures, depth, and whom to credit.
+"""Pick a few rooms of unseen furniture to show: pictures, depth, films, and whom to credit.
 
     python recipes/rooms/write_samples.py --work SCRATCH --out SCRATCH/rooms_samples
 
-writes `<room>-<number>.jpg` and `.png` (16-bit z-depth in millimetres) and `attribution.csv` with
-a line for each: image, depth, room, and its models with authors and licences.
+writes `<room>-<number>.jpg` and `.png` (16-bit z-depth in millimetres), `<room>.mp4` (a camera that
+turns in another room) and `attribution.csv` with a line for each room: image, depth, film, kind of
+room, and its models with authors and licences.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
+import av
 import numpy as np
 from furniture import Model, list_attribution, read_models, split_models
+from layout import Plan
 from PIL import Image
 from plans import ROOM_SIZES
-from render import PartShelf, compile_room, shoot
+from render import HEIGHT, WIDTH, PartShelf, compile_room, shoot, turn
 from write_rooms import Scene, plan_room
 
 EACH = 2
 CANDIDATES = 4
+FILM_FRAMES, FILM_RATE_HZ, FILM_DEGREES = 36, 12, 60.0
 
 
 def main() -> None:
@@ -52,20 +57,36 @@ def write_samples(work: Path, out: Path) -> None:
             stem = f"{kind.replace(' ', '-')}-{number + 1}"
             Image.fromarray(rgb_HWC).save(out / f"{stem}.jpg", quality=92)
             Image.fromarray(np.round(depth_HW * 1000).astype(np.uint16)).save(out / f"{stem}.png")
-            used = [piece.shape for piece in plan.pieces if isinstance(piece.shape, Model)]
-            rows.append(make_row(stem, kind, used))
+            rows.append({"image": f"{stem}.jpg", "depth": f"{stem}.png", "film": ""})
+            rows[-1] |= credit(kind, plan)
+        scene = Scene(side="film", kind=kind, number=0)
+        rng, plan = plan_room(scene, models)
+        path = out / f"{kind.replace(' ', '-')}.mp4"
+        frames = turn(compile_room(plan, shelf), plan, rng, FILM_DEGREES, FILM_FRAMES)
+        write_film(path, frames)
+        rows.append({"image": "", "depth": "", "film": path.name} | credit(kind, plan))
     with (out / "attribution.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def make_row(stem: str, kind: str, used: list[Model]) -> dict[str, str]:
-    """Return a sample's line: models, authors and licences in the same order, cut by semicolons."""
+def write_film(path: Path, frames: Iterable[np.ndarray]) -> None:
+    """Write RGB frames (H, W, 3) as H.264, without sound."""
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=FILM_RATE_HZ)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"crf": "30", "threads": "1"}
+        for rgb_HWC in frames:
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(rgb_HWC, format="rgb24")))
+        film.mux(stream.encode())
+
+
+def credit(kind: str, plan: Plan) -> dict[str, str]:
+    """Return whom a room is owed to: models, authors, licences in one order, cut by semicolons."""
+    used = [piece.shape for piece in plan.pieces if isinstance(piece.shape, Model)]
     credits = list_attribution(used)
     return {
-        "image": f"{stem}.jpg",
-        "depth": f"{stem}.png",
         "room": kind,
         "models": "; ".join(f"{c['model']} ({c['title']})" for c in credits),
         "authors": "; ".join(c["author"] for c in credits),

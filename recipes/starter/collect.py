@@ -64,6 +64,13 @@ PACKAGES = (
         use="names of the 1,000 classes",
     ),
     Package(
+        registry="pypi",
+        name="aeon",
+        version="1.6.0",
+        licence="BSD-3-Clause; BasicMotions by its authors, UEA archive",
+        use="accelerometer and gyroscope: BasicMotions",
+    ),
+    Package(
         registry="npm",
         name="@lobehub/fluent-emoji-3d",
         version="1.1.0",
@@ -97,6 +104,13 @@ PACKAGES = (
         version="2022.06.04-1",
         licence="GPL-2",
         use="pictures with captions, sounds with pictures",
+    ),
+    Package(
+        registry="debian",
+        name="sweethome3d-furniture",
+        version="1.8-1",
+        licence="CC0-1.0, CC-BY-3.0 and CC-BY-3.0-US, by model",
+        use="furniture of rendered rooms",
     ),
 )
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import openbind
+from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 
@@ -32,6 +33,11 @@ def write_tone(path: Path, pitch: float) -> None:
     soundfile.write(path, wave_T, 44_100)
 
 
+def shipped_dim() -> int:
+    """Of the space that the tests start from; the recipes start from a narrower one."""
+    return openbind.load("starter", modalities=["image"]).dim
+
+
 def test_sounds(tmp_path: Path, sounds: ModuleType) -> None:
     """Manifests are written, and `audio.yaml` binds the sounds that they name to the pictures."""
     pairs = __import__("pairs")
@@ -49,12 +55,12 @@ def test_sounds(tmp_path: Path, sounds: ModuleType) -> None:
         Image.new("RGB", (8, 8)).save(stamp)
         pictures.append(pairs.Picture(source="stamps", path=stamp, name=str(index)))
     generator = torch.Generator().manual_seed(0)
-    drawn_KSE = torch.randn(len(pictures), 3, 384, generator=generator)
+    drawn_KSE = torch.randn(len(pictures), 3, shipped_dim(), generator=generator)
     views_KSE = torch.nn.functional.normalize(drawn_KSE, dim=2)
     wanted_classes = (w.get("classes", ()) for w in pairs.SOUND_PICTURES.values())
     classes = {name: views_KSE[0, 0] for names in wanted_classes for name in names}
-    (work / "sounds").mkdir()
-    sounds.write_manifests(work, data, pictures, views_KSE, classes)
+    cells = __import__("cells").write_cells(work, pictures, views_KSE, classes)
+    sounds.write_sounds(work, data, cells)
     changes = {"start": "starter", "batch_size": "4", "schedule.steps": "6"}
     changes |= {"schedule.warmup_steps": "1", "pairs.0.negatives": "8", "pairs.1.negatives": "8"}
     recipe = read_recipe(FOLDER / "audio.yaml", changes)
@@ -65,14 +71,65 @@ def test_sounds(tmp_path: Path, sounds: ModuleType) -> None:
     assert not np.allclose(before.encode("audio", [sound]), after.encode("audio", [sound]))
     assert np.allclose(before.encode("text", ["rain"]), after.encode("text", ["rain"]), atol=1e-6)
     validate = __import__("validate")
-    numbers = validate.measure_fold(after, work, sounds.CLASSES, 4)
-    assert numbers.pop("sounds: chance") == pytest.approx(0.1)
-    assert len(numbers) == 4
-    assert all(0 <= value <= 1 for value in numbers.values())
+    numbers = validate.measure_fold(after, work, sounds.CLASSES, "4")
+    assert [number.chance for number in numbers] == pytest.approx([0.1] * 4)
+    assert all(0 <= number.value <= 1 for number in numbers)
+
+
+def test_motions(tmp_path: Path, sounds: ModuleType) -> None:
+    """Recordings of the archive's files get times, and the recipe's tower takes them."""
+    motions = __import__("motions")
+    names = sorted(motions.MOTION_PICTURES)
+    generator = np.random.default_rng(0)
+    lines = []
+    for label in names * 3:
+        axes = [",".join(f"{v:.4f}" for v in generator.normal(size=100)) for _ in range(6)]
+        lines.append(":".join([*axes, label]))
+    (tmp_path / motions.SOURCE).parent.mkdir(parents=True)
+    (tmp_path / motions.SOURCE).write_text("# x\n@classLabel true\n@data\n" + "\n".join(lines))
+    vectors_KSE = torch.nn.functional.normalize(torch.randn(4, 3, shipped_dim()), dim=2)
+    pictures = [
+        __import__("pairs").Picture(source="emoji", path=tmp_path / name, name=wanted["emoji"][0])
+        for name, wanted in motions.MOTION_PICTURES.items()
+    ]
+    classes = {"pedestal": vectors_KSE[0, 0], "cowboy boot": vectors_KSE[0, 0]}
+    cells = __import__("cells").write_cells(tmp_path, pictures, vectors_KSE, classes)
+    motions.write_motions(tmp_path, cells)
+    table = np.genfromtxt(tmp_path / "motions" / "00-badminton.csv", delimiter=",", names=True)
+    assert table.shape == (100,)
+    assert table["time"][10] == pytest.approx(1.0)
+    changes = {"start": "starter", "batch_size": "8", "schedule.steps": "2"}
+    changes |= {"schedule.warmup_steps": "1", "pairs.0.negatives": "8"}
+    run = train(read_recipe(FOLDER / "imu.yaml", changes), tmp_path, tmp_path / "run")
+    assert run is not None
+
+
+def test_wider_towers(sounds: ModuleType) -> None:
+    """What knows nothing of places is zero there, and otherwise what it was."""
+    widen = __import__("widen")
+    narrow = MiniLM(MiniLMConfig(num_layers=1, vocab_size=50)).eval()
+    wide = widen.add_zeros(narrow, "head")
+    ids = torch.tensor([[3, 4, 5]])
+    assert torch.equal(wide(ids)[:, :384], narrow(ids))
+    assert not wide(ids)[:, 384:].any()
+
+
+def test_principal_directions(sounds: ModuleType) -> None:
+    """The widest directions, by weight, of about equal width once they are half whitened."""
+    widen = __import__("widen")
+    cells_BC = torch.randn(4000, 200) * torch.linspace(3, 0.1, 200)
+    weight_KC, bias_K = widen.principal_directions(cells_BC, torch.ones(4000))
+    shown_BK = cells_BC @ weight_KC.T + bias_K
+    assert shown_BK.shape == (4000, 128)
+    torch.testing.assert_close(shown_BK.mean(0), torch.zeros(128), rtol=0, atol=1e-4)
+    torch.testing.assert_close(shown_BK.std(0)[0].square(), torch.tensor(3.0), rtol=0.2, atol=0)
 
 
 def test_never_words(sounds: ModuleType) -> None:
-    """The recipe pairs sounds with pictures alone."""
+    """The recipes pair with pictures alone."""
+    for modality in ("imu", "depth", "thermal"):
+        [plan] = read_recipe(FOLDER / f"{modality}.yaml").pairs
+        assert plan.pair == ("image", modality)
     recipe = read_recipe(FOLDER / "audio.yaml")
     assert {plan.pair for plan in recipe.pairs} == {("image", "audio")}
     manifests = [plan.data.manifest for plan in recipe.pairs]

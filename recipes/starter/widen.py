@@ -1,0 +1,159 @@
+"""Widen the space by dimensions that say where things are, for pictures and what is like them.
+
+Words, sounds and motion know nothing of places: they are zero there, so that what they rank stays
+exactly as it was. Learned from pictures alone: principal directions of their maps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cells import write_lines
+from torch import nn
+from tqdm import tqdm
+
+from openbind.modalities.image import ImageSettings, prepare
+from openbind.model.backbones.efficientnet_lite import (
+    EfficientNetLite,
+    LayoutConfig,
+    join_parts,
+)
+from openbind.model.backbones.efficientnet_lite_map import (
+    EfficientNetLiteMap,
+    EfficientNetLiteMapConfig,
+    copy_body,
+)
+
+LAYOUT = LayoutConfig(stage=5, grid=3, dim=128, share=0.3)
+WHITENING = 0.5
+"""Directions are divided by their deviation to this power: 0 keeps it, 1 makes all equal."""
+EVERY_DRAWING = 3
+"""One drawing of so many is looked at."""
+OTHERS = Path("pictures/wide.jsonl")
+VECTORS = Path("pictures/wide.npy")
+
+
+def widen_picture_tower(
+    tower: EfficientNetLite, sources: Mapping[str, Sequence[Path]], settings: ImageSettings
+) -> tuple[EfficientNetLite, torch.Tensor]:
+    """Give the picture tower its layout.
+
+    Args:
+        tower: without one.
+        sources: kind of picture → files; each kind weighs the same.
+        settings: of the preprocessing.
+
+    Returns:
+        the wider tower, and unit embeddings of all the pictures.
+    """
+    shown, cells, weights = [], [], []
+    for name, paths in sources.items():
+        features_BD, cells_BC = read_pictures(tower, paths, settings, name)
+        with torch.no_grad():
+            shown.append(tower.embed(features_BD))
+        cells.append(cells_BC)
+        weights.append(torch.full((len(paths),), 1 / len(paths)))
+    config = dataclasses.replace(
+        tower.config, layout=LAYOUT, embed_dim=tower.config.embed_dim + LAYOUT.dim
+    )
+    wide = EfficientNetLite(config)
+    assert wide.layout is not None
+    wide.load_state_dict(tower.state_dict(), strict=False)
+    with torch.no_grad():
+        weight_KC, bias_K = principal_directions(torch.cat(cells), torch.cat(weights))
+        wide.layout.weight.copy_(weight_KC)
+        wide.layout.bias.copy_(bias_K)
+        vectors_NE = join_parts(torch.cat(shown), wide.layout(torch.cat(cells)), LAYOUT.share)
+    return wide.eval(), vectors_NE
+
+
+def read_pictures(
+    tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings, name: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return features_BD and the cells that the layout looks at, of files."""
+    preprocess, looking = (
+        prepare(settings, None),
+        EfficientNetLite(
+            dataclasses.replace(
+                tower.config, layout=LAYOUT, embed_dim=tower.config.embed_dim + LAYOUT.dim
+            )
+        ),
+    )
+    looking.load_state_dict(tower.state_dict(), strict=False)
+    found = []
+    with torch.no_grad():
+        for start in tqdm(range(0, len(paths), 16), desc=name, disable=None):
+            batch = [preprocess(path).clips[0] for path in paths[start : start + 16]]
+            found.append(looking.read(torch.stack(batch)))
+    features, cells = zip(*found, strict=True)
+    return torch.cat(features), torch.cat(cells)
+
+
+def principal_directions(
+    cells_BC: torch.Tensor, weight_B: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight and bias of the projection onto the widest directions, partly whitened."""
+    cells_BC, weight_B = cells_BC.double(), (weight_B / weight_B.sum()).double()
+    mean_C = weight_B @ cells_BC
+    centred_BC = cells_BC - mean_C
+    variance_C, direction_CC = torch.linalg.eigh((centred_BC * weight_B[:, None]).T @ centred_BC)
+    largest = variance_C.argsort(descending=True)[: LAYOUT.dim]
+    weight_KC = direction_CC[:, largest].T / variance_C[largest, None].sqrt() ** WHITENING
+    return weight_KC.float(), -(weight_KC @ mean_C).float()
+
+
+def add_zeros(tower: Any, layer: str) -> Any:
+    """Give a tower that knows nothing of places the wider space's dimensions, zero.
+
+    Args:
+        tower: of the narrow space.
+        layer: name of its last Linear, in its state dict.
+    """
+    state = dict(tower.state_dict())
+    for name in (f"{layer}.weight", f"{layer}.bias"):
+        if name in state:
+            zeros = state[name].new_zeros(LAYOUT.dim, *state[name].shape[1:])
+            state[name] = torch.cat([state[name], zeros])
+    wide = type(tower)(_widen_config(tower.config))
+    wide.load_state_dict(state)
+    return wide.eval()
+
+
+def _widen_config(config: Any) -> Any:
+    if hasattr(config, "embed_dim"):
+        return dataclasses.replace(config, embed_dim=config.embed_dim + LAYOUT.dim)
+    head = dataclasses.replace(config.head, embed_dim=config.head.embed_dim + LAYOUT.dim)
+    return dataclasses.replace(config, head=head)
+
+
+def start_map_tower(picture: EfficientNetLite, stages: int) -> EfficientNetLiteMap:
+    """Give a tower for maps of one channel that sees them as grey pictures, its head zero."""
+    config = EfficientNetLiteMapConfig(
+        stages=picture.config.stages[:stages],
+        cells_stage=LAYOUT.stage,
+        grid=LAYOUT.grid,
+        embed_dim=picture.config.embed_dim,
+    )
+    tower = EfficientNetLiteMap(config)
+    copy_body(picture, tower)
+    nn.init.zeros_(tower.head.weight)
+    nn.init.zeros_(tower.head.bias)
+    return tower.eval()
+
+
+def write_others(work: Path, vectors_NE: torch.Tensor) -> None:
+    """Write pictures that recipes may name as `others`, as vectors of the wide space."""
+    (work / VECTORS).parent.mkdir(parents=True, exist_ok=True)
+    np.save(work / VECTORS, vectors_NE.numpy())
+    write_lines(work / OTHERS, ({"image.vector": f"{VECTORS}#{n}"} for n in range(len(vectors_NE))))
+
+
+def same_logits_scale(scale: float) -> float:
+    """Scale of pictures with which their logits against words stay what they were."""
+    return scale / math.sqrt(1 - LAYOUT.share)
