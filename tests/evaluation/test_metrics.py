@@ -10,6 +10,7 @@ from openbind.evaluation.metrics import (
     accuracy,
     accuracy_at,
     average_precisions,
+    chance_median_rank,
     chance_recall_at,
     ranks,
     recall_at,
@@ -84,3 +85,13 @@ def test_share_interval() -> None:
     random = np.random.default_rng(5)
     found = [share_interval(share, 50) for share in random.binomial(50, 0.3, 2000) / 50]
     assert np.mean([low <= 0.3 <= high for low, high in found]) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(("items", "answers"), [(12, 1), (40, 3), (25, 5)])
+def test_chance_of_the_median_rank(items: int, answers: int) -> None:
+    """It is the median over random orders, to within a rank."""
+    relevant_QK = np.zeros((4000, items), bool)
+    relevant_QK[:, :answers] = True
+    scores_QK = np.random.default_rng(0).random((4000, items))
+    found = float(np.median(ranks(scores_QK, relevant_QK)))
+    assert abs(chance_median_rank([relevant_QK]) - found) <= 1

@@ -16,7 +16,7 @@ import numpy as np
 from openbind.encoding import unit_rows
 from openbind.errors import InputError
 from openbind.evaluation.collection import Gathered, answers, share_scenes
-from openbind.evaluation.metrics import chance_recall_at, share_interval
+from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, share_interval
 from openbind.evaluation.retrieval import RANKS
 from openbind.evaluation.tasks import Score
 
@@ -272,19 +272,8 @@ def _chances(searches: Sequence[_Search]) -> dict[str, float]:
     recalls = {
         f"R@{k}": mean([chance_recall_at(s.relevant_QK, k) for s in searches]) for k in RANKS
     }
-    return {**recalls, "mAP": mean(precisions), "median rank": _chance_rank(searches)}
-
-
-def _chance_rank(searches: Sequence[_Search]) -> float:
-    """Give the rank that half of the queries have found an answer at, in a random order."""
-    missed = [np.ones(len(search.relevant_QK)) for search in searches]
-    rank = 0
-    while np.concatenate(missed).mean() > 0.5:
-        for missed_Q, search in zip(missed, searches, strict=True):
-            left, answers_Q = search.relevant_QK.shape[1] - rank, search.relevant_QK.sum(axis=1)
-            missed_Q *= np.clip(left - answers_Q, 0, None) / max(left, 1)
-        rank += 1
-    return float(rank)
+    median = chance_median_rank([search.relevant_QK for search in searches])
+    return {**recalls, "mAP": mean(precisions), "median rank": median}
 
 
 def _scores(name: str, searches: Sequence[_Search]) -> tuple[Score, ...]:

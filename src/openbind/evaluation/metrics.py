@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -52,6 +54,22 @@ def ranks(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
     order = np.argsort(-scores_QK[answerable], axis=1, kind="stable")
     first_Q: np.ndarray = np.take_along_axis(relevant_QK[answerable], order, axis=1).argmax(axis=1)
     return first_Q + 1
+
+
+def chance_median_rank(relevant: Sequence[np.ndarray]) -> float:
+    """Give the rank that half of the queries have found an answer at, in a random order.
+
+    Args:
+        relevant: for each search, which items answer which query (Q, K); a query has one or more.
+    """
+    missed = [np.ones(len(relevant_QK)) for relevant_QK in relevant]
+    rank = 0
+    while np.concatenate(missed).mean() > 0.5:
+        for missed_Q, relevant_QK in zip(missed, relevant, strict=True):
+            left, answers_Q = relevant_QK.shape[1] - rank, relevant_QK.sum(axis=1)
+            missed_Q *= np.clip(left - answers_Q, 0, None) / max(left, 1)
+        rank += 1
+    return float(rank)
 
 
 def average_precisions(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:

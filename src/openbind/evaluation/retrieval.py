@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from openbind.cache import VectorCache
-from openbind.evaluation.metrics import chance_recall_at, ranks, share_interval
+from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, ranks, share_interval
 from openbind.evaluation.tasks import PairRetrieval, Score, TextRetrieval
 from openbind.files import embed_texts
 from openbind.modalities import WORDS
@@ -100,14 +100,11 @@ def measure_ranks(name: str, scores_QK: np.ndarray, relevant_QK: np.ndarray) -> 
                 count=len(rank_Q),
             )
         )
-    # The best of r in a random order of n is at (n + 1) / (r + 1) on average.
-    answers_Q = relevant_QK.sum(axis=1)
-    chance = float(np.median((scores_QK.shape[1] + 1) / (answers_Q[answers_Q > 0] + 1)))
     median = Score(
         task=name,
         metric="median rank",
         value=float(np.median(rank_Q)),
-        chance=chance,
+        chance=chance_median_rank([relevant_QK[relevant_QK.any(axis=1)]]),
         count=len(rank_Q),
     )
     return [*found, median]
