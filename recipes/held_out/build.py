@@ -33,7 +33,7 @@ from resources import read_resource  # noqa: E402
 ASSETS = HERE.parents[1] / "src" / "openbind" / "assets"
 TARGET, SAMPLES = ASSETS / "held_out", ASSETS / "samples"
 COLUMNS = (
-    *("path", "modality", "look", "label", "pair", "set", "settings", "title", "author", "licence"),
+    *("path", "modality", "label", "pair", "set", "settings", "title", "author", "licence"),
     *("source", "sha256"),
 )
 SIDE = 384
@@ -98,7 +98,7 @@ class Builder:
             "noto": self._emoji,
         }
         if row["package"] == "words":
-            return {**row, "look": "words", "author": "openbind", "licence": "Apache-2.0"} | {
+            return {**row, "author": "openbind", "licence": "Apache-2.0"} | {
                 "source": "written for this collection"
             }
         if row["package"] == "samples":
@@ -109,7 +109,6 @@ class Builder:
         path = ways[row["package"]](row, folder / name)
         return row | {
             "path": path.relative_to(TARGET).as_posix(),
-            "look": "sound" if path.suffix in (".mp3", ".ogg") else "picture",
             "sha256": _digest(path),
         }
 
@@ -182,7 +181,6 @@ def place_motions(work: Path) -> Iterator[Row]:
         yield {
             "path": path.relative_to(TARGET).as_posix(),
             "modality": "imu",
-            "look": "lines",
             "label": label.lower(),
             "set": MOTIONS,
             "title": f"{label.lower()}, recording {number}",
@@ -194,22 +192,24 @@ def place_motions(work: Path) -> Iterator[Row]:
 
 
 def place_rooms(folder: Path) -> Iterator[Row]:
-    """Copy each room's picture and depth, and give their rows; they show the same scene."""
+    """Copy each room's picture and depth, or its film, and give their rows; they share a scene."""
     target = TARGET / "rooms"
     target.mkdir(parents=True)
     with (folder / "attribution.csv").open(encoding="utf-8", newline="") as file:
         for number, room in enumerate(csv.DictReader(file)):
-            for modality, look in (("image", "picture"), ("depth", "map")):
-                path = target / room[modality]
-                shutil.copy(folder / room[modality], path)
+            shown = {"image": room["image"], "depth": room["depth"], "video": room["film"]}
+            for modality, name in shown.items():
+                if not name:
+                    continue
+                path = target / name
+                shutil.copy(folder / name, path)
                 yield {
                     "path": path.relative_to(TARGET).as_posix(),
                     "modality": modality,
-                    "look": look,
                     "label": room["room"],
                     "pair": f"room {number}",
                     "set": ROOMS,
-                    "settings": MILLIMETRES if look == "map" else "",
+                    "settings": MILLIMETRES if modality == "depth" else "",
                     "title": f"{room['room']} (rendered)",
                     "author": f"openbind, of models by {_join(room['authors'])}",
                     "licence": _join(room["licences"].replace(" ", "-").replace(";-", "; ")),
@@ -229,7 +229,6 @@ def _sample(path: str) -> Row:
         (row,) = [row for row in csv.DictReader(file) if row["path"] == path]
     return {key: row[key] for key in ("modality", "title", "author", "licence", "source")} | {
         "path": f"../samples/{path}",
-        "look": "sound" if path.startswith("sounds/") else "picture",
         "sha256": row["sha256"],
     }
 

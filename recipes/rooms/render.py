@@ -23,7 +23,9 @@ from scipy import ndimage
 WIDTH, HEIGHT = 320, 240
 NEAR_M, FAR_M = 0.05, 30.0
 EXTENT_M = 8.0
-OVERVIEWS = 0.25  # the share of views that look at the middle of all main pieces
+FROM_AFAR = 0.5  # the share of views from a wall or corner; the others are close to a piece
+NEAR_PIECE_M = np.array([0.25, 0.25, 0.15])
+OVERVIEWS = 0.25  # the share of the close ones that look at the middle of all main pieces
 
 
 class PartShelf:
@@ -235,7 +237,39 @@ def turn(
 
 
 def aim_camera(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> None:
-    """Put the camera at a free place of 1–2 m height and look at one of the main pieces."""
+    """Put the camera somewhere free and let it look at what makes the room what it is."""
+    eye, target = (look_across if rng.random() < FROM_AFAR else approach)(plan, rng)
+    forward = target - eye
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0, 0, 1])
+    right /= np.linalg.norm(right)
+    turn_33 = np.stack([right, np.cross(right, forward), -forward], axis=1)
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, turn_33.ravel())
+    model.cam_pos[0], model.cam_quat[0] = eye, quat
+    model.cam_fovy[0] = rng.uniform(50, 75)
+
+
+def look_across(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return eye and target: from near a wall or corner over the room at its main pieces."""
+    width, depth, _ = plan.size_m
+    middle = np.mean([piece.at_m for piece in plan.keys], axis=0)
+    eye = np.array([width / 2, depth / 2, 1.5])
+    for _ in range(60):
+        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 0.98)
+        around = np.clip(np.array([np.cos(angle), np.sin(angle)]), -0.71, 0.71) / 0.71
+        floor = np.array([width, depth]) / 2 * (1 + reach * around)
+        place = np.array([*floor, rng.uniform(1.1, 1.9)])
+        far = np.linalg.norm(place[:2] - middle[:2]) > 1.2
+        if far and not is_inside(place, plan):
+            eye = place
+            break
+    target = np.array([*(middle[:2] + rng.normal(0, 0.35, 2)), rng.uniform(0.4, 1.1)])
+    return eye, target
+
+
+def approach(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return eye and target: in front of one of the main pieces, or at the middle of all."""
     key = plan.keys[0] if rng.random() < 0.6 else plan.keys[int(rng.integers(len(plan.keys)))]
     width, depth, _ = plan.size_m
     target = np.array(key.at_m)
@@ -252,25 +286,21 @@ def aim_camera(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> N
     for _ in range(60):
         floor = 0.2 + rng.random(2) * [width - 0.4, depth - 0.4]
         place = np.array([*floor, rng.uniform(1.1, 1.8)])
-        hit = any(
-            (place > b[0] - 0.25).all() and (place < b[1] + [0.25, 0.25, 0.15]).all()
-            for b in plan.taken
-            if b[1][2] > 0.9
-        )
         away = place[:2] - target[:2]
         distance = float(np.linalg.norm(away))
         score = -abs(distance - wanted) + facing * float(front @ away) / max(distance, 1e-6)
-        if not hit and score > best and distance > 0.8:
+        if score > best and distance > 0.8 and not is_inside(place, plan):
             best, eye = score, place
-    forward = target - eye
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0, 0, 1])
-    right /= np.linalg.norm(right)
-    turn_33 = np.stack([right, np.cross(right, forward), -forward], axis=1)
-    quat = np.zeros(4)
-    mujoco.mju_mat2Quat(quat, turn_33.ravel())
-    model.cam_pos[0], model.cam_quat[0] = eye, quat
-    model.cam_fovy[0] = rng.uniform(50, 68)
+    return eye, target
+
+
+def is_inside(place: np.ndarray, plan: Plan) -> bool:
+    """Say whether a place is in a tall piece, or so near that it would fill the view."""
+    return any(
+        (place > low - 0.25).all() and (place < high + NEAR_PIECE_M).all()
+        for low, high in plan.taken
+        if high[2] > 0.9
+    )
 
 
 def develop(rgb_HWC: np.ndarray, depth_HW: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -40,34 +40,33 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         motion = np.c_[np.arange(100) / 10, generator.normal(size=(100, 6))]
         names = "time,ax,ay,az,gx,gy,gz"
         np.savetxt(folder / f"{number}.csv", motion, delimiter=",", header=names, comments="")
-        rows.append(("motion", "imu", "lines", f"{number}.csv", label, ""))
+        rows.append(("motion", "imu", f"{number}.csv", label, ""))
         pixels = generator.integers(256, size=(32, 40, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
         millimetres = generator.integers(1000, 5000, (32, 40)).astype(np.uint16)
         np.save(folder / f"{number}.npy", millimetres)
         room = ("kitchen", "bedroom")[number % 2]
-        rows.append(("rooms", "image", "picture", f"{number}.png", room, f"room {number}"))
-        rows.append(("rooms", "depth", "map", f"{number}.npy", room, f"room {number}"))
+        rows.append(("rooms", "image", f"{number}.png", room, f"room {number}"))
+        rows.append(("rooms", "depth", f"{number}.npy", room, f"room {number}"))
         soundfile.write(folder / f"{number}.wav", 0.1 * generator.normal(size=8000), 16_000)
-        rows.append(("noise", "audio", "sound", f"{number}.wav", "", ""))
+        rows.append(("noise", "audio", f"{number}.wav", "", ""))
     words = {"motion": ("walking", "standing"), "rooms": ("kitchen", "bedroom", "office")}
     for title, labels in words.items():
-        rows += [(title, "text", "words", "", label, "") for label in labels]
+        rows += [(title, "text", "", label, "") for label in labels]
     with (folder / TABLE).open("w", newline="") as file:
         writer = csv.DictWriter(file, list(HeldOutRow.__dataclass_fields__))
         writer.writeheader()
-        for title, modality, look, path, label, pair in rows:
+        for title, modality, path, label, pair in rows:
             writer.writerow(
                 {
                     **dict.fromkeys(("author", "licence", "sha256"), "x"),
                     "set": title,
                     "modality": modality,
-                    "look": look,
                     "path": path,
                     "label": label,
                     "pair": pair,
                     "title": path or f"a {label}",
-                    "settings": '{"units": "millimetres"}' if look == "map" else "",
+                    "settings": '{"units": "millimetres"}' if modality == "depth" else "",
                     "source": f"{title} of noise 1.2 (made): {path}",
                 }
             )

@@ -10,7 +10,7 @@ from openbind.evaluation.collection import Gathered, Item, answers, share_scenes
 
 
 def gather(items: list[Item], vectors_NE: np.ndarray) -> Gathered:
-    return Gathered(modality="image", look="picture", items=tuple(items), vectors_NE=vectors_NE)
+    return Gathered(modality="image", items=tuple(items), vectors_NE=vectors_NE)
 
 
 def test_of_set_keeps_items_with_their_vectors() -> None:

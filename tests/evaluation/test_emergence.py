@@ -26,7 +26,6 @@ def gather(modality: str, items: list[Item], vectors_NE: np.ndarray) -> Gathered
     unit_NE = vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True)
     return Gathered(
         modality=modality,
-        look="picture",
         items=tuple(items),
         vectors_NE=unit_NE.astype(np.float32),
     )

@@ -20,7 +20,6 @@ def test_sets(held_out: Path) -> None:
         "depth": 4,
         "text": 3,
     }
-    assert rooms.sides["depth"].look == "map"
     path = str(held_out / "1.npy")
     expected = Item(title="1.npy", path=path, label="bedroom", pair="room 1", set="rooms")
     assert rooms.sides["depth"].items[1] == expected
@@ -41,8 +40,8 @@ def test_origins(held_out: Path) -> None:
 
 
 def test_wrong_table(held_out: Path, tmp_path: Path) -> None:
-    """A look that there isn't is named."""
+    """A column that there isn't is named."""
     table = (held_out / TABLE).read_text()
-    (tmp_path / TABLE).write_text(table.replace("picture", "painting"))
-    with pytest.raises(ConfigError, match="painting"):
+    (tmp_path / TABLE).write_text(table.replace("licence", "license", 1))
+    with pytest.raises(ConfigError, match="license"):
         read_sets(tmp_path)

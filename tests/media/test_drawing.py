@@ -1,60 +1,93 @@
-"""Pictures for people: order of values is order of lightness, channels and loudness can be seen."""
+"""Pictures for people: greater values are brighter, channels and loudness can be seen."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import ImageStat
+from PIL import Image
 
-from openbind.media.drawing import GROUND, INK, draw_map, draw_series, draw_wave
+from openbind.media.drawing import (
+    FALSE_COLOURS,
+    GROUND,
+    MISSING,
+    STROKES,
+    draw_map,
+    draw_series,
+    draw_wave,
+)
 
 
-def lightness(picture: object) -> np.ndarray:
-    return np.asarray(picture.convert("L"), dtype=float)  # type: ignore[attr-defined]
+def colour(code: str) -> tuple[int, ...]:
+    return tuple(int(code[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def ink(picture: Image.Image) -> np.ndarray:
+    """Where a picture isn't ground."""
+    drawn_HW: np.ndarray = (np.asarray(picture) != colour(GROUND)).any(axis=2)
+    return drawn_HW
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 40_000.0])
-def test_maps_keep_the_order(scale: float) -> None:
-    """A greater value is never darker, whatever the range; the picture fits and keeps its shape."""
-    ramp_HW = np.tile(np.linspace(-3, 5, 60), (30, 1)) * scale
-    picture = draw_map(ramp_HW, (40, 40))
-    assert picture.size == (40, 20)
-    across = lightness(picture).mean(axis=0)
-    assert (np.diff(across) >= -1).all()
-    assert across[-1] - across[0] > 150
+def test_maps_in_false_colours(scale: float) -> None:
+    """The lowest is dark, the highest bright, missing ones grey, whatever the range."""
+    map_HW = np.linspace(-1, 1, 10_000).reshape(100, 100) * scale
+    map_HW[50, 50] = np.nan
+    pixels_HWC = np.asarray(draw_map(map_HW, (100, 100)))
+    assert pixels_HWC[0, 0].tolist() == FALSE_COLOURS[0].tolist()
+    assert pixels_HWC[-1, -1].tolist() == FALSE_COLOURS[-1].tolist()
+    assert pixels_HWC[50, 50].tolist() == [MISSING] * 3
+    assert draw_map(np.zeros((30, 60)), (40, 40)).size == (40, 20)
 
 
-def test_maps_with_gaps() -> None:
-    """What is missing is dark; a map of one value or of gaps alone is drawn too."""
-    map_HW = np.ones((10, 10))
-    map_HW[:5] = np.nan
-    map_HW[7:] = 3.0
-    drawn = lightness(draw_map(map_HW, (10, 10)))
-    assert drawn[0, 0] == drawn.min() < drawn[9, 9]
-    for same in (np.ones((4, 4)), np.full((4, 4), np.nan)):
-        assert np.ptp(lightness(draw_map(same, (4, 4)))) == 0
+def test_maps_without_a_range() -> None:
+    """One value alone is dark; nothing but gaps is grey."""
+    assert np.asarray(draw_map(np.full((4, 4), 7.0), (4, 4))).max() == FALSE_COLOURS[0].max()
+    assert (np.asarray(draw_map(np.full((4, 4), np.nan), (4, 4))) == MISSING).all()
+
+
+def test_one_hot_pixel_darkens_nothing() -> None:
+    """A single value far out doesn't squeeze the others into one colour."""
+    map_HW = np.linspace(0, 1, 10_000).reshape(100, 100)
+    usual_HWC = np.asarray(draw_map(map_HW, (100, 100)), int)
+    map_HW[0, 0] = 1e6
+    found_HWC = np.asarray(draw_map(map_HW, (100, 100)), int)
+    assert np.abs(found_HWC[1:] - usual_HWC[1:]).max() <= 2
+
+
+def test_false_colours_brighten_evenly() -> None:
+    """Luminance rises from step to step (BT.601)."""
+    assert (np.diff(FALSE_COLOURS @ [0.299, 0.587, 0.114]) > 10).all()
 
 
 def test_series() -> None:
-    """Each band has its own scale; every channel leaves ink of its colour."""
+    """Each half of the channels has its own band and scale; every channel leaves its colour."""
     steps = np.linspace(0, 6, 200)
     values_TC = np.stack([np.sin(steps + c) * (1 if c < 3 else 100) for c in range(6)], axis=1)
-    pixels_HWC = np.asarray(draw_series(values_TC, (120, 80)))
-    for colour in INK:
-        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-        found_H = (pixels_HWC == rgb).all(axis=2).any(axis=1)
-        assert found_H[:40].sum() > 10
-        assert found_H[40:].sum() > 10
-    assert draw_series(np.zeros((1, 6)), (20, 10)).size == (20, 10)
+    picture = draw_series(values_TC, (160, 160))
+    assert picture.size == (160, 60)
+    pixels_HWC = np.asarray(picture)
+    for channel, stroke in enumerate(STROKES):
+        found_H = (pixels_HWC == colour(stroke)).all(axis=2).any(axis=1)
+        band = slice(0, 30) if channel < 3 else slice(30, 60)
+        assert found_H[band].sum() > 10
+        assert found_H.sum() == found_H[band].sum()
+
+
+def test_series_of_little() -> None:
+    """What rises goes up; gaps are left out; one step or a constant is drawn without an error."""
+    rising_TC = np.array([[0.0], [np.nan], [1.0]])
+    drawn_HW = ink(draw_series(rising_TC, (80, 30)))
+    assert drawn_HW[:, 2].nonzero()[0].mean() > drawn_HW[:, -3].nonzero()[0].mean()
+    for values_TC in (np.zeros((1, 6)), np.ones((9, 2)), np.full((5, 6), np.nan)):
+        assert draw_series(values_TC, (20, 10)).size == (20, 8)
 
 
 def test_waves() -> None:
-    """A louder part is taller; silence is a line, and one sample is enough."""
-    samples_T = np.concatenate([np.full(500, 0.1), np.full(500, -0.8)])
-    ink_HW = lightness(draw_wave(samples_T, (100, 41))) < 200
-    assert ink_HW[:, 10].sum() < ink_HW[:, 90].sum()
-    assert ink_HW[:, 90].sum() >= 39
-    silent = draw_wave(np.zeros(7), (100, 41))
-    assert ImageStat.Stat(silent.convert("L")).mean[0] > 200
-    assert silent.getpixel((0, 0)) == tuple(int(GROUND[i : i + 2], 16) for i in (1, 3, 5))
-    assert draw_wave(np.array([0.5]), (10, 10)).size == (10, 10)
+    """Silence first, then a tone: low columns, then high ones; silence is a flat line."""
+    samples_T = np.r_[np.zeros(500), 0.5 * np.sin(np.arange(500))]
+    drawn_HW = ink(draw_wave(samples_T, (96, 96)))
+    assert drawn_HW.shape == (36, 96)
+    assert drawn_HW[:, 10].sum() == 1
+    assert drawn_HW[:, 60:].sum(axis=0).min() > 30
+    for silent_T in (np.zeros(100), np.zeros(3)):
+        assert (ink(draw_wave(silent_T, (96, 96))).sum(axis=0) == 1).all()

@@ -48,14 +48,15 @@ def test_rooms(build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(build, "TARGET", tmp_path / "held_out")
     rooms = tmp_path / "rooms"
     rooms.mkdir()
-    head = "image,depth,room,models,authors,licences"
-    row = "0.jpg,0.png,kitchen,sink; hood; stool,Ann; Bob; Ann,CC BY 3.0; CC BY 3.0; CC0 1.0"
+    head = "image,depth,film,room,models,authors,licences"
+    row = "0.jpg,0.png,0.mp4,kitchen,sink; hood; stool,Ann; Bob; Ann,CC BY 3.0; CC BY 3.0; CC0 1.0"
     (rooms / "attribution.csv").write_text(f"{head}\n{row}\n")
-    for name in ("0.jpg", "0.png"):
+    for name in ("0.jpg", "0.png", "0.mp4"):
         (rooms / name).write_bytes(name.encode())
-    picture, depth = build.place_rooms(rooms)
-    assert (picture["look"], depth["look"]) == ("picture", "map")
-    assert picture["pair"] == depth["pair"] == "room 0"
+    picture, depth, film = build.place_rooms(rooms)
+    assert film["modality"] == "video"
+    assert (picture["modality"], depth["modality"]) == ("image", "depth")
+    assert picture["pair"] == depth["pair"] == film["pair"] == "room 0"
     assert depth["label"] == "kitchen"
     assert depth["author"] == "openbind, of models by Ann and Bob"
     assert depth["licence"] == "CC-BY-3.0 and CC0-1.0"

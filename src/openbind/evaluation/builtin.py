@@ -174,7 +174,6 @@ def gather(
         return None
     return Gathered(
         modality=modality,
-        look=sides[0].look,
         items=tuple(items[place] for place in kept),
         vectors_NE=vectors_NE[kept],
     )

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from openbind.errors import InputError
-
-Look = Literal["picture", "map", "film", "sound", "lines", "words"]
-"""How people perceive an item: a photograph, a map of measurements (drawn in false colours), a
-film, a sound, curves over time, or words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +36,6 @@ class Gathered:
 
     Args:
         modality: what they are embedded as.
-        look: how a report shows them.
         items: at least one.
         vectors_NE: float32 unit rows, one for each item.
 
@@ -50,7 +44,6 @@ class Gathered:
     """
 
     modality: str
-    look: Look
     items: tuple[Item, ...]
     vectors_NE: np.ndarray
 
@@ -79,7 +72,6 @@ class Gathered:
         places = [place for place, item in enumerate(self.items) if item.set == name]
         return Gathered(
             modality=self.modality,
-            look=self.look,
             items=tuple(self.items[place] for place in places),
             vectors_NE=self.vectors_NE[places],
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from openbind.configs import from_dict
-from openbind.evaluation.collection import Item, Look
+from openbind.evaluation.collection import Item
 from openbind.modalities import WORDS
 
 TABLE = "held_out.csv"
@@ -25,7 +25,6 @@ class HeldOutRow:
     Args:
         path: file, from the table's folder; empty for words.
         modality: what it is.
-        look: how people perceive it.
         label: its class, in one vocabulary for the set; words are a name of that class.
         pair: the scene that it shows, the same for items of other modalities; "" is none.
         set: the set that it belongs to.
@@ -36,7 +35,6 @@ class HeldOutRow:
 
     path: str
     modality: str
-    look: Look
     label: str
     pair: str
     set: str
@@ -53,12 +51,10 @@ class HeldOutSide:
     """The items of one modality.
 
     Args:
-        look: how people perceive them.
         items: at least one.
         settings: of the modality's preprocessing that the files need.
     """
 
-    look: Look
     items: tuple[Item, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -118,7 +114,7 @@ def _collect(folder: Path, title: str, rows: Sequence[HeldOutRow]) -> HeldOutSet
             for row in own
         )
         settings = json.loads(own[0].settings or "{}")
-        sides[modality] = HeldOutSide(look=own[0].look, items=items, settings=settings)
+        sides[modality] = HeldOutSide(items=items, settings=settings)
     origins = dict.fromkeys(_origin(row.source) for row in rows if row.path)
     return HeldOutSet(title=title, sides=sides, origins=tuple(origins))
 

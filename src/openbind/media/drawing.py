@@ -3,76 +3,112 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
-COLD, MIDDLE, HOT = "#0b0724", "#b5367a", "#fcfdbf"
-"""Dark to light, as matplotlib's magma: lightness alone orders the values."""
-INK = ("#4b3fc4", "#b5367a", "#e08a00")
+FALSE_COLOURS = np.array(
+    [
+        (0, 0, 4),
+        (31, 12, 72),
+        (85, 15, 109),
+        (136, 34, 106),
+        (186, 54, 85),
+        (227, 89, 51),
+        (249, 140, 10),
+        (249, 201, 50),
+        (252, 255, 164),
+    ],
+    float,
+)
+"""Nine even steps of matplotlib's "inferno" (CC0): dark to bright at an even rate for the eye."""
+MISSING = 128
+"""Grey of pixels that were not measured."""
+SPREAD = (2.0, 98.0)
+"""Percentiles of a map that become dark and bright: one hot pixel must not darken the rest."""
+STROKES = ("#e4572e", "#2e9e6b", "#3b7dd8", "#b565c9", "#d99a00", "#159ca8")
+"""Of channels; they show on white and on black."""
 GROUND = "#ffffff"
+FLAT = 3 / 8
+"""Height of curves for their width, where there is as much."""
 
 
 def draw_map(values_HW: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """Colour a map by value, from its 1st percentile (dark) to its 99th (light).
+    """Draw measurements in false colours, the higher the brighter.
 
     Args:
-        values_HW: of any range; NaN and infinities are drawn dark.
-        size: greatest width and height; the shape is kept.
+        values_HW: of any range; NaN and infinities are grey.
+        size: greatest width and height; the shape is kept, nothing is enlarged.
 
     Returns:
         an RGB picture.
     """
+    values_HW = values_HW.astype(np.float64)
     good_HW = np.isfinite(values_HW)
-    low, high = np.percentile(values_HW[good_HW], (1, 99)) if good_HW.any() else (0.0, 1.0)
-    unit_HW = (np.where(good_HW, values_HW, low) - low) / max(high - low, 1e-12)
-    grey = Image.fromarray(np.round(unit_HW.clip(0, 1) * 255).astype(np.uint8))
-    grey.thumbnail(size)
-    return ImageOps.colorize(grey, black=COLD, mid=MIDDLE, white=HOT)
+    low, high = np.percentile(values_HW[good_HW], SPREAD) if good_HW.any() else (0.0, 1.0)
+    share_HW = np.where(good_HW, values_HW, low) - low
+    share_HW = share_HW / (high - low if high > low else 1.0)
+    steps = np.linspace(0, 1, len(FALSE_COLOURS))
+    rgb = [np.interp(share_HW, steps, FALSE_COLOURS[:, channel]) for channel in range(3)]
+    colours_HWC = np.where(good_HW[:, :, None], np.stack(rgb, axis=2), MISSING)
+    picture = Image.fromarray(np.round(colours_HWC).astype(np.uint8))
+    picture.thumbnail(size)
+    return picture
 
 
-def draw_series(values_TC: np.ndarray, size: tuple[int, int], groups: int = 2) -> Image.Image:
-    """Draw channels as lines over time, in bands one below the other.
+def draw_series(values_TC: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """Draw channels as lines over time: the first half of them above, the others below.
+
+    Each half has a scale of its own: an accelerometer and a gyroscope have other units.
 
     Args:
-        values_TC: finite, (steps, channels).
-        size: width and height of the picture.
-        groups: bands; each has as many of the channels, with a scale of its own.
+        values_TC: (steps, channels), at least one of each; gaps are NaN.
+        size: greatest width and height; it is as wide as that, and flat.
 
     Returns:
         an RGB picture.
     """
-    width, height = size
-    picture = Image.new("RGB", size, GROUND)
+    width, height = size[0], min(size[1], round(size[0] * FLAT))
+    picture = Image.new("RGB", (width, height), GROUND)
     pen = ImageDraw.Draw(picture)
-    band = height / groups
-    across_T = np.linspace(0, width - 1, len(values_TC))
-    for number, part_TC in enumerate(np.split(values_TC, groups, axis=1)):
-        low, high = float(part_TC.min()), float(part_TC.max())
-        unit_TC = (part_TC - low) / max(high - low, 1e-12)
-        down_TC = band * number + band * (0.95 - 0.9 * unit_TC)
-        for channel in range(part_TC.shape[1]):
-            points = list(zip(across_T.tolist(), down_TC[:, channel].tolist(), strict=True))
-            pen.line(points, fill=INK[channel % len(INK)], width=1)
+    half = (values_TC.shape[1] + 1) // 2
+    for first, last, top in ((0, half, 0.03), (half, values_TC.shape[1], 0.53)):
+        part_TC = values_TC[:, first:last]
+        if not np.isfinite(part_TC).any():
+            continue
+        low, high = np.nanmin(part_TC), np.nanmax(part_TC)
+        down_TC = (high - part_TC) / (high - low if high > low else 1.0)
+        for channel, down_T in enumerate(down_TC.T, first):
+            points = _points(down_T, width, (top * height, (top + 0.44) * height))
+            pen.line(points, fill=STROKES[channel % len(STROKES)], width=1)
     return picture
 
 
 def draw_wave(samples_T: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """Draw a sound's loudness over time: for each column, its greatest sample up and down.
+    """Draw how loud a sound is over time.
 
     Args:
-        samples_T: in [-1, 1], at least one.
-        size: width and height of the picture.
+        samples_T: at least one.
+        size: greatest width and height; it is as wide as that, and flat.
 
     Returns:
-        an RGB picture; the loudest column is as high as it is.
+        an RGB picture of a line for each column; the loudest fills the height, silence is a dot.
     """
-    width, height = size
-    picture = Image.new("RGB", size, GROUND)
+    width, height = size[0], min(size[1], round(size[0] * FLAT))
+    picture = Image.new("RGB", (width, height), GROUND)
     pen = ImageDraw.Draw(picture)
     edges = np.linspace(0, len(samples_T), min(width, len(samples_T)) + 1).astype(int)
     peaks = np.maximum.reduceat(np.abs(samples_T), edges[:-1])
-    peaks = peaks / max(float(peaks.max()), 1e-12)
-    for column, peak in enumerate(peaks):
-        across = column * width / len(peaks)
-        half = peak * (height / 2 - 1)
-        pen.line([(across, height / 2 - half), (across, height / 2 + half)], fill=INK[0])
+    peaks = peaks / max(float(peaks.max()), 1e-9)
+    middle = (height - 1) / 2
+    for column in range(width):
+        reach = float(peaks[column * len(peaks) // width]) * middle
+        pen.line([(column, middle - reach), (column, middle + reach)], fill=STROKES[3])
     return picture
+
+
+def _points(down_T: np.ndarray, width: int, band: tuple[float, float]) -> list[tuple[float, float]]:
+    """Give a curve at most a point for each column; gaps are left out."""
+    places = np.unique(np.linspace(0, len(down_T) - 1, min(len(down_T), width)).astype(int))
+    places = places[np.isfinite(down_T[places])]
+    across = places * (width - 1) / max(len(down_T) - 1, 1)
+    down = band[0] + down_T[places] * (band[1] - band[0])
+    return list(zip(across.tolist(), down.tolist(), strict=True))

@@ -88,7 +88,7 @@ def show(item: Any, view: View) -> Any:
 
 
 def draw(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Colour a depth picture: the nearer, the lighter; what is missing is darkest.
+    """Colour a depth picture: the nearer, the lighter; what is missing is grey.
 
     The order of depths is all that it shows, so no unit is needed; disparities look inverted.
 

@@ -1,4 +1,4 @@
-"""A small collection with one file of every look, and its report."""
+"""A small collection with one file of every modality, and its report."""
 
 from __future__ import annotations
 
@@ -12,43 +12,36 @@ import soundfile
 from PIL import Image
 
 import openbind
-from openbind.evaluation.collection import Gathered, Item, Look
+from openbind.evaluation.collection import Gathered, Item
 from openbind.evaluation.report.composition import compose_report
 from openbind.evaluation.report.contents import Report
 from openbind.evaluation.run import SuiteResult
 from openbind.evaluation.suites.suite import Published
 from openbind.evaluation.tasks import Confusion, Score
 
-LOOKS: dict[str, Look] = {
-    "image": "picture",
-    "video": "film",
-    "text": "words",
-    "audio": "sound",
-    "thermal": "map",
-    "imu": "lines",
-}
+MODALITIES = ("image", "video", "text", "audio", "thermal", "imu")
 LABELS = ("dog", "cat", "bird")
 
 
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Look → a file of that kind."""
+    """Modality → a file of it."""
     folder = tmp_path_factory.mktemp("media")
     generator = np.random.default_rng(0)
     paths = {
-        "picture": folder / "red.png",
-        "film": folder / "film.mp4",
-        "sound": folder / "noise.wav",
-        "map": folder / "map.npy",
-        "lines": folder / "motion.csv",
+        "image": folder / "red.png",
+        "video": folder / "film.mp4",
+        "audio": folder / "noise.wav",
+        "thermal": folder / "map.npy",
+        "imu": folder / "motion.csv",
     }
-    Image.new("RGB", (400, 200), "red").save(paths["picture"])
-    soundfile.write(paths["sound"], 0.1 * generator.normal(size=8000), 16000)
-    np.save(paths["map"], np.linspace(0, 5, 60 * 80, dtype=np.float32).reshape(60, 80))
+    Image.new("RGB", (400, 200), "red").save(paths["image"])
+    soundfile.write(paths["audio"], 0.1 * generator.normal(size=8000), 16000)
+    np.save(paths["thermal"], np.linspace(0, 5, 60 * 80, dtype=np.float32).reshape(60, 80))
     rows = np.c_[np.arange(100) / 50, generator.normal(size=(100, 6))]
     names = "seconds,ax,ay,az,gx,gy,gz"
-    np.savetxt(paths["lines"], rows, delimiter=",", header=names, comments="", fmt="%.3f")
-    with av.open(str(paths["film"]), "w") as container:
+    np.savetxt(paths["imu"], rows, delimiter=",", header=names, comments="", fmt="%.3f")
+    with av.open(str(paths["video"]), "w") as container:
         stream = container.add_stream("mpeg4", rate=5)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for number in range(5):
@@ -61,26 +54,26 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def gathered(media: dict[str, Path]) -> list[Gathered]:
-    """Four items of every look, which share three directions; pictures and maps share scenes."""
+    """Four items of every modality that share three directions; pictures and maps share scenes."""
     generator = np.random.default_rng(1)
     directions_LE = generator.normal(size=(len(LABELS), 16))
     found = []
-    for modality, look in LOOKS.items():
+    for modality in MODALITIES:
         labels = (*LABELS, LABELS[0])
         rows_NE = np.stack([directions_LE[LABELS.index(label)] for label in labels])
         rows_NE = rows_NE + 0.3 * generator.normal(size=rows_NE.shape) + generator.normal(size=16)
         items = tuple(
             Item(
-                title=f"{look} {number} of a {label}",
-                path="" if look == "words" else str(media[look]),
+                title=f"{modality} {number} of a {label}",
+                path="" if modality == "text" else str(media[modality]),
                 label=label,
-                pair=f"scene {number}" if look in ("picture", "map") else "",
+                pair=f"scene {number}" if modality in ("image", "thermal") else "",
                 set="made",
             )
             for number, label in enumerate(labels)
         )
         unit_NE = (rows_NE / np.linalg.norm(rows_NE, axis=1, keepdims=True)).astype(np.float32)
-        found.append(Gathered(modality=modality, look=look, items=items, vectors_NE=unit_NE))
+        found.append(Gathered(modality=modality, items=items, vectors_NE=unit_NE))
     return found
 
 

@@ -15,7 +15,7 @@ from openbind.evaluation.report.namings import name_by_words, name_items
 def gather(modality: str, labels: list[str], vectors_NE: np.ndarray, name: str = "") -> Gathered:
     items = tuple(Item(title=str(n), label=label, set=name) for n, label in enumerate(labels))
     unit_NE = vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True)
-    return Gathered(modality=modality, look="words", items=items, vectors_NE=unit_NE)
+    return Gathered(modality=modality, items=items, vectors_NE=unit_NE)
 
 
 def test_agrees_with_scikit_learn() -> None:

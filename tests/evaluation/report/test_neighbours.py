@@ -11,7 +11,7 @@ from openbind.evaluation.report.neighbours import BEST, QUERIES, ask
 
 def gather(modality: str, items: list[Item], vectors_NE: np.ndarray) -> Gathered:
     unit_NE = vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True)
-    return Gathered(modality=modality, look="picture", items=tuple(items), vectors_NE=unit_NE)
+    return Gathered(modality=modality, items=tuple(items), vectors_NE=unit_NE)
 
 
 def test_neighbours_are_the_nearest(gathered: list[Gathered]) -> None:

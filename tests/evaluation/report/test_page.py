@@ -48,7 +48,7 @@ def test_nothing_is_fetched(html: str) -> None:
     assert "@import" not in html
 
 
-def test_every_look_is_shown(html: str) -> None:
+def test_everything_is_shown(html: str) -> None:
     """Pictures, players and curves; a sound that is found often is in the page once."""
     assert html.count("<audio ") > 3
     assert html.count("<video ") > 3
@@ -124,13 +124,29 @@ def test_unwritten_where_an_item_is_missing(report: Report, tmp_path: Path) -> N
 
 def test_players_are_held_once_and_not_too_many(media: dict[str, Path]) -> None:
     """One number for one file, however often; none once the page is full."""
-    sound, film = (Item(title=look, path=str(media[look])) for look in ("sound", "film"))
-    shown = Media({"audio": "sound", "video": "film"})
-    assert [shown.player(sound, "audio") for _ in range(2)] == [0, 0]
-    assert shown.player(film, "video") == 1
+    sound, film = (Item(title=name, path=str(media[name])) for name in ("audio", "video"))
+    shown = Media()
+    assert [shown.player(sound) for _ in range(2)] == [0, 0]
+    assert shown.player(film) == 1
     assert len(shown.played) == 2
-    full = Media({"audio": "sound"}, played=["x" * MOST_PLAYED_TOTAL_BYTES])
-    assert full.player(sound, "audio") is None
+    full = Media(played=["x" * MOST_PLAYED_TOTAL_BYTES])
+    assert full.player(sound) is None
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind"),
+    [
+        ("image", "picture"),
+        ("thermal", "picture"),
+        ("imu", "picture"),
+        ("audio", "sound"),
+        ("video", "film"),
+    ],
+)
+def test_kinds(media: dict[str, Path], modality: str, kind: str) -> None:
+    """What can be played is a sound or a film, words are words, all else is drawn."""
+    assert Media().kind(Item(title="x", path=str(media[modality])), modality) == kind
+    assert Media().kind(Item(title="x"), "text") == "words"
 
 
 def test_numbers() -> None:

@@ -53,9 +53,7 @@ def compose_report(
         space=space.name,
         dim=space.dim,
         card=space.card,
-        kinds=tuple(
-            Kind(modality=some.modality, look=some.look, count=len(some.items)) for some in gathered
-        ),
+        kinds=tuple(Kind(modality=some.modality, count=len(some.items)) for some in gathered),
         warnings=(*warnings, *_warn_of_sets(space, gathered), *_warn_of_results(results)),
         results=tuple(results),
         cells=measure_emergence(gathered, trained, generator),

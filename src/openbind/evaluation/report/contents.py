@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from openbind.card import Card
-from openbind.evaluation.collection import Item, Look
+from openbind.evaluation.collection import Item
 from openbind.evaluation.emergence import Cell
 from openbind.evaluation.tasks import Confusion, Score
 
@@ -22,12 +22,10 @@ class Kind:
 
     Args:
         modality: its name.
-        look: how its items are shown.
         count: how many there are.
     """
 
     modality: str
-    look: Look
     count: int
 
 

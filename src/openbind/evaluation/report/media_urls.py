@@ -33,6 +33,16 @@ def media_type(path: str | Path) -> str | None:
     return MEDIA_TYPES.get(Path(path).suffix.lower())
 
 
+def is_sound(path: str | Path) -> bool:
+    """Tell whether a browser plays a file as a sound."""
+    return (media_type(path) or "").startswith("audio/")
+
+
+def is_film(path: str | Path) -> bool:
+    """Tell whether a browser plays a file as a film."""
+    return (media_type(path) or "").startswith("video/")
+
+
 def data_url(data: bytes, kind: str) -> str:
     """Write bytes of a media type as a URL that holds them."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

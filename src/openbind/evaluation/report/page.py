@@ -7,18 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import jinja2
 import numpy as np
 
 from openbind.atomic import atomic_path
-from openbind.evaluation.collection import Item, Look
+from openbind.evaluation.collection import Item
 from openbind.evaluation.emergence import Cell, lies_above_chance
 from openbind.evaluation.metrics import share_interval
 from openbind.evaluation.report.contents import Dot, Report
 from openbind.evaluation.report.drawings import draw_item, playable_url
+from openbind.evaluation.report.media_urls import is_film, is_sound
 from openbind.evaluation.tasks import Confusion, Score
+from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from openbind.evaluation.run import SuiteResult
@@ -55,7 +57,7 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    media = Media({kind.modality: kind.look for kind in report.kinds})
+    media = Media()
     html = environment.get_template("report.html.j2").render(
         report=report,
         media=media,
@@ -81,29 +83,31 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
 class Media:
     """Pictures and players of items, each made once.
 
-    Args:
-        looks: modality → how its items are shown.
-
     Attributes:
         played: sounds and films by number; the page holds each once, wherever it is shown.
     """
 
-    looks: dict[str, Look]
     played: list[str] = field(default_factory=list)
-    _pictures: dict[tuple[str, Look, int], str | None] = field(default_factory=dict)
+    _pictures: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
     _numbers: dict[str, int | None] = field(default_factory=dict)
+
+    def kind(self, item: Item, modality: str) -> Literal["words", "picture", "sound", "film"]:
+        """Tell how an item is shown."""
+        if MODALITIES.get(modality).draw is None:
+            return "words"
+        return "sound" if is_sound(item.path) else "film" if is_film(item.path) else "picture"
 
     def picture(self, item: Item, modality: str, side: int) -> str | None:
         """Draw an item; None for words."""
-        key = (item.path, self.looks[modality], side)
+        key = (item.path, modality, side)
         if key not in self._pictures:
             self._pictures[key] = draw_item(*key)
         return self._pictures[key]
 
-    def player(self, item: Item, modality: str) -> int | None:
+    def player(self, item: Item) -> int | None:
         """Give the number of an item's sound or film; None for others, and for too large ones."""
         if item.path not in self._numbers:
-            url = playable_url(item.path, self.looks[modality])
+            url = playable_url(item.path)
             used = sum(map(len, self.played))
             fits = url is not None and used + len(url) <= MOST_PLAYED_TOTAL_BYTES
             self._numbers[item.path] = len(self.played) if fits else None

@@ -110,9 +110,9 @@ def read_held_out(data: Path) -> HeldOutSet:
     return HeldOutSet(
         title=TITLE,
         sides={
-            "image": HeldOutSide(look="picture", items=show(VISIBLE)),
-            "thermal": HeldOutSide(look="map", items=show(THERMAL)),
-            "text": HeldOutSide(look="words", items=words),
+            "image": HeldOutSide(items=show(VISIBLE)),
+            "thermal": HeldOutSide(items=show(THERMAL)),
+            "text": HeldOutSide(items=words),
         },
     )
 
