@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from openbind.demo.samples import SampleItem
+from openbind.evaluation.held_out import held_out_folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,6 +46,10 @@ def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
         values, rate = soundfile.read(first("audio", concept))
         soundfile.write(tmp_path / f"{name}.wav", values, rate)
         shutil.copy(tmp_path / f"{name}.wav", tmp_path / "Sounds")
+    unseen = held_out_folder()
+    shutil.copy(unseen / "rooms" / "kitchen-1.png", tmp_path / "room.png")
+    shutil.copy(unseen / "basicmotions" / "20-walking.csv", tmp_path / "walk.csv")
+    Image.linear_gradient("L").save(tmp_path / "street.png")
     (recipe,) = blocks("yaml")
     (tmp_path / "recipe.yaml").write_text(recipe)
     pictures = {i.concept: samples / i.path for i in sample_items if i.modality == "image"}

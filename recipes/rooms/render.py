@@ -194,13 +194,7 @@ def shoot(
                 break
         assert best is not None
         model.cam_pos[0], model.cam_quat[0], model.cam_fovy[0] = best[1:]
-        mujoco.mj_forward(model, data)
-        renderer.enable_depth_rendering()
-        renderer.update_scene(data, camera="eye")
-        depth_HW = renderer.render().astype(np.float64)
-        renderer.disable_depth_rendering()
-        renderer.update_scene(data, camera="eye")
-        rgb_HWC = develop(renderer.render(), depth_HW, rng)
+        rgb_HWC, depth_HW = expose(model, data, renderer, rng)
         yield rgb_HWC, np.where(depth_HW < FAR_M * 0.95, depth_HW, 0)
     renderer.close()
 
@@ -225,15 +219,25 @@ def turn(
     for angle in np.radians(np.linspace(degrees / 2, -degrees / 2, count)):
         upright = np.array([np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
         mujoco.mju_mulQuat(model.cam_quat[0], upright, middle)
-        mujoco.mj_forward(model, data)
-        renderer.enable_depth_rendering()
-        renderer.update_scene(data, camera="eye")
-        depth_HW = renderer.render().astype(np.float64)
-        renderer.disable_depth_rendering()
-        renderer.update_scene(data, camera="eye")
         # One white balance for the whole film.
-        yield develop(renderer.render(), depth_HW, np.random.default_rng(grain))
+        yield expose(model, data, renderer, np.random.default_rng(grain))[0]
     renderer.close()
+
+
+def expose(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    renderer: mujoco.Renderer,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the camera's picture, developed, and its z-depth in metres."""
+    mujoco.mj_forward(model, data)
+    renderer.enable_depth_rendering()
+    renderer.update_scene(data, camera="eye")
+    depth_HW = renderer.render().astype(np.float64)
+    renderer.disable_depth_rendering()
+    renderer.update_scene(data, camera="eye")
+    return develop(renderer.render(), depth_HW, rng), depth_HW
 
 
 def aim_camera(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> None:

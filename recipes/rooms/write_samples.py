@@ -2,9 +2,9 @@
 
     python recipes/rooms/write_samples.py --work SCRATCH --out SCRATCH/rooms_samples
 
-writes `<room>-<number>.jpg` and `.png` (16-bit z-depth in millimetres), `<room>.mp4` (a camera that
-turns in another room) and `attribution.csv` with a line for each room: image, depth, film, kind of
-room, and its models with authors and licences.
+writes `<room>-<number>.jpg`, `.png` (16-bit z-depth in millimetres) and `-heat.jpg` (a simulated
+thermal picture), `<room>.mp4` (a camera that turns in another room) and `attribution.csv` with a
+line for each room: image, depth, heat, film, kind, and its models with authors and licences.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 from furniture import Model, list_attribution, read_models, split_models
+from heat import render_heat
 from layout import Plan
 from PIL import Image
 from plans import ROOM_SIZES
@@ -51,20 +52,30 @@ def write_samples(work: Path, out: Path) -> None:
         for number in range(EACH):
             scene = Scene(side="sample", kind=kind, number=number)
             rng, plan = plan_room(scene, models)
-            views = list(shoot(compile_room(plan, shelf), plan, rng, CANDIDATES))
+            compiled = compile_room(plan, shelf)
+            camera = compiled.cam_pos, compiled.cam_quat, compiled.cam_fovy
+            views = [
+                (*view, [values[0].copy() for values in camera])
+                for view in shoot(compiled, plan, rng, CANDIDATES)
+            ]
             # The most depth to see: the view whose depths differ most.
-            rgb_HWC, depth_HW = max(views, key=lambda view: float(view[1].std()))
+            rgb_HWC, depth_HW, pose = max(views, key=lambda view: float(view[1].std()))
+            for values, then in zip(camera, pose, strict=True):
+                values[0] = then
+            heat_HW = render_heat(compiled, plan, rng)
             stem = f"{kind.replace(' ', '-')}-{number + 1}"
             Image.fromarray(rgb_HWC).save(out / f"{stem}.jpg", quality=92)
             Image.fromarray(np.round(depth_HW * 1000).astype(np.uint16)).save(out / f"{stem}.png")
+            Image.fromarray(heat_HW).save(out / f"{stem}-heat.jpg", quality=92)
             rows.append({"image": f"{stem}.jpg", "depth": f"{stem}.png", "film": ""})
+            rows[-1]["heat"] = f"{stem}-heat.jpg"
             rows[-1] |= credit(kind, plan)
         scene = Scene(side="film", kind=kind, number=0)
         rng, plan = plan_room(scene, models)
         path = out / f"{kind.replace(' ', '-')}.mp4"
         frames = turn(compile_room(plan, shelf), plan, rng, FILM_DEGREES, FILM_FRAMES)
         write_film(path, frames)
-        rows.append({"image": "", "depth": "", "film": path.name} | credit(kind, plan))
+        rows.append({"image": "", "depth": "", "heat": "", "film": path.name} | credit(kind, plan))
     with (out / "attribution.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
@@ -76,7 +87,7 @@ def write_film(path: Path, frames: Iterable[np.ndarray]) -> None:
     with av.open(str(path), "w") as film:
         stream = film.add_stream("libx264", rate=FILM_RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.options = {"crf": "30", "threads": "1"}
+        stream.options = {"crf": "30"}
         for rgb_HWC in frames:
             film.mux(stream.encode(av.VideoFrame.from_ndarray(rgb_HWC, format="rgb24")))
         film.mux(stream.encode())

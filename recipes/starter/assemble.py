@@ -158,7 +158,8 @@ LIMITS = (
     "Its sounds are ten classes of everyday noises and what Tux Paint's stamps sound like; other "
     "sounds land near the most similar of these. Speech is a noise to it.",
     "Its thermal pictures are of streets by day and by night; it finds the picture of the same "
-    "view, and words for it are those of streets. Other scenes and cameras are untried.",
+    "view, and words for it are those of streets. Other cameras are untried; simulated pictures of "
+    "rooms find their room less often.",
     "Its depth is of six kinds of rendered rooms, seen from eye height; noise and holes of real "
     "sensors were never seen.",
     "Its motion is four activities of four students with a watch on the wrist, at 10 Hz.",

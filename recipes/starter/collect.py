@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,22 +133,31 @@ CHECKED = (
 
 
 def collect(work: Path) -> None:
-    """Download and unpack all packages below `work`; what is there already is kept.
+    """Fetch all packages of the starter and check them.
 
     Raises:
         RuntimeError: a file isn't the one that the starter was made from.
         subprocess.CalledProcessError: a registry's client failed.
     """
-    for package in PACKAGES:
+    fetch(PACKAGES, work)
+    for name, expected in CHECKED:
+        found = hashlib.sha256((work / name).read_bytes()).hexdigest()
+        if found != expected:
+            raise RuntimeError(f"{name}: expected sha256 {expected}, found {found}")
+
+
+def fetch(packages: Iterable[Package], work: Path) -> None:
+    """Download and unpack packages below `work`; what is there already is kept.
+
+    Raises:
+        subprocess.CalledProcessError: a registry's client failed.
+    """
+    for package in packages:
         done = work / "downloads" / f"{package.name.replace('/', '_')}.done"
         if not done.exists():
             print(f"fetching {package.name} {package.version}", file=sys.stderr)
             unpack(package, download(package, work / "downloads"), work)
             done.touch()
-    for name, expected in CHECKED:
-        found = hashlib.sha256((work / name).read_bytes()).hexdigest()
-        if found != expected:
-            raise RuntimeError(f"{name}: expected sha256 {expected}, found {found}")
 
 
 def download(package: Package, folder: Path) -> Path:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from cells import read_lines, write_lines
 
 THERMAL = Path("scenes/thermal.jsonl")
-DEPTH = Path("scenes/depth.jsonl")
+DEPTH, DEPTH_VECTORS = Path("scenes/depth.jsonl"), Path("scenes/depth.npy")
+ROOMS = Path("rooms")
 FOLDS = 5
 
 
@@ -35,19 +38,45 @@ def write_thermal(work: Path, data: Path) -> list[Path]:
     return pictures
 
 
-def write_depth(work: Path) -> list[Path]:
-    """Render furnished rooms and write their manifest; returns a picture of each training room.
+def render_rooms(work: Path) -> list[Path]:
+    """Render furnished rooms; returns a picture of each training room.
 
     Args:
         work: the folder, with the unpacked packages; what is rendered already is kept.
     """
     script = Path(__file__).parents[1] / "rooms" / "write_rooms.py"
     subprocess.run([sys.executable, script, "--work", work, "--out", work], check=True)
-    lines, shown = [], {}
-    for split in ("train", "val"):
-        for row in read_lines(work / "rooms" / f"{split}.jsonl"):
-            lines.append({**row, "split": split})
-            if split == "train":
-                shown.setdefault(row["scene"], work / row["image"])
+    rows = read_lines(work / ROOMS / "train.jsonl")
+    return list({row["scene"]: work / row["image"] for row in reversed(rows)}.values())
+
+
+def write_depth(work: Path, embed: Callable[[Sequence[Path]], torch.Tensor], what_dim: int) -> None:
+    """Write the pairs of the training rooms: depth, with the vector of a picture.
+
+    A single view may show a corner only. So what there is comes of all pictures of the room, and
+    where it is of the picture of the same view.
+
+    Args:
+        work: the folder.
+        embed: gives unit vectors (N, E) of pictures.
+        what_dim: dimensions that say what is there; the others say where.
+    """
+    rows = read_lines(work / ROOMS / "train.jsonl")
+    views_NE = embed([work / row["image"] for row in rows])
+    np.save(work / DEPTH_VECTORS, share_what(views_NE, [r["scene"] for r in rows], what_dim))
+    lines = (
+        {"depth": row["depth"], "image.vector": f"{DEPTH_VECTORS}#{number}"}
+        for number, row in enumerate(rows)
+    )
     write_lines(work / DEPTH, lines)
-    return list(shown.values())
+
+
+def share_what(views_NE: torch.Tensor, scenes: Sequence[str], what_dim: int) -> np.ndarray:
+    """Give all views of a scene the same first dimensions, their mean, as long as each was."""
+    what_NE = views_NE[:, :what_dim]
+    names = {name: number for number, name in enumerate(dict.fromkeys(scenes))}
+    scene_N = torch.tensor([names[name] for name in scenes])
+    sums_SE = torch.zeros(len(names), what_dim).index_add_(0, scene_N, what_NE)
+    shared_NE = torch.nn.functional.normalize(sums_SE, dim=1)[scene_N]
+    shared_NE = shared_NE * what_NE.norm(dim=1, keepdim=True)
+    return torch.cat([shared_NE, views_NE[:, what_dim:]], dim=1).numpy()

@@ -143,19 +143,19 @@ def measure_motions(space: openbind.Space, work: Path) -> list[Measurement]:
 
 
 def measure_scenes(
-    space: openbind.Space, work: Path, manifest: Path, modality: str, split: str, data: str
+    space: openbind.Space, work: Path, manifest: Path, modality: str, split: str | None, data: str
 ) -> list[Measurement]:
     """Find the picture of a map and the map of a picture; name labelled maps by words.
 
     Args:
         space: trained without that split.
         work: folder of the manifest and of what it names.
-        manifest: lines with "image", the modality, "split", and perhaps "label".
+        manifest: lines with "image", the modality, and perhaps "split" and "label".
         modality: of the maps.
-        split: that is measured.
+        split: that is measured; None is all.
         data: what it is, for the card.
     """
-    rows = [row for row in read_lines(work / manifest) if row["split"] == split]
+    rows = [row for row in read_lines(work / manifest) if split in (None, row.get("split"))]
     map_NE, image_NE = (
         space.encode(name, [work / row[name] for row in rows]) for name in (modality, "image")
     )

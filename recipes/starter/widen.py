@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from cells import write_lines
 from torch import nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from openbind.modalities.image import ImageSettings, prepare
@@ -71,6 +72,25 @@ def widen_picture_tower(
         wide.layout.bias.copy_(bias_K)
         vectors_NE = join_parts(torch.cat(shown), wide.layout(torch.cat(cells)), LAYOUT.share)
     return wide.eval(), vectors_NE
+
+
+def embed_pictures(
+    tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings
+) -> torch.Tensor:
+    """Return unit embeddings (N, E) of files.
+
+    Args:
+        tower: with a layout.
+        paths: of pictures.
+        settings: of the preprocessing.
+    """
+    preprocess = prepare(settings, None)
+    found = []
+    with torch.no_grad():
+        for start in tqdm(range(0, len(paths), 16), desc="pictures", disable=None):
+            batch = [preprocess(path).clips[0] for path in paths[start : start + 16]]
+            found.append(F.normalize(tower(torch.stack(batch)), dim=1))
+    return torch.cat(found)
 
 
 def read_pictures(
@@ -132,11 +152,10 @@ def _widen_config(config: Any) -> Any:
     return dataclasses.replace(config, head=head)
 
 
-def start_map_tower(picture: EfficientNetLite, stages: int) -> EfficientNetLiteMap:
+def start_map_tower(picture: EfficientNetLite) -> EfficientNetLiteMap:
     """Give a tower for maps of one channel that sees them as grey pictures, its head zero."""
     config = EfficientNetLiteMapConfig(
-        stages=picture.config.stages[:stages],
-        cells_stage=LAYOUT.stage,
+        stages=picture.config.stages[: LAYOUT.stage],
         grid=LAYOUT.grid,
         embed_dim=picture.config.embed_dim,
     )

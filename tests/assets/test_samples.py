@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from openbind.demo.samples import SampleItem, read_script
+from openbind.demo.samples import SampleItem, read_script, read_unseen
 from openbind.media.audio import read_audio
 from openbind.media.image import read_image
 
@@ -70,6 +70,7 @@ def test_script_names_samples(sample_items: list[SampleItem], samples: Path) -> 
     asked = [q for part in script.retrieval for q in part.queries if "/" in q]
     summed = [key for part in script.arithmetic for _, key, _ in part.parts]
     expected = [key for part in script.arithmetic for key in part.expected]
+    keys |= {item.key for item in read_unseen(script.unseen)}
     assert set(asked + summed + expected) <= keys
 
 

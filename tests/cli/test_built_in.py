@@ -36,7 +36,7 @@ def test_table(run: Run, here: Path) -> None:
     assert columns.split()[-2:] == ["shuffled", "queries"]
     kinds = [" ".join(row.split()[:4]) for row in rows]
     assert kinds[:2] == ["image → text trained", "image → audio trained"]
-    assert kinds[-1] == "audio → text emergent"
+    assert "audio → text emergent" in kinds
     assert report == "report: openbind-report.html\n"
     page = (here / "openbind-report.html").read_text()
     assert "What aligns with what in starter" in page

@@ -9,7 +9,7 @@ import pytest
 
 import openbind
 from openbind.demo.page import write_page
-from openbind.demo.samples import SampleItem, read_script
+from openbind.demo.samples import SampleItem, read_script, read_unseen
 from openbind.demo.showcase import build_showcase
 
 
@@ -22,9 +22,9 @@ def page(
 ) -> str:
     """The demo's page as text."""
     target = tmp_path_factory.mktemp("page") / "index.html"
-    write_page(
-        build_showcase(starter, sample_items, read_script(samples), samples), samples, target
-    )
+    script = read_script(samples)
+    items = sample_items + read_unseen(script.unseen)
+    write_page(build_showcase(starter, items, script, samples), samples, target)
     return target.read_text()
 
 
@@ -38,10 +38,11 @@ def test_nothing_is_fetched(page: str) -> None:
 
 
 def test_shows_pictures_sounds_and_heat_maps(page: str) -> None:
-    """Thumbnails, players and coloured tables."""
+    """Thumbnails, players and coloured tables, of confusions and of cosines."""
     assert page.count("<img ") > 30
     assert page.count("<audio ") > 20
-    assert page.count('class="heat"') == 3
+    assert page.count("<video ") > 1
+    assert page.count('class="heat"') == 6
 
 
 def test_says_what_was_measured(page: str, starter: openbind.Space) -> None:

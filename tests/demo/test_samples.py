@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openbind.demo.samples import SampleItem, read_script
+import pytest
+from PIL import Image
+
+from openbind.demo.samples import SampleItem, read_on_disk, read_script, read_unseen
+from openbind.errors import InputError
+from openbind.evaluation.suites import roadscene
 
 
 def test_content(sample_items: list[SampleItem], samples: Path) -> None:
@@ -27,3 +32,28 @@ def test_script(samples: Path) -> None:
         ("image", "audio"),
     }
     assert script.arithmetic
+
+
+def test_unseen_sets(samples: Path) -> None:
+    """Items of held-out sets lie where their paths say, and are of the sets asked for."""
+    titles = read_script(samples).unseen
+    items = read_unseen(titles)
+    assert {item.modality for item in items} >= {"depth", "thermal", "imu", "video"}
+    assert all((samples / item.path).is_file() for item in items if item.path)
+    assert not read_unseen(())
+
+
+def test_sets_on_disk(tmp_path: Path) -> None:
+    """Pairs of a folder of the user's are items that share a concept, none of the starter's own."""
+    for side in (roadscene.VISIBLE, roadscene.THERMAL):
+        folder = tmp_path / "roadscene" / side
+        folder.mkdir(parents=True)
+        for name in ("new.jpg", min(roadscene.seen_names())):
+            Image.new("L", (16, 8)).save(folder / name)
+    items = read_on_disk(tmp_path)
+    assert [(item.modality, item.concept) for item in items] == [
+        ("image", "new.jpg"),
+        ("thermal", "new.jpg"),
+    ]
+    with pytest.raises(InputError, match="expected a folder roadscene"):
+        read_on_disk(tmp_path / "roadscene")

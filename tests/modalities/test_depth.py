@@ -37,6 +37,18 @@ def test_default_scale() -> None:
     np.testing.assert_allclose(prepare(METRES)[0, 0].numpy(), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.int64])
+def test_units_by_type(kind: type, tmp_path: Path) -> None:
+    """Whole numbers are millimetres, fractions metres (REP 118), of arrays and of files."""
+    millimetres = np.round(METRES * 1000).astype(kind)
+    expected = prepare(millimetres / np.float32(1000))
+    torch.testing.assert_close(prepare(millimetres, units="by_type"), expected)
+    metres = millimetres / np.float64(1000)
+    torch.testing.assert_close(prepare(metres, units="by_type"), expected)
+    Image.fromarray(millimetres.astype(np.uint16)).save(tmp_path / "depth.png")
+    torch.testing.assert_close(prepare(tmp_path / "depth.png", units="by_type"), expected)
+
+
 def test_units_agree() -> None:
     """Metres, millimetres and SUN RGB-D's rotated millimetres are one picture."""
     millimetres = np.round(METRES * 1000).astype(np.uint16)

@@ -48,13 +48,14 @@ def test_rooms(build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(build, "TARGET", tmp_path / "held_out")
     rooms = tmp_path / "rooms"
     rooms.mkdir()
-    head = "image,depth,film,room,models,authors,licences"
-    row = "0.jpg,0.png,0.mp4,kitchen,sink; hood; stool,Ann; Bob; Ann,CC BY 3.0; CC BY 3.0; CC0 1.0"
+    head = "image,depth,heat,film,room,models,authors,licences"
+    row = "0.jpg,0.png,1.jpg,0.mp4,kitchen,sink; hood; stool,Ann; Bob; Ann,"
+    row += "CC BY 3.0; CC BY 3.0; CC0 1.0"
     (rooms / "attribution.csv").write_text(f"{head}\n{row}\n")
-    for name in ("0.jpg", "0.png", "0.mp4"):
+    for name in ("0.jpg", "0.png", "1.jpg", "0.mp4"):
         (rooms / name).write_bytes(name.encode())
-    picture, depth, film = build.place_rooms(rooms)
-    assert film["modality"] == "video"
+    picture, depth, heat, film = build.place_rooms(rooms)
+    assert (heat["modality"], film["modality"]) == ("thermal", "video")
     assert (picture["modality"], depth["modality"]) == ("image", "depth")
     assert picture["pair"] == depth["pair"] == film["pair"] == "room 0"
     assert depth["label"] == "kitchen"

@@ -134,3 +134,18 @@ def test_never_words(sounds: ModuleType) -> None:
     assert {plan.pair for plan in recipe.pairs} == {("image", "audio")}
     manifests = [plan.data.manifest for plan in recipe.pairs]
     assert manifests == [str(sounds.CLASSES), str(sounds.STAMPS)]
+
+
+def test_views_share_what_their_room_holds(sounds: ModuleType) -> None:
+    """What is the mean of a room's views, where stays each view's own; lengths stay, too."""
+    scenes = __import__("scenes")
+    views_NE = torch.nn.functional.normalize(torch.randn(5, 8), dim=1)
+    names = ["a", "b", "a", "a", "b"]
+    shared_NE = torch.from_numpy(scenes.share_what(views_NE, names, 6))
+    assert torch.equal(shared_NE[:, 6:], views_NE[:, 6:])
+    torch.testing.assert_close(shared_NE.norm(dim=1), torch.ones(5))
+    for members in ([0, 2, 3], [1, 4]):
+        mean_E = views_NE[members, :6].sum(0)
+        for one in members:
+            cosine = torch.cosine_similarity(shared_NE[one, :6], mean_E, dim=0)
+            torch.testing.assert_close(cosine, torch.tensor(1.0))

@@ -28,19 +28,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the page (default: demo/index.html)",
     )
 
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="thermal pictures too: a folder with roadscene in it, which may not be passed on",
+    )
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Embed, print, and write the page."""
     print("loading the model …", file=sys.stderr)
     from openbind.catalog import load
     from openbind.demo.page import write_page
-    from openbind.demo.samples import read_samples, read_script, samples_folder
+    from openbind.demo.samples import (
+        read_on_disk,
+        read_samples,
+        read_script,
+        read_unseen,
+        samples_folder,
+    )
     from openbind.demo.showcase import build_showcase
 
     folder = samples_folder()
-    showcase = build_showcase(
-        load(arguments.space), read_samples(folder), read_script(folder), folder
-    )
+    script = read_script(folder)
+    items = read_samples(folder) + read_unseen(script.unseen)
+    if arguments.data is not None:
+        items += read_on_disk(arguments.data)
+    showcase = build_showcase(load(arguments.space), items, script, folder)
     _print(showcase)
     write_page(showcase, folder, arguments.output)
     print(f"\nTo look at and listen to: {arguments.output}")
@@ -60,13 +75,14 @@ def _print(showcase: Showcase) -> None:
     print("\nsums of embeddings")
     for answer in showcase.sums:
         _print_answer(answer)
-    found = showcase.classification
-    print(
-        f"\n{found.modality} classified by words "
-        f"({'trained' if found.trained else 'never paired with words: emergent'}): "
-        f"accuracy {found.accuracy:.2f}, chance {found.chance:.2f}, "
-        f"{len(found.rows)} samples, {len(found.labels)} classes"
-    )
+    print()
+    for found in showcase.classifications:
+        print(
+            f"{found.modality} classified by words "
+            f"({'trained' if found.trained else 'never paired with words: emergent'}): "
+            f"accuracy {found.accuracy:.2f}, chance {found.chance:.2f}, "
+            f"{len(found.rows)} samples, {len(found.labels)} classes"
+        )
     if showcase.card.measurements:
         print("\nThe samples may have been in the model's training. On data kept out of it:")
     for m in showcase.card.measurements:

@@ -11,9 +11,12 @@ import jinja2
 import numpy as np
 
 from openbind.atomic import atomic_path
-from openbind.demo.samples import SampleItem
 from openbind.demo.showcase import Classification, Showcase
-from openbind.evaluation.report.media_urls import file_url, media_type
+from openbind.evaluation.report.drawings import draw_item, playable_url
+from openbind.evaluation.report.media_urls import is_sound
+
+DRAWN_SIDE = 240
+"""Longest side of pictures, in pixels."""
 
 
 def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str]) -> None:
@@ -31,23 +34,27 @@ def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str])
     template = environment.from_string(
         (files("openbind") / "demo" / "page.html.j2").read_text(encoding="utf-8")
     )
-    media = {item.path: file_url(folder / item.path) for item in showcase.items if item.path}
+    shown = {
+        item.path: _show(str(folder / item.path), item.modality)
+        for item in showcase.items
+        if item.path
+    }
     html = template.render(
         showcase=showcase,
-        media=media,
-        kind=_kind,
+        shown=shown,
         colour=_colour,
-        confusions=_confusions(showcase.classification),
+        confusions=_confusions,
     )
     with atomic_path(target) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _kind(item: SampleItem | str) -> str:
-    """How a browser shows an item: by the main part of its media type, or as words."""
-    if isinstance(item, str) or not item.path:
-        return "words"
-    return (media_type(item.path) or "words").split("/")[0]
+def _show(path: str, modality: str) -> tuple[str, str]:
+    """Give how a browser shows a file, "picture", "sound" or "film", and the URL that holds it."""
+    url = playable_url(path)
+    if url is not None:
+        return ("sound" if is_sound(path) else "film"), url
+    return "picture", draw_item(path, modality, DRAWN_SIDE) or ""
 
 
 def _colour(value: float, values: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from openbind.space import Space, combine
 
 BEST = 5
 """Matches shown for a query."""
+FIRST = 4
+"""Items that are asked for where a script names none."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Showcase:
     counts: dict[str, int]
     directions: tuple[Direction, ...]
     sums: tuple[Answer, ...]
-    classification: Classification
+    classifications: tuple[Classification, ...]
     heat_maps: tuple[HeatMap, ...]
     items: tuple[SampleItem, ...]
 
@@ -89,9 +92,16 @@ class Collection:
         for item in items:
             self.items.setdefault(item.modality, []).append(item)
         self.vectors = {
-            modality: space.encode(modality, [item.content(folder) for item in some], progress=True)
-            for modality, some in self.items.items()
+            modality: self._embed(modality, some, folder) for modality, some in self.items.items()
         }
+
+    def _embed(self, modality: str, items: Sequence[SampleItem], folder: Path) -> np.ndarray:
+        settings = json.loads(items[0].settings or "{}")
+        space = self.space.with_settings(modality, **settings) if settings else self.space
+        vectors_KE: np.ndarray = space.encode(
+            modality, [item.content(folder) for item in items], progress=True
+        )
+        return vectors_KE
 
     def find(self, modality: str, key: str) -> tuple[SampleItem | str, np.ndarray]:
         """Give a sample and its vector by its key; a key that no sample has is taken as words."""
@@ -109,14 +119,17 @@ class Collection:
 def build_showcase(
     space: Space, items: Sequence[SampleItem], script: Script, folder: Path
 ) -> Showcase:
-    """Embed the samples and answer the script's queries.
+    """Embed the items and answer the script's queries.
 
     Args:
-        space: has the modalities of the samples.
-        items: the collection's rows.
+        space: what it has no modality for is left out.
+        items: samples and others; what a script asks of a modality without items is left out. All
+            items of a modality need the same settings.
         script: what to show.
         folder: where the files are.
     """
+    items = [item for item in items if item.modality in space.modalities]
+    script = script.among({item.modality for item in items})
     collection = Collection(space, items, folder)
     return Showcase(
         space=space.name,
@@ -124,7 +137,9 @@ def build_showcase(
         counts={modality: len(some) for modality, some in collection.items.items()},
         directions=tuple(_direction(collection, part) for part in script.retrieval),
         sums=tuple(_sum(collection, part) for part in script.arithmetic),
-        classification=_classify(collection, script.classified, script.template),
+        classifications=tuple(
+            _classify(collection, modality, script.template) for modality in script.classified
+        ),
         heat_maps=tuple(_heat_map(collection, a, b) for a, b in script.heat_maps),
         items=tuple(items),
     )
@@ -136,7 +151,8 @@ def _trained(space: Space, a: str, b: str) -> bool:
 
 def _direction(collection: Collection, part: Retrieval) -> Direction:
     answers = []
-    for key in part.queries:
+    first = [item.key for item in collection.items[part.source][:FIRST]]
+    for key in part.queries or first:
         asked, vector = collection.find(part.source, key)
         best = collection.best(part.target, vector)
         concept = asked if isinstance(asked, str) else asked.concept

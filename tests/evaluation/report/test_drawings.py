@@ -6,11 +6,13 @@ import base64
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from openbind.errors import InputError
 from openbind.evaluation.report.drawings import MOST_PLAYED_BYTES, draw_item, playable_url
+from openbind.media.drawing import FALSE_COLOURS, MISSING
 
 
 def decode(url: str | None) -> bytes:
@@ -42,6 +44,18 @@ def test_a_picture_shows_its_colours(media: dict[str, Path]) -> None:
         assert red.convert("RGB").getpixel((9, 9)) == pytest.approx((255, 0, 0), abs=6)
     with Image.open(io.BytesIO(decode(draw_item(str(media["video"]), "video", 50)))) as middle:
         assert middle.convert("RGB").getpixel((9, 9)) == pytest.approx((100, 100, 100), abs=8)
+
+
+def test_near_is_light(tmp_path: Path) -> None:
+    """Of depth in 16 bits: near is the lightest colour, far the darkest, missing grey."""
+    millimetres_HW = np.repeat(np.array([[800, 4000, 0]], np.uint16), 32, axis=1).repeat(48, axis=0)
+    Image.fromarray(millimetres_HW).save(tmp_path / "depth.png")
+    url = draw_item(str(tmp_path / "depth.png"), "depth", 96)
+    with Image.open(io.BytesIO(decode(url))) as drawn:
+        row = [drawn.convert("RGB").getpixel((16 + 32 * third, 24)) for third in range(3)]
+    colours = (FALSE_COLOURS[-1], FALSE_COLOURS[0], [MISSING] * 3)
+    for found, expected in zip(row, colours, strict=True):
+        assert found == pytest.approx(tuple(expected), abs=12)
 
 
 def test_words_have_no_picture() -> None:

@@ -19,8 +19,9 @@ TINY = AiSFXConfig(channels=(2, 3, 4, 5), embed_dim=6)
 
 @pytest.fixture(scope="module")
 def shipped() -> AiSFX:
-    module = AiSFX(AiSFXConfig())
-    module.load_state_dict({k: v.float() for k, v in load_file(SHIPPED).items()})
+    weights = {k: v.float() for k, v in load_file(SHIPPED).items()}
+    module = AiSFX(AiSFXConfig(embed_dim=len(weights["head.weight"])))
+    module.load_state_dict(weights)
     return module.eval()
 
 

@@ -30,9 +30,7 @@ PICTURE = EfficientNetLiteConfig(
 
 def make(stages: int) -> EfficientNetLiteMap:
     torch.manual_seed(0)
-    config = EfficientNetLiteMapConfig(
-        stem_channels=4, stages=STAGES[:stages], cells_stage=2, grid=3, embed_dim=5
-    )
+    config = EfficientNetLiteMapConfig(stem_channels=4, stages=STAGES[:stages], grid=3, embed_dim=5)
     return EfficientNetLiteMap(config).eval()
 
 
@@ -43,17 +41,14 @@ def test_sees_grey_pictures(stages: int) -> None:
     copy_body(picture, tower)
     map_BCHW = torch.randn(2, 1, 40, 50)
     hidden = F.relu6(picture.stem(map_BCHW.expand(2, 3, 40, 50)))
-    middle, last = picture.blocks.split(hidden, 2)
-    expected = [read_cells(middle, 3)] + ([last.mean(dim=(2, 3))] if stages == 3 else [])
-    torch.testing.assert_close(tower.features(map_BCHW), torch.cat(expected, dim=1))
+    expected = read_cells(picture.blocks.split(hidden, stages)[0], 3)
+    torch.testing.assert_close(tower.features(map_BCHW), expected)
     assert tower(map_BCHW).shape == (2, 5)
 
 
 def test_other_stages_are_refused() -> None:
     """A body of other stages isn't copied in part."""
-    other = EfficientNetLiteMapConfig(
-        stem_channels=4, stages=(STAGES[0], STAGES[2]), cells_stage=1, embed_dim=5
-    )
+    other = EfficientNetLiteMapConfig(stem_channels=4, stages=(STAGES[0], STAGES[2]), embed_dim=5)
     with pytest.raises(RuntimeError, match="size mismatch"):
         copy_body(EfficientNetLite(PICTURE), EfficientNetLiteMap(other))
 

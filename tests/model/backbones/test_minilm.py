@@ -20,8 +20,9 @@ TINY = MiniLMConfig(
 
 @pytest.fixture(scope="module")
 def shipped() -> MiniLM:
-    module = MiniLM(MiniLMConfig())
-    module.load_state_dict({k: v.float() for k, v in load_file(SHIPPED).items()})
+    weights = {k: v.float() for k, v in load_file(SHIPPED).items()}
+    module = MiniLM(MiniLMConfig(embed_dim=len(weights["head.weight"])))
+    module.load_state_dict(weights)
     return module.eval()
 
 

@@ -1,8 +1,8 @@
 """EfficientNet-Lite's body on maps of one channel: depth, thermal.
 
 The stem is a picture tower's with its three channels summed, so that the map is seen as a grey
-picture would be. One Linear reads two things: an earlier stage's map, averaged in the cells of a
-grid (where things are), and, if there are later stages, the mean of the last one's (what they are).
+picture would be. Early stages are enough: one Linear reads the last one's map, averaged in the
+cells of a grid.
 """
 
 from __future__ import annotations
@@ -28,15 +28,13 @@ class EfficientNetLiteMapConfig:
     """Everything that decides a number.
 
     Args:
-        stem_channels, stages: of the body, as in EfficientNet-Lite; later stages may be left out.
-        cells_stage: whose map is looked at in cells, from 1.
+        stem_channels, stages: of the body, the first of an EfficientNet-Lite's.
         grid: cells in a row and in a column.
         embed_dim: of the joint space.
     """
 
     stem_channels: int = 32
-    stages: tuple[StageConfig, ...] = LITE2_STAGES
-    cells_stage: int = 5
+    stages: tuple[StageConfig, ...] = LITE2_STAGES[:5]
     grid: int = 3
     embed_dim: int = 384
 
@@ -51,21 +49,14 @@ class EfficientNetLiteMap(nn.Module):
         self.config = config
         self.stem = SameConv(1, config.stem_channels, 3, 2, 1)
         self.blocks = Body(config.stem_channels, config.stages)
-        width = config.stages[config.cells_stage - 1].channels * config.grid**2
-        if len(config.stages) > config.cells_stage:
-            width += self.blocks.channels
-        self.head = nn.Linear(width, config.embed_dim)
+        self.head = nn.Linear(self.blocks.channels * config.grid**2, config.embed_dim)
         nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def features(self, map_BCHW: torch.Tensor) -> torch.Tensor:
         """Encode maps (B, 1, H, W) scaled to about [-1, 1]; return what the head reads, (B, D)."""
         hidden = map_BCHW.contiguous(memory_format=torch.channels_last)
         hidden = F.relu6(self.stem(hidden), inplace=True)
-        middle, last = self.blocks.split(hidden, self.config.cells_stage)
-        cells_BD = read_cells(middle, self.config.grid)
-        if len(self.config.stages) == self.config.cells_stage:
-            return cells_BD
-        return torch.cat([cells_BD, last.mean(dim=(2, 3))], dim=1)
+        return read_cells(self.blocks(hidden), self.config.grid)
 
     def forward(self, map_BCHW: torch.Tensor) -> torch.Tensor:
         """Return embed_BE, not yet of unit length; see `features` for the input."""
