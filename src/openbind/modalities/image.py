@@ -91,7 +91,7 @@ def draw(item: Any, size: tuple[int, int]) -> Image.Image:
     Raises:
         InputError: the item can't be used.
     """
-    small = read_image(item).copy()
+    small = read_image(item, min_side=max(size)).copy()
     small.thumbnail(size)
     return small
 
