@@ -43,7 +43,7 @@ def test_unseen_sets(samples: Path) -> None:
     assert not read_unseen(())
 
 
-def test_sets_on_disk(tmp_path: Path) -> None:
+def test_sets_on_disk(samples: Path, tmp_path: Path) -> None:
     """Pairs of a folder of the user's are items that share a concept, none of the starter's own."""
     for side in (roadscene.VISIBLE, roadscene.THERMAL):
         folder = tmp_path / "roadscene" / side
@@ -54,6 +54,10 @@ def test_sets_on_disk(tmp_path: Path) -> None:
     assert [(item.modality, item.concept) for item in items] == [
         ("image", "new.jpg"),
         ("thermal", "new.jpg"),
+    ]
+    asked = read_script(samples).asking(items).retrieval
+    assert [r for r in asked if items[1].key in r.queries] == [
+        r for r in asked if (r.source, r.target) == ("thermal", "image")
     ]
     with pytest.raises(InputError, match="expected a folder roadscene"):
         read_on_disk(tmp_path / "roadscene")

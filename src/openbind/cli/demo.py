@@ -54,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     script = read_script(folder)
     items = read_samples(folder) + read_unseen(script.unseen)
     if arguments.data is not None:
-        items += read_on_disk(arguments.data)
+        more = read_on_disk(arguments.data)
+        items, script = items + more, script.asking(more)
     showcase = build_showcase(load(arguments.space), items, script, folder)
     _print(showcase)
     write_page(showcase, folder, arguments.output)

@@ -16,6 +16,9 @@ from openbind.configs import from_dict
 from openbind.evaluation.builtin import find_sets
 from openbind.evaluation.held_out import held_out_folder, read_rows, read_sets
 
+MORE = 4
+"""Items of a folder of the user's that are asked for in each direction."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleItem:
@@ -52,10 +55,7 @@ class SampleItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """Queries of one modality answered by another: each is an item's key, or words.
-
-    Without queries the first items are asked for.
-    """
+    """Queries of one modality answered by another: each is an item's key, or words."""
 
     source: str
     target: str
@@ -98,6 +98,19 @@ class Script:
     classified: tuple[str, ...]
     template: str
     heat_maps: tuple[tuple[str, str], ...]
+
+    def asking(self, items: Sequence[SampleItem]) -> Script:
+        """Ask for the first of some more items as well, where they are on both sides."""
+        more: dict[str, tuple[str, ...]] = {}
+        for item in items:
+            more[item.modality] = (*more.get(item.modality, ()), item.key)[:MORE]
+        retrieval = (
+            dataclasses.replace(r, queries=r.queries + more[r.source])
+            if {r.source, r.target} <= more.keys()
+            else r
+            for r in self.retrieval
+        )
+        return dataclasses.replace(self, retrieval=tuple(retrieval))
 
     def among(self, modalities: Collection[str]) -> Script:
         """Leave out what asks for a modality that isn't one of these."""

@@ -20,8 +20,6 @@ from openbind.space import Space, combine
 
 BEST = 5
 """Matches shown for a query."""
-FIRST = 4
-"""Items that are asked for where a script names none."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +149,7 @@ def _trained(space: Space, a: str, b: str) -> bool:
 
 def _direction(collection: Collection, part: Retrieval) -> Direction:
     answers = []
-    first = [item.key for item in collection.items[part.source][:FIRST]]
-    for key in part.queries or first:
+    for key in part.queries:
         asked, vector = collection.find(part.source, key)
         best = collection.best(part.target, vector)
         concept = asked if isinstance(asked, str) else asked.concept
