@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         OpenbindError,
         UnknownNameError,
     )
+    from openbind.search.index.index import Index
     from openbind.space import Space, combine
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "Index",
     "InputError",
     "MissingExtraError",
     "OpenbindError",
@@ -42,6 +44,7 @@ __all__ = [
 _HOMES = {
     "load": "openbind.catalog",
     "save": "openbind.checkpoints.native",
+    "Index": "openbind.search.index.index",
     "Space": "openbind.space",
     "combine": "openbind.space",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "openbind.errors"),

@@ -17,6 +17,7 @@ VERBS = Registry(
     {
         "demo": "openbind.cli.demo:VERB",
         "search": "openbind.cli.search:VERB",
+        "index": "openbind.cli.index:VERB",
         "embed": "openbind.cli.embed:VERB",
         "compare": "openbind.cli.compare:VERB",
         "classify": "openbind.cli.classify:VERB",
@@ -31,6 +32,7 @@ VERBS = Registry(
 SUMMARIES = {
     "demo": "embed the sample collection and show what can be done with it",
     "search": "find files in folders by words, pictures, sounds, or several together",
+    "index": "make an index over folders, so that search is at once, and keep it up",
     "embed": "write the vectors of the files in folders to .parquet or .npz",
     "compare": "print the similarity matrix of a few items",
     "classify": "classify files by words, without training",

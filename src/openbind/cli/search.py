@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from openbind.cli.verb import (
+    DEFAULT_SPACE,
     Verb,
     add_library_arguments,
     add_part_arguments,
@@ -17,10 +19,21 @@ from openbind.cli.verb import (
 )
 from openbind.errors import InputError
 
+if TYPE_CHECKING:
+    from openbind.search.query import Part
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    add_library_arguments(parser)
+    add_library_arguments(parser, places="*")
+    parser.add_argument(
+        "--index", metavar="INDEX", help="search this index (`openbind index`) in place of folders"
+    )
+    parser.add_argument(
+        "--where",
+        metavar="SQL",
+        help='only files of an index that this holds for, as in "year > 2020"',
+    )
     add_part_arguments(parser)
     parser.add_argument(
         "--weight",
@@ -31,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-k", type=int, default=10, help="how many to show (default: 10)")
     add_space_arguments(parser)
+    # An index knows its space; folders are embedded with the starter unless told otherwise.
+    parser.set_defaults(space=None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,35 +56,79 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.k < 1:
         raise InputError(f"-k {arguments.k}", "expected a number of 1 or more")
 
+    if bool(arguments.places) == bool(arguments.index):
+        raise InputError("where to search", "give folders or files, or an index with --index")
+    if arguments.index:
+        return _search_index(arguments, parts)
+    if arguments.where:
+        raise InputError("--where", "folders have no columns to filter by; make an index of them")
+    return _search_places(arguments, parts)
+
+
+def _search_index(arguments: argparse.Namespace, parts: list[Part]) -> int:
+    from openbind.catalog import load
+    from openbind.search.index.index import Index
+    from openbind.search.query import embed_query
+
+    index = Index.open(arguments.index)
+    if arguments.space:
+        space = load(arguments.space)
+        index.check_space(space)
+    else:
+        space = index.load_space()
+    query_E = embed_query(space, parts)
+    only = arguments.only.split(",") if arguments.only else ()
+    hits = index.search(query_E, arguments.k, only=only, where=arguments.where)
+    rows = [
+        {
+            "rank": rank,
+            "score": round(hit.score, 4),
+            "modality": hit.modality,
+            "path": str(hit.path),
+            "start_s": hit.start_s,
+            "end_s": hit.end_s,
+        }
+        for rank, hit in enumerate(hits, 1)
+    ]
+    if arguments.json:
+        print_json({"results": rows})
+    else:
+        for row in rows:
+            _print_hit(row)
+    return 0
+
+
+def _search_places(arguments: argparse.Namespace, parts: list[Part]) -> int:
     from openbind.catalog import load
     from openbind.search.query import embed_query, nearest
 
-    space = load(arguments.space)
+    space = load(arguments.space or DEFAULT_SPACE)
     query_E = embed_query(space, parts)
     library = embed_places(space, arguments)
-    hits = (
-        [
-            {
-                "rank": rank,
-                "score": round(score, 4),
-                "modality": entry.modality,
-                "path": str(entry.path),
-            }
-            for rank, (row, score) in enumerate(
-                nearest(query_E, library.vectors_KE, arguments.k), 1
-            )
-            for entry in [library.entries[row]]
-        ]
-        if library.entries
-        else []
-    )
+    ranked = nearest(query_E, library.vectors_KE, arguments.k) if library.entries else []
+    hits = [
+        {
+            "rank": rank,
+            "score": round(score, 4),
+            "modality": library.entries[row].modality,
+            "path": str(library.entries[row].path),
+        }
+        for rank, (row, score) in enumerate(ranked, 1)
+    ]
     if arguments.json:
         skipped = [{"path": str(f.path), "reason": f.reason} for f in library.failures]
         print_json({"results": hits, "files": len(library.entries), "skipped": skipped})
     else:
         for hit in hits:
-            print(f"{hit['rank']:3}  {hit['score']:+.3f}  {hit['modality']:8} {hit['path']}")
+            _print_hit(hit)
     return report_failures(library.failures, len(library.entries), arguments.strict)
+
+
+def _print_hit(hit: dict[str, Any]) -> None:
+    """Print one line; of a part of a long recording where it starts."""
+    start = hit.get("start_s")
+    at = f"  at {int(start) // 60}:{int(start) % 60:02}" if start else ""
+    print(f"{hit['rank']:3}  {hit['score']:+.3f}  {hit['modality']:8} {hit['path']}{at}")
 
 
 VERB = Verb(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from openbind.search.query import Part
 
 
+DEFAULT_SPACE = "starter"
+
+
 @dataclass(frozen=True)
 class Verb:
     """One verb of the command line.
@@ -34,13 +37,14 @@ class Verb:
 
 def add_space_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every verb that loads a space."""
-    parser.add_argument("--space", default="starter", help="name or directory (default: starter)")
+    told = f"name or directory (default: {DEFAULT_SPACE})"
+    parser.add_argument("--space", default=DEFAULT_SPACE, help=told)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
-def add_library_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the verbs that read whole folders."""
-    parser.add_argument("places", nargs="+", metavar="PLACE", help="folder or file")
+def add_library_arguments(parser: argparse.ArgumentParser, places: str = "+") -> None:
+    """Add the options of the verbs that read whole folders; `places` says how many they take."""
+    parser.add_argument("places", nargs=places, metavar="PLACE", help="folder or file")
     parser.add_argument("--strict", action="store_true", help="fail if a file can't be used")
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep vectors")
     parser.add_argument(

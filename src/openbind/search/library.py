@@ -75,7 +75,7 @@ def scan(places: Iterable[str | os.PathLike[str]], modalities: Sequence[str]) ->
             raise InputError(
                 given, f"its ending {place.suffix!r} belongs to none of {', '.join(modalities)}"
             )
-        for path in [place] if place.is_file() else _walk(place):
+        for path in [place] if place.is_file() else walk_files(place):
             modality = modality_of_file(path, modalities)
             if modality is None:
                 others += 1
@@ -114,7 +114,8 @@ def embed_files(
     )
 
 
-def _walk(folder: Path) -> Iterable[Path]:
+def walk_files(folder: Path) -> Iterable[Path]:
+    """List the files below a folder, in order; hidden ones and links to folders are left out."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))

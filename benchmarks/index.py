@@ -1,0 +1,193 @@
+"""The index over folders: files per second, and how long a query takes among 100,000 vectors.
+
+Method: pictures and sounds, made by code, all different, are indexed by an update of a new index
+and, for comparison, embedded by `space.encode` alone; then updated again with nothing to do. For
+queries, vectors of 1,024 dimensions lie around centres as embeddings of things do (a share of each
+is its centre's, the rest noise); queries are other draws around the same centres. The exact ten of
+each query come from numpy in float64. All that is compared is asked one query at a time, by one
+process, after a few that aren't counted.
+
+    python benchmarks/index.py [--files 400] [--vectors 100000] [--queries 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import faiss
+import numpy as np
+import soundfile
+from PIL import Image
+
+import openbind
+from openbind.encoding import unit_rows
+from openbind.search.index.ann import build_ann, search_rows
+from openbind.search.index.index import Index
+from openbind.search.index.table import Row, RowTable
+from openbind.search.index.update import update
+from openbind.search.library import scan
+
+DIM, TOP, CENTRES, COMMIT = 1024, 10, 2000, 5000
+NOISE = 1.0
+"""Length of the noise for that of the centre: vectors of one centre have cosines of about 0.5."""
+
+
+def write_media(folder: Path, count: int) -> None:
+    """Write JPEGs of 1024 × 768 and sounds of five seconds, half of each."""
+    rng = np.random.default_rng(0)
+    for number in range(count // 2):
+        small = Image.fromarray(rng.integers(256, size=(48, 64, 3), dtype=np.uint8))
+        picture = small.resize((1024, 768), Image.Resampling.BICUBIC)
+        picture.save(folder / f"{number}.jpg", quality=90)
+        soundfile.write(folder / f"{number}.flac", rng.normal(0, 0.1, 220_500), 44_100)
+
+
+def measure_update(count: int) -> None:
+    """Print files per second."""
+    space = openbind.load("starter", device="cpu")
+    with tempfile.TemporaryDirectory() as place:
+        write_media(Path(place), count)
+        entries = scan([place], space.modalities).entries
+        kinds: dict[str, list[Path]] = {entry.modality: [] for entry in entries}
+        for entry in entries:
+            kinds[entry.modality].append(entry.path)
+        for kind, paths in kinds.items():
+            space.encode(kind, paths[:8])
+        started = time.perf_counter()
+        for kind, paths in kinds.items():
+            space.encode(kind, paths)
+        alone = time.perf_counter() - started
+        index = Index.create(Path(place) / ".openbind", space, [place])
+        busy, started = time.process_time(), time.perf_counter()
+        update(index, space)
+        took, busy = time.perf_counter() - started, time.process_time() - busy
+        started = time.perf_counter()
+        update(index, space)
+        again = time.perf_counter() - started
+    print(f"encode alone        {count / alone:8.1f} files/s")
+    print(f"index create        {count / took:8.1f} files/s, {busy / took:.2f} cores busy")
+    print(f"update, no change   {count / again:8.1f} files/s")
+
+
+def draw_vectors(count: int, seed: int, centres_CE: np.ndarray) -> np.ndarray:
+    """Draw unit vectors around centres of unit length."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for start in range(0, count, COMMIT):
+        chosen = centres_CE[rng.integers(len(centres_CE), size=min(COMMIT, count - start))]
+        noise = rng.normal(size=chosen.shape) * (NOISE / np.sqrt(DIM))
+        rows.append(unit_rows(chosen + noise))
+    return np.concatenate(rows)
+
+
+def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
+    """Write vectors as an update does."""
+    table = RowTable(folder, DIM, create=True)
+    for start in range(0, len(vectors_KE), COMMIT):
+        part = vectors_KE[start : start + COMMIT]
+        rows = [
+            Row(
+                id=f"{start + n}-0",
+                file=str(start + n),
+                root=0,
+                path=f"folder/{start + n}.jpg",
+                modality="image",
+                part=0,
+                parts=1,
+                start_s=None,
+                end_s=None,
+                hash=str(start + n),
+                stamp="",
+                size=start + n,
+                modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
+                year=2020,
+                width=None,
+                height=None,
+                duration=None,
+                thumbnail=None,
+            )
+            for n in range(len(part))
+        ]
+        table.add(rows, part)
+    table.tidy()
+    return table
+
+
+def report(
+    name: str, ask: Callable[[np.ndarray], list[int]], queries_QE: np.ndarray, exact: np.ndarray
+) -> None:
+    """Time queries one by one and print p50, p99 and recall@10."""
+    for query_E in queries_QE[:10]:
+        ask(query_E)
+    times, shares = [], []
+    for query_E, expected in zip(queries_QE, exact, strict=True):
+        started = time.perf_counter()
+        found = ask(query_E)
+        times.append(1000 * (time.perf_counter() - started))
+        shares.append(len(set(found) & set(expected.tolist())) / TOP)
+    p50, p99 = np.percentile(times, (50, 99))
+    recall = np.mean(shares)
+    print(f"{name:28} p50 {p50:7.2f} ms  p99 {p99:7.2f} ms  recall@10 {recall:.4f}", flush=True)
+
+
+def measure_queries(count: int, queries: int) -> None:
+    """Print how long a query takes, of each way."""
+    centres_CE = unit_rows(np.random.default_rng(0).normal(size=(CENTRES, DIM)))
+    vectors_KE = draw_vectors(count, 1, centres_CE)
+    queries_QE = draw_vectors(queries, 2, centres_CE)
+    wide_KE = vectors_KE.astype(np.float64)
+    exact = np.stack([np.argsort(-(wide_KE @ query_E))[:TOP] for query_E in queries_QE])
+    del wide_KE
+
+    def with_numpy(query_E: np.ndarray) -> list[int]:
+        scores_K = vectors_KE @ query_E
+        return [int(place) for place in np.argpartition(-scores_K, TOP)[:TOP]]
+
+    report("numpy, exact", with_numpy, queries_QE, exact)
+    flat = faiss.IndexFlatIP(DIM)
+    flat.add(vectors_KE)
+
+    def with_faiss(query_E: np.ndarray) -> list[int]:
+        return [int(place) for place in flat.search(query_E[None], TOP)[1][0]]
+
+    report("faiss flat", with_faiss, queries_QE, exact)
+    with tempfile.TemporaryDirectory() as place:
+        started = time.perf_counter()
+        table = fill_table(Path(place), vectors_KE)
+        print(f"{count:,} rows written in {time.perf_counter() - started:.0f} s")
+
+        def with_table(query_E: np.ndarray) -> list[int]:
+            return [int(r["file"]) for r in search_rows(table, query_E, TOP, None, None)]
+
+        report("index, exact", with_table, queries_QE, exact)
+        started = time.perf_counter()
+        ann = build_ann(table, None)
+        print(f"approximate index ({ann}) built in {time.perf_counter() - started:.0f} s")
+        if ann is None:
+            return
+
+        def with_ann(query_E: np.ndarray) -> list[int]:
+            return [int(r["file"]) for r in search_rows(table, query_E, TOP, None, ann)]
+
+        report("index, approximate", with_ann, queries_QE, exact)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=400)
+    parser.add_argument("--vectors", type=int, default=100_000)
+    parser.add_argument("--queries", type=int, default=300)
+    arguments = parser.parse_args()
+    if arguments.files:
+        measure_update(arguments.files)
+    if arguments.vectors:
+        measure_queries(arguments.vectors, arguments.queries)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""An index over folders: vectors of many files, kept up with them."""

@@ -1,0 +1,35 @@
+"""Small pictures of files, for people to look at."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from openbind.errors import InputError
+from openbind.modalities import MODALITIES
+
+SIZE = (256, 256)
+QUALITY = 80
+
+
+def draw_thumbnail(modality: str, path: Path) -> bytes | None:
+    """Draw a file: a picture small, a film's middle, a sound's loudness, a map in colours, curves.
+
+    Args:
+        modality: what the file is read as.
+        path: of the file.
+
+    Returns:
+        a JPEG of at most `SIZE`; None for kinds that have no picture, and for files that can't
+        be read (what embeds them says why).
+    """
+    draw = MODALITIES.get(modality).draw
+    if draw is None:
+        return None
+    try:
+        picture = draw(path, SIZE)
+    except InputError:
+        return None
+    written = io.BytesIO()
+    picture.convert("RGB").save(written, "JPEG", quality=QUALITY)
+    return written.getvalue()
