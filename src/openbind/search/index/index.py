@@ -110,6 +110,17 @@ class Index:
                 return cls(folder, RowTable(folder / ROWS, meta.dim))
         raise InputError(directory, "no index here; `openbind index create` makes one")
 
+    def __len__(self) -> int:
+        """How many rows it has."""
+        count: int = self.table.rows.count_rows()
+        return count
+
+    @property
+    def version(self) -> int:
+        """A number that is another one after every change of the rows."""
+        number: int = self.table.rows.version
+        return number
+
     @property
     def meta(self) -> Meta:
         """What `index.json` says now: another process may have changed it."""
@@ -244,7 +255,7 @@ class Index:
             fingerprint=meta.fingerprint,
             dim=meta.dim,
             roots=tuple(root.path for root in meta.roots),
-            rows=rows.count_rows(),
+            rows=len(self),
             files=sum(by_modality.values()),
             failed=self.table.failures.count_rows(),
             bytes=sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file()),

@@ -1,0 +1,208 @@
+"""Load on a service over loopback: errors, times, memory.
+
+    python benchmarks/serving.py [--index DIRECTORY] [--clients 64] [--seconds 60] [--json]
+
+Starts `openbind serve` as a process of its own and asks it from many clients at once, each with its
+own mix: texts one by one and in lists, pictures, sounds, classification, and searches where there
+is an index. Pictures and sounds differ from request to request, so nothing is answered twice. A
+client that is told to come back (503) waits for as long as it is told. Memory is the service's
+resident set, read each second.
+
+Fails if any answer is an error other than 503, or if memory grows by more than a tenth after the
+first third.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+import soundfile
+from PIL import Image
+
+from openbind.demo.samples import read_samples, samples_folder
+
+GROWTH = 1.1
+Ask = Callable[[random.Random], tuple[str, dict[str, Any]]]
+
+
+@dataclass
+class Tally:
+    """What came back."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    statuses: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def data_url(content: bytes) -> str:
+    return f"data:;base64,{base64.b64encode(content).decode()}"
+
+
+def make_kinds(has_index: bool) -> dict[str, Ask]:
+    """Give the kinds of requests: name → what makes one."""
+    folder = samples_folder()
+    rows = read_samples(folder)
+    pictures = [Image.open(folder / r.path).convert("RGB") for r in rows if r.modality == "image"]
+    sounds = [soundfile.read(folder / r.path) for r in rows if r.modality == "audio"]
+    words = ["a", "dog", "and", "cat", "near", "the", "old", "house", "while", "rain", "falls"]
+
+    def text(chance: random.Random) -> str:
+        return " ".join(chance.choices(words, k=chance.randrange(1, 20)))
+
+    def picture(chance: random.Random) -> str:
+        pixels = np.array(chance.choice(pictures))
+        pixels[0, 0] = chance.randbytes(3)[0]
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "JPEG", quality=chance.randrange(70, 95))
+        return data_url(out.getvalue())
+
+    def sound(chance: random.Random) -> str:
+        samples, rate_hz = chance.choice(sounds)
+        out = io.BytesIO()
+        soundfile.write(out, samples * chance.uniform(0.5, 1.0), rate_hz, format="WAV")
+        return data_url(out.getvalue())
+
+    def embed(modality: str, make: Callable[[random.Random], str], count: int = 1) -> Ask:
+        return lambda chance: (
+            "/v1/embeddings",
+            {"modality": modality, "input": [make(chance) for _ in range(count)]},
+        )
+
+    kinds: dict[str, Ask] = {
+        "text": embed("text", text),
+        "32 texts": embed("text", text, 32),
+        "picture": embed("image", picture),
+        "sound": embed("audio", sound),
+        "classify": lambda chance: (
+            "/v1/classify",
+            {"modality": "image", "input": picture(chance), "labels": [text(chance), "a dog"]},
+        ),
+    }
+    if has_index:
+        kinds["search"] = lambda chance: ("/v1/search", {"parts": [{"input": text(chance)}]})
+        kinds["search by picture"] = lambda chance: (
+            "/v1/search",
+            {"parts": [{"modality": "image", "input": picture(chance)}, {"input": text(chance)}]},
+        )
+    return kinds
+
+
+def ask_until(url: str, end: float, seed: int, kinds: dict[str, Ask], tally: Tally) -> None:
+    """Be one client."""
+    chance = random.Random(seed)
+    with httpx.Client(base_url=url, timeout=120) as client:
+        while time.perf_counter() < end:
+            name = chance.choice(list(kinds))
+            path, body = kinds[name](chance)
+            start = time.perf_counter()
+            try:
+                answer = client.post(path, json=body)
+            except httpx.HTTPError as error:
+                with tally.lock:
+                    tally.errors.append(f"{name}: {error!r}")
+                continue
+            with tally.lock:
+                tally.statuses[str(answer.status_code)] += 1
+                if answer.status_code == 200:
+                    tally.seconds.setdefault(name, []).append(time.perf_counter() - start)
+                elif answer.status_code != 503:
+                    tally.errors.append(f"{name}: {answer.status_code} {answer.text[:200]}")
+            if answer.status_code == 503:
+                time.sleep(float(answer.headers["Retry-After"]))
+
+
+def resident_bytes(pid: int) -> int:
+    """Read a process's resident set."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def run_load(url: str, pid: int, clients: int, seconds: float) -> Tally:
+    """Ask from many clients at once, and watch the service's memory."""
+    has_index = httpx.get(f"{url}/v1/index").status_code == 200
+    kinds, tally = make_kinds(has_index), Tally()
+    end = time.perf_counter() + seconds
+    threads = [
+        threading.Thread(target=ask_until, args=(url, end, seed, kinds, tally))
+        for seed in range(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    while time.perf_counter() < end:
+        time.sleep(1)
+        tally.memory.append(resident_bytes(pid))
+    for thread in threads:
+        thread.join()
+    return tally
+
+
+def summarise(tally: Tally, seconds: float) -> dict[str, Any]:
+    every = [value for values in tally.seconds.values() for value in values]
+    third = max(1, len(tally.memory) // 3)
+    return {
+        "requests_per_second": len(every) / seconds,
+        "statuses": dict(tally.statuses),
+        "errors": len(tally.errors),
+        "first_errors": tally.errors[:5],
+        "p50_p99_seconds": {
+            name: [round(float(np.percentile(values, p)), 3) for p in (50, 99)]
+            for name, values in sorted({**tally.seconds, "all": every}.items())
+        },
+        "memory_mb": {
+            "after a third": max(tally.memory[:third]) >> 20,
+            "at the most": max(tally.memory) >> 20,
+            "at the end": tally.memory[-1] >> 20,
+        },
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--index", metavar="DIRECTORY")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    command = [sys.executable, "-m", "openbind", "serve", "--port", "0"]
+    command += ["--index", given.index] if given.index else []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        line = service.stderr.readline()
+        address = re.search(r"http://[^/]+", line)
+        assert address, line
+        try:
+            tally = run_load(address[0], service.pid, given.clients, given.seconds)
+        finally:
+            service.terminate()
+    found = summarise(tally, given.seconds)
+    if given.json:
+        print(json.dumps(found, indent=1))
+    else:
+        for name, value in found.items():
+            print(f"{name:20} {value}")
+    flat = max(tally.memory) <= GROWTH * max(tally.memory[: max(1, len(tally.memory) // 3)])
+    return 0 if not tally.errors and flat else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`openbind serve`: a program that serves until it is told to end, and isn't open by accident."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import httpx2 as httpx
+import pytest
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The program, running on a free port with a key, and its address."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "openbind", "serve", "--port", "0"],
+        env={**os.environ, "OPENBIND_API_KEY": "secret"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stderr is not None
+    line = program.stderr.readline()
+    found = re.search(r"serving the space starter at (http://127\.0\.0\.1:\d+)/", line)
+    assert found, line
+    yield program, found[1]
+    program.kill()
+    program.wait()
+    program.stderr.close()
+
+
+def test_serves_until_told_to_end(serving: tuple[subprocess.Popen[str], str]) -> None:
+    """A request under way is answered after SIGTERM; then the program ends by itself."""
+    program, url = serving
+    headers = {"Authorization": "Bearer secret"}
+    answers: list[httpx.Response] = []
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+        assert client.get("/health").json()["model"] == "starter"
+        body = {"input": [f"text number {n} of many, to take a while" for n in range(600)]}
+        asking = threading.Thread(
+            target=lambda: answers.append(client.post("/v1/embeddings", json=body))
+        )
+        asking.start()
+        with httpx.Client(base_url=url, headers=headers) as other:
+            while "openbind_backlog_seconds 0.0" in other.get("/metrics").text:
+                assert asking.is_alive()
+        program.send_signal(signal.SIGTERM)
+        asking.join(60)
+        assert len(answers[0].json()["data"]) == 600
+    assert program.wait(30) in (0, -signal.SIGTERM)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+
+
+def test_other_machines_need_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one only this machine itself is served."""
+    monkeypatch.delenv("OPENBIND_API_KEY", raising=False)
+    for host in ("0.0.0.0", "::", "192.168.0.1"):
+        code, out, err = run("serve", "--host", host, "--port", "0")
+        assert (code, out) == (1, "")
+        assert "OPENBIND_API_KEY" in err
+
+
+def test_a_taken_port(run: Run) -> None:
+    """It is told in one line, before a model is loaded."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = run("serve", "--port", taken.getsockname()[1])
+        assert code == 1
+        assert "can't be listened on" in err
+        assert len(err.splitlines()) == 1
+    assert "0 to 65535" in run("serve", "--port", "70000")[2]

@@ -1,0 +1,54 @@
+"""A row's file is served only while it is inside the indexed folders, whatever links say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openbind.serving.files import find_hit, hit_row, locate, shown_path
+from openbind.serving.refusals import Refusal
+
+
+@pytest.fixture
+def hit(index: Any, tmp_path: Path) -> Any:
+    """A row of a file in a folder of its own."""
+    root = tmp_path / "media"
+    root.mkdir()
+    (root / "a.png").write_bytes(b"picture")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    return replace(index.sample(1, 0)[0][0], path=root / "a.png", root=root)
+
+
+def test_inside(hit: Any, tmp_path: Path) -> None:
+    """The file itself, also by a link to its folder, and by a link inside the folder."""
+    assert locate(hit) == hit.path
+    (tmp_path / "link").symlink_to(hit.root)
+    assert locate(replace(hit, root=tmp_path / "link")) == hit.path
+    (hit.root / "b.png").symlink_to(hit.path)
+    assert locate(replace(hit, path=hit.root / "b.png")) == hit.path
+
+
+def test_outside(hit: Any, tmp_path: Path) -> None:
+    """Links that lead out, dots, folders, files that are gone: all the same answer."""
+    (hit.root / "out.png").symlink_to(tmp_path / "secret.png")
+    (hit.root / "loop.png").symlink_to(hit.root / "loop.png")
+    (hit.root / "folder.png").mkdir()
+    for name in ("out.png", "../secret.png", "loop.png", "folder.png", "gone.png", "."):
+        with pytest.raises(Refusal, match="no longer there") as refused:
+            locate(replace(hit, path=hit.root / name))
+        assert refused.value.status == 404
+        assert str(tmp_path) not in refused.value.message
+
+
+def test_rows(hit: Any, index: Any) -> None:
+    """Clients see paths from the root's name on, and nothing above it."""
+    assert shown_path(hit) == "media/a.png"
+    assert shown_path(replace(hit, path=Path("/elsewhere/b.png"))) == "b.png"
+    row = hit_row(hit)
+    assert row.media_type == "image/png"
+    assert hit_row(replace(hit, path=hit.root / "a.csv")).media_type is None
+    with pytest.raises(Refusal, match="no item"):
+        find_hit(index, "../x")

@@ -1,0 +1,113 @@
+"""Every limit refuses what is above it, by the header alone, and takes what is just below."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from openbind.serving.limits import Limits, TooLargeError, check_item
+
+
+def picture(width: int, height: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (width, height)).save(out, "PNG")
+    return out.getvalue()
+
+
+def sound(seconds: float, channels: int = 1) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, np.zeros((int(seconds * 8000), channels), np.int16), 8000, format="WAV")
+    return out.getvalue()
+
+
+def film(seconds: int, size: int = 32) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(5))
+        stream.width = stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for _ in range(seconds * 5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((size, size, 3), np.uint8))
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    return out.getvalue()
+
+
+def table(seconds: float, rows: int = 10) -> bytes:
+    times = np.linspace(0, seconds, rows)
+    return ("Seconds,a\n" + "".join(f"{t},1\n" for t in times)).encode()
+
+
+def arrays(values: int) -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, a=np.zeros(values))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken", "refused", "expected"),
+    [
+        (Limits(characters=5), "abcde", "abcdef", "6 characters"),
+        (Limits(pixels=600), picture(30, 20), picture(30, 21), "30 × 21 pixels"),
+        (Limits(seconds=2), sound(2), sound(2.5), "more than the 2 s"),
+        (Limits(samples=32_000), sound(2, 2), sound(2, 3), "48,000 samples"),
+        (Limits(seconds=3), film(3), film(4), "more than the 3 s"),
+        (Limits(pixels=2000), film(1), film(1, 64), "64 × 64 pixels"),
+        (Limits(seconds=9), table(9), table(9.5), "more than the 9 s"),
+        (Limits(rows=20), table(9), table(9, 30), "31 rows"),
+        (Limits(array_bytes=9000), arrays(1000), arrays(2000), "bytes unpacked"),
+    ],
+)
+def test_limits(limits: Limits, taken: str | bytes, refused: str | bytes, expected: str) -> None:
+    """Text, picture, sound, film, table, arrays."""
+    check_item(taken, limits)
+    with pytest.raises(TooLargeError, match=expected):
+        check_item(refused, limits)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 50, b"seconds,a\nx,y\n", b"PK\x03\x04..."])
+def test_broken_files_are_left_to_decoders(content: bytes) -> None:
+    """They name what is wrong with more knowledge of what was expected."""
+    check_item(content, Limits())
+
+
+def test_real_files_are_taken(media: Path) -> None:
+    """The defaults take files as people have them."""
+    for path in (path for path in media.iterdir() if path.is_file()):
+        check_item(path.read_bytes(), Limits())
+
+
+def test_a_film_without_a_length_in_its_header() -> None:
+    """What was written into a pipe is measured by its packets."""
+
+    class Pipe(io.RawIOBase):
+        def __init__(self) -> None:
+            self.content = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: bytes) -> int:  # type: ignore[override]
+            self.content += bytes(data)
+            return len(data)
+
+    pipe = Pipe()
+    with av.open(io.BytesIO(film(4))) as source, av.open(pipe, "w", format="matroska") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    with av.open(io.BytesIO(pipe.content)) as container:
+        assert not container.duration
+    with pytest.raises(TooLargeError, match="more than the 3 s"):
+        check_item(pipe.content, Limits(seconds=3))

@@ -1,0 +1,77 @@
+"""Data URLs and content parts: what clients may write, and nothing that reaches for files."""
+
+from __future__ import annotations
+
+import pytest
+
+from openbind.errors import InputError
+from openbind.search.query import Part
+from openbind.serving.payloads import message_parts, read_data_url, read_payload
+from openbind.serving.schemas import Message
+
+KINDS = ["text", "image", "audio", "imu"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["data:image/png;base64,YWI=", "data:;base64,YWI=", "DATA:a/b;codecs=opus;BASE64,YWI="],
+)
+def test_data_urls(given: str) -> None:
+    """RFC 2397, whatever the media type says."""
+    assert read_data_url(given, "x") == b"ab"
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "data:", "data:,YWI=", "YWI=", "/etc/passwd", "file:///x", "http://x/,;base64,YWI=",
+     "data:;base64,Y W I", "data:;base64,é", "data:;base64,YWI", "data:;base64,"],
+)  # fmt: skip
+def test_other_urls(given: str) -> None:
+    """Addresses, paths, other codings and broken base64 are refused by name."""
+    with pytest.raises(InputError, match=r"input\[3\]"):
+        read_data_url(given, "input[3]")
+
+
+def test_texts() -> None:
+    """Words are taken as they are, even those that look like a data URL."""
+    assert read_payload("text", "data:;base64,YWI=", "x") == "data:;base64,YWI="
+    with pytest.raises(InputError, match="empty"):
+        read_payload("text", " \n", "x")
+
+
+def test_content_parts() -> None:
+    """Strings, texts, URLs of any modality, and OpenAI's input_audio, in their order."""
+    messages = [
+        Message.model_validate(each)
+        for each in (
+            {"role": "system", "content": "find"},
+            {
+                "content": [
+                    {"type": "text", "text": "a dog", "weight": 2},
+                    {"type": "imu_url", "imu_url": {"url": "data:;base64,YWI="}},
+                    {"type": "image_url", "image_url": "data:;base64,YWI=", "weight": -1},
+                    {"type": "input_audio", "input_audio": {"data": "YWI=", "format": "wav"}},
+                ]
+            },
+        )
+    ]
+    assert message_parts(messages, KINDS) == [
+        Part("text", "find"),
+        Part("text", "a dog", 2),
+        Part("imu", b"ab"),
+        Part("image", b"ab", -1),
+        Part("audio", b"ab"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"type": "image"}, {"type": "text_url", "text_url": {"url": "data:;base64,YWI="}},
+     {"type": "smell_url"}, {"type": "image_url", "image_url": {"url": 5}},
+     {"type": "image_url", "image_url": {"url": "http://x"}}, {"type": "text"}],
+)  # fmt: skip
+def test_wrong_parts(part: dict[str, object]) -> None:
+    """They are named by their place."""
+    message = Message.model_validate({"content": [{"type": "text", "text": "a"}, part]})
+    with pytest.raises(InputError, match=r"messages\[0\]\.content\[1\]"):
+        message_parts([message], KINDS)
