@@ -92,7 +92,8 @@ function view(hit, url, name) {
 }
 
 export function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const rest = seconds % 1 ? (seconds % 1).toFixed(1).slice(1) : "";
+  const tenths = Math.round(seconds * 10);
+  const whole = Math.floor(tenths / 10);
+  const rest = tenths % 10 ? `.${tenths % 10}` : "";
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}${rest}`;
 }

@@ -34,6 +34,7 @@ let underWay = null;
 let drawn = false;
 
 async function search() {
+  if (!(await ready)) return;
   const parts = query.body(at("words").value);
   if (!parts.length) { say("Type words, or drop a picture or a sound."); return; }
   underWay?.abort();
@@ -67,7 +68,7 @@ function choose(view) {
 }
 
 async function draw() {
-  if (drawn) return;
+  if (drawn || !(await ready)) return;
   drawn = true;
   say("Drawing the map; the first time takes some seconds …");
   try {
@@ -78,6 +79,7 @@ async function draw() {
 }
 
 async function addFiles(files) {
+  if (!(await ready)) return;
   for (const file of files) {
     try { await query.addFile(file); } catch (error) { tell(error); }
   }
@@ -90,7 +92,7 @@ function listen() {
       const words = at("words").value.trim();
       at("words").value = "";
       at("words").focus();
-      if (words) query.addWords(words, weight);
+      if (words) ready.then((isReady) => isReady && query.addWords(words, weight));
       else say("Type the words first.");
     });
   }
@@ -131,19 +133,28 @@ function showKinds(index) {
   at("summary").textContent = `${index.files.toLocaleString()} files in ${index.roots.join(", ")}, by what they mean`;
 }
 
-async function start() {
-  const models = await get("v1/models");
-  query = new Query(at("parts"), models.data[0].modalities, search);
-  atlas = new Atlas(at("canvas"), at("legend"), at("pointed"), like);
-  listen();
-  showKinds(await get("v1/index"));
+/** Learn of the service what has to be known before anything can be asked; false if it failed. */
+async function begin() {
+  try {
+    const models = await get("v1/models");
+    query = new Query(at("parts"), models.data[0].modalities, search);
+    atlas = new Atlas(at("canvas"), at("legend"), at("pointed"), like);
+    showKinds(await get("v1/index"));
+    return true;
+  } catch (error) { tell(error); return false; }
+}
+
+async function openLink() {
   // A search can be kept as a link: /?q=waves&minus=people&like=ID, /#atlas.
   const link = new URLSearchParams(location.search);
   if (link.get("like")) query.setLike(await get(`v1/items/${encodeURIComponent(link.get("like"))}`));
-  at("words").value = link.get("q") ?? "";
+  if (link.has("q")) at("words").value = link.get("q");
   if (link.get("minus")) query.addWords(link.get("minus"), -0.5);
-  else if (at("words").value) search();
+  else if (link.has("q")) search();
   if (location.hash === "#atlas") choose("atlas");
 }
 
-start().catch(tell);
+// Listening comes first: whoever types and presses Enter at once is not to lose the words.
+listen();
+const ready = begin();
+ready.then((isReady) => isReady && openLink()).catch(tell);
