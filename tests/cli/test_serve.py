@@ -4,59 +4,89 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 
 Run = Callable[..., tuple[int, str, str]]
+KEY = {"Authorization": "Bearer secret"}
 
 
-@pytest.fixture
-def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The program, running on a free port with a key, and its address."""
+@contextmanager
+def served(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Run the program on a free port with a key; gives it, what it serves, and its address."""
     program = subprocess.Popen(
-        [sys.executable, "-m", "openbind", "serve", "--port", "0"],
+        [sys.executable, "-m", "openbind", "serve", "--port", "0", *map(str, arguments)],
         env={**os.environ, "OPENBIND_API_KEY": "secret"},
         stderr=subprocess.PIPE,
         text=True,
     )
     assert program.stderr is not None
-    line = program.stderr.readline()
-    found = re.search(r"serving the space starter at (http://127\.0\.0\.1:\d+)/", line)
-    assert found, line
-    yield program, found[1]
+    told = ""
+    while not (found := re.search(r"serving (.+) at (http://127\.0\.0\.1:\d+)/", told)):
+        line = program.stderr.readline()
+        assert line, told
+        told += line
+    yield program, found[1], found[2]
     program.kill()
     program.wait()
     program.stderr.close()
 
 
-def test_serves_until_told_to_end(serving: tuple[subprocess.Popen[str], str]) -> None:
+def test_serves_until_told_to_end() -> None:
     """A request under way is answered after SIGTERM; then the program ends by itself."""
-    program, url = serving
-    headers = {"Authorization": "Bearer secret"}
     answers: list[httpx.Response] = []
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+    with (
+        served() as (program, what, url),
+        httpx.Client(base_url=url, headers=KEY, timeout=60) as client,
+    ):
+        assert what == "the space starter"
         assert client.get("/health").json()["model"] == "starter"
         body = {"input": [f"text number {n} of many, to take a while" for n in range(600)]}
         asking = threading.Thread(
             target=lambda: answers.append(client.post("/v1/embeddings", json=body))
         )
         asking.start()
-        with httpx.Client(base_url=url, headers=headers) as other:
+        with httpx.Client(base_url=url, headers=KEY) as other:
             while "openbind_backlog_seconds 0.0" in other.get("/metrics").text:
                 assert asking.is_alive()
         program.send_signal(signal.SIGTERM)
         asking.join(60)
         assert len(answers[0].json()["data"]) == 600
-    assert program.wait(30) in (0, -signal.SIGTERM)
+        assert program.wait(30) in (0, -signal.SIGTERM)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
+
+
+def test_folders_are_indexed_first(media: Path) -> None:
+    """In one line from folders to search; the next time only what is new is embedded."""
+    with served(media) as (_, what, url):
+        assert what == f"6 rows of {media / '.openbind'}"
+        body = {"parts": [{"input": "a rooster"}]}
+        found = httpx.post(f"{url}/v1/search", json=body, headers=KEY).json()["data"]
+        assert found[0]["path"].startswith("media/rooster")
+    more = media.with_name("more")
+    more.mkdir()
+    shutil.copy(media / "dog.webp", more)
+    (more / "broken.png").write_bytes(b"no picture")
+    with served(media, more) as (_, what, _):
+        assert what.startswith("7 rows")
+    with served("--index", media) as (_, what, _):
+        assert what.startswith("7 rows")
+
+
+def test_folders_or_an_index(run: Run, media: Path) -> None:
+    """Not both."""
+    assert "not both" in run("serve", media, "--index", media, "--port", "0")[2]
 
 
 def test_other_machines_need_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,7 +149,7 @@ def test_by_keyboard_alone(page: Page) -> None:
     page.focus("#tab-results")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#legend label")
-    assert page.locator("#status").inner_text() == "8 items"
+    expect(page.locator("#status")).to_have_text("8 items")
     page.focus("#canvas")
     page.keyboard.press("ArrowRight")
     chosen = page.locator("#pointed strong").inner_text()

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openbind.cli.verb import Verb, add_space_arguments, print_json
+from openbind.cli.verb import Verb, add_space_arguments, print_json, space_source
 from openbind.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ def _create(arguments: argparse.Namespace) -> int:
     from openbind.search.index.index import Index, default_folder
 
     space = load(arguments.space)
-    # A directory is kept by its whole path: the next command may be given from elsewhere.
-    place = Path(arguments.space).expanduser()
-    source = str(place.absolute()) if place.exists() else arguments.space
+    source = space_source(arguments.space)
     folder = Path(arguments.at) if arguments.at else default_folder(arguments.folders)
     read_as = _read_as(arguments)
     index = Index.create(folder, space, arguments.folders, source=source, read_as=read_as)

@@ -6,10 +6,16 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from openbind.cli.verb import DEFAULT_SPACE, Verb
+from openbind.cli.verb import DEFAULT_SPACE, Verb, space_source
 from openbind.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from openbind.search.index.index import Index
+    from openbind.space import Space
 
 KEY_VARIABLE = "OPENBIND_API_KEY"
 GRACE_SECONDS = 30
@@ -18,6 +24,12 @@ GRACE_SECONDS = 30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        metavar="FOLDER",
+        help="index these first, or bring the index that the first of them holds up to date",
+    )
     parser.add_argument(
         "--index", type=Path, metavar="DIRECTORY", help="an index, or the folder that holds one"
     )
@@ -41,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         from openbind.serving.app import create_app
         from openbind.serving.guards import is_loopback
+        from openbind.serving.memory import limit_arenas
         from openbind.serving.service import Service
     except ModuleNotFoundError as error:
         raise MissingExtraError("the service", error.name or "fastapi", "serve") from error
@@ -50,28 +63,56 @@ def run(arguments: argparse.Namespace) -> int:
             f"--host {arguments.host}",
             f"other machines could use the service; say a key with {KEY_VARIABLE} or --api-key",
         )
+    limit_arenas()
+    with _listen(arguments.host, arguments.port) as listening:
+        space, index = _open(arguments)
+        config = uvicorn.Config(
+            create_app(Service(space, index), api_key),
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        what = f"{index.rows} rows of {index.folder}" if index else f"the space {space.name}"
+        print(f"serving {what} at http://{host}:{listening.getsockname()[1]}/", file=sys.stderr)
+        uvicorn.Server(config).run(sockets=[listening])
+    return 0
 
+
+def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
+    """Open the space and the index asked for; folders are indexed, or their index updated.
+
+    Raises:
+        InputError: both folders and an index are given; or the index is of another space.
+    """
     from openbind.catalog import load
-    from openbind.search.index.index import Index
+    from openbind.search.index.index import Index, default_folder
+    from openbind.search.index.meta import has_meta
 
+    folders = arguments.folders
+    if folders and arguments.index:
+        raise InputError(f"--index {arguments.index}", "give folders or an index, not both")
     index = Index.open(arguments.index) if arguments.index else None
-    listening = _listen(arguments.host, arguments.port)
+    if folders and has_meta(default_folder(folders)):
+        index = Index.open(folders[0])
     if index and not arguments.space:
         space = index.load_space()
     else:
         space = load(arguments.space or DEFAULT_SPACE)
-    service = Service(space, index)
-    config = uvicorn.Config(
-        create_app(service, api_key),
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    what = f"{len(index)} rows of {arguments.index}" if index else f"the space {space.name}"
-    print(f"serving {what} at http://{host}:{listening.getsockname()[1]}/", file=sys.stderr)
-    uvicorn.Server(config).run(sockets=[listening])
-    return 0
+    if folders and index is None:
+        source = space_source(arguments.space or DEFAULT_SPACE)
+        index = Index.create(default_folder(folders), space, folders, source=source)
+    if folders and index:
+        _bring_up(index, space, folders)
+    return space, index
+
+
+def _bring_up(index: Index, space: Space, folders: Sequence[str]) -> None:
+    """Bring an index up to date with some folders; files that can't be used are named."""
+    known = index.info().roots
+    index.add([folder for folder in folders if Path(folder).expanduser().absolute() not in known])
+    for failure in index.update(space, progress=True).failures:
+        print(f"skipped {failure.path}: {failure.reason}", file=sys.stderr)
 
 
 def _listen(host: str, port: int) -> socket.socket:

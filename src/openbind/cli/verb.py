@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openbind.errors import InputError
@@ -40,6 +41,12 @@ def add_space_arguments(parser: argparse.ArgumentParser) -> None:
     told = f"name or directory (default: {DEFAULT_SPACE})"
     parser.add_argument("--space", default=DEFAULT_SPACE, help=told)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def space_source(given: str) -> str:
+    """Name a space for runs that are started elsewhere: a directory by its whole path."""
+    place = Path(given).expanduser()
+    return str(place.absolute()) if place.exists() else given
 
 
 def add_library_arguments(parser: argparse.ArgumentParser, places: str = "+") -> None:

@@ -21,6 +21,7 @@ from openbind.serving import schemas
 from openbind.serving.atlas import Method
 from openbind.serving.files import UNKNOWN, find_hit, hit_row, locate
 from openbind.serving.guards import COOKIE, AccessGuard, BodyGuard, HeaderGuard, session_value
+from openbind.serving.memory import keep_releasing
 from openbind.serving.metrics import CONTENT_TYPE, RequestMeter
 from openbind.serving.payloads import message_parts
 from openbind.serving.refusals import Refusal, add_handlers
@@ -72,7 +73,9 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        releasing = asyncio.create_task(keep_releasing())
         yield
+        releasing.cancel()
         await asyncio.to_thread(service.close)
 
     app = FastAPI(

@@ -28,8 +28,8 @@ DECODERS = 2
 """Threads that decode; the tower's own threads take the rest of the machine."""
 BATCH_TOKENS = 4096
 """Tokens of one batch, those that fill up shorter texts included."""
-CLIP_TOKENS = 128
-"""Tokens that a clip of anything but words counts for: 32 clips are one batch."""
+CLIP_TOKENS = 256
+"""Tokens that a clip of anything but words counts for: 16 clips are one batch."""
 SHORT_TOKENS = 16
 """Texts up to this length cost about the same."""
 FIRST_PACE = 0.02

@@ -58,7 +58,7 @@ class Service:
         )
         if index is not None:
             self.metrics.measure(
-                "openbind_index_rows", "Rows of the index", lambda: float(len(index))
+                "openbind_index_rows", "Rows of the index", lambda: float(index.rows)
             )
 
     def close(self) -> None:

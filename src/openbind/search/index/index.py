@@ -110,7 +110,8 @@ class Index:
                 return cls(folder, RowTable(folder / ROWS, meta.dim))
         raise InputError(directory, "no index here; `openbind index create` makes one")
 
-    def __len__(self) -> int:
+    @property
+    def rows(self) -> int:
         """How many rows it has."""
         count: int = self.table.rows.count_rows()
         return count
@@ -244,9 +245,8 @@ class Index:
     def info(self) -> Info:
         """Count what is in it."""
         meta = self.meta
-        rows = self.table.rows
         counts = {
-            name: rows.count_rows(f"part = 0 AND {one_of('modality', [name])}")
+            name: self.table.rows.count_rows(f"part = 0 AND {one_of('modality', [name])}")
             for name in meta.modalities
         }
         by_modality = {name: count for name, count in counts.items() if count}
@@ -255,7 +255,7 @@ class Index:
             fingerprint=meta.fingerprint,
             dim=meta.dim,
             roots=tuple(root.path for root in meta.roots),
-            rows=len(self),
+            rows=self.rows,
             files=sum(by_modality.values()),
             failed=self.table.failures.count_rows(),
             bytes=sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file()),
