@@ -34,6 +34,8 @@ bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 2
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/loss.py
 	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/index.py
+	$(BIN)/python benchmarks/serving.py
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

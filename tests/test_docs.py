@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,13 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list[str]:
-    return [
-        code for kind, code in BLOCK.findall((ROOT / "README.md").read_text()) if kind == language
-    ]
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    return [code for kind, code in BLOCK.findall((ROOT / page).read_text()) if kind == language]
+
+
+def commands(page: str) -> list[str]:
+    lines = [line for block in blocks("bash", page) for line in block.splitlines()]
+    return [line for line in lines if line.startswith("openbind ")]
 
 
 @pytest.fixture
@@ -59,12 +64,36 @@ def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+def environment(home: Path) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "HOME": str(home), "PATH": path}
+    return {**os.environ, "HOME": str(home), "PATH": path}
+
+
+def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=home, env=environment, capture_output=True, text=True, check=False
+        command, cwd=home, env=environment(home), capture_output=True, text=True, check=False
     )
+
+
+@contextmanager
+def served(line: str, home: Path) -> Iterator[None]:
+    """Run a command that serves, as written, until it says so; end it after use."""
+    program = subprocess.Popen(
+        ["bash", "-ec", f"exec {line}"],
+        cwd=home,
+        env=environment(home),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stderr is not None
+    try:
+        while "serving" not in (told := program.stderr.readline()):
+            assert told, line
+        yield
+    finally:
+        program.terminate()
+        program.wait()
+        program.stderr.close()
 
 
 def test_python_blocks_run(home: Path) -> None:
@@ -77,13 +106,46 @@ def test_python_blocks_run(home: Path) -> None:
 
 def test_shell_blocks_run(home: Path) -> None:
     """All commands of the README but the set-up itself, as written."""
-    commands = [line for block in blocks("bash") for line in block.splitlines()]
-    ours = [line for line in commands if line.startswith("openbind ")]
+    ours = commands("README.md")
     assert len(ours) >= 5
     for line in ours:
+        if line.startswith("openbind serve"):
+            with served(line, home):
+                continue
         done = run(["bash", "-ec", line], home)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout or "-o" in line
+
+
+def test_page_of_the_index(home: Path) -> None:
+    """Its commands in their order, then its Python."""
+    for line in commands("docs/index.md"):
+        done = run(["bash", "-ec", line], home)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout
+    code = "\n".join(blocks("python", "docs/index.md"))
+    done = run([sys.executable, "-W", "error", "-c", code], home)
+    assert done.returncode == 0, done.stderr
+
+
+def test_page_of_the_cluster(home: Path) -> None:
+    """Its command on one machine, then its Python on what came out."""
+    pytest.importorskip("ray", reason="the extra ray isn't installed")
+    (line,) = commands("docs/batch.md")
+    code = "\n".join(blocks("python", "docs/batch.md"))
+    for command in (["bash", "-ec", line], [sys.executable, "-W", "error", "-c", code]):
+        done = run(command, home)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("6 ")
+
+
+def test_pages_of_the_service_and_its_client(home: Path) -> None:
+    """The service's one line, and the client's Python against it."""
+    (line,) = commands("docs/service.md")
+    code = "\n".join(blocks("python", "docs/client.md"))
+    with served(line, home):
+        done = run([sys.executable, "-W", "error", "-c", code], home)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

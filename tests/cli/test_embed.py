@@ -25,6 +25,28 @@ def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, ending: str
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones(6), atol=1e-5)
 
 
+def test_embed_on_ray(run: Run, media: Path, tmp_path: Path) -> None:
+    """The same vectors as in one process, in a folder of parts that reads as one table."""
+    pytest.importorskip("ray", reason="the extra ray isn't installed")
+    pq = pytest.importorskip("pyarrow.parquet")
+    one, many = tmp_path / "one.parquet", tmp_path / "many.parquet"
+    assert run("embed", media, "-o", one)[0] == 0
+    code, _, err = run("embed", media, "-o", many, "--engine", "ray", "--workers", "2")
+    assert (code, "6 vectors written" in err) == (0, True)
+    tables = [pq.read_table(path).sort_by("path") for path in (one, many)]
+    for name in ("path", "modality"):
+        assert tables[0].column(name).to_pylist() == tables[1].column(name).to_pylist()
+    vectors = [np.array(table.column("vector").to_pylist()) for table in tables]
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
+
+
+def test_options_of_ray(run: Run, media: Path, tmp_path: Path) -> None:
+    """What an engine doesn't know is refused, not passed over."""
+    target = tmp_path / "x.npz"
+    assert "writes Parquet" in run("embed", media, "-o", target, "--engine", "ray")[2]
+    assert "is of --engine ray" in run("embed", media, "-o", target, "--workers", "2")[2]
+
+
 def test_embed_refuses_other_endings(run: Run, media: Path, tmp_path: Path) -> None:
     """Before anything is embedded."""
     code, _, err = run("embed", media, "-o", tmp_path / "out.csv")

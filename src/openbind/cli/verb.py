@@ -14,7 +14,7 @@ from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
-    from openbind.search.library import Failure, Library, Listing
+    from openbind.search.library import Entry, Failure, Library
     from openbind.search.query import Part
 
 
@@ -103,23 +103,31 @@ def embed_places(space: Any, arguments: argparse.Namespace) -> Library:
         InputError: a place doesn't exist, or nothing in them can be embedded.
     """
     from openbind.cache import VectorCache
-    from openbind.search.library import embed_files, scan
+    from openbind.search.library import embed_files
+
+    entries = list_places(space, arguments)
+    if arguments.no_cache:
+        return embed_files(space, entries, None, progress=True)
+    with VectorCache() as cache:
+        return embed_files(space, entries, cache, progress=True)
+
+
+def list_places(space: Any, arguments: argparse.Namespace) -> Sequence[Entry]:
+    """Scan the folders of `add_library_arguments`.
+
+    Raises:
+        InputError: a place doesn't exist, or nothing in them can be embedded.
+    """
+    from openbind.search.library import scan
 
     chosen = arguments.only.split(",") if arguments.only else list(space.modalities)
     listing = scan(arguments.places, chosen)
-    _require_files(listing, arguments.places, chosen)
-    if arguments.no_cache:
-        return embed_files(space, listing.entries, None, progress=True)
-    with VectorCache() as cache:
-        return embed_files(space, listing.entries, cache, progress=True)
-
-
-def _require_files(listing: Listing, places: Sequence[str], modalities: Sequence[str]) -> None:
     if not listing.entries:
         raise InputError(
-            ", ".join(places),
-            f"no files of {' or '.join(modalities)} here ({listing.others} of other kinds)",
+            ", ".join(arguments.places),
+            f"no files of {' or '.join(chosen)} here ({listing.others} of other kinds)",
         )
+    return listing.entries
 
 
 def report_failures(failures: Sequence[Failure], done: int, strict: bool) -> int:
