@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+import openbind
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -81,10 +83,24 @@ def test_verify_says_what_is_wrong(run: Run, media: Path) -> None:
     assert "5 files, 5 rows: clean" in out
 
 
+def test_created_again(run: Run, media: Path, tmp_path: Path) -> None:
+    """The same goes on with what is there; other folders, readings or spaces are refused."""
+    run("index", "create", media)
+    assert "0 embedded, 0 moved, 0 removed, 6 unchanged" in run("index", "create", media)[1]
+    more = tmp_path / "more"
+    more.mkdir()
+    for other in ([media, more], [media, "--as", "depth=*.png"]):
+        code, _, err = run("index", "create", *other)
+        assert (code, "has an index already, over" in err) == (1, True)
+    assert "expected MODALITY=PATTERN" in run("index", "create", more, "--as", "depth")[2]
+    tiny = openbind.load("tiny", weights="random", device="cpu")
+    openbind.save(tiny, tmp_path / "other")
+    err = run("index", "create", media, "--space", tmp_path / "other")[2]
+    assert "can't be compared" in err
+
+
 def test_mixing_spaces_is_refused(run: Run, media: Path, tmp_path: Path) -> None:
     """A query of another space is refused with an explanation."""
-    import openbind
-
     run("index", "create", media)
     other = openbind.load("tiny", weights="random", device="cpu")
     openbind.save(other, tmp_path / "other")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import openbind
 from openbind.evaluation.zero_shot import classify
 from openbind.serving.app import create_app
 from openbind.serving.guards import COOKIE
+from openbind.serving.limits import Limits
 from openbind.serving.service import Service
 
 Running = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
@@ -229,6 +231,26 @@ def test_without_an_index(starter: openbind.Space, running: Running) -> None:
             client.get("/v1/items/1/media"),
         ):
             assert "--index" in refused(answer, 404)
+
+
+def test_overload(starter: openbind.Space, running: Running) -> None:
+    """Who comes while too much waits is told when to come back; the others are answered."""
+    texts = [f"a text of some words, number {n}, to keep the tower at work" for n in range(300)]
+    app = create_app(Service(starter, limits=Limits(wait_seconds=0.1)))
+
+    def ask(number: int) -> httpx.Response:
+        return client.post(EMBED, json={"input": [f"{number}: {text}" for text in texts]})
+
+    with running(app) as client:
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(ask, range(12)))
+        statuses = {answer.status_code for answer in answers}
+        assert statuses == {200, 503}
+        for answer in answers:
+            if answer.status_code == 503:
+                assert "try again in" in refused(answer, 503)
+                assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert ask(99).status_code == 200
 
 
 def test_key(starter: openbind.Space, running: Running) -> None:

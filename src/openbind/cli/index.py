@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,13 +80,39 @@ def _take_index(parser: argparse.ArgumentParser) -> None:
 def _create(arguments: argparse.Namespace) -> int:
     from openbind.catalog import load
     from openbind.search.index.index import Index, default_folder
+    from openbind.search.index.meta import has_meta
 
     space = load(arguments.space)
     source = space_source(arguments.space)
     folder = Path(arguments.at) if arguments.at else default_folder(arguments.folders)
     read_as = _read_as(arguments)
-    index = Index.create(folder, space, arguments.folders, source=source, read_as=read_as)
+    if has_meta(folder):
+        index = _same_index(folder, arguments.folders, read_as)
+    else:
+        index = Index.create(folder, space, arguments.folders, source=source, read_as=read_as)
     return _bring_up(index, space, arguments.json)
+
+
+def _same_index(folder: Path, roots: Sequence[str], read_as: dict[str, str]) -> Index:
+    """Open what an earlier `create` of the same began, so that a killed one goes on.
+
+    Raises:
+        InputError: it is of other folders, or reads them otherwise.
+    """
+    from openbind.search.index.index import Index
+
+    index = Index.open(folder)
+    meta = index.meta
+    wanted = {Path(root).expanduser().absolute() for root in roots}
+    known = {root.path for root in meta.roots}
+    readings = {reading.pattern: reading.modality for reading in meta.readings}
+    if wanted != known or read_as != readings:
+        raise InputError(
+            folder,
+            f"has an index already, over {', '.join(map(str, sorted(known)))}; "
+            "`openbind index add` takes more in, `update` keeps it up, --at makes another",
+        )
+    return index
 
 
 def _read_as(arguments: argparse.Namespace) -> dict[str, str]:

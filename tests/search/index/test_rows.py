@@ -20,7 +20,7 @@ from openbind.search.index.scan import scan_roots
 def seen(index: Index, media: Path) -> Seen:
     """A picture of the year 2001 by its file's date."""
     os.utime(media / "0.webp", (1_000_000_000, 1_000_000_000))
-    (found,) = (entry for entry in scan_roots(index.meta) if entry.name == "0.webp")
+    (found,) = (entry for entry in scan_roots(index.meta, index.folder) if entry.name == "0.webp")
     return describe(found, read_content(found.path))
 
 

@@ -43,8 +43,12 @@ class Found:
         )
 
 
-def scan_roots(meta: Meta) -> Iterator[Found]:
+def scan_roots(meta: Meta, folder: Path) -> Iterator[Found]:
     """List the files of an index's folders.
+
+    Args:
+        meta: of the index.
+        folder: it is kept in; its own files aren't listed.
 
     Raises:
         InputError: a root isn't there: its files would be taken for removed.
@@ -57,6 +61,8 @@ def scan_roots(meta: Meta) -> Iterator[Found]:
                 "`openbind index remove`",
             )
         for path in walk_files(root.path):
+            if folder in path.parents:
+                continue
             name = path.relative_to(root.path).as_posix()
             # Names that aren't UTF-8 can't be stored as such.
             name = name.encode("utf-8", "backslashreplace").decode()

@@ -77,7 +77,7 @@ def update(index: Index, space: Space, *, emptied: bool = False, progress: bool 
     index.check_space(space)
     with index.writing():
         run = _Run(index, space)
-        found = list(scan_roots(index.meta))
+        found = list(scan_roots(index.meta, index.folder))
         if not emptied:
             run.check_roots(found)
         bar = tqdm(total=len(found), desc="indexing", unit="file", delay=1, disable=not progress)

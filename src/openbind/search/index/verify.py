@@ -82,7 +82,7 @@ def verify(index: Index, *, progress: bool = False) -> Report:
     meta = index.meta
     files, ids = _read_rows(index)
     failed = index.table.failed_files()
-    found = {entry.key: entry for entry in scan_roots(meta)}
+    found = {entry.key: entry for entry in scan_roots(meta, index.folder)}
     known = {key: file.contents for key, file in files.items()}
     known.update({k: {(s.hash, s.modality, 0)} for k, (s, _) in failed.items() if k not in files})
     lost, stale = [], []
