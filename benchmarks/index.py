@@ -135,6 +135,18 @@ def report(
     print(f"{name:28} p50 {p50:7.2f} ms  p99 {p99:7.2f} ms  recall@10 {recall:.4f}", flush=True)
 
 
+def measure_exact(vectors_KE: np.ndarray, queries_QE: np.ndarray) -> None:
+    """Print how long the index takes to compare every row of a smaller table."""
+    expected = np.argsort(-(queries_QE @ vectors_KE.T), axis=1)[:, :TOP]
+    with tempfile.TemporaryDirectory() as place:
+        table = fill_table(Path(place), vectors_KE)
+
+        def ask(query_E: np.ndarray) -> list[int]:
+            return [int(r["file"]) for r in search_rows(table, query_E, TOP, None, None)]
+
+        report(f"index, exact, {len(vectors_KE):,} rows", ask, queries_QE, expected)
+
+
 def measure_queries(count: int, queries: int) -> None:
     """Print how long a query takes, of each way."""
     centres_CE = unit_rows(np.random.default_rng(0).normal(size=(CENTRES, DIM)))
@@ -156,6 +168,9 @@ def measure_queries(count: int, queries: int) -> None:
         return [int(place) for place in flat.search(query_E[None], TOP)[1][0]]
 
     report("faiss flat", with_faiss, queries_QE, exact)
+    for rows in (5_000, 20_000, 50_000):
+        if rows < count:
+            measure_exact(vectors_KE[:rows], queries_QE[:50])
     with tempfile.TemporaryDirectory() as place:
         started = time.perf_counter()
         table = fill_table(Path(place), vectors_KE)

@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from openbind.cli import serve
+
 Run = Callable[..., tuple[int, str, str]]
 KEY = {"Authorization": "Bearer secret"}
 
@@ -96,6 +98,16 @@ def test_other_machines_need_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         code, out, err = run("serve", "--host", host, "--port", "0")
         assert (code, out) == (1, "")
         assert "OPENBIND_API_KEY" in err
+
+
+def test_answers_leave_at_once() -> None:
+    """No answer waits for the client's system to acknowledge its first packet."""
+    with (
+        serve._listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_taken_port(run: Run) -> None:

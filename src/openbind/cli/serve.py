@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from openbind.space import Space
 
 KEY_VARIABLE = "OPENBIND_API_KEY"
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 GRACE_SECONDS = 30
 """Time that requests under way have once the service is told to end."""
 
@@ -125,9 +127,13 @@ def _listen(host: str, port: int) -> socket.socket:
         raise InputError(f"--port {port}", "expected a number from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise InputError(f"{host}:{port}", f"can't be listened on ({error})") from error
+    # Connections inherit it. asyncio sets it only where a socket's protocol was named, and without
+    # it every answer would wait some 40 ms for the client's system to acknowledge its head.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 VERB = Verb(

@@ -10,7 +10,7 @@ import numpy as np
 from openbind.encoding import unit_rows
 from openbind.search.index.table import SHOWN, RowTable, vectors_of
 
-EXACT_ROWS = 50_000
+EXACT_ROWS = 20_000
 """Up to as many rows every one is compared (benchmarks/index.py)."""
 RECALL = 0.97
 """Share of the exact ten nearest that has to be found before an approximate index is used; more
