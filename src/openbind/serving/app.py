@@ -31,6 +31,7 @@ PAGE_TYPES = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "dom.js": "text/javascript; charset=utf-8",
     "query.js": "text/javascript; charset=utf-8",
     "gallery.js": "text/javascript; charset=utf-8",
     "atlas.js": "text/javascript; charset=utf-8",

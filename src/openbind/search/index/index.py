@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from openbind.errors import InputError
 from openbind.search.index.ann import search_rows
@@ -21,30 +19,20 @@ from openbind.search.index.meta import (
     read_meta,
     with_readings,
     with_root,
-    write_meta,
 )
+from openbind.search.index.store import FOLDER, ROWS, Store
 from openbind.search.index.table import SHOWN, RowTable, one_of, vectors_of
 from openbind.search.index.update import Changes, update
 from openbind.search.index.verify import Report, verify
 from openbind.space import Space
 
-FOLDER = ".openbind"
-"""Name of the folder that an index is kept in, in the first of its roots. It is hidden, so no scan
-goes there."""
-ROWS, LOCK = "rows", "writer.lock"
 
-
-class Index:
+class Index(Store):
     """An index of files by their vectors. Made by `create` or `open`, not by hand.
 
     Attributes:
         folder: where it is kept.
-        table: its rows.
     """
-
-    def __init__(self, folder: Path, table: RowTable) -> None:
-        self.folder = folder
-        self.table = table
 
     @classmethod
     def create(
@@ -87,7 +75,7 @@ class Index:
             meta = with_root(meta, root)
         meta = with_readings(meta, read_as or {})
         folder.mkdir(parents=True, exist_ok=True)
-        # Written last: a folder without it is no index, and can be made into one.
+        # Its description is written last: a folder without one can still be made into an index.
         index = cls(folder, RowTable(folder / ROWS, space.dim, create=True))
         index.write_meta(meta)
         return index
@@ -121,49 +109,6 @@ class Index:
         """A number that is another one after every change of the rows."""
         number: int = self.table.rows.version
         return number
-
-    @property
-    def meta(self) -> Meta:
-        """What `index.json` says now: another process may have changed it."""
-        return read_meta(self.folder)
-
-    def write_meta(self, meta: Meta) -> None:
-        """Replace what `index.json` says."""
-        write_meta(self.folder, meta)
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the lock of whoever writes; a killed process lets go of it.
-
-        Raises:
-            InputError: another process, or thread, holds it.
-        """
-        lock = FileLock(self.folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            reason = "another process is updating it; wait until that has ended"
-            raise InputError(self.folder, reason) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def check_space(self, space: Space) -> None:
-        """See that a space is the one that made the vectors.
-
-        Raises:
-            InputError: it is another one.
-        """
-        meta = self.meta
-        if space.fingerprint != meta.fingerprint:
-            raise InputError(
-                self.folder,
-                f"its vectors are of the space {meta.space!r} ({meta.dim} dimensions, fingerprint "
-                f"{meta.fingerprint[:8]}), not of {space.name!r} ({space.dim} dimensions, "
-                f"{space.fingerprint[:8]}): vectors of two spaces can't be compared. Load that "
-                "one, or create another index",
-            )
 
     def load_space(self, *, device: str = "auto") -> Space:
         """Load the space that made the vectors.

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -24,12 +23,10 @@ from openbind.search.index.facts import read_content, stamp_of
 from openbind.search.index.parts import Task, embed_tasks
 from openbind.search.index.rows import Seen, describe, is_still, relabel, rows_of
 from openbind.search.index.scan import Found, scan_roots
+from openbind.search.index.store import Store
 from openbind.search.index.table import FileState, Row, one_of
 from openbind.search.library import Failure
 from openbind.space import Space
-
-if TYPE_CHECKING:
-    from openbind.search.index.index import Index
 
 COMMIT_FILES = 64
 """Files of one modality that are embedded together and committed at once."""
@@ -60,11 +57,11 @@ class Changes:
     failures: list[Failure] = field(default_factory=list)
 
 
-def update(index: Index, space: Space, *, emptied: bool = False, progress: bool = False) -> Changes:
+def update(store: Store, space: Space, *, emptied: bool = False, progress: bool = False) -> Changes:
     """Bring an index up to date with its folders.
 
     Args:
-        index: which.
+        store: of the index.
         space: the one that made it.
         emptied: believe that a root of which files are indexed has none now.
         progress: show a bar on stderr once the wait is longer than a second.
@@ -74,10 +71,10 @@ def update(index: Index, space: Space, *, emptied: bool = False, progress: bool 
             process writes.
         OSError: the disk is full; what was committed stays.
     """
-    index.check_space(space)
-    with index.writing():
-        run = _Run(index, space)
-        found = list(scan_roots(index.meta, index.folder))
+    store.check_space(space)
+    with store.writing():
+        run = _Run(store, space)
+        found = list(scan_roots(store.meta, store.folder))
         if not emptied:
             run.check_roots(found)
         bar = tqdm(total=len(found), desc="indexing", unit="file", delay=1, disable=not progress)
@@ -91,8 +88,8 @@ def update(index: Index, space: Space, *, emptied: bool = False, progress: bool 
 class _Run:
     """One update, while it runs."""
 
-    def __init__(self, index: Index, space: Space) -> None:
-        self.index, self.space, self.table = index, space, index.table
+    def __init__(self, store: Store, space: Space) -> None:
+        self.store, self.space, self.table = store, space, store.table
         self.states = self.table.files()
         self.failed = self.table.failed_files()
         self.contents = {(state.hash, state.modality) for state in self.states.values()}
@@ -108,7 +105,7 @@ class _Run:
             InputError: one has.
         """
         known = Counter(state.root for state in self.states.values())
-        for root in self.index.meta.roots:
+        for root in self.store.meta.roots:
             if known[root.number] and not any(entry.root == root.number for entry in found):
                 raise InputError(
                     root.path,
@@ -143,10 +140,10 @@ class _Run:
         """Join small pieces, and see to the approximate index."""
         if self.commits:
             self.table.tidy()
-        meta = self.index.meta
+        meta = self.store.meta
         ann = build_ann(self.table, meta.ann)
         if ann != meta.ann:
-            self.index.write_meta(replace(meta, ann=ann))
+            self.store.write_meta(replace(meta, ann=ann))
 
     def _look(self, found: Found) -> Seen:
         """See whether a file is new or changed; runs in threads.

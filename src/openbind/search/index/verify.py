@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -14,10 +14,8 @@ from tqdm import tqdm
 from openbind.encoding import map_ahead
 from openbind.search.index.facts import read_content
 from openbind.search.index.scan import Found, scan_roots
+from openbind.search.index.store import Store
 from openbind.search.index.table import vectors_of
-
-if TYPE_CHECKING:
-    from openbind.search.index.index import Index
 
 UNIT_ERROR = 1e-3
 """How far a vector's length may be from 1: float32's rounding over some thousand dimensions."""
@@ -67,22 +65,22 @@ class _File:
     broken: bool = False
 
 
-def verify(index: Index, *, progress: bool = False) -> Report:
+def verify(store: Store, *, progress: bool = False) -> Report:
     """Read every row and hash every file, and compare; nothing is changed.
 
     A file that changes meanwhile, or an update that runs, shows as lost, stale or gone.
 
     Args:
-        index: which.
+        store: of the index.
         progress: show a bar on stderr once the wait is longer than a second.
 
     Raises:
         InputError: a root of the index isn't there.
     """
-    meta = index.meta
-    files, ids = _read_rows(index)
-    failed = index.table.failed_files()
-    found = {entry.key: entry for entry in scan_roots(meta, index.folder)}
+    meta = store.meta
+    files, ids = _read_rows(store)
+    failed = store.table.failed_files()
+    found = {entry.key: entry for entry in scan_roots(meta, store.folder)}
     known = {key: file.contents for key, file in files.items()}
     known.update({k: {(s.hash, s.modality, 0)} for k, (s, _) in failed.items() if k not in files})
     lost, stale = [], []
@@ -108,7 +106,7 @@ def verify(index: Index, *, progress: bool = False) -> Report:
     )
 
 
-def repair(index: Index, report: Report) -> int:
+def repair(store: Store, report: Report) -> int:
     """Take the rows of doubled and damaged files out; the next update embeds them again.
 
     Returns:
@@ -119,20 +117,20 @@ def repair(index: Index, report: Report) -> int:
     """
     if report.sound:
         return 0
-    with index.writing():
-        files, ids = _read_rows(index)
+    with store.writing():
+        files, ids = _read_rows(store)
         doubled = {name.rpartition("-")[0] for name, count in ids.items() if count > 1}
         chosen = sorted(doubled | {key for key, file in files.items() if _is_damaged(file)})
-        index.table.remove(chosen)
+        store.table.remove(chosen)
     return len(chosen)
 
 
-def _read_rows(index: Index) -> tuple[dict[str, _File], Counter[str]]:
+def _read_rows(store: Store) -> tuple[dict[str, _File], Counter[str]]:
     """Read what rows say of their files, and how often each id is there."""
     files: dict[str, _File] = {}
     ids: Counter[str] = Counter()
-    for batch in index.table.batches(CHECKED):
-        vectors_KE = vectors_of(batch.column("vector"), index.table.dim)
+    for batch in store.table.batches(CHECKED):
+        vectors_KE = vectors_of(batch.column("vector"), store.table.dim)
         lengths = np.linalg.norm(vectors_KE, axis=1)
         columns = {name: batch.column(name).to_pylist() for name in CHECKED[:-1]}
         for place, length in enumerate(lengths):

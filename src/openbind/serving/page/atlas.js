@@ -1,6 +1,6 @@
 // The map of the collection on a canvas: dots to point at, to walk over, to search with.
 
-import { colourOf, element } from "./page.js";
+import { colourOf, element } from "./dom.js";
 import { clock, thumbnail } from "./gallery.js";
 
 const MARGIN = 16;

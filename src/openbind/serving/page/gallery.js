@@ -1,6 +1,6 @@
 // Results: pictures, sounds and films that play from the moment that was found, drawings of the rest.
 
-import { colourOf, element } from "./page.js";
+import { colourOf, element } from "./dom.js";
 
 /**
  * @param list the element to fill

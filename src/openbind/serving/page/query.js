@@ -1,6 +1,6 @@
 // The parts of a query: words, files, recordings, items found before; each with a weight.
 
-import { element } from "./page.js";
+import { element } from "./dom.js";
 
 const LARGEST_BYTES = 23 << 20; // base64 makes a third more of it, and a body has 32 MB at the most
 

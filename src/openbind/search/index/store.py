@@ -1,0 +1,75 @@
+"""What an index is on the disk: its table, what it says of itself, and who may write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from openbind.errors import InputError
+from openbind.search.index.meta import Meta, read_meta, write_meta
+from openbind.search.index.table import RowTable
+from openbind.space import Space
+
+FOLDER = ".openbind"
+"""Name of the folder that an index is kept in, in the first of its roots. It is hidden, so no scan
+goes there."""
+ROWS, LOCK = "rows", "writer.lock"
+
+
+class Store:
+    """An index on the disk.
+
+    Args:
+        folder: where it is kept.
+        table: its rows.
+    """
+
+    def __init__(self, folder: Path, table: RowTable) -> None:
+        self.folder = folder
+        self.table = table
+
+    @property
+    def meta(self) -> Meta:
+        """What `index.json` says now: another process may have changed it."""
+        return read_meta(self.folder)
+
+    def write_meta(self, meta: Meta) -> None:
+        """Replace what `index.json` says."""
+        write_meta(self.folder, meta)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock of whoever writes; a killed process lets go of it.
+
+        Raises:
+            InputError: another process, or thread, holds it.
+        """
+        lock = FileLock(self.folder / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            reason = "another process is updating it; wait until that has ended"
+            raise InputError(self.folder, reason) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check_space(self, space: Space) -> None:
+        """See that a space is the one that made the vectors.
+
+        Raises:
+            InputError: it is another one.
+        """
+        meta = self.meta
+        if space.fingerprint != meta.fingerprint:
+            raise InputError(
+                self.folder,
+                f"its vectors are of the space {meta.space!r} ({meta.dim} dimensions, fingerprint "
+                f"{meta.fingerprint[:8]}), not of {space.name!r} ({space.dim} dimensions, "
+                f"{space.fingerprint[:8]}): vectors of two spaces can't be compared. Load that "
+                "one, or create another index",
+            )

@@ -1,0 +1,52 @@
+"""One writer at a time, and a description that is read anew each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import openbind
+from openbind.search.index.index import Index
+from openbind.search.index.store import LOCK
+
+HOLD = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_process_writes(index: Index, tmp_path: Path) -> None:
+    """It is refused while that lives; one that is killed lets go."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(index.folder / LOCK)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    with pytest.raises(openbind.InputError, match="another process is updating it"):
+        index.add([tmp_path])
+    child.kill()
+    child.communicate()
+    with index.writing():
+        pass
+
+
+def test_what_others_wrote_is_seen(index: Index) -> None:
+    """By whoever has the index open."""
+    other = Index.open(index.folder)
+    index.write_meta(replace(index.meta, space="renamed"))
+    assert other.meta.space == "renamed"
+
+
+def test_fingerprints_decide(starter: openbind.Space, index: Index) -> None:
+    """Not names."""
+    index.check_space(starter)
+    index.write_meta(replace(index.meta, fingerprint="f" * 32))
+    with pytest.raises(openbind.InputError, match="vectors of two spaces can't be compared"):
+        index.check_space(starter)
