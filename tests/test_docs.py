@@ -136,7 +136,7 @@ def test_page_of_the_cluster(home: Path) -> None:
     for command in (["bash", "-ec", line], [sys.executable, "-W", "error", "-c", code]):
         done = run(command, home)
         assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("6 ")
+    assert done.stdout == "6 points\n"
 
 
 def test_pages_of_the_service_and_its_client(home: Path) -> None:

@@ -22,8 +22,8 @@ with FileLock(sys.argv[1]):
 """
 
 
-def test_another_process_writes(index: Index, tmp_path: Path) -> None:
-    """It is refused while that lives; one that is killed lets go."""
+def test_another_process_writes(starter: openbind.Space, index: Index, tmp_path: Path) -> None:
+    """While it lives others are refused, creation too; one that is killed lets go."""
     child = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(index.folder / LOCK)], stdout=subprocess.PIPE, text=True
     )
@@ -31,6 +31,10 @@ def test_another_process_writes(index: Index, tmp_path: Path) -> None:
     assert child.stdout.readline() == "held\n"
     with pytest.raises(openbind.InputError, match="another process is updating it"):
         index.add([tmp_path])
+    (index.folder / "index.json").rename(tmp_path / "kept.json")
+    with pytest.raises(openbind.InputError, match="another process is updating it"):
+        Index.create(index.folder, starter, [tmp_path])
+    (tmp_path / "kept.json").rename(index.folder / "index.json")
     child.kill()
     child.communicate()
     with index.writing():

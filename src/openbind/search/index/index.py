@@ -20,7 +20,7 @@ from openbind.search.index.meta import (
     with_readings,
     with_root,
 )
-from openbind.search.index.store import FOLDER, ROWS, Store
+from openbind.search.index.store import FOLDER, ROWS, Store, writing_in
 from openbind.search.index.table import SHOWN, RowTable, one_of, vectors_of
 from openbind.search.index.update import Changes, update
 from openbind.search.index.verify import Report, verify
@@ -75,9 +75,12 @@ class Index(Store):
             meta = with_root(meta, root)
         meta = with_readings(meta, read_as or {})
         folder.mkdir(parents=True, exist_ok=True)
-        # Its description is written last: a folder without one can still be made into an index.
-        index = cls(folder, RowTable(folder / ROWS, space.dim, create=True))
-        index.write_meta(meta)
+        with writing_in(folder):
+            if has_meta(folder):
+                raise InputError(directory, "another process has just made an index of it")
+            # Its description is written last: a folder without one can be made into an index.
+            index = cls(folder, RowTable(folder / ROWS, space.dim, create=True))
+            index.write_meta(meta)
         return index
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +17,25 @@ FOLDER = ".openbind"
 """Name of the folder that an index is kept in, in the first of its roots. It is hidden, so no scan
 goes there."""
 ROWS, LOCK = "rows", "writer.lock"
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of whoever writes into an index's folder; a killed process lets go of it.
+
+    Raises:
+        InputError: another process, or thread, holds it.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        reason = "another process is updating it; wait until that has ended"
+        raise InputError(folder, reason) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Store:
@@ -40,23 +59,9 @@ class Store:
         """Replace what `index.json` says."""
         write_meta(self.folder, meta)
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the lock of whoever writes; a killed process lets go of it.
-
-        Raises:
-            InputError: another process, or thread, holds it.
-        """
-        lock = FileLock(self.folder / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            reason = "another process is updating it; wait until that has ended"
-            raise InputError(self.folder, reason) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def writing(self) -> AbstractContextManager[None]:
+        """Hold the lock of whoever writes, as `writing_in`."""
+        return writing_in(self.folder)
 
     def check_space(self, space: Space) -> None:
         """See that a space is the one that made the vectors.
