@@ -93,13 +93,14 @@ def cluster() -> Iterator[str]:
 def test_killed_workers_lose_nothing(
     starter: openbind.Space, entries: list[Entry], cluster: str, tmp_path: Path
 ) -> None:
-    """Both of two workers get SIGKILL in the middle; every file is there once, with its vector."""
-    target, killed = tmp_path / "out.parquet", []
+    """Those at work get SIGKILL in the middle; every file is there once, with its vector."""
+    target, killed, done = tmp_path / "out.parquet", [], []
 
     def kill() -> None:
         partial = tmp_path / ".out.parquet.partial"
         while not list(partial.glob("part-*")):
             time.sleep(0.005)
+        done.extend(partial.glob("part-*"))
         for pid in workers():
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
@@ -108,7 +109,8 @@ def test_killed_workers_lose_nothing(
     killer.start()
     outcome = embed_on_ray(starter, "starter", entries, target, workers=2, address=cluster)
     killer.join(10)
-    assert len(killed) == 2
+    assert killed
+    assert len(done) < len(list(part_entries(entries)))
     assert outcome.files == 40
     assert [failure.path.name for failure in outcome.failures] == ["broken.png"]
     assert outcome.failures[0].reason

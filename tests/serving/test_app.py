@@ -7,6 +7,7 @@ part of the request is meant; files come by a row's id alone; the openai client 
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ import numpy as np
 import openai
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 
 import openbind
 from openbind.evaluation.zero_shot import classify
@@ -188,7 +190,12 @@ def test_files_of_items(live: httpx.Client, media: Path) -> None:
         assert whole.headers["content-security-policy"] == "sandbox"
         part = live.get(row["media_url"], headers={"Range": "bytes=10-19"})
         assert (part.status_code, part.content) == (206, content[10:20])
-        assert live.get(row["thumbnail_url"]).headers["content-type"] == "image/jpeg"
+        sides = []
+        for url in (row["thumbnail_url"], row["drawing_url"]):
+            picture = live.get(url)
+            assert picture.headers["content-type"] == "image/jpeg"
+            sides.append(max(Image.open(io.BytesIO(picture.content)).size))
+        assert sides[0] <= 256 < sides[1]
         assert live.get(f"/v1/items/{row['id']}").json()["path"] == row["path"]
     for trick in ("..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd", "%2e%2e", "a%00b", "x" * 3000):
         assert live.get(f"/v1/items/{trick}/media").status_code == 404

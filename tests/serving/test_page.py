@@ -183,6 +183,19 @@ def test_dropped_pasted_and_weighed(page: Page, media: Path) -> None:
 
 
 @needs_browser
+def test_shown_large(page: Page) -> None:
+    """A picture as it is; a depth map, which a browser would show black, as it is drawn."""
+    page.goto("/?q=a+kitchen")
+    found(page)
+    for name, place in (("dog.webp", "media"), ("kitchen-1.png", "drawing")):
+        page.get_by_label(f"Show {name}").click()
+        picture = page.locator("#viewer[open] img")
+        expect(picture).not_to_have_js_property("naturalWidth", 0)
+        assert (picture.get_attribute("src") or "").endswith(place)
+        page.keyboard.press("Escape")
+
+
+@needs_browser
 def test_recorded(page: Page) -> None:
     """A sound is held up to the microphone."""
     page.goto("/")

@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, Response
 
 from openbind import __version__
 from openbind.evaluation.report.media_urls import media_type
+from openbind.search.index.thumbnails import LARGE, draw_thumbnail
 from openbind.serving import schemas
 from openbind.serving.atlas import Method
 from openbind.serving.files import UNKNOWN, find_hit, hit_row, locate
@@ -198,6 +199,17 @@ def _add_items(app: FastAPI, service: Service) -> None:
         if picture is None:
             raise Refusal(404, f"item {hit.id!r} has no picture")
         headers = {"Cache-Control": "private, max-age=3600"}
+        return Response(picture, media_type=THUMBNAIL_TYPE, headers=headers)
+
+    @app.get("/v1/items/{id}/drawing", responses=THUMBNAIL, tags=["items"])
+    async def drawing(id: str) -> Response:
+        """Draw an indexed item large: what a browser can't show of depth, heat and motion."""
+        hit = await asyncio.to_thread(find_hit, service.need_index(), id)
+        path = await asyncio.to_thread(locate, hit)
+        picture = await asyncio.to_thread(draw_thumbnail, hit.modality, path, LARGE)
+        if picture is None:
+            raise Refusal(404, f"item {hit.id!r} can't be drawn")
+        headers = {"Cache-Control": "private, no-cache"}
         return Response(picture, media_type=THUMBNAIL_TYPE, headers=headers)
 
     @app.api_route("/v1/items/{id}/media", methods=["GET"], responses=MEDIA, tags=["items"])

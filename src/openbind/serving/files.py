@@ -70,4 +70,5 @@ def hit_row(hit: Hit) -> HitRow:
         media_type=media_type(hit.path),
         media_url=f"v1/items/{hit.id}/media",
         thumbnail_url=f"v1/items/{hit.id}/thumbnail",
+        drawing_url=f"v1/items/{hit.id}/drawing",
     )

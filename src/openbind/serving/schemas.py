@@ -119,6 +119,7 @@ class HitRow(BaseModel):
     media_type: str | None = Field(description="None for what a browser neither shows nor plays")
     media_url: str
     thumbnail_url: str
+    drawing_url: str
 
 
 class SearchResponse(BaseModel):

@@ -9,25 +9,27 @@ from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 
 SIZE = (256, 256)
+LARGE = (1280, 960)
 QUALITY = 80
 
 
-def draw_thumbnail(modality: str, path: Path) -> bytes | None:
+def draw_thumbnail(modality: str, path: Path, size: tuple[int, int] = SIZE) -> bytes | None:
     """Draw a file: a picture small, a film's middle, a sound's loudness, a map in colours, curves.
 
     Args:
         modality: what the file is read as.
         path: of the file.
+        size: width and height in pixels, at the most.
 
     Returns:
-        a JPEG of at most `SIZE`; None for kinds that have no picture, and for files that can't
+        a JPEG; None for kinds that have no picture, and for files that can't
         be read (what embeds them says why).
     """
     draw = MODALITIES.get(modality).draw
     if draw is None:
         return None
     try:
-        picture = draw(path, SIZE)
+        picture = draw(path, size)
     except InputError:
         return None
     written = io.BytesIO()

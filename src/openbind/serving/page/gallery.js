@@ -65,7 +65,7 @@ function shown(hit, kind, name, moment) {
     picture.addEventListener("click", () => (player.paused ? player.play() : player.pause()));
     return [picture, player];
   }
-  picture.addEventListener("click", () => view(hit, kind === "image" ? hit.media_url : hit.thumbnail_url, name));
+  picture.addEventListener("click", () => view(hit, kind === hit.modality ? hit.media_url : hit.drawing_url, name));
   return [picture];
 }
 
