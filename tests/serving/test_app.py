@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -225,6 +226,29 @@ def test_state(live: httpx.Client) -> None:
     assert "openbind_backlog_seconds 0.0" in metrics
     page = live.get("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_updates_are_seen(
+    starter: openbind.Space, media: Path, tmp_path: Path, running: Running
+) -> None:
+    """What an update writes is found at once; what it takes out is gone."""
+    root = tmp_path / "live"
+    root.mkdir()
+    shutil.copy(media / "dog.webp", root)
+    index = openbind.Index.create(tmp_path / "index", starter, [root])
+    index.update(starter)
+    body = {"parts": [{"input": "rain"}]}
+    opened = openbind.Index.open(tmp_path / "index")
+    with running(create_app(Service(starter, opened))) as client:
+        (dog,) = client.post(SEARCH, json=body).json()["data"]
+        shutil.copy(media / "rain.ogg", root)
+        (root / "dog.webp").unlink()
+        assert "no longer there" in refused(client.get(dog["media_url"]), 404)
+        index.update(starter)
+        (rain,) = client.post(SEARCH, json=body).json()["data"]
+        assert rain["path"] == "live/rain.ogg"
+        assert "no item" in refused(client.get(dog["media_url"]), 404)
+        assert client.get("/v1/index").json()["files"] == 1
 
 
 def test_without_an_index(starter: openbind.Space, running: Running) -> None:

@@ -136,7 +136,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     index = _open(arguments)
-    rows = sum(index.remove_root(folder) for folder in arguments.folders)
+    rows = sum(index.remove(folder) for folder in arguments.folders)
     if arguments.json:
         print_json({"rows": rows})
     else:

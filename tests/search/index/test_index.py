@@ -139,12 +139,12 @@ def test_roots(starter: openbind.Space, index: Index, media: Path, tmp_path: Pat
     index.add([extra])
     assert update(index, starter).moved == 1
     assert index.info().roots == (media, extra)
-    assert index.remove_root(extra) == 1
+    assert index.remove(extra) == 1
     assert index.info().files == 6
     index.add([extra])
     assert [root.number for root in index.meta.roots] == [0, 2]
     with pytest.raises(openbind.InputError, match="is no root of this index; its roots are"):
-        index.remove_root(tmp_path)
+        index.remove(tmp_path)
 
 
 def test_moves_with_its_media(index: Index, media: Path) -> None:

@@ -144,7 +144,7 @@ class Index(Store):
                 meta = with_root(meta, root)
             self.write_meta(meta)
 
-    def remove_root(self, root: str | os.PathLike[str]) -> int:
+    def remove(self, root: str | os.PathLike[str]) -> int:
         """Take a folder and its rows out; files stay where they are.
 
         Returns:
@@ -206,7 +206,7 @@ class Index(Store):
             rows=self.rows,
             files=sum(by_modality.values()),
             failed=self.table.failures.count_rows(),
-            bytes=sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file()),
+            bytes=sum(map(_size_of, self.folder.rglob("*"))),
             by_modality=by_modality,
             ann=str(meta.ann) if meta.ann else None,
         )
@@ -323,6 +323,14 @@ class Index(Store):
 def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:
     """Where an index over some folders is kept unless told otherwise."""
     return Path(roots[0]).expanduser().absolute() / FOLDER
+
+
+def _size_of(path: Path) -> int:
+    """A file's size; none of one that a writer has just taken away, or of a folder."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _dtype_of(space: Space) -> str:

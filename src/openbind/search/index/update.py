@@ -43,7 +43,7 @@ class Changes:
     Attributes:
         embedded: new or changed.
         moved: new here, but of known content: moved or copied, with the vector that was there.
-        removed: no longer in the folders.
+        removed: no longer in the folders, under another name neither.
         unchanged: the same as before, with other dates perhaps.
         postponed: changed while they were read; the next update takes them.
         failures: could not be used, with reasons; those known from earlier runs among them.
@@ -93,6 +93,7 @@ class _Run:
         self.states = self.table.files()
         self.failed = self.table.failed_files()
         self.contents = {(state.hash, state.modality) for state in self.states.values()}
+        self.moved: set[tuple[str, str]] = set()
         self.changes = Changes()
         self.waiting: dict[str, list[Seen]] = {}
         self.relabels: list[Seen] = []
@@ -133,7 +134,8 @@ class _Run:
         here = {entry.key for entry in found}
         gone = [key for key in self.states if key not in here]
         self.table.remove([*gone, *(key for key in self.failed if key not in here)])
-        self.changes.removed = len(gone)
+        left = [self.states[key] for key in gone]
+        self.changes.removed = sum((s.hash, s.modality) not in self.moved for s in left)
         self.commits += bool(gone)
 
     def finish(self) -> None:
@@ -254,7 +256,9 @@ class _Run:
             rows += [relabel(row, seen) for row, _ in parts]
             vectors += [vector_E for _, vector_E in parts]
             known = self.states.get(found.key)
-            self.changes.moved += known is None or known.hash != content.hash
+            if known is None or known.hash != content.hash:
+                self.changes.moved += 1
+                self.moved.add((content.hash, found.modality))
         if rows:
             self._write(rows, np.stack(vectors), [])
 
