@@ -118,3 +118,9 @@ def test_a_taken_port(run: Run) -> None:
         assert "can't be listened on" in err
         assert len(err.splitlines()) == 1
     assert "0 to 65535" in run("serve", "--port", "70000")[2]
+
+
+def test_without_the_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert "openbind[serve]" in run("serve", "--port", "0")[2]

@@ -162,3 +162,12 @@ def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> No
         ray_engine.PartWriter(recipe)
     with pytest.raises(openbind.InputError, match="1 or more"):
         embed_on_ray(starter, "starter", [], tmp_path / "x", workers=0)
+
+
+def test_without_the_extra(
+    starter: openbind.Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(openbind.MissingExtraError, match=r"openbind\[ray\]"):
+        embed_on_ray(starter, "starter", [], tmp_path / "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,10 @@ def test_qdrant_refuses_other_vectors(index: Index, tmp_path: Path) -> None:
     client.close()
     with pytest.raises(openbind.InputError, match="a collection of other vectors"):
         write_qdrant(index, str(tmp_path / "q"), "media")
+
+
+def test_without_the_extra(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "qdrant_client", None)
+    with pytest.raises(openbind.MissingExtraError, match=r"openbind\[qdrant\]"):
+        write_qdrant(index, str(tmp_path), "media")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -94,3 +95,10 @@ def test_tidy_keeps_every_row(table: RowTable) -> None:
     table.tidy()
     assert table.rows.count_rows() == 20
     assert table.rows.stats()["fragment_stats"]["num_fragments"] < 20
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(openbind.MissingExtraError, match=r"openbind\[index\]"):
+        RowTable(tmp_path, 4, create=True)
