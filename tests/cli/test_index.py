@@ -112,6 +112,8 @@ def test_mixing_spaces_is_refused(run: Run, media: Path, tmp_path: Path) -> None
 def test_wrong_command_lines(run: Run, media: Path) -> None:
     """Each says what is missing."""
     assert "no index here" in run("index", "info", media)[2]
+    for option in ("--strict", "--no-cache"):
+        assert "not of an index" in run("search", "--index", media, "--text", "x", option)[2]
     assert "say where to" in run("index", "export", media)[2]
     assert "give folders or files, or an index" in run("search", "--text", "x")[2]
     assert "no columns to filter by" in run("search", media, "--text", "x", "--where", "a")[2]

@@ -70,6 +70,9 @@ def _search_index(arguments: argparse.Namespace, parts: list[Part]) -> int:
     from openbind.search.index.index import Index
     from openbind.search.query import embed_query
 
+    for name in ("strict", "no_cache"):
+        if getattr(arguments, name):
+            raise InputError(f"--{name.replace('_', '-')}", "is of folders, not of an index")
     index = Index.open(arguments.index)
     if arguments.space:
         space = load(arguments.space)
