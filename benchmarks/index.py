@@ -1,9 +1,9 @@
 """The index over folders: files per second, and how long a query takes among 100,000 vectors.
 
-Method: pictures and sounds, made by code, all different, are indexed by an update of a new index
+Method: images and sounds, made by code, all different, are indexed by an update of a new index
 and, for comparison, embedded by `space.encode` alone; then updated again with nothing to do. For
-queries, vectors of 1,024 dimensions lie around centres as embeddings of things do (a share of each
-is its centre's, the rest noise); queries are other draws around the same centres. The exact ten of
+queries, vectors of 1,024 dimensions lie around centers as embeddings of things do (a share of each
+is its center's, the rest noise); queries are other draws around the same centers. The exact ten of
 each query come from numpy in float64. All that is compared is asked one query at a time, by one
 process, after a few that aren't counted.
 
@@ -32,9 +32,9 @@ from openbind.search.index.table import Row, RowTable
 from openbind.search.index.update import update
 from openbind.search.library import scan
 
-DIM, TOP, CENTRES, COMMIT = 1024, 10, 2000, 5000
+DIM, TOP, CENTERS, COMMIT = 1024, 10, 2000, 5000
 NOISE = 1.0
-"""Length of the noise for that of the centre: vectors of one centre have cosines of about 0.5."""
+"""Length of the noise for that of the center: vectors of one center have cosines of about 0.5."""
 
 
 def write_media(folder: Path, count: int) -> None:
@@ -42,8 +42,8 @@ def write_media(folder: Path, count: int) -> None:
     rng = np.random.default_rng(0)
     for number in range(count // 2):
         small = Image.fromarray(rng.integers(256, size=(48, 64, 3), dtype=np.uint8))
-        picture = small.resize((1024, 768), Image.Resampling.BICUBIC)
-        picture.save(folder / f"{number}.jpg", quality=90)
+        image = small.resize((1024, 768), Image.Resampling.BICUBIC)
+        image.save(folder / f"{number}.jpg", quality=90)
         soundfile.write(folder / f"{number}.flac", rng.normal(0, 0.1, 220_500), 44_100)
 
 
@@ -74,12 +74,12 @@ def measure_update(count: int) -> None:
     print(f"update, no change   {count / again:8.1f} files/s")
 
 
-def draw_vectors(count: int, seed: int, centres_CE: np.ndarray) -> np.ndarray:
-    """Draw unit vectors around centres of unit length."""
+def draw_vectors(count: int, seed: int, centers_CE: np.ndarray) -> np.ndarray:
+    """Draw unit vectors around centers of unit length."""
     rng = np.random.default_rng(seed)
     rows = []
     for start in range(0, count, COMMIT):
-        chosen = centres_CE[rng.integers(len(centres_CE), size=min(COMMIT, count - start))]
+        chosen = centers_CE[rng.integers(len(centers_CE), size=min(COMMIT, count - start))]
         noise = rng.normal(size=chosen.shape) * (NOISE / np.sqrt(DIM))
         rows.append(unit_rows(chosen + noise))
     return np.concatenate(rows)
@@ -149,9 +149,9 @@ def measure_exact(vectors_KE: np.ndarray, queries_QE: np.ndarray) -> None:
 
 def measure_queries(count: int, queries: int) -> None:
     """Print how long a query takes, of each way."""
-    centres_CE = unit_rows(np.random.default_rng(0).normal(size=(CENTRES, DIM)))
-    vectors_KE = draw_vectors(count, 1, centres_CE)
-    queries_QE = draw_vectors(queries, 2, centres_CE)
+    centers_CE = unit_rows(np.random.default_rng(0).normal(size=(CENTERS, DIM)))
+    vectors_KE = draw_vectors(count, 1, centers_CE)
+    queries_QE = draw_vectors(queries, 2, centers_CE)
     wide_KE = vectors_KE.astype(np.float64)
     exact = np.stack([np.argsort(-(wide_KE @ query_E))[:TOP] for query_E in queries_QE])
     del wide_KE

@@ -80,13 +80,13 @@ def change(media: Path, draw: random.Random) -> None:
 
 
 def vectors_by_path(index: Index) -> dict[str, np.ndarray]:
-    """Give all vectors by path and part."""
+    """Return all vectors by path and part."""
     rows, vectors_KE = index.table.read("true")
     return {f"{r.path}#{r.part}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
 def compare(index: Index, media: Path, space: Space, place: Path) -> float:
-    """Give the greatest difference to an index that is made in one go; infinite if rows differ."""
+    """Return the largest difference to an index made in one run; infinite if rows differ."""
     fresh = Index.create(place, space, [media])
     update(fresh, space)
     found, expected = vectors_by_path(index), vectors_by_path(fresh)

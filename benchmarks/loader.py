@@ -1,4 +1,4 @@
-"""Items per second that the training loader reads: pictures, sounds and motions made by code.
+"""Items per second that the training loader reads: images, sounds and motions made by code.
 
 Method: a few hundred files are written to a temporary folder; batches are drawn as in training and
 the trained side is decoded, shown, preprocessed and augmented as the paper's recipes have it, with
@@ -33,7 +33,7 @@ BATCH = 16
 CROPS = ViewPlan(count=4, crop=(0.08, 1.0), flip=0.5)
 
 
-def write_picture(path: Path, rng: np.random.Generator) -> Path:
+def write_image(path: Path, rng: np.random.Generator) -> Path:
     """Write a JPEG of 640 × 480, as cameras of LLVIP's kind give."""
     small = Image.fromarray(rng.integers(256, size=(48, 64), dtype=np.uint8))
     small.resize((640, 480), Image.Resampling.BICUBIC).save(path.with_suffix(".jpg"))
@@ -57,7 +57,7 @@ def write_motion(path: Path, rng: np.random.Generator) -> Path:
 
 Case = tuple[Callable[[Path, np.random.Generator], Path], ViewPlan, list[Any], dict[str, Any]]
 CASES: dict[str, Case] = {
-    "thermal": (write_picture, CROPS, ["erase"], {}),
+    "thermal": (write_image, CROPS, ["erase"], {}),
     "audio": (write_sound, ViewPlan(count=4, seconds=2.0), ["frequency_mask"], {"clips": 1}),
     "imu": (write_motion, ViewPlan(), [], {"rate_hz": 400}),
 }

@@ -25,7 +25,7 @@ HEAD = """
 import json, resource, sys, time
 import torch, openbind, openbind.catalog, openbind.checkpoints.imagebind
 from openbind.checkpoints.imagebind_keys import HEADS, read_towers
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before, start, path = peak(), time.perf_counter(), sys.argv[1]
@@ -38,7 +38,7 @@ WAYS = {
     "ordinary": """
 state = torch.load(path, weights_only=True)
 for name, (config, weights) in read_towers(state, HEADS).items():
-    tower = initialise(Tower(config))
+    tower = initialize(Tower(config))
     tower.load_state_dict(weights)
     globals()["tower_" + name] = tower
 ids = torch.zeros(1, 77, dtype=torch.int64); ids[0, 1] = 49407
@@ -52,7 +52,7 @@ raise SystemExit
 
 
 def measure(way: str, path: Path) -> tuple[float, float]:
-    """Give seconds and MB of a way, the better of its runs."""
+    """Return seconds and MB of a way, the better of its runs."""
     code = HEAD + WAYS[way] + TAIL
     found = []
     for _ in range(RUNS):
@@ -68,13 +68,13 @@ def write_random(path: Path) -> None:
     import torch
 
     from openbind.checkpoints.imagebind_keys import write_state
-    from openbind.model.initial import initialise
+    from openbind.model.initial import initialize
     from openbind.model.tower import Tower
     from openbind.presets import imagebind_huge
 
     towers = {}
     for name, spec in imagebind_huge().towers.items():
-        towers[name] = initialise(Tower(spec.config)).state_dict()
+        towers[name] = initialize(Tower(spec.config)).state_dict()
     scales = {"text": 100.0, "audio": 20.0, "depth": 5.0, "thermal": 10.0, "imu": 5.0}
     torch.save(write_state(towers, scales), path)
 

@@ -42,7 +42,7 @@ def make_inputs(pairs: int, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def memory_mib(field: str) -> float:
-    """Memory of this process, as Linux has it: VmRSS is held now, VmHWM was held at the most."""
+    """Memory of this process, as Linux has it: VmRSS is held now, VmHWM was held at most."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition(f"{field}:")[2].split()[0]) / 1024
 

@@ -3,8 +3,8 @@
     python benchmarks/serving.py [--index DIRECTORY] [--clients 64] [--seconds 60] [--json]
 
 Starts `openbind serve` as a process of its own and asks it from many clients at once, each with its
-own mix: texts one by one and in lists, pictures, sounds, classification, and searches where there
-is an index. Pictures and sounds differ from request to request, so nothing is answered twice. A
+own mix: texts one by one and in lists, images, sounds, classification, and searches where there
+is an index. Images and sounds differ from request to request, so nothing is answered twice. A
 client that is told to come back (503) waits for as long as it is told. Memory is the service's
 resident set, read each second.
 
@@ -57,18 +57,18 @@ def data_url(content: bytes) -> str:
 
 
 def make_kinds(has_index: bool) -> dict[str, Ask]:
-    """Give the kinds of requests: name → what makes one."""
+    """Return the kinds of requests: name → what makes one."""
     folder = samples_folder()
     rows = read_samples(folder)
-    pictures = [Image.open(folder / r.path).convert("RGB") for r in rows if r.modality == "image"]
+    images = [Image.open(folder / r.path).convert("RGB") for r in rows if r.modality == "image"]
     sounds = [soundfile.read(folder / r.path) for r in rows if r.modality == "audio"]
     words = ["a", "dog", "and", "cat", "near", "the", "old", "house", "while", "rain", "falls"]
 
     def text(chance: random.Random) -> str:
         return " ".join(chance.choices(words, k=chance.randrange(1, 20)))
 
-    def picture(chance: random.Random) -> str:
-        pixels = np.array(chance.choice(pictures))
+    def image(chance: random.Random) -> str:
+        pixels = np.array(chance.choice(images))
         pixels[0, 0] = chance.randbytes(3)[0]
         out = io.BytesIO()
         Image.fromarray(pixels).save(out, "JPEG", quality=chance.randrange(70, 95))
@@ -89,18 +89,18 @@ def make_kinds(has_index: bool) -> dict[str, Ask]:
     kinds: dict[str, Ask] = {
         "text": embed("text", text),
         "32 texts": embed("text", text, 32),
-        "picture": embed("image", picture),
+        "image": embed("image", image),
         "sound": embed("audio", sound),
         "classify": lambda chance: (
             "/v1/classify",
-            {"modality": "image", "input": picture(chance), "labels": [text(chance), "a dog"]},
+            {"modality": "image", "input": image(chance), "labels": [text(chance), "a dog"]},
         ),
     }
     if has_index:
         kinds["search"] = lambda chance: ("/v1/search", {"parts": [{"input": text(chance)}]})
-        kinds["search by picture"] = lambda chance: (
+        kinds["search by image"] = lambda chance: (
             "/v1/search",
-            {"parts": [{"modality": "image", "input": picture(chance)}, {"input": text(chance)}]},
+            {"parts": [{"modality": "image", "input": image(chance)}, {"input": text(chance)}]},
         )
     return kinds
 
@@ -157,12 +157,12 @@ def run_load(url: str, pid: int, clients: int, seconds: float) -> Tally:
 
 
 def thirds(memory: list[int]) -> tuple[int, int]:
-    """Give the medians of the middle third of what was measured and of the last."""
+    """Return the medians of the middle third of what was measured and of the last."""
     _, middle, last = np.array_split(memory, 3)
     return int(np.median(middle)), int(np.median(last))
 
 
-def summarise(tally: Tally, seconds: float) -> dict[str, Any]:
+def summarize(tally: Tally, seconds: float) -> dict[str, Any]:
     every = [value for values in tally.seconds.values() for value in values]
     middle, last = thirds(tally.memory)
     return {
@@ -177,7 +177,7 @@ def summarise(tally: Tally, seconds: float) -> dict[str, Any]:
         "memory_mb": {
             "middle third, median": middle >> 20,
             "last third, median": last >> 20,
-            "at the most": max(tally.memory) >> 20,
+            "at most": max(tally.memory) >> 20,
         },
     }
 
@@ -200,7 +200,7 @@ def main() -> int:
             tally = run_load(address[0], service.pid, given.clients, given.seconds)
         finally:
             service.terminate()
-    found = summarise(tally, given.seconds)
+    found = summarize(tally, given.seconds)
     if given.json:
         print(json.dumps(found, indent=1))
     else:

@@ -28,10 +28,10 @@ from openbind.model.config import (
     TrunkConfig,
     WindowStem,
 )
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 
-WORDS = 13  # tokens of a short caption, with its start and end
+TEXT = 13  # tokens of a short caption, with its start and end
 
 
 class PlainBlock(nn.Module):
@@ -113,7 +113,7 @@ def main() -> None:
 def measure(name: str, batch: int, rounds: int, ceiling: float) -> str:
     """Time one tower: a row of the table."""
     config, clips, make = CASES[name]
-    exact = initialise(Tower(config), torch.Generator().manual_seed(0)).eval()
+    exact = initialize(Tower(config), torch.Generator().manual_seed(0)).eval()
     half = Tower(config).eval()
     half.load_state_dict(exact.state_dict())
     half.to(torch.bfloat16)
@@ -123,7 +123,7 @@ def measure(name: str, batch: int, rounds: int, ceiling: float) -> str:
     sides = {"plain": lambda: plain(x), "f32": lambda: exact(x), "bf16": lambda: half(x_half)}
     best = best_times(sides, rounds)
     cosine = F.cosine_similarity(half(x_half).float(), plain(x), dim=-1).min().item()
-    tokens = WORDS if config.trunk.causal else exact.stem(x[:1]).shape[1]
+    tokens = TEXT if config.trunk.causal else exact.stem(x[:1]).shape[1]
     share = batch * clips * gflop(config.trunk, tokens) / best["bf16"] / ceiling
     per_item = {side: seconds / batch for side, seconds in best.items()}
     return (
@@ -173,8 +173,8 @@ def patches(
 
 def make_ids(batch: int) -> Tensor:
     ids_BN = torch.zeros(batch, 77, dtype=torch.long)
-    ids_BN[:, : WORDS - 1] = torch.randint(1, 49406, (batch, WORDS - 1))
-    ids_BN[:, WORDS - 1] = 49407
+    ids_BN[:, : TEXT - 1] = torch.randint(1, 49406, (batch, TEXT - 1))
+    ids_BN[:, TEXT - 1] = 49407
     return ids_BN
 
 

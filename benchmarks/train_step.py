@@ -1,8 +1,8 @@
-"""A training step with the frozen side cached, against one that runs the real ViT-H on pictures.
+"""A training step with the frozen side cached, against one that runs the real ViT-H on images.
 
 Method: audio's ViT-B, depth's ViT-S and IMU's tower of `imagebind_huge`, random weights, take whole
 steps (forward, InfoNCE against the frozen side, backward, AdamW) in bfloat16 autocast with float32
-weights. "Without cache" first embeds a batch of pictures with the ViT-H tower as inference does it,
+weights. "Without cache" first embeds a batch of images with the ViT-H tower as inference does it,
 in its fastest precision. Both are measured in turns; medians count.
 
     python benchmarks/train_step.py [--rounds 3] [--precision bfloat16]
@@ -21,11 +21,11 @@ import torch.nn.functional as F
 
 import openbind
 from openbind.model.config import TowerConfig
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.presets import imagebind_huge
 from openbind.training.objective import info_nce
-from openbind.training.optimisation import Schedule, build_optimiser, take_step
+from openbind.training.optimization import Schedule, build_optimizer, take_step
 
 INPUTS = {"audio": (8, 1, 128, 204), "depth": (16, 1, 224, 224), "imu": (16, 6, 2000)}
 BARS = {"audio": 3.3, "depth": 10.0, "imu": 10.0}
@@ -35,8 +35,8 @@ def make_step(
     config: TowerConfig, shape: tuple[int, ...], dtype: torch.dtype
 ) -> Callable[[], None]:
     """Return a function that takes one step of a fresh tower on one batch."""
-    tower = initialise(Tower(config)).train()
-    optimiser = build_optimiser(tower, Schedule(rate=1e-4, steps=1))
+    tower = initialize(Tower(config)).train()
+    optimizer = build_optimizer(tower, Schedule(rate=1e-4, steps=1))
     x = torch.randn(shape)
     items_KE = F.normalize(torch.randn(shape[0], config.head.embed_dim), dim=1)
 
@@ -44,7 +44,7 @@ def make_step(
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
             query_QE = F.normalize(tower(x).float(), dim=1)
         info_nce(query_QE, items_KE, 20.0).backward()
-        take_step(optimiser, 1e-4, 1.0)
+        take_step(optimizer, 1e-4, 1.0)
 
     return step
 
@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     dtype = getattr(torch, options.precision)
     space = openbind.load("imagebind_huge", weights="random", modalities=["image"], dtype=dtype)
-    pictures = torch.randn(16, 3, 224, 224)
+    images = torch.randn(16, 3, 224, 224)
     towers = imagebind_huge().towers
     print("| tower | patches dropped | cached s | not cached s | ratio | bar |")
     print("|---|---|---|---|---|---|")
@@ -72,7 +72,7 @@ def main() -> None:
         for dropped in (0.0, 0.5):
             config = towers[name].config
             config = replace(config, trunk=replace(config.trunk, patch_dropout=dropped))
-            step, batch = make_step(config, shape, dtype), pictures[: shape[0]]
+            step, batch = make_step(config, shape, dtype), images[: shape[0]]
             step()
             cached, frozen = [], []
             for _ in range(options.rounds):

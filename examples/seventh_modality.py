@@ -1,9 +1,9 @@
-"""A seventh modality in one file: an electronic nose, bound to pictures, then found by words.
+"""A seventh modality in one file: an electronic nose, bound to images, then found by words.
 
     python examples/seventh_modality.py runs/nose
 
 The sensor is made up: eight channels, sampled while a smell rises and fades. Every thing smells in
-its own way. Half of the readings are paired with pictures of the same thing and trained; the others
+its own way. Half of the readings are paired with images of the same thing and trained; the others
 are then classified by words, which no reading ever met.
 """
 
@@ -24,7 +24,7 @@ from openbind.demo.samples import read_samples, samples_folder
 from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality, Preprocess, Sample
-from openbind.training.optimisation import Schedule
+from openbind.training.optimization import Schedule
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.run import train
 from openbind.training.towers import TowerPlan
@@ -68,14 +68,14 @@ SMELL = Modality(
     settings=SmellSettings,
     prepare=prepare,
     clip_dims=2,
-    keeps_clips=False,
+    has_clips=False,
     tower="smell",
     scale=10.0,
 )
 MODALITIES.add("smell", SMELL)
 
 
-# 2. The data: readings, and pictures of what was smelled.
+# 2. The data: readings, and images of what was smelled.
 def smell(thing: str, index: int) -> np.ndarray:
     """Make a reading up: each thing has a strength and a delay on each channel, plus noise."""
     nature = np.random.default_rng(zlib.crc32(thing.encode()))
@@ -87,14 +87,14 @@ def smell(thing: str, index: int) -> np.ndarray:
 
 
 def write_data(folder: Path, things: dict[str, list[Path]]) -> None:
-    """Write twenty readings of each thing, and a manifest that pairs them with pictures."""
+    """Write twenty readings of each thing, and a manifest that pairs them with images."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["smell,image,label"]
-    for number, (thing, pictures) in enumerate(things.items()):
+    for number, (thing, images) in enumerate(things.items()):
         for index in range(20):
             name = f"{number}-{index}.npy"
             np.save(folder / name, smell(thing, index))
-            lines.append(f"{name},{pictures[index % len(pictures)]},{thing}")
+            lines.append(f"{name},{images[index % len(images)]},{thing}")
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

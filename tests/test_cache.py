@@ -88,7 +88,7 @@ def test_fill(tmp_path: Path) -> None:
 
 
 def test_put_then_get(tmp_path: Path) -> None:
-    """What was put is got bit-equal, after closing too; unknown keys are left out."""
+    """What was put is got bit-equal, after closing too; unknown keys are excluded."""
     vector = np.arange(4, dtype=np.float32)
     with VectorCache(tmp_path / "v.sqlite") as cache:
         cache.put({b"k": vector})

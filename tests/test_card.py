@@ -7,9 +7,9 @@ from openbind.configs import from_dict, to_dict
 
 CARD = Card(
     summary="A small space.",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     trained_pairs=(("image", "audio"),),
-    sources=(Source(name="Net", use="text tower", licence="MIT", origin="a package"),),
+    sources=(Source(name="Net", use="text tower", license="MIT", origin="a package"),),
     measurements=(Measurement(task="t", metric="accuracy", value=0.5, chance=0.1, data="d"),),
     limits=("It can't hear.",),
 )
@@ -21,7 +21,7 @@ def test_round_trip() -> None:
 
 
 def test_markdown_says_everything() -> None:
-    """Pairs, numbers with chance, sources with licences, limits."""
+    """Pairs, numbers with chance, sources with licenses, limits."""
     text = to_markdown("mini", CARD)
     for part in ("# mini", "image–audio", "0.500", "0.100", "| Net | text tower | MIT |", "- It"):
         assert part in text

@@ -93,7 +93,7 @@ def fetched(
     torch.save(official, path)
     handler = functools.partial(Quiet, directory=str(folder))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.delenv("OPENBIND_ACCEPT_LICENCE", raising=False)
+    monkeypatch.delenv("OPENBIND_ACCEPT_LICENSE", raising=False)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         size = path.stat().st_size
         url = f"http://127.0.0.1:{server.server_address[1]}/imagebind_huge.pth"
@@ -111,18 +111,18 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def test_fetched_with_consent(
     fetched: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Refused with address and licence; accepted by variable; then found in the cache."""
+    """Refused with address and license; accepted by variable; then found in the cache."""
     entry = ENTRIES["imagebind_huge"]
     with pytest.raises(openbind.CheckpointError) as refused:
         openbind.load("imagebind_huge")
-    for part in (entry.url, "CC-BY-NC-SA", "OPENBIND_ACCEPT_LICENCE=imagebind_huge"):
+    for part in (entry.url, "CC-BY-NC-SA", "OPENBIND_ACCEPT_LICENSE=imagebind_huge"):
         assert part in str(refused.value)
     assert not entry.on_disk()
-    monkeypatch.setenv("OPENBIND_ACCEPT_LICENCE", "another, imagebind_huge")
+    monkeypatch.setenv("OPENBIND_ACCEPT_LICENSE", "another, imagebind_huge")
     space = openbind.load("imagebind_huge", device="cpu")
-    assert (space.name, space.card.licence) == ("imagebind_huge", "CC-BY-NC-SA-4.0")
+    assert (space.name, space.card.license) == ("imagebind_huge", "CC-BY-NC-SA-4.0")
     assert entry.url in capsys.readouterr().err
-    monkeypatch.delenv("OPENBIND_ACCEPT_LICENCE")
+    monkeypatch.delenv("OPENBIND_ACCEPT_LICENSE")
     fetched.unlink()
     again = openbind.load("imagebind_huge", device="cpu", dtype="float32")
     assert again.modalities == ("imu",)
@@ -131,19 +131,19 @@ def test_fetched_with_consent(
 
 
 def test_fetched_with_flag(fetched: Path) -> None:
-    """`accept_licence=True` is consent, too; a file of another size is refused."""
+    """`accept_license=True` is consent, too; a file of another size is refused."""
     with fetched.open("ab") as file:
         file.write(b"more")
     with pytest.raises(openbind.CheckpointError, match="another file"):
-        openbind.load("imagebind_huge", accept_licence=True)
+        openbind.load("imagebind_huge", accept_license=True)
     assert not ENTRIES["imagebind_huge"].on_disk()
 
 
-@pytest.mark.parametrize("ending", ["pth", "safetensors"])
-def test_official_file(tmp_path: Path, official: dict[str, torch.Tensor], ending: str) -> None:
+@pytest.mark.parametrize("extension", ["pth", "safetensors"])
+def test_official_file(tmp_path: Path, official: dict[str, torch.Tensor], extension: str) -> None:
     """A path to ImageBind's weights is all that is needed."""
-    path = tmp_path / f"weights.{ending}"
-    torch.save(official, path) if ending == "pth" else save_file(official, path)
+    path = tmp_path / f"weights.{extension}"
+    torch.save(official, path) if extension == "pth" else save_file(official, path)
     space = openbind.load(path, device="cpu", dtype="float32")
     series = torch.zeros(1, 6, 2000)
     reference = load_imagebind(official).embed_tensors({"imu": series})["imu"]

@@ -42,11 +42,11 @@ def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
         found = next(i for i in sample_items if (i.modality, i.concept) == (modality, concept))
         return samples / found.path
 
-    for folder in ("Pictures", "Sounds"):
+    for folder in ("Images", "Sounds"):
         (tmp_path / folder).mkdir()
     for name, concept in (("dog", "dog"), ("fruit", "fruit"), ("rooster", "rooster")):
         read_image(first("image", concept)).save(tmp_path / f"{name}.jpg")
-        shutil.copy(tmp_path / f"{name}.jpg", tmp_path / "Pictures")
+        shutil.copy(tmp_path / f"{name}.jpg", tmp_path / "Images")
     for name, concept in (("bark", "dog"), ("birds", "bird"), ("rain", "rain")):
         values, rate = soundfile.read(first("audio", concept))
         soundfile.write(tmp_path / f"{name}.wav", values, rate)
@@ -57,9 +57,9 @@ def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
     Image.linear_gradient("L").save(tmp_path / "street.png")
     (recipe,) = blocks("yaml")
     (tmp_path / "recipe.yaml").write_text(recipe)
-    pictures = {i.concept: samples / i.path for i in sample_items if i.modality == "image"}
+    images = {i.concept: samples / i.path for i in sample_items if i.modality == "image"}
     sounds = [(i.concept, samples / i.path) for i in sample_items if i.modality == "audio"]
-    rows = [f"{pictures[concept]},{sound}" for concept, sound in sounds if concept in pictures]
+    rows = [f"{images[concept]},{sound}" for concept, sound in sounds if concept in images]
     (tmp_path / "pairs.csv").write_text("\n".join(["image,audio", *rows]) + "\n")
     return tmp_path
 

@@ -20,23 +20,23 @@ from openbind.modalities.spec import View
 def test_embed_paths(samples: Path, tmp_path: Path) -> None:
     """Same vectors as `encode`; a second time from the cache, whatever the file is called."""
     space = openbind.load("starter", modalities=["image"])
-    pictures = sorted((samples / "images").iterdir())[:2]
+    images = sorted((samples / "images").iterdir())[:2]
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    paths = [pictures[0], broken, tmp_path / "gone.png", pictures[1]]
+    broken.write_bytes(b"no image")
+    paths = [images[0], broken, tmp_path / "gone.png", images[1]]
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
         vectors_NE, failures = embed_paths(space, "image", paths, cache)
         assert failures.keys() == {1, 2}
         assert failures[2] == "No such file or directory"
         assert np.isnan(vectors_NE[[1, 2]]).all()
-        expected = space.encode("image", pictures)
+        expected = space.encode("image", images)
         assert np.allclose(vectors_NE[[0, 3]], expected, atol=1e-5)
-        moved = tmp_path / f"moved{pictures[1].suffix}"
-        shutil.copy(pictures[1], moved)
+        moved = tmp_path / f"moved{images[1].suffix}"
+        shutil.copy(images[1], moved)
         # A vector that no tower would give shows where it came from.
         mark_E = np.eye(1, space.dim, dtype=np.float32)[0]
-        cache.put({content_key(pictures[1], "image", space.fingerprint): mark_E})
-        again, failures = embed_paths(space, "image", [moved, pictures[0]], cache)
+        cache.put({content_key(images[1], "image", space.fingerprint): mark_E})
+        again, failures = embed_paths(space, "image", [moved, images[0]], cache)
     assert not failures
     assert np.array_equal(again, [mark_E, vectors_NE[0]])
 
@@ -52,14 +52,14 @@ def test_nothing() -> None:
 def test_without_cache(samples: Path) -> None:
     """The cache is optional."""
     space = openbind.load("starter", modalities=["image"])
-    picture = sorted((samples / "images").iterdir())[0]
-    vectors_NE, _ = embed_paths(space, "image", [picture])
+    image = sorted((samples / "images").iterdir())[0]
+    vectors_NE, _ = embed_paths(space, "image", [image])
     assert np.linalg.norm(vectors_NE[0]) == pytest.approx(1, abs=1e-5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Half(FilePart):
-    """The left half of a picture, or the right one."""
+    """The left half of a image, or the right one."""
 
     left: float
 
@@ -72,11 +72,11 @@ class Half(FilePart):
 def test_parts(samples: Path, tmp_path: Path) -> None:
     """Parts of one file have vectors of their own, in the cache, too; a broken one is named."""
     space = openbind.load("starter", modalities=["image"])
-    picture = sorted((samples / "images").iterdir())[0]
+    image = sorted((samples / "images").iterdir())[0]
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    halves = [Half(path=picture, left=left) for left in (0.0, 0.5)]
-    items = [halves[0], Half(path=broken, left=0.0), picture, halves[1]]
+    broken.write_bytes(b"no image")
+    halves = [Half(path=image, left=left) for left in (0.0, 0.5)]
+    items = [halves[0], Half(path=broken, left=0.0), image, halves[1]]
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
         vectors_NE, failures = embed_paths(space, "image", items, cache)
         assert failures.keys() == {1}
@@ -92,10 +92,10 @@ def test_parts(samples: Path, tmp_path: Path) -> None:
 def test_chunks(samples: Path) -> None:
     """More items than are embedded between two writes keep their places."""
     space = openbind.load("starter", modalities=["image"])
-    pictures = sorted((samples / "images").iterdir())[:3]
-    many = [pictures[index % 3] for index in range(CHUNK_ITEMS + 2)]
+    images = sorted((samples / "images").iterdir())[:3]
+    many = [images[index % 3] for index in range(CHUNK_ITEMS + 2)]
     vectors_NE, _ = embed_paths(space, "image", many)
-    expected = space.encode("image", pictures)
+    expected = space.encode("image", images)
     assert np.allclose(
         vectors_NE[[0, CHUNK_ITEMS, CHUNK_ITEMS + 1]], expected[[0, 2, 0]], atol=1e-5
     )

@@ -83,10 +83,10 @@ def test_bind() -> None:
     assert list(some.modalities) == ["audio"]
     assert some.modalities["audio"].scale == 3.0
     settings: dict[str, Any] = {"image": MODALITIES.get("image").settings(size=98)}
-    pictures = bind("x", towers, None, settings)
-    assert list(pictures.modalities) == ["image"]
-    assert list(pictures.towers) == ["vision"]
-    assert pictures.modalities["image"].settings.size == 98
+    images = bind("x", towers, None, settings)
+    assert list(images.modalities) == ["image"]
+    assert list(images.towers) == ["vision"]
+    assert images.modalities["image"].settings.size == 98
 
 
 def test_misfits() -> None:

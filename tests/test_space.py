@@ -1,4 +1,4 @@
-"""Space: unit float32 rows in the items' order, whatever the form, the batch or the neighbours."""
+"""Space: unit float32 rows in the items' order, whatever the form, the batch or the neighbors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_rows_are_unit_float32(
 def test_batch_equals_one_by_one(
     starter: openbind.Space, sample_items: list[SampleItem], samples: Path, modality: str
 ) -> None:
-    """Neighbours, batch size and repetition don't change a vector; order is kept."""
+    """Neighbors, batch size and repetition don't change a vector; order is kept."""
     items = some(sample_items, modality, samples, 5)
     mixed = [*items[::-1], items[2]]
     together = starter.encode(modality, mixed, batch_size=3)
@@ -65,8 +65,8 @@ def test_one_item_gives_one_vector(
     assert starter.encode(modality, (x for x in [item])).shape == (1, starter.dim)
 
 
-def test_an_array_of_pictures(starter: openbind.Space) -> None:
-    """(n, H, W, 3) is n pictures, (n, 3, H, W) as a tensor too; (H, W, 3) is one."""
+def test_an_array_of_images(starter: openbind.Space) -> None:
+    """(n, H, W, 3) is n images, (n, 3, H, W) as a tensor too; (H, W, 3) is one."""
     batch = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
     vectors = starter.encode("image", batch)
     np.testing.assert_array_equal(vectors, starter.encode("image", list(batch)))
@@ -75,23 +75,23 @@ def test_an_array_of_pictures(starter: openbind.Space) -> None:
     assert starter.encode("image", batch[0]).shape == (starter.dim,)
 
 
-def test_forms_of_a_picture_agree(
+def test_forms_of_a_image_agree(
     starter: openbind.Space, sample_items: list[SampleItem], samples: Path
 ) -> None:
-    """Path, str, bytes, PIL image, array and tensor of one picture give one vector."""
+    """Path, str, bytes, PIL image, array and tensor of one image give one vector."""
     path = Path(str(some(sample_items, "image", samples, 1)[0]))
     flat = Image.new("RGB", (1, 1))
     with Image.open(path) as opened:
         rgba = opened.convert("RGBA")
         flat = Image.new("RGBA", rgba.size, "white")
         flat.alpha_composite(rgba)
-    picture = flat.convert("RGB")
-    array = np.asarray(picture)
+    image = flat.convert("RGB")
+    array = np.asarray(image)
     forms = [
         path,
         str(path),
         path.read_bytes(),
-        picture,
+        image,
         array,
         torch.from_numpy(array.copy()).permute(2, 0, 1),
     ]
@@ -124,12 +124,12 @@ def test_forms_of_a_sound_agree(
 def test_inputs_are_not_changed(starter: openbind.Space) -> None:
     """Arrays that are handed in keep their values."""
     random = np.random.default_rng(0)
-    picture = random.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    image = random.integers(0, 255, (40, 50, 3), dtype=np.uint8)
     sound = random.normal(0, 0.1, 30_000).astype(np.float32)
-    before = picture.copy(), sound.copy()
-    starter.encode("image", [picture])
+    before = image.copy(), sound.copy()
+    starter.encode("image", [image])
     starter.encode("audio", [(sound, 16_000)])
-    np.testing.assert_array_equal(picture, before[0])
+    np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(sound, before[1])
 
 
@@ -160,7 +160,7 @@ def test_clips_and_their_times(starter: openbind.Space) -> None:
 
 def test_bad_items_raise_warn_or_are_noted(starter: openbind.Space) -> None:
     """A bad item raises, or leaves a row of NaN in its place while the others are embedded."""
-    items = [np.zeros((9, 9, 3), np.uint8), b"not a picture", np.ones((9, 9, 3), np.uint8)]
+    items = [np.zeros((9, 9, 3), np.uint8), b"not a image", np.ones((9, 9, 3), np.uint8)]
     with pytest.raises(openbind.InputError, match="13 bytes"):
         starter.encode("image", items)
     with pytest.warns(UserWarning, match="13 bytes"):

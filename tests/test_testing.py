@@ -27,7 +27,7 @@ def test_image(starter: openbind.Space, sample_items: list[SampleItem], samples:
         [path, str(path), path.read_bytes(), read_image(path), np.asarray(read_image(path))]
         for path in paths(sample_items, samples, "image")
     ]
-    bad = [b"", b"no picture", "missing.jpg", samples, np.zeros((3, 3, 9), np.uint8), 7]
+    bad = [b"", b"no image", "missing.jpg", samples, np.zeros((3, 3, 9), np.uint8), 7]
     check_modality(starter, "image", forms, bad)
 
 
@@ -76,14 +76,14 @@ def saved_npy(values: np.ndarray) -> bytes:
 
 
 def test_thermal(tiny: openbind.Space, tmp_path: Path) -> None:
-    """8-bit pictures and raw counts, as file, bytes, picture and array."""
+    """8-bit images and raw counts, as file, bytes, image and array."""
     forms = []
     for seed, kind in ((0, np.uint8), (1, np.uint16)):
         values = np.random.default_rng(seed).integers(0, np.iinfo(kind).max, (60, 80), dtype=kind)
         path = tmp_path / f"{seed}.png"
         path.write_bytes(saved_png(values))
         forms.append([path, path.read_bytes(), values, saved_npy(values)])
-    check_modality(tiny, "thermal", forms, [b"", b"no picture", "missing.png", tmp_path, 7])
+    check_modality(tiny, "thermal", forms, [b"", b"no image", "missing.png", tmp_path, 7])
 
 
 def test_depth(tiny: openbind.Space, tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_video(tiny: openbind.Space, tmp_path: Path) -> None:
         with av.open(str(path), "w") as container:
             stream = container.add_stream("ffv1", rate=4)
             stream.width, stream.height, stream.pix_fmt = 48, 32, "bgr0"
-            pictures = [av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in frames]
-            for picture in [*pictures, None]:
-                container.mux(stream.encode(picture))
+            images = [av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in frames]
+            for image in [*images, None]:
+                container.mux(stream.encode(image))
         forms.append([path, path.read_bytes(), (frames, 4)])
     fast = tiny.with_settings("video", crops=1, clips=2)
     check_modality(fast, "video", forms, [b"", b"no video", "missing.mp4", tmp_path, (1, 2), 7])
@@ -146,7 +146,7 @@ def test_video(tiny: openbind.Space, tmp_path: Path) -> None:
 
 def test_a_broken_contract_is_found(starter: openbind.Space) -> None:
     """Forms that aren't one item, and bad items that are good."""
-    dots = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    dots = [Image.new("RGB", (9, 9), color) for color in ("red", "blue")]
     with pytest.raises(AssertionError, match="forms of one item differ"):
         check_modality(starter, "image", [dots, dots[:1]], [])
     with pytest.raises(AssertionError, match="was embedded"):

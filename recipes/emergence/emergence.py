@@ -1,10 +1,10 @@
-"""Show emergence small: bind sounds to pictures, then find them by words that they never met.
+"""Show emergence small: bind sounds to images, then find them by words that they never met.
 
     python recipes/emergence/emergence.py --output runs/emergence
     python recipes/emergence/emergence.py --output runs/emergence-esc --sounds DIRECTORY
 
 Trains a linear head on frozen audio features three ways: on true pairs, on pairs shuffled among the
-things, and not at all. Each part of the sounds is left out of one training and classified there by
+things, and not at all. Each part of the sounds is excluded of one training and classified there by
 the names of the classes. SOUNDS has one folder for each class; without it the samples are used.
 """
 
@@ -23,7 +23,7 @@ from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
-# Names of ESC-10's folders in the words of the samples' pictures.
+# Names of ESC-10's folders in the words of the samples' images.
 NAMES = {
     "baby_cry": "crying baby",
     "clock_tick": "clock",
@@ -54,30 +54,30 @@ def find_sounds(folder: Path | None) -> dict[str, list[Path]]:
     return {name: paths for name, paths in sounds.items() if len(paths) >= 4}
 
 
-def find_pictures(names: Sequence[str]) -> dict[str, list[Path]]:
-    """List the samples' pictures of each thing."""
-    pictures: dict[str, list[Path]] = {name: [] for name in names}
+def find_images(names: Sequence[str]) -> dict[str, list[Path]]:
+    """List the samples' images of each thing."""
+    images: dict[str, list[Path]] = {name: [] for name in names}
     for item in read_samples(samples_folder()):
-        if item.modality == "image" and item.concept in pictures:
-            pictures[item.concept].append(samples_folder() / item.path)
-    return pictures
+        if item.modality == "image" and item.concept in images:
+            images[item.concept].append(samples_folder() / item.path)
+    return images
 
 
 def write_pairs(path: Path, sounds: Sequence[tuple[Path, str]], shuffle: bool) -> None:
-    """Write the training pairs: each sound with the pictures of its thing, or of any thing."""
+    """Write the training pairs: each sound with the images of its thing, or of any thing."""
     names = [name for _, name in sounds]
-    pictures = find_pictures(names)
+    images = find_images(names)
     if shuffle:
         names = np.random.default_rng(0).permutation(names).tolist()
     lines = [
-        json.dumps({"audio": str(sound), "image": [str(p) for p in pictures[name]], "label": name})
+        json.dumps({"audio": str(sound), "image": [str(p) for p in images[name]], "label": name})
         for (sound, _), name in zip(sounds, names, strict=True)
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def classify(space: openbind.Space, sounds: Sequence[tuple[Path, str]]) -> list[bool]:
-    """Tell for each sound whether the nearest class name is its own."""
+    """Return for each sound whether the nearest class name is its own."""
     names = sorted({name for _, name in sounds})
     vectors = space.encode("audio", [path for path, _ in sounds])
     nearest = (vectors @ space.encode("text", names).T).argmax(axis=1)

@@ -34,7 +34,7 @@ from resources import read_resource  # noqa: E402
 ASSETS = HERE.parents[1] / "src" / "openbind" / "assets"
 TARGET, SAMPLES = ASSETS / "held_out", ASSETS / "samples"
 COLUMNS = (
-    *("path", "modality", "label", "pair", "set", "settings", "title", "author", "licence"),
+    *("path", "modality", "label", "pair", "set", "settings", "title", "author", "license"),
     *("source", "sha256"),
 )
 SIDE = 384
@@ -46,21 +46,21 @@ GCOMPRIS = Package(
     registry="debian",
     name="gcompris-qt-data",
     version="3.1-2",
-    licence="by file",
+    license="by file",
     use="photographs and sounds",
 )
 OPENSFX = Package(
     registry="debian",
     name="openttd-opensfx",
     version="1.0.3-2",
-    licence="by file",
+    license="by file",
     use="sounds",
 )
 NOTO = Package(
     registry="debian",
     name="fonts-noto-color-emoji",
     version="2.042-0+deb12u1",
-    licence="OFL-1.1",
+    license="OFL-1.1",
     use="drawings",
 )
 PACKAGES = (*(p for p in STARTER_PACKAGES if p.name == "aeon"), GCOMPRIS, OPENSFX, NOTO)
@@ -93,7 +93,7 @@ class Builder:
             "noto": self._emoji,
         }
         if row["package"] == "words":
-            return {**row, "author": "openbind", "licence": "Apache-2.0"} | {
+            return {**row, "author": "openbind", "license": "Apache-2.0"} | {
                 "source": "written for this collection"
             }
         if row["package"] == "samples":
@@ -125,12 +125,12 @@ class Builder:
 
     def _emoji(self, row: Row, target: Path) -> Path:
         font = ImageFont.truetype(self.work / FONT, FONT_SIZE)
-        picture = Image.new("RGB", (EMOJI_SIDE, EMOJI_SIDE), "white")
-        drawing = ImageDraw.Draw(picture)
+        image = Image.new("RGB", (EMOJI_SIDE, EMOJI_SIDE), "white")
+        drawing = ImageDraw.Draw(image)
         middle = (EMOJI_SIDE // 2, EMOJI_SIDE // 2)
         drawing.text(middle, row["file"], font=font, anchor="mm", embedded_color=True)
         target = target.with_suffix(".png")
-        picture.save(target, optimize=True)
+        image.save(target, optimize=True)
         return target
 
 
@@ -170,19 +170,19 @@ def place_motions(work: Path) -> Iterator[Row]:
             "set": MOTIONS,
             "title": f"{label.lower()}, recording {number}",
             "author": "students of the University of East Anglia, in the UEA archive",
-            "licence": "BSD-3-Clause",
+            "license": "BSD-3-Clause",
             "source": f"{MOTIONS} (aeon 1.6.0, PyPI): line {number}",
             "sha256": _digest(path),
         }
 
 
 def place_rooms(folder: Path) -> Iterator[Row]:
-    """Copy each room's picture and depth, or its film, and give their rows; they share a scene."""
+    """Copy each room's image and depth, or its video, and give their rows; they share a scene."""
     target = TARGET / "rooms"
     target.mkdir(parents=True)
     with (folder / "attribution.csv").open(encoding="utf-8", newline="") as file:
         for number, room in enumerate(csv.DictReader(file)):
-            names = {"image": "image", "depth": "depth", "thermal": "heat", "video": "film"}
+            names = {"image": "image", "depth": "depth", "thermal": "heat", "video": "video"}
             shown = {modality: room[column] for modality, column in names.items()}
             for modality, name in shown.items():
                 if not name:
@@ -198,7 +198,7 @@ def place_rooms(folder: Path) -> Iterator[Row]:
                     "settings": MILLIMETRES if modality == "depth" else "",
                     "title": f"{room['room']} ({MADE.get(modality, 'rendered')})",
                     "author": f"openbind, of models by {_join(room['authors'])}",
-                    "licence": _join(room["licences"].replace(" ", "-").replace(";-", "; ")),
+                    "license": _join(room["licenses"].replace(" ", "-").replace(";-", "; ")),
                     "source": f"{FURNITURE}: {room['models']}",
                     "sha256": _digest(path),
                 }
@@ -210,20 +210,20 @@ def _join(names: str) -> str:
 
 
 def _sample(path: str) -> Row:
-    """Give what the samples' table says of a file; it isn't copied."""
+    """Return what the samples' table says of a file; it isn't copied."""
     with (SAMPLES / "samples.csv").open(encoding="utf-8", newline="") as file:
         (row,) = [row for row in csv.DictReader(file) if row["path"] == path]
-    return {key: row[key] for key in ("modality", "title", "author", "licence", "source")} | {
+    return {key: row[key] for key in ("modality", "title", "author", "license", "source")} | {
         "path": f"../samples/{path}",
         "sha256": row["sha256"],
     }
 
 
-def _shrink(picture: Image.Image, target: Path) -> Path:
+def _shrink(image: Image.Image, target: Path) -> Path:
     """Write a photograph as WebP, its longer side at most 384 pixels."""
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     target = target.with_suffix(".webp")
-    picture.save(target, "WEBP", quality=80, method=6)
+    image.save(target, "WEBP", quality=80, method=6)
     return target
 
 

@@ -6,7 +6,7 @@ import struct
 
 
 def read_effect(collection: bytes, number: int) -> bytes:
-    """Give one sound of a collection as a WAV file.
+    """Return one sound of a collection as a WAV file.
 
     A collection begins with an offset and a size for each sound, 32 bits each, little-endian; at
     an offset there is the sound's name, its length in one byte before it, and then the file.

@@ -1,4 +1,4 @@
-"""List Ego4D's pairs for `ego4d.yaml`: 5 seconds around each narration, film and IMU.
+"""List Ego4D's pairs for `ego4d.yaml`: 5 seconds around each narration, video and IMU.
 
     python recipes/imagebind/ego4d.py --data DATA
 
@@ -26,8 +26,8 @@ from openbind.evaluation.suites.ego4d import (
     Motion,
     choose_split,
     cut_window,
-    list_films,
     list_times,
+    list_videos,
     read_json,
     read_motion,
 )
@@ -38,16 +38,16 @@ from openbind.signal.resize import resize_short_side
 FRAME_PIXELS = 256  # the shorter side; the tower looks at 224
 
 
-def write_clip(out: Path, name: str, film: Path, motion: Motion, center: float) -> bool:
+def write_clip(out: Path, name: str, video: Path, motion: Motion, center: float) -> bool:
     """Write one clip's frame and IMU; returns whether there were both."""
     start = center - CLIP_SECONDS / 2
     table_TC = cut_window(motion, start) if start >= 0 else None
     if table_TC is None:
         return False
     try:
-        frame = show(str(film), View(span=(start, start + CLIP_SECONDS)))
+        frame = show(str(video), View(span=(start, start + CLIP_SECONDS)))
     except InputError as error:
-        print(f"left out {name}: {error}")
+        print(f"excluded {name}: {error}")
         return False
     resize_short_side(frame, FRAME_PIXELS).save(out / f"{name}.jpg", quality=90)
     header = ",".join(["seconds", *AXES])
@@ -56,29 +56,29 @@ def write_clip(out: Path, name: str, film: Path, motion: Motion, center: float) 
 
 
 def write_pairs(data: Path) -> None:
-    """Write the clips and the list, of the films that have one scenario and IMU."""
+    """Write the clips and the list, of the videos that have one scenario and IMU."""
     narrations = read_json(data / NARRATIONS)
     clips = data / "ego4d" / "clips"
     clips.mkdir(parents=True, exist_ok=True)
-    written = left_out = 0
+    written = excluded = 0
     with (data / "ego4d" / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["key", "image", "imu", "label", "split"])
-        for uid, scenario in list_films(data):
+        for uid, scenario in list_videos(data):
             table = data / MOTION / f"{uid}.csv"
             if not table.exists():
                 continue
             motion = read_motion(table)
-            film = data / "v2" / "full_scale" / f"{uid}.mp4"
+            video = data / "v2" / "full_scale" / f"{uid}.mp4"
             for number, center in enumerate(sorted(set(list_times(narrations, uid)))):
                 name = f"{uid}-{number}"
-                if not write_clip(clips, name, film, motion, center):
-                    left_out += 1
+                if not write_clip(clips, name, video, motion, center):
+                    excluded += 1
                     continue
                 paths = (f"ego4d/clips/{name}.jpg", f"ego4d/clips/{name}.csv")
                 writer.writerow([name, *paths, scenario, choose_split(uid)])
                 written += 1
-    print(f"{data / 'ego4d' / 'manifest.csv'}: {written} clips, {left_out} left out")
+    print(f"{data / 'ego4d' / 'manifest.csv'}: {written} clips, {excluded} excluded")
 
 
 def main() -> None:

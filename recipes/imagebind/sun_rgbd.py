@@ -36,13 +36,13 @@ def write_pairs(data: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["key", "image", "depth", "label", "split"])
         for frame, depth in list_depths(data):
-            pictures = sorted((data / frame / "image").glob("*.jpg"))
-            if frame not in splits or not pictures:
+            images = sorted((data / frame / "image").glob("*.jpg"))
+            if frame not in splits or not images:
                 continue
             target = out / "disparity" / f"{frame.replace('/', '_')}.npy"
             disparity_HW = read_disparity(depth, read_camera(data, frame))
             np.save(target, disparity_HW.astype(np.float16))
-            paths = (path.relative_to(data).as_posix() for path in (pictures[0], target))
+            paths = (path.relative_to(data).as_posix() for path in (images[0], target))
             writer.writerow([frame, *paths, read_scene(data / frame), splits[frame]])
             seen.add(frame)
     missing = sorted(splits.keys() - seen)

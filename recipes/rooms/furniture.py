@@ -1,7 +1,7 @@
-"""The furniture that rooms are made of: a catalogue, what each model is for, and who made it.
+"""The furniture that rooms are made of: a catalog, what each model is for, and who made it.
 
 The models are those of Debian's package `sweethome3d-furniture`: archives of OBJ files, each with
-a catalogue of names, sizes, authors and licences. `ROLES` says what a model is used as. About a
+a catalog of names, sizes, authors and licenses. `ROLES` says what a model is used as. About a
 fifth of each role's models is held out, so that rooms of unseen furniture can be made.
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 SOURCE = Path("debian/usr/share/sweethome3d/furniture")
-CATALOGUE = "PluginFurnitureCatalog.properties"
+CATALOG = "PluginFurnitureCatalog.properties"
 HELD_OUT_SHARE = 0.2
 
-# Short name of an archive → its file and the licence in the package's copyright file.
+# Short name of an archive → its file and the license in the package's copyright file.
 ARCHIVES = {
     "cc0": ("BlendSwap-CC-0.sh3f", "CC0 1.0"),
     "by": ("BlendSwap-CC-BY.sh3f", "CC BY 3.0"),
@@ -28,7 +28,7 @@ ARCHIVES = {
     "scopia": ("Scopia.sh3f", "CC BY 3.0"),
 }
 
-# What each model is used as. Chosen by eye from the catalogue's icons.
+# What each model is used as. Chosen by eye from the catalog's icons.
 ROLES = {
     "bed": """cc0/bed1 cc0/bed2 cc0/bed3 cc0/bedWithTexture by/lettoCloud scopia/bed1
         scopia/captains-bed by/juniorBed scopia/children_bed scopia/iron_bed""",
@@ -115,18 +115,18 @@ ROLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model of the catalogue.
+    """One model of the catalog.
 
     Args:
         name: archive's short name and file's stem, such as "cc0/bed1".
-        title: what the catalogue calls it.
+        title: what the catalog calls it.
         archive: the zip file.
         path: the OBJ file in it.
         size_m: width, depth, height in metres.
         elevation_m: of its bottom over the floor.
         rotation_33: turns the file's coordinates (y up, z to the front) upright.
-        creator: the author, as the catalogue has it.
-        licence: the archive's.
+        creator: the author, as the catalog has it.
+        license: the archive's.
     """
 
     name: str
@@ -137,7 +137,7 @@ class Model:
     elevation_m: float
     rotation_33: np.ndarray
     creator: str
-    licence: str
+    license: str
 
 
 def read_models(work: Path) -> dict[str, Model]:
@@ -147,29 +147,29 @@ def read_models(work: Path) -> dict[str, Model]:
         work: the folder, with the unpacked package.
 
     Raises:
-        KeyError: a role names a model that no catalogue has.
+        KeyError: a role names a model that no catalog has.
     """
     found: dict[str, Model] = {}
-    for short, (file, licence) in ARCHIVES.items():
+    for short, (file, license) in ARCHIVES.items():
         archive = work / SOURCE / file
         with zipfile.ZipFile(archive) as opened:
-            text = opened.read(CATALOGUE).decode("latin-1")
+            text = opened.read(CATALOG).decode("latin-1")
         for entry in read_entries(text):
-            model = make_model(short, archive, licence, entry)
+            model = make_model(short, archive, license, entry)
             found[model.name] = model
     return {name: found[name] for names in ROLES.values() for name in names.split()}
 
 
 def read_entries(text: str) -> list[dict[str, str]]:
-    """Return the numbered entries `key#number=value` of a catalogue, each as key → value."""
+    """Return the numbered entries `key#number=value` of a catalog, each as key → value."""
     entries: dict[str, dict[str, str]] = {}
     for key, number, value in re.findall(r"^(\w+)#(\d+)=(.*?)\r?$", text, re.MULTILINE):
         entries.setdefault(number, {})[key] = value
     return list(entries.values())
 
 
-def make_model(short: str, archive: Path, licence: str, entry: dict[str, str]) -> Model:
-    """Make a model of a catalogue's entry, whose lengths are centimetres."""
+def make_model(short: str, archive: Path, license: str, entry: dict[str, str]) -> Model:
+    """Make a model of a catalog's entry, whose lengths are centimetres."""
     path = entry["model"].lstrip("/")
     width, depth, height = (float(entry[key]) / 100 for key in ("width", "depth", "height"))
     rotation = entry.get("modelRotation", "1 0 0 0 1 0 0 0 1").split()
@@ -182,7 +182,7 @@ def make_model(short: str, archive: Path, licence: str, entry: dict[str, str]) -
         elevation_m=float(entry.get("elevation", 0)) / 100,
         rotation_33=np.array([float(v) for v in rotation]).reshape(3, 3),
         creator=entry.get("creator", "unknown"),
-        licence=licence,
+        license=license,
     )
 
 
@@ -202,9 +202,9 @@ def split_models(models: dict[str, Model], *, held_out: bool) -> dict[str, list[
 
 
 def list_attribution(models: Iterable[Model]) -> list[dict[str, str]]:
-    """Return a row for each model: name, title, author, licence, in order of names."""
+    """Return a row for each model: name, title, author, license, in order of names."""
     unique = {model.name: model for model in models}
     return [
-        {"model": name, "title": m.title, "author": m.creator, "licence": m.licence}
+        {"model": name, "title": m.title, "author": m.creator, "license": m.license}
         for name, m in sorted(unique.items())
     ]

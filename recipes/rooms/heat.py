@@ -1,7 +1,7 @@
 """Rooms as a thermal camera might show them: simulated from what things are, not measured.
 
 Every piece has one temperature: that of the room, or what its use suggests. No reflections, no heat
-that flows. Nothing is trained on these pictures.
+that flows. Nothing is trained on these images.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def render_heat(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> 
     """Return the camera's present view (HEIGHT, WIDTH), 8-bit, the hotter the lighter.
 
     Args:
-        model: of the room; it can't be used for colours any more.
+        model: of the room; it can't be used for colors any more.
         plan: of the room.
         rng: of each piece's own temperature, and of the grain.
     """

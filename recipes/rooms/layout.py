@@ -23,7 +23,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Tint:
-    """How a model's colours are changed: hue turned by a share of the circle, then multiplied."""
+    """How a model's colors are changed: hue turned by a share of the circle, then multiplied."""
 
     hue: float = 0.0
     rgb: RGB = (1.0, 1.0, 1.0)
@@ -34,11 +34,11 @@ class Piece:
     """One thing in the room.
 
     Args:
-        shape: a model of the catalogue, or a part made by code.
+        shape: a model of the catalog, or a part made by code.
         size_m: width, depth, height of it before it is turned.
         at_m: the middle of its bottom.
         degrees: how far it is turned.
-        tint: of its colours.
+        tint: of its colors.
         shadow: whether it casts one.
     """
 
@@ -179,8 +179,8 @@ class Plan:
         """Put a model of a role with its back at a wall, where there is room; None if not.
 
         What isn't said is tried (side, middle of the piece along the wall) or taken from the
-        catalogue (elevation, size). `key` pieces are what cameras look at; `front` is how much
-        floor is kept free; `strength` is how likely colours change.
+        catalog (elevation, size). `key` pieces are what cameras look at; `front` is how much
+        floor is kept free; `strength` is how likely colors change.
         """
         if (model := self.choose(role)) is None:
             return None
@@ -226,7 +226,7 @@ class Plan:
             degrees: how far it is turned.
             elevation: of its bottom.
             key: whether cameras look at it.
-            strength: how likely its colours change.
+            strength: how likely its colors change.
             model: in the place of any of the role's.
             size_m: in the place of the model's own.
             check: False puts it there whatever is in the way.

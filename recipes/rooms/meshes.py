@@ -22,10 +22,10 @@ class Material:
     """How a surface looks.
 
     Args:
-        rgba: colour and opacity, 0–1; the texture is multiplied by it.
+        rgba: color and opacity, 0–1; the texture is multiplied by it.
         texture_HWC: 8-bit RGB or none; its first row is at v = 0.
         shininess: 0–1.
-        emission: 0–1, the share of its colour that it gives off by itself.
+        emission: 0–1, the share of its color that it gives off by itself.
     """
 
     rgba: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0)
@@ -55,7 +55,7 @@ class Part:
 
 
 def read_parts(model: Model) -> list[Part]:
-    """Read a model in its catalogue size."""
+    """Read a model in its catalog size."""
     with zipfile.ZipFile(model.archive) as archive:
         lines = archive.read(model.path).decode("latin-1").splitlines()
         tables, groups, libraries = parse_obj(lines)
@@ -214,7 +214,7 @@ def read_materials(archive: zipfile.ZipFile, folder: str, library: str) -> dict[
 
 
 def read_texture(data: bytes) -> np.ndarray:
-    """Decode a picture as RGB of at most `TEXTURE_PIXELS`; transparent parts take the mean."""
+    """Decode a image as RGB of at most `TEXTURE_PIXELS`; transparent parts take the mean."""
     image = Image.open(io.BytesIO(data)).convert("RGBA")
     image.thumbnail((TEXTURE_PIXELS, TEXTURE_PIXELS))
     rgba_HWC = np.asarray(image).astype(np.float64)

@@ -13,8 +13,8 @@ from shell import (
     build_shell,
     cut_windows,
     hang,
+    hang_images,
     hang_lamp,
-    hang_pictures,
     lay_rug,
 )
 from surfaces import show_screen
@@ -84,7 +84,7 @@ def furnish_bedroom(plan: Plan) -> None:
     if plan.chance(0.6):
         place = bed.toward(0, 0.5)
         lay_rug(plan, place, (bed.size_m[0] + 1.0, bed.size_m[1] * 0.8), bed.degrees)
-    hang_pictures(plan, int(plan.rng.integers(0, 3)))
+    hang_images(plan, int(plan.rng.integers(0, 3)))
 
 
 def furnish_living_room(plan: Plan) -> None:
@@ -119,7 +119,7 @@ def furnish_living_room(plan: Plan) -> None:
         plan.stand_in_corner("plant")
     plan.against_wall("dresser", front=0.3) if plan.chance(0.3) else None
     hang(plan, side, middle, 1.5, (float(plan.rng.uniform(0.6, 1.3)), 0.03, 0.6))
-    hang_pictures(plan, int(plan.rng.integers(1, 4)))
+    hang_images(plan, int(plan.rng.integers(1, 4)))
 
 
 def place_media(plan: Plan, side: int, along: float) -> Piece | None:
@@ -152,7 +152,7 @@ def furnish_office(plan: Plan) -> None:
             plan.against_wall(role, front=0.3)
     if plan.chance(0.5):
         plan.stand_in_corner("plant")
-    hang_pictures(plan, int(plan.rng.integers(0, 3)))
+    hang_images(plan, int(plan.rng.integers(0, 3)))
 
 
 def fit_desk(plan: Plan, desk: Piece) -> None:
@@ -181,7 +181,7 @@ def fit_desk(plan: Plan, desk: Piece) -> None:
 def put_monitor(plan: Plan, desk: Piece, right: float) -> None:
     """Put a flat screen that is on, with a keyboard before it, on a desk."""
     dark = Material(rgba=(0.06, 0.06, 0.07, 1), shininess=0.4)
-    grey = Material(rgba=(0.25, 0.25, 0.27, 1))
+    gray = Material(rgba=(0.25, 0.25, 0.27, 1))
     width = float(plan.rng.uniform(0.45, 0.62))
     top, tall = desk.top_m + 0.001, width * 0.58
     shows = Material(texture_HWC=show_screen(plan.rng), rgba=(1, 1, 1, 1), emission=0.8)
@@ -194,20 +194,20 @@ def put_monitor(plan: Plan, desk: Piece, right: float) -> None:
     plan.block((width, 0.03, tall), place(-0.14, 0.11), desk.degrees, dark, shadow=True)
     inner = (width - 0.03, 0.004, tall - 0.03)
     plan.block(inner, place(-0.122, 0.125), desk.degrees, shows)
-    plan.block((0.44, 0.14, 0.02), place(0.1, 0), desk.degrees, grey, shadow=True)
+    plan.block((0.44, 0.14, 0.02), place(0.1, 0), desk.degrees, gray, shadow=True)
 
 
 def furnish_dining_room(plan: Plan) -> None:
-    """A laid table with chairs round it under a lamp, cupboards and pictures at the walls."""
+    """A laid table with chairs round it under a lamp, cupboards and images at the walls."""
     width, depth, height = plan.size_m
-    centre = (width / 2 + plan.rng.normal(0, 0.15), depth / 2 + plan.rng.normal(0, 0.15))
+    center = (width / 2 + plan.rng.normal(0, 0.15), depth / 2 + plan.rng.normal(0, 0.15))
     if plan.chance(0.5):
-        lay_rug(plan, centre, (2.8, 2.4), 0.0)
-    set_table(plan, centre, seats=int(plan.rng.integers(2, 4)))
+        lay_rug(plan, center, (2.8, 2.4), 0.0)
+    set_table(plan, center, seats=int(plan.rng.integers(2, 4)))
     lamp = plan.choose("hanging_lamp")
     if lamp and plan.chance(0.8):
         size = plan.vary(lamp)
-        at = (float(centre[0]), float(centre[1]), height - size[2])
+        at = (float(center[0]), float(center[1]), height - size[2])
         plan.add(Piece(shape=lamp, size_m=size, at_m=at))
     for role, share in (("dresser", 0.8), ("bookcase", 0.6), ("fireplace", 0.2)):
         piece = plan.against_wall(role, front=0.2, strength=0.3) if plan.chance(share) else None
@@ -215,15 +215,15 @@ def furnish_dining_room(plan: Plan) -> None:
             plan.put_on("vase", piece)
     if plan.chance(0.6):
         plan.stand_in_corner("plant")
-    hang_pictures(plan, int(plan.rng.integers(1, 5)))
+    hang_images(plan, int(plan.rng.integers(1, 5)))
 
 
-def set_table(plan: Plan, centre: tuple[float, float], *, seats: int) -> None:
+def set_table(plan: Plan, center: tuple[float, float], *, seats: int) -> None:
     """Put a table at a place with chairs of one kind round it, plates and a vase on it.
 
     Args:
         plan: the room.
-        centre: where the table stands.
+        center: where the table stands.
         seats: at each long side, at most.
     """
     model, chair = plan.choose("dining_table"), plan.choose("chair")
@@ -232,7 +232,7 @@ def set_table(plan: Plan, centre: tuple[float, float], *, seats: int) -> None:
     size = plan.vary(model)
     degrees = 90.0 if plan.size_m[1] > plan.size_m[0] else 0.0
     table = plan.stand(
-        "dining_table", centre, degrees, key=True, strength=0.3, model=model, size_m=size
+        "dining_table", center, degrees, key=True, strength=0.3, model=model, size_m=size
     )
     if table is None:
         return

@@ -1,4 +1,4 @@
-"""Rooms → registered pictures and depth, by MuJoCo's software renderer.
+"""Rooms → registered images and depth, by MuJoCo's software renderer.
 
 Needs `mujoco` and Debian's `libegl1` and `libgl1-mesa-dri`.
 Depth is z-depth: metres along the optical axis, not along the ray.
@@ -108,8 +108,8 @@ def add_mesh(spec: mujoco.MjSpec, piece: Piece, part: Part, name: str) -> None:
 
 
 def add_material(spec: mujoco.MjSpec, look: Material, tint: Tint, name: str) -> None:
-    """Add a material and its texture, recoloured."""
-    rgba = recolour(look.rgba, tint)
+    """Add a material and its texture, recolored."""
+    rgba = recolor(look.rgba, tint)
     material = spec.add_material(
         name=name,
         rgba=rgba,
@@ -132,8 +132,8 @@ def add_material(spec: mujoco.MjSpec, look: Material, tint: Tint, name: str) -> 
         material.textures = textures
 
 
-def recolour(rgba: tuple[float, float, float, float], tint: Tint) -> list[float]:
-    """Return a colour with its hue turned, multiplied by the tint."""
+def recolor(rgba: tuple[float, float, float, float], tint: Tint) -> list[float]:
+    """Return a color with its hue turned, multiplied by the tint."""
     hue, saturation, value = colorsys.rgb_to_hsv(*np.clip(rgba[:3], 0, 1))
     turned = colorsys.hsv_to_rgb((hue + tint.hue) % 1, saturation, value)
     return [float(c * t) for c, t in zip(turned, tint.rgb, strict=True)] + [float(rgba[3])]
@@ -219,7 +219,7 @@ def turn(
     for angle in np.radians(np.linspace(degrees / 2, -degrees / 2, count)):
         upright = np.array([np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
         mujoco.mju_mulQuat(model.cam_quat[0], upright, middle)
-        # One white balance for the whole film.
+        # One white balance for the whole video.
         yield expose(model, data, renderer, np.random.default_rng(grain))[0]
     renderer.close()
 
@@ -230,7 +230,7 @@ def expose(
     renderer: mujoco.Renderer,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the camera's picture, developed, and its z-depth in metres."""
+    """Return the camera's image, developed, and its z-depth in metres."""
     mujoco.mj_forward(model, data)
     renderer.enable_depth_rendering()
     renderer.update_scene(data, camera="eye")
@@ -299,7 +299,7 @@ def approach(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 
 
 def is_inside(place: np.ndarray, plan: Plan) -> bool:
-    """Say whether a place is in a tall piece, or so near that it would fill the view."""
+    """Return whether a place is in a tall piece, or so near that it would fill the view."""
     return any(
         (place > low - 0.25).all() and (place < high + NEAR_PIECE_M).all()
         for low, high in plan.taken
@@ -308,7 +308,7 @@ def is_inside(place: np.ndarray, plan: Plan) -> bool:
 
 
 def develop(rgb_HWC: np.ndarray, depth_HW: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a picture as a camera would give it: darker in corners, with white balance and grain.
+    """Return a image as a camera would give it: darker in corners, with white balance and grain.
 
     What lies behind its surroundings gets less light: depth minus its blurred self, as in
     depth darkening (Luft, Colditz and Deussen 2006).

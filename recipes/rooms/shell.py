@@ -1,4 +1,4 @@
-"""What every room has: walls, floor, ceiling, windows, a door, pictures, a rug."""
+"""What every room has: walls, floor, ceiling, windows, a door, images, a rug."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from layout import RGB, Piece, Plan
 from meshes import Material
 from surfaces import (
-    draw_colour,
+    draw_color,
     knot_rug,
     lay_planks,
     lay_tiles,
     look_outside,
     paint,
-    paint_picture,
+    paint_image,
     print_stripes,
     weave,
 )
@@ -112,8 +112,8 @@ def hang_curtain(plan: Plan, window: Piece, side: int, end: int) -> None:
     plan.block(size, (x, y, 0.05), 90.0 * side, Material(texture_HWC=texture, rgba=(1, 1, 1, 1)))
 
 
-def hang_pictures(plan: Plan, count: int) -> None:
-    """Hang framed pictures where walls are free."""
+def hang_images(plan: Plan, count: int) -> None:
+    """Hang framed images where walls are free."""
     for _ in range(count):
         size = (float(plan.rng.uniform(0.35, 1.0)), 0.03, float(plan.rng.uniform(0.35, 0.75)))
         for _ in range(8):
@@ -126,7 +126,7 @@ def hang_pictures(plan: Plan, count: int) -> None:
 def hang(
     plan: Plan, side: int, along: float, elevation: float, size: tuple[float, float, float]
 ) -> bool:
-    """Hang one framed picture; False if something is in the way."""
+    """Hang one framed image; False if something is in the way."""
     x, y = plan.spot(side, along, size[1] / 2)
     dark = float(plan.rng.uniform(0.05, 0.9))
     frame = Material(rgba=(dark, dark * 0.85, dark * 0.7, 1))
@@ -135,7 +135,7 @@ def hang(
     if not plan.is_free(piece):
         return False
     plan.add(piece)
-    view = Material(texture_HWC=paint_picture(plan.rng), rgba=(1, 1, 1, 1), emission=0.1)
+    view = Material(texture_HWC=paint_image(plan.rng), rgba=(1, 1, 1, 1), emission=0.1)
     x, y = plan.spot(side, along, size[1] + 0.003)
     inner = (size[0] - 0.08, 0.006, size[2] - 0.08)
     plan.block(inner, (x, y, elevation + 0.04), 90.0 * side, view)
@@ -168,7 +168,7 @@ def lay_rug(
     texture = (
         knot_rug(plan.rng)
         if plan.chance(0.6)
-        else weave(plan.rng, draw_colour(plan.rng, 0, 0.35, 0.3, 0.9))
+        else weave(plan.rng, draw_color(plan.rng, 0, 0.35, 0.3, 0.9))
     )
     material = Material(texture_HWC=texture, rgba=(1, 1, 1, 1))
     plan.block((half[0] * 2 - 0.05, half[1] * 2 - 0.05, 0.012), (x, y, 0.0), 0, material)

@@ -1,4 +1,4 @@
-"""Textures of walls, floors, rugs and pictures, and the meshes that carry them."""
+"""Textures of walls, floors, rugs and images, and the meshes that carry them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CELL_M = (
 
 
 def paint(rng: np.random.Generator, rgb: tuple[float, float, float]) -> np.ndarray:
-    """Return an even coat of a colour, 0–1, with a little grain; 8-bit (PIXELS, PIXELS, 3)."""
+    """Return an even coat of a color, 0–1, with a little grain; 8-bit (PIXELS, PIXELS, 3)."""
     grain_HW1 = rng.normal(0, 0.008, (PIXELS, PIXELS, 1))
     return to_bytes(np.array(rgb) + grain_HW1)
 
@@ -60,30 +60,30 @@ def print_stripes(rng: np.random.Generator, rgb: tuple[float, float, float]) -> 
 
 
 def knot_rug(rng: np.random.Generator) -> np.ndarray:
-    """Return nested frames in a few colours, with grain."""
+    """Return nested frames in a few colors, with grain."""
     count = int(rng.integers(2, 7))
-    colours = np.array([draw_colour(rng, 0.1, 0.5, 0.25, 0.85) for _ in range(count)])
+    colors = np.array([draw_color(rng, 0.1, 0.5, 0.25, 0.85) for _ in range(count)])
     axis = np.abs(np.arange(PIXELS) - (PIXELS - 1) / 2) / (PIXELS / 2)
     ring_HW = np.maximum(axis[:, None], axis[None])
     index_HW = (np.sqrt(ring_HW) * count).astype(int).clip(0, count - 1)
-    return to_bytes(colours[index_HW] * rng.normal(1, 0.07, (PIXELS, PIXELS, 1)))
+    return to_bytes(colors[index_HW] * rng.normal(1, 0.07, (PIXELS, PIXELS, 1)))
 
 
-def paint_picture(rng: np.random.Generator) -> np.ndarray:
-    """Return something to hang on a wall: a sky over hills, or blots of colour."""
+def paint_image(rng: np.random.Generator) -> np.ndarray:
+    """Return something to depend on a wall: a sky over hills, or blots of color."""
     y, x = np.mgrid[0:PIXELS, 0:PIXELS] / PIXELS
-    top, low = (np.array(draw_colour(rng, 0.1, 0.6, 0.5, 1)) for _ in range(2))
-    picture = top + (low - top) * y[..., None]
+    top, low = (np.array(draw_color(rng, 0.1, 0.6, 0.5, 1)) for _ in range(2))
+    image = top + (low - top) * y[..., None]
     for _ in range(int(rng.integers(2, 6))):
-        colour = np.array(draw_colour(rng, 0.2, 0.8, 0.2, 0.9))
+        color = np.array(draw_color(rng, 0.2, 0.8, 0.2, 0.9))
         if rng.random() < 0.5:
             height = rng.uniform(0.4, 0.9) + 0.1 * np.sin(x * rng.uniform(2, 9) + rng.uniform(0, 6))
             mask = y > height
         else:
-            centre = rng.uniform(0.1, 0.9, 2)
-            mask = np.hypot(x - centre[0], y - centre[1]) < rng.uniform(0.05, 0.25)
-        picture = np.where(mask[..., None], colour, picture)
-    return to_bytes(picture + rng.normal(0, 0.02, picture.shape))
+            center = rng.uniform(0.1, 0.9, 2)
+            mask = np.hypot(x - center[0], y - center[1]) < rng.uniform(0.05, 0.25)
+        image = np.where(mask[..., None], color, image)
+    return to_bytes(image + rng.normal(0, 0.02, image.shape))
 
 
 def look_outside(rng: np.random.Generator) -> np.ndarray:
@@ -97,18 +97,18 @@ def look_outside(rng: np.random.Generator) -> np.ndarray:
 
 
 def show_screen(rng: np.random.Generator) -> np.ndarray:
-    """Return what a computer's screen shows: a coloured ground and a window with lines of text."""
-    screen_HWC = np.ones((PIXELS, PIXELS, 1)) * np.array(draw_colour(rng, 0.3, 0.8, 0.3, 0.8))
+    """Return what a computer's screen shows: a colored ground and a window with lines of text."""
+    screen_HWC = np.ones((PIXELS, PIXELS, 1)) * np.array(draw_color(rng, 0.3, 0.8, 0.3, 0.8))
     left, top = rng.integers(4, 40, 2)
     right, low = rng.integers(80, 124, 2)
     screen_HWC[top:low, left:right] = 0.95
-    screen_HWC[top : top + 6, left:right] = draw_colour(rng, 0.2, 0.8, 0.3, 0.7)
+    screen_HWC[top : top + 6, left:right] = draw_color(rng, 0.2, 0.8, 0.3, 0.7)
     for y in range(top + 10, low - 4, 5):
         screen_HWC[y : y + 2, left + 4 : int(rng.integers(left + 20, right))] = 0.3
     return to_bytes(screen_HWC)
 
 
-def draw_colour(
+def draw_color(
     rng: np.random.Generator, s0: float, s1: float, v0: float, v1: float
 ) -> tuple[float, float, float]:
     """Return a random hue with a saturation and a value in the ranges, as RGB from 0 to 1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from layout import Piece, Plan, Size, Tint
 from meshes import Material
 from shell import hang_mirror, lay_rug
-from surfaces import draw_colour, lay_tiles
+from surfaces import draw_color, lay_tiles
 
 COUNTER_M = 0.88
 
@@ -44,7 +44,7 @@ def furnish_kitchen(plan: Plan) -> None:
 
 def tile_wall(plan: Plan, side: int) -> None:
     """Tile the wall between the units and the cabinets over them."""
-    rgb = draw_colour(plan.rng, 0.0, 0.3, 0.6, 0.97)
+    rgb = draw_color(plan.rng, 0.0, 0.3, 0.6, 0.97)
     tiles = Material(texture_HWC=lay_tiles(plan.rng, rgb, 8), rgba=(1, 1, 1, 1), shininess=0.3)
     x, y = plan.spot(side, plan.length(side) / 2, 0.001)
     size = (plan.length(side), 0.004, 0.7)

@@ -1,4 +1,4 @@
-"""Write pairs of colour and depth: furnished rooms of six kinds, seen from many cameras.
+"""Write pairs of color and depth: furnished rooms of six kinds, seen from many cameras.
 
     python recipes/rooms/write_rooms.py --work SCRATCH --out SCRATCH
 
@@ -56,7 +56,7 @@ class Scene:
         return f"{self.side}-{self.kind.replace(' ', '-')}-{self.number:04}"
 
     def paths(self, camera: int) -> tuple[Path, Path]:
-        """Return where a camera's picture and depth are, below the output folder."""
+        """Return where a camera's image and depth are, below the output folder."""
         folder = Path("rooms") / self.side / self.kind.replace(" ", "_")
         stem = f"{self.name}-{camera}"
         return folder / f"{stem}.jpg", folder / f"{stem}.png"
@@ -125,9 +125,9 @@ class Writer:
         rng, plan = plan_room(scene, self.models)
         compiled = compile_room(plan, self.shelf)
         for camera, (rgb_HWC, depth_HW) in enumerate(shoot(compiled, plan, rng, CAMERAS)):
-            picture, depth = (self.out / path for path in scene.paths(camera))
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rgb_HWC).save(picture, quality=92)
+            image, depth = (self.out / path for path in scene.paths(camera))
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rgb_HWC).save(image, quality=92)
             unfinished = depth.with_suffix(".part")  # a depth that is there is whole
             millimetres_HW = np.round(depth_HW * 1000).astype(np.uint16)
             Image.fromarray(millimetres_HW).save(unfinished, format="PNG")
@@ -164,14 +164,14 @@ def write_manifest(path: Path, scenes: Iterable[Scene]) -> None:
     lines = []
     for scene in scenes:
         for camera in range(CAMERAS):
-            picture, depth = (p.as_posix() for p in scene.paths(camera))
-            line = {"image": picture, "depth": depth, "label": scene.kind, "scene": scene.name}
+            image, depth = (p.as_posix() for p in scene.paths(camera))
+            line = {"image": image, "depth": depth, "label": scene.kind, "scene": scene.name}
             lines.append(json.dumps(line))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_attribution(path: Path, models: Iterable[Model]) -> None:
-    """Write a table of the models, their authors and licences."""
+    """Write a table of the models, their authors and licenses."""
     rows = list_attribution(models)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))

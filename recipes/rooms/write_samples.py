@@ -1,10 +1,10 @@
-"""Pick a few rooms of unseen furniture to show: pictures, depth, films, and whom to credit.
+"""Pick a few rooms of unseen furniture to show: images, depth, videos, and whom to credit.
 
     python recipes/rooms/write_samples.py --work SCRATCH --out SCRATCH/rooms_samples
 
 writes `<room>-<number>.jpg`, `.png` (16-bit z-depth in millimetres) and `-heat.jpg` (a simulated
-thermal picture), `<room>.mp4` (a camera that turns in another room) and `attribution.csv` with a
-line for each room: image, depth, heat, film, kind, and its models with authors and licences.
+thermal image), `<room>.mp4` (a camera that turns in another room) and `attribution.csv` with a
+line for each room: image, depth, heat, video, kind, and its models with authors and licenses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from write_rooms import Scene, plan_room
 
 EACH = 2
 CANDIDATES = 4
-FILM_FRAMES, FILM_RATE_HZ, FILM_DEGREES = 36, 12, 60.0
+VIDEO_FRAMES, VIDEO_RATE_HZ, VIDEO_DEGREES = 36, 12, 60.0
 
 
 def main() -> None:
@@ -67,41 +67,41 @@ def write_samples(work: Path, out: Path) -> None:
             Image.fromarray(rgb_HWC).save(out / f"{stem}.jpg", quality=92)
             Image.fromarray(np.round(depth_HW * 1000).astype(np.uint16)).save(out / f"{stem}.png")
             Image.fromarray(heat_HW).save(out / f"{stem}-heat.jpg", quality=92)
-            rows.append({"image": f"{stem}.jpg", "depth": f"{stem}.png", "film": ""})
+            rows.append({"image": f"{stem}.jpg", "depth": f"{stem}.png", "video": ""})
             rows[-1]["heat"] = f"{stem}-heat.jpg"
             rows[-1] |= credit(kind, plan)
-        scene = Scene(side="film", kind=kind, number=0)
+        scene = Scene(side="video", kind=kind, number=0)
         rng, plan = plan_room(scene, models)
         path = out / f"{kind.replace(' ', '-')}.mp4"
-        frames = turn(compile_room(plan, shelf), plan, rng, FILM_DEGREES, FILM_FRAMES)
-        write_film(path, frames)
-        rows.append({"image": "", "depth": "", "heat": "", "film": path.name} | credit(kind, plan))
+        frames = turn(compile_room(plan, shelf), plan, rng, VIDEO_DEGREES, VIDEO_FRAMES)
+        write_video(path, frames)
+        rows.append({"image": "", "depth": "", "heat": "", "video": path.name} | credit(kind, plan))
     with (out / "attribution.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def write_film(path: Path, frames: Iterable[np.ndarray]) -> None:
+def write_video(path: Path, frames: Iterable[np.ndarray]) -> None:
     """Write RGB frames (H, W, 3) as H.264, without sound."""
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("libx264", rate=FILM_RATE_HZ)
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libx264", rate=VIDEO_RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"crf": "30"}
         for rgb_HWC in frames:
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(rgb_HWC, format="rgb24")))
-        film.mux(stream.encode())
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(rgb_HWC, format="rgb24")))
+        video.mux(stream.encode())
 
 
 def credit(kind: str, plan: Plan) -> dict[str, str]:
-    """Return whom a room is owed to: models, authors, licences in one order, cut by semicolons."""
+    """Return whom a room is owed to: models, authors, licenses in one order, cut by semicolons."""
     used = [piece.shape for piece in plan.pieces if isinstance(piece.shape, Model)]
     credits = list_attribution(used)
     return {
         "room": kind,
         "models": "; ".join(f"{c['model']} ({c['title']})" for c in credits),
         "authors": "; ".join(c["author"] for c in credits),
-        "licences": "; ".join(c["licence"] for c in credits),
+        "licenses": "; ".join(c["license"] for c in credits),
     }
 
 

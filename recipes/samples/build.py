@@ -53,7 +53,7 @@ PACKAGES = (
     "sonic-pi",
 )
 SIDE = 384
-COLUMNS = ("path", "modality", "concept", "title", "author", "licence", "source", "sha256")
+COLUMNS = ("path", "modality", "concept", "title", "author", "license", "source", "sha256")
 
 
 def main() -> None:
@@ -78,12 +78,12 @@ def place(row: dict[str, str], number: int, folders: dict[str, Path]) -> dict[st
     name = f"{number:03}-{row['concept'].replace(' ', '-')}"
     if row["modality"] == "image":
         row["path"] = f"images/{name}.webp"
-        picture = (
+        image = (
             compose(row["file"], folders)
             if row["package"] == "composed"
             else shrink(read_image(read_file(folders[row["package"]], row["file"])))
         )
-        picture.save(TARGET / row["path"], "WEBP", quality=85, method=6)
+        image.save(TARGET / row["path"], "WEBP", quality=85, method=6)
     elif row["modality"] == "audio":
         row["path"] = f"sounds/{name}{'.flac' if '#' in row['file'] else '.ogg'}"
         write_sound(folders[row["package"]], row["file"], TARGET / row["path"])
@@ -93,15 +93,15 @@ def place(row: dict[str, str], number: int, folders: dict[str, Path]) -> dict[st
     return {**row, "sha256": digest}
 
 
-def shrink(picture: Image.Image, side: int = SIDE) -> Image.Image:
+def shrink(image: Image.Image, side: int = SIDE) -> Image.Image:
     """Scale so that the longer side has `side` pixels."""
-    scale = side / max(picture.size)
-    width, height = (max(1, round(length * scale)) for length in picture.size)
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def compose(parts: str, folders: dict[str, Path]) -> Image.Image:
-    """Put two pictures side by side on white, the second a little lower."""
+    """Put two images side by side on white, the second a little lower."""
     ground = Image.new("RGB", (SIDE, SIDE), "white")
     for part, corner in zip(parts.split(" + "), ((6, 40), (196, 130)), strict=True):
         package, file = part.split(":", 1)
@@ -109,13 +109,13 @@ def compose(parts: str, folders: dict[str, Path]) -> Image.Image:
     return ground
 
 
-def trim(picture: Image.Image) -> Image.Image:
+def trim(image: Image.Image) -> Image.Image:
     """Cut the white margins off."""
-    return picture.crop(ImageOps.invert(picture.convert("L")).getbbox())
+    return image.crop(ImageOps.invert(image.convert("L")).getbbox())
 
 
 def read_file(folder: Path, file: str) -> bytes:
-    """Give the content of a file, or of `collection.rcc:path`."""
+    """Return the content of a file, or of `collection.rcc:path`."""
     name, _, inner = file.partition(":")
     content = (folder / name).read_bytes()
     return read_resource(content, inner) if inner else content

@@ -14,11 +14,11 @@ ENTRY = 22
 
 
 def read_resource(collection: bytes, path: str) -> bytes:
-    """Give the content of the file at `path`, its parts separated by slashes.
+    """Return the content of the file at `path`, its parts separated by slashes.
 
     Raises:
         KeyError: no such file.
-        ValueError: not a collection, or the file is compressed, as no picture or sound in one is.
+        ValueError: not a collection, or the file is compressed, as no image or sound in one is.
     """
     magic, version, tree, contents, names = struct.unpack_from(">4sIIII", collection)
     if magic != b"qres" or version < 2:

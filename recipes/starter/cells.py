@@ -1,4 +1,4 @@
-"""Embeddings of pictures in files, and the cells of a manifest that name them."""
+"""Embeddings of images in files, and the cells of a manifest that name them."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from typing import Any
 
 import numpy as np
 import torch
-from pairs import Picture
+from pairs import Image
 
 # Below the work folder, as the manifests name them.
-VECTORS = Path("pictures/pictures.npy")
-CLASS_VECTORS = Path("pictures/classes.npy")
-PICTURES = Path("pictures/pictures.jsonl")
+VECTORS = Path("images/images.npy")
+CLASS_VECTORS = Path("images/classes.npy")
+IMAGES = Path("images/images.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """What a manifest's column `image.vector` holds, by picture and by class.
+    """What a manifest's column `image.vector` holds, by image and by class.
 
     Args:
-        pictures: all there are.
-        of_picture: path → a cell for each view.
-        of_class: name of one of the picture classifier's own classes → its cell, as often as a
-            picture has views, so that it weighs as much.
+        images: all there are.
+        of_image: path → a cell for each view.
+        of_class: name of one of the image classifier's own classes → its cell, as often as a
+            image has views, so that it weighs as much.
     """
 
-    pictures: Sequence[Picture]
-    of_picture: Mapping[Path, list[str]]
+    images: Sequence[Image]
+    of_image: Mapping[Path, list[str]]
     of_class: Mapping[str, list[str]]
 
     def show(self, wanted: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the cells of all pictures with some names.
+        """Return the cells of all images with some names.
 
         Args:
-            wanted: "classes", or a source of pictures → names in it.
+            wanted: "classes", or a source of images → names in it.
         """
         found = [cell for name in wanted.get("classes", ()) for cell in self.of_class[name]]
-        for picture in self.pictures:
-            if picture.name in wanted.get(picture.source, ()):
-                found += self.of_picture[picture.path]
+        for image in self.images:
+            if image.name in wanted.get(image.source, ()):
+                found += self.of_image[image.path]
         return found
 
 
 def write_cells(
     work: Path,
-    pictures: Sequence[Picture],
+    images: Sequence[Image],
     views_KSE: torch.Tensor,
     classes: Mapping[str, torch.Tensor],
 ) -> Cells:
-    """Write the vectors, and a manifest of all pictures that a recipe may name as `others`.
+    """Write the vectors, and a manifest of all images that a recipe may name as `others`.
 
     Args:
         work: the folder that they go below.
-        pictures: all that something may be contrasted with.
+        images: all that something may be contrasted with.
         views_KSE: unit embeddings of their views.
         classes: name → unit embedding (E,).
     """
@@ -64,13 +64,13 @@ def write_cells(
     np.save(work / VECTORS, views_KSE.flatten(0, 1).numpy())
     np.save(work / CLASS_VECTORS, torch.stack(list(classes.values())).numpy())
     count = views_KSE.shape[1]
-    of_picture = {
-        picture.path: [f"{VECTORS}#{row}" for row in range(k * count, (k + 1) * count)]
-        for k, picture in enumerate(pictures)
+    of_image = {
+        image.path: [f"{VECTORS}#{row}" for row in range(k * count, (k + 1) * count)]
+        for k, image in enumerate(images)
     }
     of_class = {name: [f"{CLASS_VECTORS}#{row}"] * count for row, name in enumerate(classes)}
-    write_lines(work / PICTURES, ({"image.vector": c} for own in of_picture.values() for c in own))
-    return Cells(pictures=pictures, of_picture=of_picture, of_class=of_class)
+    write_lines(work / IMAGES, ({"image.vector": c} for own in of_image.values() for c in own))
+    return Cells(images=images, of_image=of_image, of_class=of_class)
 
 
 def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:

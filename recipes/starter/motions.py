@@ -1,4 +1,4 @@
-"""Write what `imu.yaml` trains on: recordings of a smart watch with pictures of the activity.
+"""Write what `imu.yaml` trains on: recordings of a smart watch with images of the activity.
 
 BasicMotions (UEA archive): four students, four activities, ten seconds at 10 Hz. Its training
 half is trained on; `validate.py` measures on its test half.
@@ -17,7 +17,7 @@ MOTIONS = Path("motions/motions.jsonl")
 RATE_HZ, AXES, STEPS = 10, 6, 100
 
 # Activity → what it looks like. No word goes into the training.
-MOTION_PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
+MOTION_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "Badminton": {
         "emoji": ("badminton", "tennis"),
         "stamps": ("A tennis racket",),
@@ -46,13 +46,13 @@ def write_motions(work: Path, cells: Cells) -> None:
 
     Args:
         work: the folder, with the unpacked packages.
-        cells: the pictures.
+        cells: the images.
     """
     lines = []
     for number, (label, values_TC) in enumerate(read_recordings(work / SOURCE)):
         path = Path(f"motions/{number:02}-{label.lower()}.csv")
         write_recording(work / path, values_TC)
-        own = cells.show(MOTION_PICTURES[label])
+        own = cells.show(MOTION_IMAGES[label])
         line = {"imu": path.as_posix(), "image.vector": own, "label": label}
         lines.append(line)
     write_lines(work / MOTIONS, lines)

@@ -1,4 +1,4 @@
-"""What goes with what: pictures with words, classes with names, sounds with pictures."""
+"""What goes with what: images with words, classes with names, sounds with images."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ NOT_TITLES = re.compile(r"(?i)theme|clipart|svg|aiga|road sign|open clip|untitle
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A picture and the words that say what it shows.
+class Image:
+    """A image and the words that say what it shows.
 
     Args:
         source: "emoji", "clipart" or "stamps".
@@ -82,8 +82,8 @@ class Picture:
     texts: tuple[tuple[str, float], ...] = field(default=())
 
 
-def read_pictures(work: Path) -> list[Picture]:
-    """List all pictures that have words, in a fixed order."""
+def read_images(work: Path) -> list[Image]:
+    """List all images that have words, in a fixed order."""
     return [*read_emoji(work), *read_stamps(work), *read_clipart(work)]
 
 
@@ -93,9 +93,9 @@ def read_class_names(work: Path) -> list[str]:
     return names
 
 
-def read_emoji(work: Path) -> list[Picture]:
+def read_emoji(work: Path) -> list[Image]:
     """List the emoji with their CLDR names and keywords, one of each couple or family."""
-    pictures = []
+    images = []
     for entry in json.loads((work / EMOJI_WORDS).read_text(encoding="utf-8")):
         name, code = entry["label"], entry["hexcode"].lower()
         variants = [code, code.replace("-fe0f", ""), f"{code}-fe0f"]
@@ -110,13 +110,13 @@ def read_emoji(work: Path) -> list[Picture]:
         texts = [(name, 3.0), *((word, 1.5 / len(words)) for word in words)]
         if words:
             texts.append((", ".join([name, *words[:6]]), 1.0))
-        pictures.append(Picture(source="emoji", path=path, name=name, texts=tuple(texts)))
-    return pictures
+        images.append(Image(source="emoji", path=path, name=name, texts=tuple(texts)))
+    return images
 
 
-def read_stamps(work: Path) -> list[Picture]:
+def read_stamps(work: Path) -> list[Image]:
     """List the stamps that have an English caption (the first line of the text beside them)."""
-    pictures = []
+    images = []
     for caption in sorted((work / STAMPS).rglob("*.txt")):
         path = caption.with_suffix(".png")
         if not path.exists() or path.relative_to(work / STAMPS).parts[0] == "symbols":
@@ -125,13 +125,13 @@ def read_stamps(work: Path) -> list[Picture]:
         kind = re.sub(r"[-_\d]+", " ", path.parent.name)
         texts = [(name, 3.0)] if kind in GENERAL_WORDS else [(name, 3.0), (kind, 0.4)]
         if name:
-            pictures.append(Picture(source="stamps", path=path, name=name, texts=tuple(texts)))
-    return pictures
+            images.append(Image(source="stamps", path=path, name=name, texts=tuple(texts)))
+    return images
 
 
-def read_clipart(work: Path) -> list[Picture]:
+def read_clipart(work: Path) -> list[Image]:
     """List the clip art whose SVG file has a title or keywords that say what is shown."""
-    pictures = []
+    images = []
     for path in sorted((work / CLIPART).rglob("*.png")):
         inside = path.relative_to(work / CLIPART)
         folder = inside.parent.as_posix()
@@ -146,8 +146,8 @@ def read_clipart(work: Path) -> list[Picture]:
         if kind not in GENERAL_WORDS:
             texts.append((kind, 0.7))
         if name or words:
-            pictures.append(Picture(source="clipart", path=path, name=name, texts=tuple(texts)))
-    return pictures
+            images.append(Image(source="clipart", path=path, name=name, texts=tuple(texts)))
+    return images
 
 
 def read_svg_words(path: Path) -> tuple[str, list[str]]:
@@ -169,10 +169,10 @@ def read_svg_words(path: Path) -> tuple[str, list[str]]:
     return ("" if NOT_TITLES.search(name) else name), words
 
 
-# ESC-10's classes and the pictures of the same thing: (source, names), or classes of ImageNet.
-# Only pictures: a sound never meets a word. A class of ImageNet stands in where drawings are few;
+# ESC-10's classes and the images of the same thing: (source, names), or classes of ImageNet.
+# Only images: a sound never meets a word. A class of ImageNet stands in where drawings are few;
 # it lies so near its word that it draws other sounds too if its rivals have drawings alone.
-SOUND_PICTURES: dict[str, dict[str, tuple[str, ...]]] = {
+SOUND_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "baby_cry": {
         "emoji": ("baby", "loudly crying face", "crying face"),
         "clipart": ("Baby",),
@@ -221,12 +221,12 @@ SOUNDING_FOLDERS = ("animals", "hobbies", "household", "naturalforces", "vehicle
 
 
 def read_stamp_sounds(work: Path) -> list[tuple[Path, Path]]:
-    """List (sound, picture) of the stamps that sound; spoken descriptions are left out."""
+    """List (sound, image) of the stamps that sound; spoken descriptions are excluded."""
     pairs = []
     for sound in sorted((work / STAMPS).rglob("*.ogg")):
         spoken = re.search(r"_desc|_[a-z]{2}$|_[a-z]{2}_[A-Z]+$", sound.stem)
         folder = sound.relative_to(work / STAMPS).parts[0]
-        picture = sound.with_suffix(".png")
-        if spoken is None and folder in SOUNDING_FOLDERS and picture.exists():
-            pairs.append((sound, picture))
+        image = sound.with_suffix(".png")
+        if spoken is None and folder in SOUNDING_FOLDERS and image.exists():
+            pairs.append((sound, image))
     return pairs

@@ -1,4 +1,4 @@
-"""Write what `thermal.yaml` and `depth.yaml` train on: pictures with maps of the same view."""
+"""Write what `thermal.yaml` and `depth.yaml` train on: images with maps of the same view."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ FOLDS = 5
 
 
 def write_thermal(work: Path, data: Path) -> list[Path]:
-    """Write the manifest of RoadScene's pairs; returns its pictures.
+    """Write the manifest of RoadScene's pairs; returns its images.
 
     Args:
         work: the folder that it goes below.
         data: holds `roadscene/{visible,thermal}/<name>.jpg`.
     """
-    pictures = sorted((data / "roadscene" / "visible").glob("*.jpg"))
-    fold_N = np.random.default_rng(0).permutation(len(pictures)) % FOLDS + 1
+    images = sorted((data / "roadscene" / "visible").glob("*.jpg"))
+    fold_N = np.random.default_rng(0).permutation(len(images)) % FOLDS + 1
     lines = [
         {
             "image": str(path.resolve()),
             "thermal": str((data / "roadscene" / "thermal" / path.name).resolve()),
             "split": str(fold),
         }
-        for path, fold in zip(pictures, fold_N, strict=True)
+        for path, fold in zip(images, fold_N, strict=True)
     ]
     write_lines(work / THERMAL, lines)
-    return pictures
+    return images
 
 
 def render_rooms(work: Path) -> list[Path]:
-    """Render furnished rooms; returns a picture of each training room.
+    """Render furnished rooms; returns a image of each training room.
 
     Args:
         work: the folder, with the unpacked packages; what is rendered already is kept.
@@ -51,14 +51,14 @@ def render_rooms(work: Path) -> list[Path]:
 
 
 def write_depth(work: Path, embed: Callable[[Sequence[Path]], torch.Tensor], what_dim: int) -> None:
-    """Write the pairs of the training rooms: depth, with the vector of a picture.
+    """Write the pairs of the training rooms: depth, with the vector of a image.
 
-    A single view may show a corner only. So what there is comes of all pictures of the room, and
-    where it is of the picture of the same view.
+    A single view may show a corner only. So what there is comes of all images of the room, and
+    where it is of the image of the same view.
 
     Args:
         work: the folder.
-        embed: gives unit vectors (N, E) of pictures.
+        embed: gives unit vectors (N, E) of images.
         what_dim: dimensions that say what is there; the others say where.
     """
     rows = read_lines(work / ROOMS / "train.jsonl")
@@ -72,7 +72,7 @@ def write_depth(work: Path, embed: Callable[[Sequence[Path]], torch.Tensor], wha
 
 
 def share_what(views_NE: torch.Tensor, scenes: Sequence[str], what_dim: int) -> np.ndarray:
-    """Give all views of a scene the same first dimensions, their mean, as long as each was."""
+    """Return all views of a scene the same first dimensions, their mean, as long as each was."""
     what_NE = views_NE[:, :what_dim]
     names = {name: number for number, name in enumerate(dict.fromkeys(scenes))}
     scene_N = torch.tensor([names[name] for name in scenes])

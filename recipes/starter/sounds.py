@@ -1,11 +1,11 @@
-"""Write what `audio.yaml` trains on: sounds with pictures of the same thing."""
+"""Write what `audio.yaml` trains on: sounds with images of the same thing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cells import Cells, write_lines
-from pairs import SOUND_PICTURES, read_stamp_sounds
+from pairs import SOUND_IMAGES, read_stamp_sounds
 
 # Below the work folder, as the recipe names them.
 CLASSES = Path("sounds/classes.jsonl")
@@ -18,18 +18,18 @@ def write_sounds(work: Path, data: Path, cells: Cells) -> None:
     Args:
         work: the folder.
         data: holds `esc10/<class>/<fold>-<clip>.ogg`.
-        cells: the pictures.
+        cells: the images.
     """
     lines = []
-    for label, wanted in sorted(SOUND_PICTURES.items()):
+    for label, wanted in sorted(SOUND_IMAGES.items()):
         own = cells.show(wanted)
         for path in sorted((data / "esc10" / label).glob("*.ogg")):
             line = {"audio": str(path.resolve()), "image.vector": own}
             lines.append({**line, "label": label, "split": path.name[0]})
     write_lines(work / CLASSES, lines)
     stamps = [
-        {"audio": sound.relative_to(work).as_posix(), "image.vector": cells.of_picture[picture]}
-        for sound, picture in read_stamp_sounds(work)
-        if picture in cells.of_picture
+        {"audio": sound.relative_to(work).as_posix(), "image.vector": cells.of_image[image]}
+        for sound, image in read_stamp_sounds(work)
+        if image in cells.of_image
     ]
     write_lines(work / STAMPS, stamps)

@@ -1,7 +1,7 @@
-"""Learn the heads of words and pictures; both backbones stay frozen.
+"""Learn the heads of words and images; both backbones stay frozen.
 
 Words keep MiniLM's space: their head only subtracts the mean embedding of the class names, so that
-what all names share says nothing. Pictures: the mixture of class names that the classifier
+what all names share says nothing. Images: the mixture of class names that the classifier
 believes in, plus a ridge regression from features to words, learned on drawings that have words
 and on the classifier's own classes. The regression's share is small: a larger one reads drawings
 better and photographs worse (README.md has the numbers).
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from pairs import Picture
+from pairs import Image
 from torch.nn import functional as F
 
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
@@ -21,7 +21,7 @@ from openbind.model.backbones.efficientnet_lite import EfficientNetLite
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTextRecipe:
-    """What was chosen on held-out pictures (validate.py).
+    """What was chosen on held-out images (validate.py).
 
     Args:
         ridge: added to the diagonal of the features' correlation.
@@ -53,10 +53,10 @@ def learn_image_head(
 
     Args:
         tower: a converted backbone.
-        features_KSD: of each picture's views.
-        words_KE: what each picture shows (`mean_words`).
-        names_KE: centred embeddings of the class names, not scaled: less distinct names, which
-            lie near the centre, say less.
+        features_KSD: of each image's views.
+        words_KE: what each image shows (`mean_words`).
+        names_KE: centerd embeddings of the class names, not scaled: less distinct names, which
+            lie near the center, say less.
         recipe: the settings.
     """
     num_views = features_KSD.shape[1]
@@ -69,10 +69,10 @@ def learn_image_head(
             torch.full((len(imagined_BD), 1), recipe.class_weight / len(imagined_BD)),
         ]
     )
-    mean_D, deviation_D = drawn_BD.mean(0), drawn_BD.std(0) + 1e-4
-    input_BD = (torch.cat([drawn_BD, imagined_BD]) - mean_D) / deviation_D
+    mean_D, std_D = drawn_BD.mean(0), drawn_BD.std(0) + 1e-4
+    input_BD = (torch.cat([drawn_BD, imagined_BD]) - mean_D) / std_D
     weight_DE = solve_ridge(input_BD, torch.cat([drawn_BE, imagined_BE]), weight_B1, recipe.ridge)
-    projection_ED = recipe.share * weight_DE.T / deviation_D
+    projection_ED = recipe.share * weight_DE.T / std_D
     with torch.no_grad():
         tower.mixture.weight.copy_(names_KE.T)
         tower.projection.weight.copy_(projection_ED)
@@ -82,7 +82,7 @@ def learn_image_head(
 def solve_ridge(
     input_BD: torch.Tensor, target_BE: torch.Tensor, weight_B1: torch.Tensor, ridge: float
 ) -> torch.Tensor:
-    """Return the D × E map of least weighted squared error to the centred target, in float64."""
+    """Return the D × E map of least weighted squared error to the centerd target, in float64."""
     weight_B1 = (weight_B1 / weight_B1.sum()).double()
     input_BD, target_BE = input_BD.double(), target_BE.double()
     weighted_DB = (input_BD * weight_B1).T
@@ -95,7 +95,7 @@ def solve_ridge(
 def class_prototypes(
     tower: EfficientNetLite, drawn_BD: torch.Tensor, confidence: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give each class's mean features, and the mean of all, without a photograph.
+    """Return each class's mean features, and the mean of all, without a photograph.
 
     A linear classifier whose classes share one covariance Σ has weights w = Σ⁻¹ (μ_class − μ)
     (Fisher 1936), so μ_class = μ + Σ w; Σ is taken from drawings. The length, which Σ's scale
@@ -104,8 +104,8 @@ def class_prototypes(
     with torch.no_grad():
         weight_KD = tower.classifier.weight - tower.classifier.weight.mean(0)
         mean_D = drawn_BD.mean(0)
-        centred_BD = drawn_BD - mean_D
-        shift_KD = weight_KD @ (centred_BD.T @ centred_BD / len(drawn_BD))
+        centerd_BD = drawn_BD - mean_D
+        shift_KD = weight_KD @ (centerd_BD.T @ centerd_BD / len(drawn_BD))
         gain_K1 = (shift_KD * weight_KD).sum(1, keepdim=True)
         return shift_KD * (confidence / gain_K1), mean_D
 
@@ -113,7 +113,7 @@ def class_prototypes(
 def imagine_photographs(
     tower: EfficientNetLite, drawn_BD: torch.Tensor, recipe: ImageTextRecipe
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give features about the class prototypes, spread as drawings are, and their classes."""
+    """Return features about the class prototypes, spread as drawings are, and their classes."""
     chance = torch.Generator().manual_seed(recipe.seed)
     shift_KD, mean_D = class_prototypes(tower, drawn_BD, recipe.confidence)
     class_B = torch.arange(recipe.imagined) % len(shift_KD)
@@ -126,12 +126,12 @@ def imagine_photographs(
 
 
 def mean_words(
-    pictures: Sequence[Picture], embedding: dict[str, torch.Tensor], center_E: torch.Tensor
+    images: Sequence[Image], embedding: dict[str, torch.Tensor], center_E: torch.Tensor
 ) -> torch.Tensor:
-    """Return words_KE: the weighted mean of each picture's unit, centred texts, at unit length."""
+    """Return words_KE: the weighted mean of each image's unit, centerd texts, at unit length."""
     rows = []
-    for picture in pictures:
-        texts_NE = torch.stack([embedding[text] - center_E for text, _ in picture.texts])
-        weight_N1 = torch.tensor([[weight] for _, weight in picture.texts])
+    for image in images:
+        texts_NE = torch.stack([embedding[text] - center_E for text, _ in image.texts])
+        weight_N1 = torch.tensor([[weight] for _, weight in image.texts])
         rows.append((F.normalize(texts_NE, dim=1) * weight_N1).sum(0))
     return F.normalize(torch.stack(rows), dim=1)

@@ -12,7 +12,7 @@ import torch
 from cells import read_lines
 from motions import RATE_HZ, TEST, read_recordings
 from numpy.typing import NDArray
-from pairs import Picture
+from pairs import Image
 from torch.nn import functional as F
 
 import openbind
@@ -33,10 +33,10 @@ SOUND_WORDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def is_held_out(picture: Picture) -> bool:
-    """Say whether a picture is for measuring: every stamp, and a tenth of the emoji by name."""
-    tenth = zlib.crc32(picture.name.lower().encode()) % 10 == 0
-    return picture.source == "stamps" or (picture.source == "emoji" and tenth)
+def is_held_out(image: Image) -> bool:
+    """Return whether a image is for measuring: every stamp, and a tenth of the emoji by name."""
+    tenth = zlib.crc32(image.name.lower().encode()) % 10 == 0
+    return image.source == "stamps" or (image.source == "emoji" and tenth)
 
 
 MOTION_WORDS = {
@@ -47,16 +47,16 @@ MOTION_WORDS = {
 }
 
 
-def measure_pictures(
-    pictures: Sequence[Picture],
+def measure_images(
+    images: Sequence[Image],
     embed_KSE: torch.Tensor,
     embedding: dict[str, torch.Tensor],
     center_E: torch.Tensor,
 ) -> list[Measurement]:
-    """Find each held-out picture's own name among all names of its source.
+    """Find each held-out image's own name among all names of its source.
 
     Returns:
-        recall at 1 and 10 for each source, and for whole and tiny pictures.
+        recall at 1 and 10 for each source, and for whole and tiny images.
     """
     data = {
         "emoji": "a tenth of the emoji's names, kept out of the heads' training",
@@ -64,10 +64,10 @@ def measure_pictures(
     }
     found = []
     for source in data:
-        names = sorted({picture.name for picture in pictures if picture.source == source})
+        names = sorted({image.name for image in images if image.source == source})
         texts_QE = F.normalize(torch.stack([embedding[name] for name in names]) - center_E, dim=1)
-        held = [i for i, p in enumerate(pictures) if p.source == source and is_held_out(p)]
-        own = torch.tensor([names.index(pictures[i].name) for i in held])
+        held = [i for i, p in enumerate(images) if p.source == source and is_held_out(p)]
+        own = torch.tensor([names.index(images[i].name) for i in held])
         for view, kind in ((0, "whole"), (2, "tiny")):
             score_KQ = F.normalize(embed_KSE[held, view], dim=1) @ texts_QE.T
             better_K = (score_KQ > score_KQ.gather(1, own[:, None])).sum(1)
@@ -86,7 +86,7 @@ def measure_pictures(
 
 
 def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: str) -> list[Measurement]:
-    """Classify a fold's sounds by words, three ways of naming, and by each class's mean picture.
+    """Classify a fold's sounds by words, three ways of naming, and by each class's mean image.
 
     Args:
         space: trained without that fold.
@@ -95,7 +95,7 @@ def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: str) -
     """
     rows = read_lines(work / manifest)
     names = sorted(SOUND_WORDS)
-    pictures = {row["label"]: row for row in rows}
+    images = {row["label"]: row for row in rows}
     rows = [row for row in rows if row["split"] == fold]
     sound_BE = space.encode("audio", [row["audio"] for row in rows])
     own_B = np.array([names.index(row["label"]) for row in rows])
@@ -103,10 +103,10 @@ def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: str) -
         f"sound → word, {name}": space.encode("text", [SOUND_WORDS[label][way] for label in names])
         for way, name in enumerate(("class name", "other name", "the sound of"))
     }
-    means = [mean_picture(pictures[label], work) for label in names]
-    targets["sound → picture of the class"] = np.stack(means)
+    means = [mean_image(images[label], work) for label in names]
+    targets["sound → image of the class"] = np.stack(means)
     data = (
-        f"ESC-10 fold {fold}; settings were chosen on folds 1 to 4, so it is optimistic; heads "
+        f"ESC-10 fold {fold}; settings were chosen on folds 1 to 4, so it is optimiztic; heads "
         "trained on folds 1 to 3 (the shipped one heard all four)"
     )
     return [
@@ -116,7 +116,7 @@ def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: str) -
             value=float(((sound_BE @ target_KE.T).argmax(1) == own_B).mean()),
             chance=1 / len(names),
             data=data,
-            modalities=("audio", "image" if "picture" in task else "text"),
+            modalities=("audio", "image" if "image" in task else "text"),
         )
         for task, target_KE in targets.items()
     ]
@@ -145,7 +145,7 @@ def measure_motions(space: openbind.Space, work: Path) -> list[Measurement]:
 def measure_scenes(
     space: openbind.Space, work: Path, manifest: Path, modality: str, split: str | None, data: str
 ) -> list[Measurement]:
-    """Find the picture of a map and the map of a picture; name labelled maps by words.
+    """Find the image of a map and the map of a image; name labeled maps by words.
 
     Args:
         space: trained without that split.
@@ -161,8 +161,8 @@ def measure_scenes(
     )
     found = []
     for task, score_QK in (
-        (f"{modality} → picture of the same view", map_NE @ image_NE.T),
-        (f"picture → {modality} of the same view", image_NE @ map_NE.T),
+        (f"{modality} → image of the same view", map_NE @ image_NE.T),
+        (f"image → {modality} of the same view", image_NE @ map_NE.T),
     ):
         better_Q = (score_QK > np.diag(score_QK)[:, None]).sum(1)
         for rank in (1, 10):
@@ -193,8 +193,8 @@ def measure_scenes(
     return found
 
 
-def mean_picture(row: dict[str, Any], work: Path) -> NDArray[np.float32]:
-    """Return the mean of the pictures (E,) that a line of the manifest pairs with its sound."""
+def mean_image(row: dict[str, Any], work: Path) -> NDArray[np.float32]:
+    """Return the mean of the images (E,) that a line of the manifest pairs with its sound."""
     cells = [cell.partition("#") for cell in row["image.vector"]]
     mean_E = np.mean([np.load(work / path, mmap_mode="r")[int(k)] for path, _, k in cells], axis=0)
     return np.asarray(mean_E / np.linalg.norm(mean_E), np.float32)

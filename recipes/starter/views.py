@@ -1,4 +1,4 @@
-"""Pictures as the tower may meet them: clean, on any ground, and blown up from 32 pixels."""
+"""Images as the tower may meet them: clean, on any ground, and amplified from 32 pixels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from openbind.modalities.image import ImageSettings, fit_picture
+from openbind.modalities.image import ImageSettings, fit_image
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
 from openbind.signal.resize import normalize, to_tensor
 
 Pixels = NDArray[np.float64]
 
 # 260 pixels and (x - 127) / 128, as EfficientNet-Lite2 was trained (the official code's
-# efficientnet_lite_builder.py). Larger inputs than the picture help even at 32 pixels.
+# efficientnet_lite_builder.py). Larger inputs than the image help even at 32 pixels.
 SETTINGS = ImageSettings(size=260, fit="crop", mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 NUM_VIEWS = 3
 TINY_PIXELS = 32
@@ -31,16 +31,16 @@ MAX_PIXELS = 30_000_000
 def view_features(
     tower: EfficientNetLite, paths: Sequence[Path], batch_size: int = 16
 ) -> torch.Tensor:
-    """Return the features of each picture's views, (pictures, views, width).
+    """Return the features of each image's views, (images, views, width).
 
-    The random part of a view depends on the picture's file name alone.
+    The random part of a view depends on the image's file name alone.
     """
     grounds = make_grounds(SETTINGS.size)
     found = []
     with ThreadPoolExecutor(2) as pool, torch.no_grad():
-        for start in tqdm(range(0, len(paths), batch_size), desc="pictures", disable=None):
+        for start in tqdm(range(0, len(paths), batch_size), desc="images", disable=None):
             views = pool.map(lambda p: make_views(p, grounds), paths[start : start + batch_size])
-            tensors = [to_tensor(view) for picture in views for view in picture]
+            tensors = [to_tensor(view) for image in views for view in image]
             images_BCHW = torch.stack([normalize(t, SETTINGS.mean, SETTINGS.std) for t in tensors])
             features_BD = tower.features(images_BCHW)
             found.append(features_BD.view(-1, NUM_VIEWS, features_BD.shape[1]))
@@ -48,54 +48,54 @@ def view_features(
 
 
 def is_small_enough(path: Path) -> bool:
-    """Say whether a picture's header promises at most `MAX_PIXELS`."""
-    with Image.open(path) as picture:
-        return picture.width * picture.height <= MAX_PIXELS
+    """Return whether a image's header promises at most `MAX_PIXELS`."""
+    with Image.open(path) as image:
+        return image.width * image.height <= MAX_PIXELS
 
 
 def make_views(path: Path, grounds: list[Image.Image]) -> list[Image.Image]:
-    """Return a picture's views, each square: whole on white, on a ground, on a ground and tiny."""
+    """Return a image's views, each square: whole on white, on a ground, on a ground and tiny."""
     chance = np.random.default_rng(zlib.crc32(path.name.encode()))
     with Image.open(path) as opened:
-        picture = opened.convert("RGBA")
-    picture.thumbnail((330, 330), Image.Resampling.BICUBIC)
+        image = opened.convert("RGBA")
+    image.thumbnail((330, 330), Image.Resampling.BICUBIC)
     size = SETTINGS.size
-    clean = Image.new("RGBA", picture.size, "white")
-    clean.alpha_composite(picture)
-    tiny = compose(picture, grounds, chance).resize((TINY_PIXELS,) * 2, Image.Resampling.BOX)
+    clean = Image.new("RGBA", image.size, "white")
+    clean.alpha_composite(image)
+    tiny = compose(image, grounds, chance).resize((TINY_PIXELS,) * 2, Image.Resampling.BOX)
     return [
-        fit_picture(clean.convert("RGB"), ImageSettings(size=size, fit="pad")),
-        compose(picture, grounds, chance),
+        fit_image(clean.convert("RGB"), ImageSettings(size=size, fit="pad")),
+        compose(image, grounds, chance),
         tiny.resize((size, size), Image.Resampling.BICUBIC),
     ]
 
 
 def compose(
-    picture: Image.Image, grounds: list[Image.Image], chance: np.random.Generator
+    image: Image.Image, grounds: list[Image.Image], chance: np.random.Generator
 ) -> Image.Image:
-    """Mirror, stretch, turn and shift a picture at random and lay it on a ground, often plain."""
+    """Mirror, stretch, turn and shift a image at random and lay it on a ground, often plain."""
     if chance.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     size = SETTINGS.size
-    picture = picture.crop(picture.getbbox() or (0, 0, *picture.size))
-    scale = size * chance.uniform(0.65, 1.15) / max(picture.size)
+    image = image.crop(image.getbbox() or (0, 0, *image.size))
+    scale = size * chance.uniform(0.65, 1.15) / max(image.size)
     stretch = np.exp(chance.uniform(-0.12, 0.12))
-    sides = (int(picture.width * scale * stretch), int(picture.height * scale / stretch))
-    picture = picture.resize((max(1, sides[0]), max(1, sides[1])), Image.Resampling.BICUBIC)
+    sides = (int(image.width * scale * stretch), int(image.height * scale / stretch))
+    image = image.resize((max(1, sides[0]), max(1, sides[1])), Image.Resampling.BICUBIC)
     if chance.random() < 0.5:
         turn = chance.uniform(-12, 12)
-        picture = picture.rotate(turn, Image.Resampling.BICUBIC, expand=True)
+        image = image.rotate(turn, Image.Resampling.BICUBIC, expand=True)
     ground = Image.new("RGB", (size, size), "white")
     if chance.random() < 0.8:
         ground = grounds[chance.integers(len(grounds))].copy()
-    left = (size - picture.width) // 2 + int(chance.integers(-20, 21))
-    top = (size - picture.height) // 2 + int(chance.integers(-20, 21))
-    ground.paste(picture, (left, top), picture)
+    left = (size - image.width) // 2 + int(chance.integers(-20, 21))
+    top = (size - image.height) // 2 + int(chance.integers(-20, 21))
+    ground.paste(image, (left, top), image)
     return ground
 
 
 def make_grounds(size: int, count: int = 300, seed: int = 7) -> list[Image.Image]:
-    """Make backgrounds: plain colours, slopes, and clouds of 1/f noise as in natural pictures."""
+    """Make backgrounds: plain colors, slopes, and clouds of 1/f noise as in natural images."""
     chance = np.random.default_rng(seed)
     makers = (make_plain, make_slope, make_clouds, make_clouds)
     grounds = []
@@ -107,12 +107,12 @@ def make_grounds(size: int, count: int = 300, seed: int = 7) -> list[Image.Image
 
 
 def make_plain(chance: np.random.Generator, size: int) -> Pixels:
-    """One colour."""
+    """One color."""
     return np.broadcast_to(chance.uniform(0, 255, 3), (size, size, 3))
 
 
 def make_slope(chance: np.random.Generator, size: int) -> Pixels:
-    """From one colour to another in a random direction."""
+    """From one color to another in a random direction."""
     first, second = chance.uniform(0, 255, 3), chance.uniform(0, 255, 3)
     turn = chance.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:size, 0:size] / size - 0.5

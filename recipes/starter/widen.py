@@ -1,7 +1,7 @@
-"""Widen the space by dimensions that say where things are, for pictures and what is like them.
+"""Widen the space by dimensions that say where things are, for images and what is like them.
 
 Words, sounds and motion know nothing of places: they are zero there, so that what they rank stays
-exactly as it was. Learned from pictures alone: principal directions of their maps.
+exactly as it was. Learned from images alone: principal directions of their maps.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ WHITENING = 0.5
 """Directions are divided by their deviation to this power: 0 keeps it, 1 makes all equal."""
 EVERY_DRAWING = 3
 """One drawing of so many is looked at."""
-OTHERS = Path("pictures/wide.jsonl")
-VECTORS = Path("pictures/wide.npy")
+OTHERS = Path("images/wide.jsonl")
+VECTORS = Path("images/wide.npy")
 
 
-def widen_picture_tower(
+def widen_image_tower(
     tower: EfficientNetLite, sources: Mapping[str, Sequence[Path]], settings: ImageSettings
 ) -> tuple[EfficientNetLite, torch.Tensor]:
-    """Give the picture tower its layout.
+    """Return the image tower its layout.
 
     Args:
         tower: without one.
-        sources: kind of picture → files; each kind weighs the same.
+        sources: kind of image → files; each kind weighs the same.
         settings: of the preprocessing.
 
     Returns:
-        the wider tower, and unit embeddings of all the pictures.
+        the wider tower, and unit embeddings of all the images.
     """
     shown, cells, weights = [], [], []
     for name, paths in sources.items():
-        features_BD, cells_BC = read_pictures(tower, paths, settings, name)
+        features_BD, cells_BC = read_images(tower, paths, settings, name)
         with torch.no_grad():
             shown.append(tower.embed(features_BD))
         cells.append(cells_BC)
@@ -74,26 +74,26 @@ def widen_picture_tower(
     return wide.eval(), vectors_NE
 
 
-def embed_pictures(
+def embed_images(
     tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings
 ) -> torch.Tensor:
     """Return unit embeddings (N, E) of files.
 
     Args:
         tower: with a layout.
-        paths: of pictures.
+        paths: of images.
         settings: of the preprocessing.
     """
     preprocess = prepare(settings, None)
     found = []
     with torch.no_grad():
-        for start in tqdm(range(0, len(paths), 16), desc="pictures", disable=None):
+        for start in tqdm(range(0, len(paths), 16), desc="images", disable=None):
             batch = [preprocess(path).clips[0] for path in paths[start : start + 16]]
             found.append(F.normalize(tower(torch.stack(batch)), dim=1))
     return torch.cat(found)
 
 
-def read_pictures(
+def read_images(
     tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings, name: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return features_BD and the cells that the layout looks at, of files."""
@@ -121,15 +121,15 @@ def principal_directions(
     """Return weight and bias of the projection onto the widest directions, partly whitened."""
     cells_BC, weight_B = cells_BC.double(), (weight_B / weight_B.sum()).double()
     mean_C = weight_B @ cells_BC
-    centred_BC = cells_BC - mean_C
-    variance_C, direction_CC = torch.linalg.eigh((centred_BC * weight_B[:, None]).T @ centred_BC)
+    centerd_BC = cells_BC - mean_C
+    variance_C, direction_CC = torch.linalg.eigh((centerd_BC * weight_B[:, None]).T @ centerd_BC)
     largest = variance_C.argsort(descending=True)[: LAYOUT.dim]
     weight_KC = direction_CC[:, largest].T / variance_C[largest, None].sqrt() ** WHITENING
     return weight_KC.float(), -(weight_KC @ mean_C).float()
 
 
 def add_zeros(tower: Any, layer: str) -> Any:
-    """Give a tower that knows nothing of places the wider space's dimensions, zero.
+    """Return a tower that knows nothing of places the wider space's dimensions, zero.
 
     Args:
         tower: of the narrow space.
@@ -152,27 +152,27 @@ def _widen_config(config: Any) -> Any:
     return dataclasses.replace(config, head=head)
 
 
-def start_map_tower(picture: EfficientNetLite) -> EfficientNetLiteMap:
-    """Give a tower for maps of one channel that sees them as grey pictures, its head zero."""
+def start_map_tower(image: EfficientNetLite) -> EfficientNetLiteMap:
+    """Return a tower for maps of one channel that sees them as gray images, its head zero."""
     config = EfficientNetLiteMapConfig(
-        stages=picture.config.stages[: LAYOUT.stage],
+        stages=image.config.stages[: LAYOUT.stage],
         grid=LAYOUT.grid,
-        embed_dim=picture.config.embed_dim,
+        embed_dim=image.config.embed_dim,
     )
     tower = EfficientNetLiteMap(config)
-    copy_body(picture, tower)
+    copy_body(image, tower)
     nn.init.zeros_(tower.head.weight)
     nn.init.zeros_(tower.head.bias)
     return tower.eval()
 
 
 def write_others(work: Path, vectors_NE: torch.Tensor) -> None:
-    """Write pictures that recipes may name as `others`, as vectors of the wide space."""
+    """Write images that recipes may name as `others`, as vectors of the wide space."""
     (work / VECTORS).parent.mkdir(parents=True, exist_ok=True)
     np.save(work / VECTORS, vectors_NE.numpy())
     write_lines(work / OTHERS, ({"image.vector": f"{VECTORS}#{n}"} for n in range(len(vectors_NE))))
 
 
 def same_logits_scale(scale: float) -> float:
-    """Scale of pictures with which their logits against words stay what they were."""
+    """Scale of images with which their logits against words stay what they were."""
     return scale / math.sqrt(1 - LAYOUT.share)

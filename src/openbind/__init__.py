@@ -1,4 +1,4 @@
-"""openbind: one embedding space for pictures, video, words, sound, depth, thermal and motion.
+"""openbind: one embedding space for images, video, words, sound, depth, thermal and motion.
 
 import openbind
 space = openbind.load("starter")

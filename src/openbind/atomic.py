@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `target`; when the block ends well it becomes `target`.
+    """Return a temporary path beside `target`; when the block ends well it becomes `target`.
 
     The directory is made if it is missing. When the block raises, the temporary file is removed
     and an older `target` stays as it was.

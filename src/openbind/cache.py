@@ -34,7 +34,7 @@ class FilePart:
         return str(self.path)
 
     def read(self) -> Any:
-        """Give what the modality accepts.
+        """Return what the modality accepts.
 
         Raises:
             InputError: it can't be read.
@@ -114,7 +114,7 @@ class VectorCache:
         )
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """Read the vectors that are there; keys that aren't are left out."""
+        """Read the vectors that are there; keys that aren't are excluded."""
         found = {}
         for key in keys:
             row = self._database.execute(
@@ -133,7 +133,7 @@ class VectorCache:
     def fill(
         self, keys: Sequence[bytes], make: Callable[[list[int]], np.ndarray]
     ) -> list[np.ndarray]:
-        """Give a vector for each key, and keep those that weren't there.
+        """Return a vector for each key, and keep those that weren't there.
 
         Args:
             keys: in any order, repeated or not.

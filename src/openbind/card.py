@@ -12,13 +12,13 @@ class Source:
     Args:
         name: as its authors call it.
         use: what it is in this space ("text tower", "pairs image-audio").
-        licence: an SPDX name where there is one.
+        license: an SPDX name where there is one.
         origin: where it can be had: a package with its version, a paper, an address.
     """
 
     name: str
     use: str
-    licence: str
+    license: str
     origin: str
 
 
@@ -32,7 +32,7 @@ class Measurement:
         value: the number.
         chance: what guessing gives, on the same scale.
         data: on which data, and how that was kept out of training.
-        modalities: whose towers it speaks of; when one is trained anew the number isn't true of it.
+        modalities: whose towers it speaks of; when one is retrained the number isn't true of it.
     """
 
     task: str
@@ -49,7 +49,7 @@ class Card:
 
     Args:
         summary: one paragraph.
-        licence: of the whole, as it may be used.
+        license: of the whole, as it may be used.
         trained_pairs: pairs of modalities that were trained together; all others are emergent.
         sources: weights and data that it was made from.
         measurements: numbers, with chance levels.
@@ -57,7 +57,7 @@ class Card:
     """
 
     summary: str = ""
-    licence: str = ""
+    license: str = ""
     trained_pairs: tuple[tuple[str, str], ...] = ()
     sources: tuple[Source, ...] = ()
     measurements: tuple[Measurement, ...] = ()
@@ -66,7 +66,7 @@ class Card:
 
 def to_markdown(name: str, card: Card) -> str:
     """Write a card as the README of a model directory."""
-    lines = [f"# {name}", "", card.summary, "", f"Licence: {card.licence or 'not stated'}", ""]
+    lines = [f"# {name}", "", card.summary, "", f"License: {card.license or 'not stated'}", ""]
     if card.trained_pairs:
         pairs = ", ".join(f"{a}–{b}" for a, b in card.trained_pairs)
         lines += [f"Trained together: {pairs}. Every other pair of modalities is emergent.", ""]
@@ -78,8 +78,8 @@ def to_markdown(name: str, card: Card) -> str:
         ]
         lines.append("")
     if card.sources:
-        lines += ["| made from | used as | licence | where |", "|---|---|---|---|"]
-        lines += [f"| {s.name} | {s.use} | {s.licence} | {s.origin} |" for s in card.sources]
+        lines += ["| made from | used as | license | where |", "|---|---|---|---|"]
+        lines += [f"| {s.name} | {s.use} | {s.license} | {s.origin} |" for s in card.sources]
         lines.append("")
     if card.limits:
         lines += ["What it can't do:", "", *(f"- {limit}" for limit in card.limits), ""]

@@ -18,8 +18,8 @@ from openbind.errors import CheckpointError, UnknownNameError
 from openbind.presets import PRESETS, SpaceConfig
 from openbind.space import Space
 
-LICENCE_VARIABLE = "OPENBIND_ACCEPT_LICENCE"
-"""Names of entries, parted by commas, whose licence the user accepts."""
+LICENSE_VARIABLE = "OPENBIND_ACCEPT_LICENSE"
+"""Names of entries, comma-separated, whose license the user accepts."""
 HUB = "hf:"
 
 
@@ -29,7 +29,7 @@ class Entry:
 
     Args:
         name: what `openbind.load` takes.
-        licence: of the weights; "" where there are none.
+        license: of the weights; "" where there are none.
         source: where they come from, for people.
         config: what the space is made of, without its weights.
         url: of the file of weights, for those that are fetched.
@@ -38,7 +38,7 @@ class Entry:
     """
 
     name: str
-    licence: str
+    license: str
     source: str
     config: Callable[[], SpaceConfig]
     url: str = ""
@@ -61,7 +61,7 @@ class Entry:
         return path.stat().st_size if path.is_file() else self.sizes[0]
 
     def on_disk(self) -> bool:
-        """Whether it can be loaded without a download."""
+        """Return whether it can be loaded without a download."""
         path = self.path()
         return path is not None and path.exists()
 
@@ -74,13 +74,13 @@ ENTRIES = {
     for entry in (
         Entry(
             name="starter",
-            licence="see the card: openbind.load('starter').card",
+            license="see the card: openbind.load('starter').card",
             source="ships with openbind",
             config=lambda: native.read_config(shipped("starter")),
         ),
         Entry(
             name="imagebind_huge",
-            licence="CC-BY-NC-SA-4.0",
+            license="CC-BY-NC-SA-4.0",
             source="Meta AI, arXiv 2305.05665",
             config=PRESETS["imagebind_huge"],
             url="https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
@@ -88,8 +88,8 @@ ENTRIES = {
             sizes=(_WEIGHT_BYTES, _WEIGHT_BYTES * 101 // 100),
             consent="CC-BY-NC-SA 4.0: for research, not for commercial use",
         ),
-        Entry(name="base", licence="", source="architecture to train", config=PRESETS["base"]),
-        Entry(name="tiny", licence="", source="architecture to train", config=PRESETS["tiny"]),
+        Entry(name="base", license="", source="architecture to train", config=PRESETS["base"]),
+        Entry(name="tiny", license="", source="architecture to train", config=PRESETS["tiny"]),
     )
 }
 
@@ -101,7 +101,7 @@ def load(
     device: str = "auto",
     dtype: Any = "auto",
     weights: Literal["trained", "random"] = "trained",
-    accept_licence: bool = False,
+    accept_license: bool = False,
 ) -> Space:
     """Load a space.
 
@@ -109,20 +109,20 @@ def load(
         name: "starter", which ships in the package and works offline; "imagebind_huge", which is
             fetched once; a directory that `openbind.save` or a training run wrote, or of Hugging
             Face's CLIP or SigLIP; a file of ImageBind's or OpenCLIP's weights (`.pth`, `.bin`,
-            `.safetensors`); or a repository of the Hugging Face hub, "hf:organisation/name".
+            `.safetensors`); or a repository of the Hugging Face hub, "hf:organization/name".
         modalities: load only what these need; None loads all.
         device: "auto" (a GPU if there is one), or what `torch.device` takes.
         dtype: "auto" (what the space says, else what the machine computes fastest in), or a torch
             type or its name.
         weights: "random" builds the architecture of a named model with initial weights, always
             the same.
-        accept_licence: accept the licence that the weights are fetched under; so does
-            $OPENBIND_ACCEPT_LICENCE with the name in it.
+        accept_license: accept the license that the weights are fetched under; so does
+            $OPENBIND_ACCEPT_LICENSE with the name in it.
 
     Raises:
         UnknownNameError: no such name and no such directory, or no such modality in the space.
         CheckpointError: a file is missing, truncated, or doesn't fit; or weights have to be
-            fetched and their licence wasn't accepted.
+            fetched and their license wasn't accepted.
     """
     place, precision = pick_device(device), _pick_dtype(dtype)
     wanted = None if modalities is None else list(modalities)
@@ -130,7 +130,7 @@ def load(
         return _draw(str(name), wanted, place, precision)
     if weights != "trained":
         raise UnknownNameError("kind of weights", weights, ["trained", "random"])
-    path = find(name, modalities=wanted, accept_licence=accept_licence)
+    path = find(name, modalities=wanted, accept_license=accept_license)
     if not formats.is_native(path):
         space = formats.read(
             path, modalities=wanted, device=place, dtype=precision or _fastest(place)
@@ -147,20 +147,20 @@ def find(
     name: str | os.PathLike[str],
     *,
     modalities: Iterable[str] | None = None,
-    accept_licence: bool = False,
+    accept_license: bool = False,
 ) -> Path:
-    """Give the directory or file of a space, and fetch it if it has to be.
+    """Return the directory or file of a space, and fetch it if it has to be.
 
     Args:
         name: as in `load`.
         modalities: fetch only what these need, where that can be told.
-        accept_licence: as in `load`.
+        accept_license: as in `load`.
 
     Raises:
         UnknownNameError, CheckpointError: as `load` does.
     """
     if name in ENTRIES:
-        return _find_entry(ENTRIES[str(name)], accept_licence)
+        return _find_entry(ENTRIES[str(name)], accept_license)
     said = str(name)
     if said.startswith(HUB):
         repo_id, _, revision = said.removeprefix(HUB).partition("@")
@@ -189,7 +189,7 @@ def pick_device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _find_entry(entry: Entry, accept_licence: bool) -> Path:
+def _find_entry(entry: Entry, accept_license: bool) -> Path:
     path = entry.path()
     if path is None:
         raise CheckpointError(
@@ -197,13 +197,13 @@ def _find_entry(entry: Entry, accept_licence: bool) -> Path:
         )
     if path.exists():
         return path
-    accepted = os.environ.get(LICENCE_VARIABLE, "").replace(" ", "").split(",")
-    if entry.consent and not accept_licence and entry.name not in accepted:
+    accepted = os.environ.get(LICENSE_VARIABLE, "").replace(" ", "").split(",")
+    if entry.consent and not accept_license and entry.name not in accepted:
         raise CheckpointError(
             entry.name,
             f"not on disk. {entry.url} ({entry.sizes[0] / 1e9:.1f} GB) is under "
-            f"{entry.consent}. To accept that and fetch it: accept_licence=True, or "
-            f"{LICENCE_VARIABLE}={entry.name}. Or give the path of the file",
+            f"{entry.consent}. To accept that and fetch it: accept_license=True, or "
+            f"{LICENSE_VARIABLE}={entry.name}. Or give the path of the file",
         )
     print(f"fetching {entry.url} under {entry.consent}", file=sys.stderr)
     download(entry.url, path, entry.sizes)
@@ -211,10 +211,10 @@ def _find_entry(entry: Entry, accept_licence: bool) -> Path:
 
 
 def _named(space: Space, name: str) -> Space:
-    """Give a space read from another project's weights the name that it was asked for by."""
+    """Return a space read from another project's weights the name that it was asked for by."""
     if name in ENTRIES:
         space.config = replace(space.config, name=name)
-        space.card = replace(space.card, licence=ENTRIES[name].licence)
+        space.card = replace(space.card, license=ENTRIES[name].license)
     return space
 
 
@@ -222,7 +222,7 @@ def _draw(name: str, modalities: list[str] | None, device: str, dtype: Any) -> S
     """Build the architecture of a named model; a tower's weights depend on its name alone."""
     import torch
 
-    from openbind.model.initial import initialise
+    from openbind.model.initial import initialize
 
     if name not in PRESETS:
         raise UnknownNameError("architecture", name, PRESETS)
@@ -238,7 +238,7 @@ def _draw(name: str, modalities: list[str] | None, device: str, dtype: Any) -> S
         with torch.device("meta"):
             tower: Any = native.build_tower(spec)
         seed = torch.Generator().manual_seed(zlib.crc32(tower_name.encode()))
-        towers[tower_name] = initialise(tower.to_empty(device="cpu"), seed).to(device, precision)
+        towers[tower_name] = initialize(tower.to_empty(device="cpu"), seed).to(device, precision)
     named = str(precision).removeprefix("torch.")
     return Space(replace(config, dtype=named), towers)
 

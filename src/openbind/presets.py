@@ -8,7 +8,7 @@ from typing import Any
 
 from openbind.configs import from_dict, to_dict
 from openbind.errors import ConfigError
-from openbind.modalities import MODALITIES, WORDS
+from openbind.modalities import MODALITIES, TEXT
 from openbind.model import TOWERS
 from openbind.model.config import (
     HeadConfig,
@@ -133,7 +133,7 @@ def imagebind_huge() -> SpaceConfig:
 def base() -> SpaceConfig:
     """An architecture for training one's own, of the sizes of the paper's ablations.
 
-    CLIP's ViT-B/16 for pictures with its text tower of 12 layers and 512 features, ViT-B for
+    CLIP's ViT-B/16 for images with its text tower of 12 layers and 512 features, ViT-B for
     audio and thermal, ViT-S for depth (section 5; table 6 has ViT-S ahead for depth).
     """
     sizes = {
@@ -148,7 +148,7 @@ def base() -> SpaceConfig:
 
 
 def tiny() -> SpaceConfig:
-    """An architecture for training on one machine: ViT-S for pictures, half of that elsewhere."""
+    """An architecture for training on one machine: ViT-S for images, half of that elsewhere."""
     sizes = {
         "vision": (384, 12, 6),
         "text": (256, 6, 4),
@@ -199,8 +199,8 @@ def bind(
 
 
 def _default_settings(modality: str, towers: Mapping[str, TowerConfig]) -> Any:
-    if modality == WORDS:
-        return text_settings(towers[WORDS])
+    if modality == TEXT:
+        return text_settings(towers[TEXT])
     return MODALITIES.get(modality).settings()
 
 
@@ -208,7 +208,7 @@ def text_settings(tower: TowerConfig) -> Any:
     """Settings of words in CLIP's own vocabulary, for a tower that reads its ids."""
     if not isinstance(tower.stem, TokenStem):
         raise ConfigError(f"a tower for words takes ids, found {type(tower.stem).__name__}")
-    return MODALITIES.get(WORDS).settings(context=tower.stem.context)
+    return MODALITIES.get(TEXT).settings(context=tower.stem.context)
 
 
 _Size = tuple[int, int, int]  # width, depth, heads

@@ -102,7 +102,7 @@ class Space:
         Args:
             modality: one of `space.modalities`; it is never guessed.
             items: a list of paths, bytes, PIL images, arrays, (samples, rate) pairs or texts, as
-                the modality accepts; an array of several pictures (n, H, W, 3); or one such item.
+                the modality accepts; an array of several images (n, H, W, 3); or one such item.
             batch_size: clips that go through the tower together; it doesn't change the order.
             pool: "mean" gives one vector an item: the mean over its clips, of unit length again.
                 None gives, for each item, the (clips, dim) array of its clips' unit vectors with
@@ -141,7 +141,7 @@ class Space:
             return rows[0] if single else rows
         if not rows:
             return np.zeros((0, self.dim), np.float32)
-        # An item of one clip keeps its vector to the bit; a mean has to be made a unit again.
+        # An item of one clip keeps its vector bit-exactly; a mean has to be made a unit again.
         pooled = [r[0] if len(r) == 1 else unit_rows(r.mean(axis=0)) for r in rows]
         vectors = np.stack([np.asarray(row) for row in pooled])
         return vectors[0] if single else vectors
@@ -172,11 +172,11 @@ class Space:
                 f"they have different shapes {sorted(shapes)}; preprocess them one by one",
             )
         stacked = torch.stack(samples)
-        cut = _modality(modality).keeps_clips or stacked.shape[1] > 1
+        cut = _modality(modality).has_clips or stacked.shape[1] > 1
         return stacked if cut else stacked.flatten(0, 1)
 
     def with_settings(self, modality: str, **changes: Any) -> Space:
-        """Give the same space with other preprocessing for one modality; towers are shared.
+        """Return the same space with other preprocessing for one modality; towers are shared.
 
         Args:
             modality: one of `space.modalities`.
@@ -225,7 +225,7 @@ class Space:
             tensors: modality, or name of a tower (then the number of axes tells which of its
                 modalities is meant) → (batch, ...) or (batch, clips, ...).
             scaled: give the reference's outputs: unit vectors times the modality's logit scale,
-                averaged over clips and not renormalised. Otherwise unit vectors.
+                averaged over clips and not renormalized. Otherwise unit vectors.
 
         Returns:
             for each key a (batch, dim) tensor in the space's precision.
@@ -236,7 +236,7 @@ class Space:
         """
         return {key: self._embed_tensor(key, value, scaled) for key, value in tensors.items()}
 
-    def cosines(self, a_modality: str, a: Any, b_modality: str, b: Any) -> np.ndarray:
+    def similarity(self, a_modality: str, a: Any, b_modality: str, b: Any) -> np.ndarray:
         """Cosines of vectors or items; see `logits` for the arguments.
 
         Returns:
@@ -255,7 +255,7 @@ class Space:
             (n, m) float32: scale_a · scale_b · cosine (the paper's temperatures, section 3).
         """
         scale = self._binding(a_modality).scale * self._binding(b_modality).scale
-        return np.asarray(scale * self.cosines(a_modality, a, b_modality, b), dtype=np.float32)
+        return np.asarray(scale * self.similarity(a_modality, a, b_modality, b), dtype=np.float32)
 
     def _binding(self, modality: str) -> Binding:
         if modality not in self.config.modalities:
@@ -363,7 +363,7 @@ def _modality(name: str) -> Modality:
 
 
 def _is_many(items: Any, clip_dims: int) -> bool:
-    """Whether `items` is a collection of items: a list, an iterator, a tuple but for (x, rate).
+    """Return whether `items` holds several: a list, an iterator, a tuple other than (x, rate).
 
     An array is one item, unless it has more axes than an item's tensor: then it holds several.
     """

@@ -29,11 +29,11 @@ def check_modality(
 
     - Vectors are float32 rows of unit length, and the same at every call.
     - All forms of an item (path, bytes, array, ...) give one vector.
-    - Neighbours, order and batch size don't change a vector.
+    - Neighbors, order and batch size don't change a vector.
     - Inputs aren't changed.
     - bfloat16 gives nearly the same vector.
     - What can't be used raises `InputError`, and nothing else.
-    - Every form is drawn as an RGB picture of at most the size asked, if the modality draws.
+    - Every form is drawn as an RGB image of at most the size asked, if the modality draws.
 
     Args:
         space: has the modality.
@@ -74,7 +74,7 @@ def _check_batches(space: Space, modality: str, items: list[Any]) -> None:
     for batch_size in (1, 2):
         backwards = space.encode(modality, items[::-1], batch_size=batch_size)[::-1]
         difference = np.abs(backwards - together).max()
-        assert difference <= SAME, f"neighbours change a vector by {difference}"
+        assert difference <= SAME, f"neighbors change a vector by {difference}"
     assert space.encode(modality, []).shape == (0, space.dim), "an empty list has no rows"
 
 
@@ -117,7 +117,7 @@ def _check_drawing(modality: str, items: list[Any]) -> None:
     if draw is None:
         return
     for item in items:
-        picture = draw(item, (64, 48))
-        assert picture.mode == "RGB", f"drawn as {picture.mode}"
-        assert picture.width <= 64, f"drawn {picture.width} wide"
-        assert picture.height <= 48, f"drawn {picture.height} high"
+        image = draw(item, (64, 48))
+        assert image.mode == "RGB", f"drawn as {image.mode}"
+        assert image.width <= 64, f"drawn {image.width} wide"
+        assert image.height <= 48, f"drawn {image.height} high"

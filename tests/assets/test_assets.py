@@ -1,4 +1,4 @@
-"""Every file that ships beside the samples has a row with source, licence and checksum."""
+"""Every file that ships beside the samples has a row with source, license and checksum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_table_is_complete() -> None:
     """Weights and vocabularies, both ways, unchanged."""
     with (ASSETS / "assets.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert all(row["source"] and row["licence"] for row in rows)
+    assert all(row["source"] and row["license"] for row in rows)
     listed = {row["path"]: row["sha256"] for row in rows}
     found = {
         str(path.relative_to(ASSETS)): hashlib.sha256(path.read_bytes()).hexdigest()

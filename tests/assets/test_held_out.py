@@ -7,9 +7,9 @@ import hashlib
 import pytest
 
 from openbind.evaluation.held_out import TABLE, HeldOutRow, held_out_folder, read_rows
-from openbind.modalities import MODALITIES, WORDS
+from openbind.modalities import MODALITIES, TEXT
 
-LICENCES = {
+LICENSES = {
     "MIT",
     "Public domain",
     "CC0-1.0",
@@ -44,10 +44,10 @@ def test_table_is_complete(rows: list[HeldOutRow]) -> None:
 
 
 def test_all_may_be_redistributed(rows: list[HeldOutRow]) -> None:
-    """Each row has an author, a source, a licence of the list, and a class with words for it."""
-    named = {(row.set, row.label) for row in rows if row.modality == WORDS}
+    """Each row has an author, a source, a license of the list, and a class with words for it."""
+    named = {(row.set, row.label) for row in rows if row.modality == TEXT}
     for row in rows:
-        assert set(row.licence.split(" and ")) <= LICENCES
+        assert set(row.license.split(" and ")) <= LICENSES
         assert row.author
         assert row.source
         assert row.title

@@ -10,7 +10,7 @@ from openbind.demo.samples import SampleItem, read_script, read_unseen
 from openbind.media.audio import read_audio
 from openbind.media.image import read_image
 
-LICENCES = {
+LICENSES = {
     "MIT",
     "Public domain",
     "CC0-1.0",
@@ -26,7 +26,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "openbind"
 
 
 def test_counts(sample_items: list[SampleItem]) -> None:
-    """At least 60 pictures, 40 sounds, 40 captions."""
+    """At least 60 images, 40 sounds, 40 captions."""
     counts = Counter(item.modality for item in sample_items)
     assert counts["image"] >= 60
     assert counts["audio"] >= 40
@@ -45,9 +45,9 @@ def test_table_is_complete(sample_items: list[SampleItem], samples: Path) -> Non
 
 
 def test_all_may_be_redistributed(sample_items: list[SampleItem]) -> None:
-    """Each row has an author, a source, and a licence of the list."""
+    """Each row has an author, a source, and a license of the list."""
     for item in sample_items:
-        assert item.licence in LICENCES
+        assert item.license in LICENSES
         assert item.author
         assert item.source
         assert item.title
@@ -55,7 +55,7 @@ def test_all_may_be_redistributed(sample_items: list[SampleItem]) -> None:
 
 
 def test_every_file_opens(sample_items: list[SampleItem], samples: Path) -> None:
-    """Pictures are at least 100 pixels wide or high, sounds last some 5 s."""
+    """Images are at least 100 pixels wide or high, sounds last some 5 s."""
     for item in sample_items:
         if item.modality == "image":
             assert max(read_image(samples / item.path).size) > 100

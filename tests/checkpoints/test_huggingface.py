@@ -131,7 +131,7 @@ def test_space_travels(tmp_path: Path) -> None:
     save_model(tmp_path / "clip", "clip", vocab_size=30522, eos_token_id=2)
     (tmp_path / "clip" / "README.md").write_text("---\nlicense: mit\n---\n")
     space = openbind.load(tmp_path / "clip", device="cpu", dtype="float32")
-    assert (space.name, space.card.licence) == ("clip", "mit")
+    assert (space.name, space.card.license) == ("clip", "mit")
     vector = space.encode("text", "a dog")
     openbind.save(space, tmp_path / "ours")
     shutil.rmtree(tmp_path / "clip")

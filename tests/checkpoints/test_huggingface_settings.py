@@ -17,12 +17,12 @@ from openbind.modalities.text import TextSettings
 from openbind.model.config import HeadConfig, PatchStem, TokenStem, TowerConfig, TrunkConfig
 
 TRUNK = TrunkConfig(width=8, depth=1, heads=2)
-PICTURES = TowerConfig(
+IMAGES = TowerConfig(
     stem=PatchStem(channels=3, kernel=(8, 8), stride=(8, 8), size=(32, 32)),
     trunk=TRUNK,
     head=HeadConfig(embed_dim=4),
 )
-WORDS = TowerConfig(
+TEXT = TowerConfig(
     stem=TokenStem(vocabulary=10, context=12), trunk=TRUNK, head=HeadConfig(embed_dim=4, pool="eot")
 )
 HALF = (0.5, 0.5, 0.5)
@@ -38,7 +38,7 @@ SAID = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1], "size": {"shortes
 )
 def test_defaults(tmp_path: Path, kind: str, expected: ImageSettings) -> None:
     """Without a file: as the model family's own default."""
-    assert image_settings(tmp_path, kind, PICTURES) == (expected, [])
+    assert image_settings(tmp_path, kind, IMAGES) == (expected, [])
 
 
 @pytest.mark.parametrize("name", ["preprocessor_config.json", "processor_config.json"])
@@ -46,7 +46,7 @@ def test_files(tmp_path: Path, name: str) -> None:
     """Both names of the file are known."""
     values: dict[str, Any] = SAID if name[:4] == "prep" else {"image_processor": SAID}
     (tmp_path / name).write_text(json.dumps(values))
-    found, limits = image_settings(tmp_path, "clip", PICTURES)
+    found, limits = image_settings(tmp_path, "clip", IMAGES)
     assert found == ImageSettings(size=32, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0))
     assert limits == []
 
@@ -55,7 +55,7 @@ def test_what_differs_is_said(tmp_path: Path) -> None:
     """Another filter or another size before cropping is named."""
     values = {"resample": 1, "size": {"height": 40, "width": 40}}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
-    _, limits = image_settings(tmp_path, "siglip", PICTURES)
+    _, limits = image_settings(tmp_path, "siglip", IMAGES)
     assert "filter 1" in limits[0]
     assert "40" in limits[1]
 
@@ -63,7 +63,7 @@ def test_what_differs_is_said(tmp_path: Path) -> None:
 def test_bilinear(tmp_path: Path) -> None:
     """SigLIP 2's filter, Pillow's number 2, is taken over."""
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"resample": 2}))
-    found, limits = image_settings(tmp_path, "siglip", PICTURES)
+    found, limits = image_settings(tmp_path, "siglip", IMAGES)
     assert (found.filter, limits) == ("bilinear", [])
 
 
@@ -71,7 +71,7 @@ def test_broken_file(tmp_path: Path) -> None:
     """It is named."""
     (tmp_path / "preprocessor_config.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: not readable"):
-        image_settings(tmp_path, "clip", PICTURES)
+        image_settings(tmp_path, "clip", IMAGES)
 
 
 def write_tokenizer(folder: Path, pad_id: int | None) -> None:
@@ -88,9 +88,9 @@ def write_tokenizer(folder: Path, pad_id: int | None) -> None:
 def test_words(tmp_path: Path) -> None:
     """The directory's own vocabulary and the tower's context; without it there is no space."""
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: no such file"):
-        text_settings(tmp_path, "clip", WORDS)
+        text_settings(tmp_path, "clip", TEXT)
     shutil.copy(find("starter") / "tokenizer.json", tmp_path)
-    found = text_settings(tmp_path, "clip", WORDS)
+    found = text_settings(tmp_path, "clip", TEXT)
     assert found == TextSettings(tokenizer="tokenizer.json", context=12)
 
 
@@ -98,5 +98,5 @@ def test_words(tmp_path: Path) -> None:
 def test_filling_up(tmp_path: Path, said: int | None, pad: int) -> None:
     """SigLIP's tower reads what fills a text up: the tokenizer's id; texts are in lower case."""
     write_tokenizer(tmp_path, said)
-    found = text_settings(tmp_path, "siglip", WORDS)
+    found = text_settings(tmp_path, "siglip", TEXT)
     assert (found.pad, found.lower) == (pad, True)

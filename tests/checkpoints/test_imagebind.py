@@ -76,29 +76,29 @@ def test_space(space: openbind.Space, state: State) -> None:
         stored = float(state[key].exp().clamp(max=100)) if key in state else 1.0
         assert binding.scale == pytest.approx(stored)
     assert space.config.dtype == "float32"
-    assert "CC-BY-NC-SA" in space.card.licence
+    assert "CC-BY-NC-SA" in space.card.license
     assert ("image", "text") in space.card.trained_pairs
 
 
-def test_words_and_pictures_go_all_the_way(space: openbind.Space) -> None:
+def test_words_and_images_go_all_the_way(space: openbind.Space) -> None:
     """Texts and arrays embed as unit vectors."""
-    picture = np.zeros((40, 60, 3), np.uint8)
-    for vectors in (space.encode("image", [picture]), space.encode("image", picture)[None]):
+    image = np.zeros((40, 60, 3), np.uint8)
+    for vectors in (space.encode("image", [image]), space.encode("image", image)[None]):
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize("extension", ["pth", "safetensors"])
 def test_files(
     tmp_path: Path,
     space: openbind.Space,
     state: State,
     heads: dict[str, int],
     golden: State,
-    ending: str,
+    extension: str,
 ) -> None:
-    """Both kinds of file give the same numbers to the bit, all of it or one modality."""
-    path = tmp_path / f"mini.{ending}"
-    torch.save(state, path) if ending == "pth" else save_file(state, path)
+    """Both kinds of file give the same numbers bit-exactly, all of it or one modality."""
+    path = tmp_path / f"mini.{extension}"
+    torch.save(state, path) if extension == "pth" else save_file(state, path)
     whole = load_imagebind(path, heads)
     assert whole.fingerprint == space.fingerprint
     part = load_imagebind(str(path), heads, modalities=["imu"])
@@ -119,14 +119,14 @@ def test_other_towers_are_not_read(tmp_path: Path, state: State, heads: dict[str
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps")
-@pytest.mark.parametrize("ending", ["pth", "safetensors"])
-def test_memory(tmp_path: Path, state: State, heads: dict[str, int], ending: str) -> None:
+@pytest.mark.parametrize("extension", ["pth", "safetensors"])
+def test_memory(tmp_path: Path, state: State, heads: dict[str, int], extension: str) -> None:
     """Of a file with one big tower and a small one, the small one's pages alone are touched."""
     state = dict(state)
     key = "modality_preprocessors.text.token_embedding.weight"
     state[key] = torch.zeros(2_000_000, state[key].shape[1])
-    path = tmp_path / f"big.{ending}"
-    torch.save(state, path) if ending == "pth" else save_file(state, path)
+    path = tmp_path / f"big.{extension}"
+    torch.save(state, path) if extension == "pth" else save_file(state, path)
     size = path.stat().st_size
     assert size > 100e6
     part = load_imagebind(path, heads, modalities=["imu"])
@@ -138,16 +138,16 @@ def test_memory(tmp_path: Path, state: State, heads: dict[str, int], ending: str
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives mapped memory back")
-@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize("extension", ["pth", "safetensors"])
 def test_memory_of_conversion(
-    tmp_path: Path, state: State, heads: dict[str, int], ending: str
+    tmp_path: Path, state: State, heads: dict[str, int], extension: str
 ) -> None:
     """Converted to half, no more of the file stays in memory; the numbers are those of halves."""
     state = dict(state)
     key = "modality_preprocessors.text.token_embedding.weight"
     state[key] = torch.randn(500_000, state[key].shape[1])
-    path = tmp_path / f"big.{ending}"
-    torch.save(state, path) if ending == "pth" else save_file(state, path)
+    path = tmp_path / f"big.{extension}"
+    torch.save(state, path) if extension == "pth" else save_file(state, path)
     half = load_imagebind(path, heads, modalities=["text"], dtype=torch.bfloat16)
     assert resident_bytes(path) < path.stat().st_size / 10
     expected = load_imagebind(state, heads, modalities=["text"], dtype=torch.bfloat16)

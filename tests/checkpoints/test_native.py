@@ -21,7 +21,7 @@ def saved(starter: openbind.Space, tmp_path: Path) -> Path:
 
 
 def test_round_trip_is_bit_equal(starter: openbind.Space, saved: Path) -> None:
-    """Config, card, vocabulary and weights come back; vectors are equal to the bit."""
+    """Config, card, vocabulary and weights come back; vectors are equal bit-exactly."""
     again = openbind.load(saved, device="cpu")
     assert again.config == starter.config
     assert again.card == starter.card
@@ -29,7 +29,7 @@ def test_round_trip_is_bit_equal(starter: openbind.Space, saved: Path) -> None:
     np.testing.assert_array_equal(
         again.encode("text", ["a dog"]), starter.encode("text", ["a dog"])
     )
-    assert "Licence" in (saved / "README.md").read_text()
+    assert "License" in (saved / "README.md").read_text()
 
 
 def test_saving_again_replaces(starter: openbind.Space, saved: Path) -> None:

@@ -219,7 +219,7 @@ def test_heads_of_known_sizes(vision: int, heads: int) -> None:
 
 
 def test_space(state: State) -> None:
-    """Sizes come from shapes; pictures are prepared for the trained size; texts in CLIP's ids."""
+    """Sizes come from shapes; images are prepared for the trained size; texts in CLIP's ids."""
     space = load_openclip(state, heads=HEADS)
     assert space.modalities == ("image", "text")
     stem = space.config.towers["vision"].config.stem
@@ -229,12 +229,12 @@ def test_space(state: State) -> None:
     assert "not said" in space.card.limits[0]
 
 
-@pytest.mark.parametrize("ending", ["bin", "safetensors"])
-def test_files(tmp_path: Path, state: State, ending: str) -> None:
-    """A file, the config beside it and the licence of its README decide; buffers don't matter."""
-    path = tmp_path / f"open_clip_pytorch_model.{ending}"
+@pytest.mark.parametrize("extension", ["bin", "safetensors"])
+def test_files(tmp_path: Path, state: State, extension: str) -> None:
+    """A file, the config beside it and the license of its README decide; buffers don't matter."""
+    path = tmp_path / f"open_clip_pytorch_model.{extension}"
     stored = {**state, "attn_mask": torch.zeros(77, 77)}
-    torch.save(stored, path) if ending == "bin" else save_file(stored, path)
+    torch.save(stored, path) if extension == "bin" else save_file(stored, path)
     (tmp_path / "README.md").write_text("---\ntags: [clip]\nlicense: mit\n---\n# CLIP")
     (tmp_path / "open_clip_config.json").write_text(
         json.dumps(
@@ -247,7 +247,7 @@ def test_files(tmp_path: Path, state: State, ending: str) -> None:
     space = load_openclip(path, heads=HEADS)
     assert space.config.towers["text"].config.trunk.activation == "quick_gelu"
     assert space.config.modalities["image"].settings.std == (0.5, 0.5, 0.25)
-    assert (space.card.licence, space.card.limits) == ("mit", ())
+    assert (space.card.license, space.card.limits) == ("mit", ())
     expected = load_openclip(state, "quick_gelu", heads=HEADS)
     ids = torch.tensor([[49406, 5, 49407]])
     found = load_openclip(path, modalities=["text"], heads=HEADS)
@@ -300,7 +300,7 @@ def test_misfits(state: State, name: str, value: Tensor | None, message: str) ->
 
 
 def test_unknown_modality(state: State) -> None:
-    """It has pictures and words."""
+    """It has images and words."""
     with pytest.raises(UnknownNameError, match="known: image, text"):
         load_openclip(state, modalities=["audio"])
 

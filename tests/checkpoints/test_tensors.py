@@ -141,7 +141,7 @@ def test_other_files(tmp_path: Path, content: bytes, message: str) -> None:
 
 @pytest.mark.parametrize("kind", ["safetensors", "zip"])
 def test_forgotten(tmp_path: Path, kind: str) -> None:
-    """A tensor whose memory was given back comes from the file again, its neighbours stay."""
+    """A tensor whose memory was given back comes from the file again, its neighbors stay."""
     big = torch.arange(100_000.0)
     state = {"a": big, "b": big + 1, "c": big + 2}
     path = tmp_path / "w"

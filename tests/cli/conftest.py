@@ -31,7 +31,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def media(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
-    """A folder with a few pictures and sounds of known things."""
+    """A folder with a few images and sounds of known things."""
     place = tmp_path / "media"
     place.mkdir()
     for modality in ("image", "audio"):

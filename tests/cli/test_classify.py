@@ -12,9 +12,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def test_classify(run: Run, media: Path) -> None:
-    """A picture of a dog is a dog; the probabilities sum to 1."""
-    picture = next(media.glob("dog.[!o]*"))
-    code, out, _ = run("classify", picture, "--labels", "dog, rooster,rain", "--json")
+    """A image of a dog is a dog; the probabilities sum to 1."""
+    image = next(media.glob("dog.[!o]*"))
+    code, out, _ = run("classify", image, "--labels", "dog, rooster,rain", "--json")
     (result,) = json.loads(out)
     assert code == 0
     assert next(iter(result["labels"])) == "dog"

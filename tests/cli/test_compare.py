@@ -13,8 +13,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 def test_compare(run: Run, media: Path) -> None:
     """A symmetric matrix with ones on its diagonal."""
-    picture, sound = next(media.glob("dog.[!o]*")), media / "dog.ogg"
-    code, out, _ = run("compare", "--text", "a dog", "--image", picture, "--audio", sound, "--json")
+    image, sound = next(media.glob("dog.[!o]*")), media / "dog.ogg"
+    code, out, _ = run("compare", "--text", "a dog", "--image", image, "--audio", sound, "--json")
     cosine = np.array(json.loads(out)["cosine"])
     assert code == 0
     np.testing.assert_allclose(np.diag(cosine), 1, atol=1e-3)

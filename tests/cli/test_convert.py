@@ -34,7 +34,7 @@ def official(tmp_path: Path) -> Path:
 def test_one_file_a_tower(
     official: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Equal to the bit, with the heads that were said; the machine chooses the precision."""
+    """Equal bit-exactly, with the heads that were said; the machine chooses the precision."""
     target = tmp_path / "ours"
     heads = ",".join(f"{name}={count}" for name, count in HEADS.items())
     assert main(["convert", str(official), "-o", str(target), "--heads", heads]) == 0
@@ -76,7 +76,7 @@ def test_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One line, exit code 1, nothing written."""
-    monkeypatch.delenv("OPENBIND_ACCEPT_LICENCE", raising=False)
+    monkeypatch.delenv("OPENBIND_ACCEPT_LICENSE", raising=False)
     assert main(["convert", *arguments, "-o", str(tmp_path / "x")]) == 1
     captured = capsys.readouterr()
     assert (captured.out, len(captured.err.splitlines())) == ("", 1)

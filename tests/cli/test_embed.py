@@ -11,13 +11,13 @@ import pytest
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.parametrize("ending", ["npz", "parquet"])
-def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("extension", ["npz", "parquet"])
+def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, extension: str) -> None:
     """One unit row a file."""
-    target = tmp_path / f"out.{ending}"
+    target = tmp_path / f"out.{extension}"
     code, out, _ = run("embed", media, "-o", target)
     assert (code, out) == (0, "")
-    if ending == "npz":
+    if extension == "npz":
         vectors = np.load(target)["vector"]
     else:
         pq = pytest.importorskip("pyarrow.parquet")
@@ -47,7 +47,7 @@ def test_options_of_ray(run: Run, media: Path, tmp_path: Path) -> None:
     assert "is of --engine ray" in run("embed", media, "-o", target, "--workers", "2")[2]
 
 
-def test_embed_refuses_other_endings(run: Run, media: Path, tmp_path: Path) -> None:
+def test_embed_refuses_other_extensions(run: Run, media: Path, tmp_path: Path) -> None:
     """Before anything is embedded."""
     code, _, err = run("embed", media, "-o", tmp_path / "out.csv")
     assert code == 1

@@ -153,8 +153,8 @@ def test_many_left_out(run: Run, esc50: Path) -> None:
     table.write_text(table.read_text() + gone)
     code, _, err = run("evaluate", "starter", "--suite", "esc50", "--data", esc50)
     assert code == 0
-    assert err.count("left out /") == 5
-    assert "30 left out in all" in err
+    assert err.count("excluded /") == 5
+    assert "30 excluded in all" in err
 
 
 @pytest.mark.usefixtures("few_held_out")

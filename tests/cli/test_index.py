@@ -62,7 +62,7 @@ def test_search_with_filters(run: Run, media: Path) -> None:
 
 def test_broken_files_are_named(run: Run, media: Path) -> None:
     """On stderr with the reason; the rest is indexed."""
-    (media / "broken.png").write_bytes(b"no picture")
+    (media / "broken.png").write_bytes(b"no image")
     code, out, err = run("index", "create", media)
     assert code == 0
     assert "skipped" in err

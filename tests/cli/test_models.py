@@ -10,14 +10,14 @@ from openbind.cli.main import main
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """One object a name: modalities, dimensions, bytes, licence, and whether it is on disk."""
+    """One object a name: modalities, dimensions, bytes, license, and whether it is on disk."""
     assert main(["models", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert list(rows) == ["starter", "imagebind_huge", "base", "tiny"]
     assert rows["starter"]["on_disk"]
     huge = rows["imagebind_huge"]
     assert (huge["dim"], huge["bytes"], huge["on_disk"]) == (1024, 4_803_147_960, False)
-    assert huge["licence"] == "CC-BY-NC-SA-4.0"
+    assert huge["license"] == "CC-BY-NC-SA-4.0"
     assert huge["url"].startswith("https://")
     assert {"image", "text", "audio"} <= set(huge["modalities"])
     assert (rows["tiny"]["bytes"], rows["tiny"]["path"]) == (0, None)

@@ -10,7 +10,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def test_search_by_words(run: Run, media: Path) -> None:
-    """The dog is found by words among pictures; a second run gives the same from the cache."""
+    """The dog is found by words among images; a second run gives the same from the cache."""
     code, out, err = run("search", media, "--text", "a dog", "--only", "image", "-k", 2)
     assert code == 0
     assert "skipped" not in err
@@ -21,12 +21,12 @@ def test_search_by_words(run: Run, media: Path) -> None:
 
 def test_search_by_several_parts(run: Run, media: Path) -> None:
     """Parts of several modalities with weights; JSON for machines."""
-    picture = next(media.glob("rooster.[!o]*"))
+    image = next(media.glob("rooster.[!o]*"))
     code, out, _ = run(
         "search",
         media,
         "--image",
-        picture,
+        image,
         "--text",
         "a rooster",
         "--weight",
@@ -36,12 +36,12 @@ def test_search_by_several_parts(run: Run, media: Path) -> None:
     found = json.loads(out)
     assert code == 0
     assert found["files"] == 6
-    assert Path(found["results"][0]["path"]) == picture
+    assert Path(found["results"][0]["path"]) == image
 
 
 def test_broken_files_are_skipped_and_counted(run: Run, media: Path) -> None:
     """They are named on stderr with the reason; --strict makes it a failure."""
-    (media / "broken.png").write_bytes(b"no picture")
+    (media / "broken.png").write_bytes(b"no image")
     (media / "empty.wav").touch()
     code, out, err = run("search", media, "--text", "rain")
     assert code == 0

@@ -79,7 +79,7 @@ def test_folders_are_indexed_first(media: Path) -> None:
     more = media.with_name("more")
     more.mkdir()
     shutil.copy(media / "dog.webp", more)
-    (more / "broken.png").write_bytes(b"no picture")
+    (more / "broken.png").write_bytes(b"no image")
     with served(media, more) as (_, what, _):
         assert what.startswith("7 rows")
     with served("--index", media) as (_, what, _):

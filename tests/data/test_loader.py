@@ -1,4 +1,4 @@
-"""A draw gives one clip, the same wherever it is read; broken items give way to neighbours."""
+"""A draw gives one clip, the same wherever it is read; broken items give way to neighbors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SETTINGS = ThermalSettings(size=16)
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> PairTable:
-    """Twelve colour pictures with a grey one each; the grey one is their mean."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Twelve color images with a gray one each; the gray one is their mean."""
+    folder = tmp_path_factory.mktemp("images")
     rows = []
     for index in range(12):
         pixels = np.random.default_rng(index).integers(256, size=(40, 60, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{index}.png")
-        Image.fromarray(pixels).convert("L").save(folder / f"{index}-grey.png")
-        items = {"image": (folder / f"{index}.png",), "thermal": (folder / f"{index}-grey.png",)}
+        Image.fromarray(pixels).convert("L").save(folder / f"{index}-gray.png")
+        items = {"image": (folder / f"{index}.png",), "thermal": (folder / f"{index}-gray.png",)}
         rows.append(Row(key=str(index), items=items))
     return tabulate(rows, "image")
 
@@ -73,15 +73,15 @@ def test_shared_view(table: PairTable) -> None:
     view = anchor_view(anchor.key, None, CROPS, 0, 2)
     assert view.box is not None
     assert isinstance(anchor.item, Path)
-    picture = show("image", str(anchor.item), view).convert("L")
-    expected = MODALITY.prepare(SETTINGS, None)(picture).clips[0]
-    assert (found - expected).abs().max() < 0.02  # a grey level or two of rounding
+    image = show("image", str(anchor.item), view).convert("L")
+    expected = MODALITY.prepare(SETTINGS, None)(image).clips[0]
+    assert (found - expected).abs().max() < 0.02  # a gray level or two of rounding
     other = side_of(table, operations=()).read(Draw(0, 3, 3, 1, 0))
     assert (found - other).abs().max() > 0.1
 
 
 def test_noise(table: PairTable) -> None:
-    """Augmentations hang on the draw's own seed."""
+    """Augmentations depend on the draw's own seed."""
     side = side_of(table, operations=[{"erase": {"probability": 1.0}}])
     first, again, other = (side.read(Draw(0, 3, 3, 2, noise)) for noise in (5, 5, 6))
     assert torch.equal(first, again)
@@ -89,8 +89,8 @@ def test_noise(table: PairTable) -> None:
 
 
 def test_broken(table: PairTable, tmp_path: Path) -> None:
-    """A broken item's neighbour takes its place, with its own partner, and it is listed."""
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    """A broken item's neighbor takes its place, with its own partner, and it is listed."""
+    (tmp_path / "bad.png").write_bytes(b"no image")
     rows = list(table.rows)
     rows[5] = Row(key="5", items={**rows[5].items, "thermal": (tmp_path / "bad.png",)})
     holed = tabulate(rows, "image")

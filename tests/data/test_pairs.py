@@ -29,10 +29,10 @@ ROWS = [row(str(number)) for number in range(1_000)]
     ("values", "message"),
     [
         ({}, "found none"),
-        ({"manifest": "a.csv", "films": "b"}, "found manifest and films"),
-        ({"films": "b", "columns": {"image": "x"}}, "columns: films have none"),
-        ({"films": "b", "seconds": 0}, "seconds: expected a length above 0"),
-        ({"films": "b", "seconds": float("nan")}, "seconds: expected a length above 0"),
+        ({"manifest": "a.csv", "videos": "b"}, "found manifest and videos"),
+        ({"videos": "b", "columns": {"image": "x"}}, "columns: videos have none"),
+        ({"videos": "b", "seconds": 0}, "seconds: expected a length above 0"),
+        ({"videos": "b", "seconds": float("nan")}, "seconds: expected a length above 0"),
         ({"folders": {"image": "a"}, "by": "name"}, "by: expected one of"),
         ({"manifests": "a.csv"}, "did you mean 'manifest'"),
     ],
@@ -118,11 +118,11 @@ def test_hold_out_is_steady() -> None:
 
 def test_hold_out_keeps_recordings_together() -> None:
     """Windows of one recording are never on both sides."""
-    rows = [row(f"{film}@{t}", recording=str(film)) for film in range(50) for t in range(4)]
+    rows = [row(f"{video}@{t}", recording=str(video)) for video in range(50) for t in range(4)]
     kept, held = hold_out(rows, 0.3, seed=0)
-    films = ({r.recording for r in kept}, {r.recording for r in held})
-    assert not films[0] & films[1]
-    assert len(films[0] | films[1]) == 50
+    videos = ({r.recording for r in kept}, {r.recording for r in held})
+    assert not videos[0] & videos[1]
+    assert len(videos[0] | videos[1]) == 50
 
 
 @pytest.mark.parametrize("share", [1e-9, 0.5, 1 - 1e-9])

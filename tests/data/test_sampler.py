@@ -1,4 +1,4 @@
-"""Which rows a step sees hangs on the seed and the step alone; a pass shows each row once."""
+"""Which rows a step sees depends on the seed and the step alone; a pass shows each row once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_one_pair_a_batch() -> None:
 
 
 def test_passes() -> None:
-    """Each pass shows a row at most once, and leaves out only what fills no batch."""
+    """Each pass shows a row at most once, and excludes only what fills no batch."""
     sizes = [PairSize("a", [(row,) for row in range(22)], views=3, weight=1)]
     sampler = Sampler(sizes, batch_size=4, steps=50, seed=0)
     for turn in range(10):

@@ -47,7 +47,7 @@ def test_others() -> None:
 
 
 def test_without() -> None:
-    """Rows stay as long as one of their frozen items is usable; indices are made anew."""
+    """Rows stay as long as one of their frozen items is usable; indices are made again."""
     table = tabulate(make_rows(), "image").without({1: "broken", 3: "broken"})
     assert [row.key for row in table.rows] == ["1", "3"]
     assert [a.item for a in table.anchors] == [A, A]

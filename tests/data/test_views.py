@@ -27,7 +27,7 @@ def test_the_plain_plan_shows_everything() -> None:
 
 
 def test_boxes_keep_to_the_plan() -> None:
-    """Inside the picture, of an area and a ratio in their ranges."""
+    """Inside the image, of an area and a ratio in their ranges."""
     for view in draw(500, crop=(0.08, 0.6)):
         assert view.box is not None
         top, left, height, width = view.box
@@ -61,7 +61,7 @@ def test_boxes_are_spread_as_torchvision_spreads_them() -> None:
 def test_what_never_fits_is_central(
     ratio: tuple[float, float], box: tuple[float, float, float, float]
 ) -> None:
-    """The whole picture's area can't have another shape: the largest allowed in the middle."""
+    """The whole image's area can't have another shape: the largest allowed in the middle."""
     [view] = draw(1, crop=(1.0, 1.0), ratio=ratio)
     assert view.box == pytest.approx(box)
 

@@ -1,4 +1,4 @@
-"""The page stands alone: every picture and sound is in it, and nothing is fetched."""
+"""The page stands alone: every image and sound is in it, and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_nothing_is_fetched(page: str) -> None:
     assert "<link" not in page
 
 
-def test_shows_pictures_sounds_and_heat_maps(page: str) -> None:
-    """Thumbnails, players and coloured tables, of confusions and of cosines."""
+def test_shows_images_sounds_and_heat_maps(page: str) -> None:
+    """Thumbnails, players and colored tables, of confusions and of cosines."""
     assert page.count("<img ") > 30
     assert page.count("<audio ") > 20
     assert page.count("<video ") > 1

@@ -20,8 +20,8 @@ def showcase(starter: openbind.Space, sample_items: list[SampleItem], samples: P
     return build_showcase(starter, sample_items + read_unseen(script.unseen), script, samples)
 
 
-def test_sounds_find_pictures_far_above_chance(showcase: Showcase) -> None:
-    """Sound → picture on the samples: at least three times chance."""
+def test_sounds_find_images_far_above_chance(showcase: Showcase) -> None:
+    """Sound → image on the samples: at least three times chance."""
     (part,) = [d for d in showcase.directions if (d.source, d.target) == ("audio", "image")]
     assert part.trained
     assert part.recall > 3 * part.chance
@@ -49,7 +49,7 @@ def test_what_was_never_seen_is_named(showcase: Showcase, modality: str) -> None
 def test_a_space_of_fewer_modalities(
     showcase: Showcase, starter: openbind.Space, sample_items: list[SampleItem], samples: Path
 ) -> None:
-    """What the space has no modality for is left out; the rest is the same."""
+    """What the space has no modality for is excluded; the rest is the same."""
     config = replace(
         starter.config,
         modalities={name: starter.config.modalities[name] for name in ("image", "text")},
@@ -62,7 +62,7 @@ def test_a_space_of_fewer_modalities(
 
 
 def test_sum_of_fruit_and_birds_finds_both(showcase: Showcase) -> None:
-    """A picture that has both is among the best, and the parts aren't answers."""
+    """A image that has both is among the best, and the parts aren't answers."""
     fruit_and_birds = showcase.sums[0]
     assert fruit_and_birds.found
     keys = [item.key for item, _ in fruit_and_birds.best]

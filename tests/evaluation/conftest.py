@@ -31,7 +31,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorCache]:
 
 @pytest.fixture(scope="session")
 def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Motion with words, rooms in pictures and depth with words, and sounds without."""
+    """Motion with words, rooms in images and depth with words, and sounds without."""
     folder = tmp_path_factory.mktemp("held_out")
     generator = np.random.default_rng(0)
     rows = []
@@ -59,7 +59,7 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for title, modality, path, label, pair in rows:
             writer.writerow(
                 {
-                    **dict.fromkeys(("author", "licence", "sha256"), "x"),
+                    **dict.fromkeys(("author", "license", "sha256"), "x"),
                     "set": title,
                     "modality": modality,
                     "path": path,

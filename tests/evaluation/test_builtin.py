@@ -13,15 +13,15 @@ import openbind
 from openbind.cache import VectorCache
 from openbind.card import Card, Source
 from openbind.errors import ConfigError, InputError
-from openbind.evaluation.builtin import ask_of, find_sets, gather, measure_built_in
-from openbind.evaluation.emergence import lies_above_chance, measure_emergence
+from openbind.evaluation.builtin import build_tasks, find_sets, gather, measure_built_in
+from openbind.evaluation.emergence import above_chance, measure_emergence
 from openbind.evaluation.held_out import held_out_folder, read_sets
 from openbind.evaluation.tasks import Classification, PairRetrieval
 
 
 def test_tasks(held_out: Path) -> None:
     """Classes that words are there for, those only that have items; pairs of the same scene."""
-    motion, rooms, noise = (ask_of(held) for held in read_sets(held_out))
+    motion, rooms, noise = (build_tasks(held) for held in read_sets(held_out))
     (named,) = motion
     assert isinstance(named, Classification)
     assert (named.modality, list(named.targets)) == ("imu", [(0,), (1,), (0,), (1,)])
@@ -38,12 +38,12 @@ def test_tasks(held_out: Path) -> None:
 
 
 def test_six_modalities(held_out: Path, tiny: openbind.Space, kept: VectorCache) -> None:
-    """Every modality is gathered; numbers are those of the vectors; sets without questions say so.
+    """Every modality is embedded; numbers are those of the vectors; sets without questions say so.
 
     The words of a set are not put into prompts; its depth is in millimetres, as its table says.
     """
     found = measure_built_in(tiny, read_sets(held_out), cache=kept)
-    assert [some.modality for some in found.gathered] == [
+    assert [some.modality for some in found.embedded] == [
         name for name in tiny.modalities if name in {"image", "text", "audio", "depth", "imu"}
     ]
     motion, rooms = found.results
@@ -55,8 +55,8 @@ def test_six_modalities(held_out: Path, tiny: openbind.Space, kept: VectorCache)
     pairs_NN = tiny.encode("image", [held_out / f"{n}.png" for n in range(4)])
     measuring = tiny.with_settings("depth", units="millimetres")
     depths_NE = measuring.encode("depth", [held_out / f"{n}.npy" for n in range(4)])
-    (gathered,) = [some for some in found.gathered if some.modality == "depth"]
-    np.testing.assert_allclose(gathered.vectors_NE, depths_NE, atol=1e-5)
+    (embedded,) = [some for some in found.embedded if some.modality == "depth"]
+    np.testing.assert_allclose(embedded.vectors_NE, depths_NE, atol=1e-5)
     pairs_NN = pairs_NN @ depths_NE.T
     first = rooms.score_of("image → depth", "R@1")
     assert first is not None
@@ -81,12 +81,12 @@ def test_modalities_that_a_space_lacks(held_out: Path) -> None:
 def test_broken_items(
     held_out: Path, tmp_path: Path, tiny: openbind.Space, kept: VectorCache
 ) -> None:
-    """A file that can't be read is left out of the numbers, named once, and not gathered."""
+    """A file that can't be read is excluded of the numbers, named once, and not embedded."""
     folder = shutil.copytree(held_out, tmp_path / "broken")
     (folder / "0.npy").write_bytes(b"broken")
     sets = read_sets(folder)
     _, rooms = measure_built_in(tiny, sets, cache=kept).results
-    assert list(rooms.left_out) == [str(folder / "0.npy")]
+    assert list(rooms.excluded) == [str(folder / "0.npy")]
     counts = {score.task: score.count for score in rooms.scores}
     assert (counts["depth named by text"], counts["image → depth"]) == (3, 3)
     some = gather(tiny, "depth", sets, kept)
@@ -118,7 +118,7 @@ def test_overlaps(
     held_out: Path, tiny: openbind.Space, kept: VectorCache, name: str, origin: str, warned: bool
 ) -> None:
     """A space whose card names the set, or the data that it is from, is warned of."""
-    source = Source(name=name, use="pairs", licence="CC0-1.0", origin=origin)
+    source = Source(name=name, use="pairs", license="CC0-1.0", origin=origin)
     space = openbind.Space(tiny.config, tiny.towers, Card(sources=(source,)))
     motion = measure_built_in(space, read_sets(held_out), cache=kept).results[0]
     assert motion.overlaps == ((name,) if warned else ())
@@ -134,10 +134,10 @@ def test_shipped(starter: openbind.Space) -> None:
     ]
     found = measure_built_in(starter, own)
     (result,) = found.results
-    assert result.left_out == {}
+    assert result.excluded == {}
     assert result.overlaps == ()
-    cells = measure_emergence(found.gathered, [], np.random.default_rng(0))
-    assert all(lies_above_chance(cell.raw[0]) for cell in cells)
+    cells = measure_emergence(found.embedded, [], np.random.default_rng(0))
+    assert all(above_chance(cell.raw[0]) for cell in cells)
     assert all(abs(cell.shuffled[0].value - cell.shuffled[0].chance) < 0.03 for cell in cells)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from openbind.errors import InputError
-from openbind.evaluation.collection import Gathered, Item, answers, share_scenes
+from openbind.evaluation.collection import EmbeddedItems, Item, answers, share_scenes
 
 
-def gather(items: list[Item], vectors_NE: np.ndarray) -> Gathered:
-    return Gathered(modality="image", items=tuple(items), vectors_NE=vectors_NE)
+def gather(items: list[Item], vectors_NE: np.ndarray) -> EmbeddedItems:
+    return EmbeddedItems(modality="image", items=tuple(items), vectors_NE=vectors_NE)
 
 
 def test_of_set_keeps_items_with_their_vectors() -> None:

@@ -12,7 +12,7 @@ from openbind.evaluation.run import SuiteResult
 from openbind.evaluation.tasks import Ranking, Score
 
 
-def make_result(ranks: list[int], left_out: tuple[str, ...] = ()) -> SuiteResult:
+def make_result(ranks: list[int], excluded: tuple[str, ...] = ()) -> SuiteResult:
     """A search with R@1 and R@5, and a number without pairs."""
     rank_Q = np.array(ranks)
     scores = [
@@ -32,7 +32,7 @@ def make_result(ranks: list[int], left_out: tuple[str, ...] = ()) -> SuiteResult
         space="space",
         scores=(*scores, median),
         published=(),
-        left_out=dict.fromkeys(left_out, "broken"),
+        excluded=dict.fromkeys(excluded, "broken"),
         overlaps=(),
         rankings=(Ranking(task="x → y", rank_Q=rank_Q),),
     )
@@ -60,8 +60,8 @@ def test_pairs() -> None:
 
 
 def test_other_items() -> None:
-    """Spaces that left out other items have no pairs; the intervals still tell."""
-    first, second = make_result([1] * 40), make_result([9] * 40, left_out=("a.wav",))
+    """Spaces that excluded other items have no pairs; the intervals still tell."""
+    first, second = make_result([1] * 40), make_result([9] * 40, excluded=("a.wav",))
     found = compare(first, second, first.scores[0])
     assert found is not None
     assert (found.value, found.p, found.apart) == (-1, None, True)

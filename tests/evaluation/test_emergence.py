@@ -10,28 +10,28 @@ from scipy.stats import skew
 from sklearn.metrics import average_precision_score, top_k_accuracy_score
 
 from openbind.errors import InputError
-from openbind.evaluation.collection import Gathered, Item
+from openbind.evaluation.collection import EmbeddedItems, Item
 from openbind.evaluation.emergence import (
     Cell,
-    centre,
+    above_chance,
+    center,
     hubness,
-    lies_above_chance,
     measure_cell,
     measure_emergence,
     modality_gap,
 )
 
 
-def gather(modality: str, items: list[Item], vectors_NE: np.ndarray) -> Gathered:
+def gather(modality: str, items: list[Item], vectors_NE: np.ndarray) -> EmbeddedItems:
     unit_NE = vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True)
-    return Gathered(
+    return EmbeddedItems(
         modality=modality,
         items=tuple(items),
         vectors_NE=unit_NE.astype(np.float32),
     )
 
 
-def draw_scenes(noise: float, count: int = 60) -> tuple[Gathered, Gathered]:
+def draw_scenes(noise: float, count: int = 60) -> tuple[EmbeddedItems, EmbeddedItems]:
     """Two modalities of the same scenes, apart from each other by noise and by an offset."""
     generator = np.random.default_rng(3)
     scenes_NE = generator.normal(size=(count, 24))
@@ -40,7 +40,7 @@ def draw_scenes(noise: float, count: int = 60) -> tuple[Gathered, Gathered]:
     return gather("thermal", items, scenes_NE), gather("image", items, other_NE + 1.0)
 
 
-def measure(a: Gathered, b: Gathered) -> Cell:
+def measure(a: EmbeddedItems, b: EmbeddedItems) -> Cell:
     cell = measure_cell(a, b, False, np.random.default_rng(0))
     assert cell is not None
     return cell
@@ -83,8 +83,8 @@ def test_chance_and_control_agree() -> None:
     words = [Item(title=item.title, label=item.label) for item in a.items]
     for query, target in [(a, b), (b, gather("text", words, a.vectors_NE))]:
         cell = measure(query, target)
-        assert lies_above_chance(cell.raw[0])
-        assert not any(map(lies_above_chance, cell.shuffled))
+        assert above_chance(cell.raw[0])
+        assert not any(map(above_chance, cell.shuffled))
         for score in cell.shuffled:
             # 100 draws of 60 queries: shares stray by 0.01; ranks are whole, and by 1 beside.
             room = 1.0 + 0.1 * score.chance if score.metric == "median rank" else 0.03
@@ -111,8 +111,8 @@ def test_centring_closes_the_gap() -> None:
     a, b = draw_scenes(noise=1.0)
     cell = measure(a, b)
     assert cell.gap > 0.5
-    assert cell.centred[0].value > cell.raw[0].value
-    assert modality_gap(centre(a.vectors_NE), centre(b.vectors_NE)) < 0.1
+    assert cell.centerd[0].value > cell.raw[0].value
+    assert modality_gap(center(a.vectors_NE), center(b.vectors_NE)) < 0.1
 
 
 def test_gap_by_hand() -> None:
@@ -138,12 +138,12 @@ def test_items_are_searched_within_their_set() -> None:
     """The nearest item of another data set is no candidate, and labels don't cross."""
     near, far = [1.0, 0.1], [0.1, 1.0]
     sounds = gather("audio", [Item(title="s", label="dog", set="a")], np.array([near]))
-    pictures = gather(
+    images = gather(
         "image",
         [Item(title="p", label="dog", set="a"), Item(title="q", label="cat", set="b")],
         np.array([far, near]),
     )
-    cell = measure(sounds, pictures)
+    cell = measure(sounds, images)
     assert [(pool.set, pool.queries, pool.items) for pool in cell.pools] == [("a", 1, 1)]
     assert values(cell)["R@1"] == 1.0
     elsewhere = gather("image", [Item(title="p", label="dog", set="b")], np.array([near]))

@@ -42,6 +42,6 @@ def test_origins(held_out: Path) -> None:
 def test_wrong_table(held_out: Path, tmp_path: Path) -> None:
     """A column that there isn't is named."""
     table = (held_out / TABLE).read_text()
-    (tmp_path / TABLE).write_text(table.replace("licence", "license", 1))
+    (tmp_path / TABLE).write_text(table.replace("license", "license", 1))
     with pytest.raises(ConfigError, match="license"):
         read_sets(tmp_path)

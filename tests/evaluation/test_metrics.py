@@ -72,7 +72,7 @@ def test_average_precision_agrees_with_scikit_learn() -> None:
 
 
 def test_ranks() -> None:
-    """The best answer's place, from 1; queries without answers are left out."""
+    """The best answer's place, from 1; queries without answers are excluded."""
     scores_QK = np.array([[0.1, 0.9, 0.5], [0.3, 0.2, 0.1], [0.0, 0.0, 0.0]])
     relevant_QK = np.array([[True, False, True], [False, False, True], [False, False, False]])
     assert ranks(scores_QK, relevant_QK).tolist() == [2, 3]

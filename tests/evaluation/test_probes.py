@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from openbind.encoding import unit_rows
 from openbind.evaluation.probes import can_probe, draw_shots, fit_linear, measure_probes
-from openbind.evaluation.tasks import Classification, Labelled, ProbeSettings
+from openbind.evaluation.tasks import Classification, Labeled, ProbeSettings
 
 
 def make_blobs(count: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -76,11 +76,11 @@ def test_training_part() -> None:
     """With a training part that alone is learnt from; more items help."""
     train_ME, train_M = make_blobs(300, 0.5, seed=1)
     vectors_NE, target_N = make_blobs(300, 0.5, seed=2)
-    train = Labelled(paths=[str(place) for place in range(300)], targets=train_M.tolist())
+    train = Labeled(paths=[str(place) for place in range(300)], targets=train_M.tolist())
     task = make_task(target_N, train=train)
     few, *_, many = measure_probes(task, vectors_NE, train_ME)
     assert 0.4 < few.value < many.value
-    turned = Labelled(paths=train.paths, targets=((train_M + 1) % 3).tolist())
+    turned = Labeled(paths=train.paths, targets=((train_M + 1) % 3).tolist())
     assert measure_probes(make_task(target_N, train=turned), vectors_NE, train_ME)[-1].value < 0.1
 
 
@@ -90,5 +90,5 @@ def test_can_probe() -> None:
     assert not can_probe(make_task(target_N))
     assert not can_probe(make_task(target_N, groups=[1, 1, 1]))
     assert can_probe(make_task(target_N, groups=[1, 1, 2]))
-    assert can_probe(make_task(target_N, train=Labelled(paths=["a"], targets=[0])))
+    assert can_probe(make_task(target_N, train=Labeled(paths=["a"], targets=[0])))
     assert not can_probe(make_task(target_N, groups=[1, 1, 2], metric="mAP"))

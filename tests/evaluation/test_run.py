@@ -1,4 +1,4 @@
-"""A space is asked what a suite asks: numbers, papers' beside them, what was left out."""
+"""A space is asked what a suite asks: numbers, papers' beside them, what was excluded."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_evaluate(esc50: Path, starter: openbind.Space, tmp_path: Path) -> None:
     published = result.published_for(score)
     assert published is not None
     assert published.value == 0.669
-    assert not result.left_out
+    assert not result.excluded
     assert result.overlaps == ("ESC-10, folds 1 to 4 (Piczak 2015)",)
 
 
@@ -84,14 +84,14 @@ def test_probe(esc50: Path, starter: openbind.Space) -> None:
 
 
 def make_table(data: Path, *names: str) -> Path:
-    """Films of MSR-VTT's split with a caption each."""
-    rows = [f"ret,msr,{name},a film about {name}" for name in names]
+    """Videos of MSR-VTT's split with a caption each."""
+    rows = [f"ret,msr,{name},a video about {name}" for name in names]
     table = "\n".join(["key,vid_key,video_id,sentence", *rows]) + "\n"
     (data / "MSRVTT_JSFUSION_test.csv").write_text(table)
     return data
 
 
-def write_film(path: Path, seed: int, sound: bool = True) -> None:
+def write_video(path: Path, seed: int, sound: bool = True) -> None:
     """A second of noise, with a tone or without."""
     random = np.random.default_rng(seed)
     with av.open(str(path), "w") as container:
@@ -110,25 +110,25 @@ def write_film(path: Path, seed: int, sound: bool = True) -> None:
 
 
 def test_added(tmp_path: Path) -> None:
-    """0.95 of the pictures and 0.05 of the sound; a film without sound stands with its pictures."""
+    """0.95 of the images and 0.05 of the sound; a video without sound stands with its images."""
     tiny = openbind.load("tiny", weights="random", device="cpu", dtype="float32")
     data, names = tmp_path / "msrvtt", ("video1", "video2", "video3")
     (data / "MSRVTT_Videos").mkdir(parents=True)
-    films = [data / "MSRVTT_Videos" / f"{name}.mp4" for name in names]
-    for seed, film in enumerate(films):
-        write_film(film, seed, sound=seed < 2)
+    videos = [data / "MSRVTT_Videos" / f"{name}.mp4" for name in names]
+    for seed, video in enumerate(videos):
+        write_video(video, seed, sound=seed < 2)
     result = evaluate(tiny, "msrvtt", make_table(data, *names))
-    queries_QE = tiny.encode("text", [f"a film about {name}" for name in names])
-    items_KE = tiny.encode("video", films)
+    queries_QE = tiny.encode("text", [f"a video about {name}" for name in names])
+    items_KE = tiny.encode("video", videos)
     hearing = tiny.with_settings("audio", clips="cover")
-    parts = [(items_KE[:2], 0.95), (hearing.encode("audio", films[:2]), 0.05)]
+    parts = [(items_KE[:2], 0.95), (hearing.encode("audio", videos[:2]), 0.05)]
     items_KE[:2] = openbind.combine(parts)
     rank_Q = ranks(queries_QE @ items_KE.T, np.eye(3, dtype=bool))
     (found,) = [r.rank_Q for r in result.rankings if r.task == "text → video + audio"]
     assert found.tolist() == rank_Q.tolist()
     counts = {score.task: score.count for score in result.scores if score.metric == "R@1"}
     assert (counts["text → video + audio"], counts["text → audio"]) == (3, 2)
-    assert result.left_out.keys() == {str(films[2]), f"{films[2]} (audio)"}
+    assert result.excluded.keys() == {str(videos[2]), f"{videos[2]} (audio)"}
     assert not result.skipped
 
 
@@ -138,10 +138,10 @@ def test_skipped(tmp_path: Path) -> None:
     data = tmp_path / "msrvtt"
     (data / "MSRVTT_Videos").mkdir(parents=True)
     for seed in range(2):
-        write_film(data / "MSRVTT_Videos" / f"video{seed}.mp4", seed)
+        write_video(data / "MSRVTT_Videos" / f"video{seed}.mp4", seed)
     result = evaluate(space, "msrvtt", make_table(data, "video0", "video1"))
     assert {score.task for score in result.scores} == {"text → audio", "audio → text"}
-    assert result.skipped.keys() == {"pictures", "both"}
+    assert result.skipped.keys() == {"images", "both"}
     assert "MSR-VTT 1k-A needs video; tiny has only text, audio" in result.skipped["both"]
 
 
@@ -156,17 +156,17 @@ def test_skipped(tmp_path: Path) -> None:
 )
 def test_overlaps(starter: openbind.Space, source: str, warned: bool) -> None:
     """A set is warned of unless its name says that it is another part."""
-    card = Card(sources=(Source(name=source, use="pairs", licence="CC0-1.0", origin="here"),))
+    card = Card(sources=(Source(name=source, use="pairs", license="CC0-1.0", origin="here"),))
     space = openbind.Space(starter.config, starter.towers, card)
     assert find_overlaps(space, SUITES.get("llvip")) == ((source,) if warned else ())
 
 
 def test_left_out(esc50: Path, starter: openbind.Space) -> None:
-    """A broken file is named and left out; with all of them broken there is nothing to say."""
+    """A broken file is named and excluded; with all of them broken there is nothing to say."""
     sounds = sorted((esc50 / "audio").iterdir())
     sounds[0].write_bytes(b"no sound")
     result = evaluate(starter, "esc50", esc50)
-    assert list(result.left_out) == [str(sounds[0])]
+    assert list(result.excluded) == [str(sounds[0])]
     assert result.scores[0].count == len(sounds) - 1
     for sound in sounds:
         sound.write_bytes(b"no sound")

@@ -27,7 +27,7 @@ def make_result(space: str, value: float, *extra: Score) -> SuiteResult:
         published=(
             Published(task="zero-shot", metric="accuracy", value=0.669, where="A, Table 1"),
         ),
-        left_out={},
+        excluded={},
         overlaps=(),
         rankings=(Ranking(task="zero-shot", rank_Q=rank_Q),),
     )
@@ -91,13 +91,13 @@ def test_cells() -> None:
         trained=False,
         pools=(pool,),
         raw=scores(0.3),
-        centred=scores(0.35),
+        centerd=scores(0.35),
         shuffled=scores(0.11),
         gap=0.5,
         hubness=None,
     )
     lines = tabulate_cells([emergent, replace(emergent, query="b", target="a", trained=True)])
-    assert lines[0].split() == ["search", "chance", "R@1", "centred", "shuffled", "queries"]
+    assert lines[0].split() == ["search", "chance", "R@1", "centerd", "shuffled", "queries"]
     assert lines[1].startswith("b → a   trained")
     assert lines[2].split()[3:] == [
         *("emergent", "0.100", "0.300", "(0.200–0.400)", "0.350", "0.110", "1,200")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, top_k_accuracy_score
+from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
+from sklearn.metrics import top_k_accuracy_score
 
 import openbind
 from openbind.cache import KeyMaker, VectorCache
@@ -15,7 +16,7 @@ from openbind.evaluation.tasks import Classification
 from openbind.evaluation.zero_shot import (
     class_scores,
     classify,
-    confuse,
+    confusion_matrix,
     label_vectors,
     measure_classification,
     rank_classes,
@@ -106,9 +107,9 @@ def test_counts_agree_with_scikit_learn() -> None:
         targets=[(int(target),) for target in target_Q],
         classes=[(f"{index}", "also") for index in range(7)],
     )
-    found = confuse(task, scores_QK)
+    found = confusion_matrix(task, scores_QK)
     assert found.classes == tuple("0123456")
-    expected = confusion_matrix(target_Q, scores_QK.argmax(axis=1), labels=range(7))
+    expected = sklearn_confusion_matrix(target_Q, scores_QK.argmax(axis=1), labels=range(7))
     assert np.array_equal(found.counts_CC, expected)
     rank_Q = rank_classes(task, scores_QK).rank_Q
     first, fifth = score_classification(task, scores_QK)

@@ -151,15 +151,15 @@ def test_truncated_wav(tmp_path: Path) -> None:
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    """A directory, an empty file, and a picture with a sound's name."""
+    """A directory, an empty file, and a image with a sound's name."""
     (tmp_path / "empty.wav").touch()
-    (tmp_path / "picture.wav").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
+    (tmp_path / "image.wav").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
     with pytest.raises(InputError, match="found a directory"):
         read_audio(tmp_path)
     with pytest.raises(InputError, match="empty file"):
         read_audio(tmp_path / "empty.wav")
-    with pytest.raises(InputError, match=r"picture\.wav"):
-        read_audio(tmp_path / "picture.wav")
+    with pytest.raises(InputError, match=r"image\.wav"):
+        read_audio(tmp_path / "image.wav")
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "array"])
@@ -206,7 +206,7 @@ def test_truncated_files(kind: str, tmp_path: Path) -> None:
 
 
 def test_without_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data that nobody knows is bad input; a film is a missing extra."""
+    """Data that nobody knows is bad input; a video is a missing extra."""
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(InputError, match="not a sound of a known format"):
         read_audio(b"just words, no sound at all")

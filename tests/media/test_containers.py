@@ -20,8 +20,8 @@ def refused(source: object) -> str:
     return str(caught.value)
 
 
-def test_only_films_and_sounds(tmp_path: Path) -> None:
-    """A text isn't made a film of, and a playlist opens no other file."""
+def test_only_videos_and_sounds(tmp_path: Path) -> None:
+    """A text isn't made a video of, and a playlist opens no other file."""
     text = tmp_path / "notes.txt"
     text.write_text("hello\n" * 100)
     playlist = tmp_path / "list.m3u8"
@@ -39,14 +39,14 @@ def test_bad_sources(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "none.mp4")
     assert "empty" in refused(tmp_path / "empty.mp4")
     assert "directory" in refused(tmp_path)
-    assert "no such file" in refused("http://127.0.0.1:9/film.mp4")
+    assert "no such file" in refused("http://127.0.0.1:9/video.mp4")
     assert "found int" in refused(3)
 
 
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without PyAV the error says what to install."""
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingExtraError, match=r"openbind\[video\]"), open_container(b"film"):
+    with pytest.raises(MissingExtraError, match=r"openbind\[video\]"), open_container(b"video"):
         pytest.fail("was opened")
 
 
@@ -59,7 +59,7 @@ def test_length_by_the_headers(
     kind: str, codec: str, says: bool, start: int, tmp_path: Path
 ) -> None:
     """From the stream's own first moment; nothing where a part can't be found by its time."""
-    path = tmp_path / f"film.{kind}"
+    path = tmp_path / f"video.{kind}"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"

@@ -1,4 +1,4 @@
-"""Pictures for people: greater values are brighter, channels and loudness can be seen."""
+"""Images for people: greater values are brighter, channels and loudness can be seen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from openbind.media.drawing import (
-    FALSE_COLOURS,
+    FALSE_COLORS,
     GROUND,
     MISSING,
     STROKES,
@@ -17,36 +17,36 @@ from openbind.media.drawing import (
 )
 
 
-def colour(code: str) -> tuple[int, ...]:
+def color(code: str) -> tuple[int, ...]:
     return tuple(int(code[i : i + 2], 16) for i in (1, 3, 5))
 
 
-def ink(picture: Image.Image) -> np.ndarray:
-    """Where a picture isn't ground."""
-    drawn_HW: np.ndarray = (np.asarray(picture) != colour(GROUND)).any(axis=2)
+def ink(image: Image.Image) -> np.ndarray:
+    """Where a image isn't ground."""
+    drawn_HW: np.ndarray = (np.asarray(image) != color(GROUND)).any(axis=2)
     return drawn_HW
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 40_000.0])
-def test_maps_in_false_colours(scale: float) -> None:
-    """The lowest is dark, the highest bright, missing ones grey, whatever the range."""
+def test_maps_in_false_colors(scale: float) -> None:
+    """The lowest is dark, the highest bright, missing ones gray, whatever the range."""
     map_HW = np.linspace(-1, 1, 10_000).reshape(100, 100) * scale
     map_HW[50, 50] = np.nan
     pixels_HWC = np.asarray(draw_map(map_HW, (100, 100)))
-    assert pixels_HWC[0, 0].tolist() == FALSE_COLOURS[0].tolist()
-    assert pixels_HWC[-1, -1].tolist() == FALSE_COLOURS[-1].tolist()
+    assert pixels_HWC[0, 0].tolist() == FALSE_COLORS[0].tolist()
+    assert pixels_HWC[-1, -1].tolist() == FALSE_COLORS[-1].tolist()
     assert pixels_HWC[50, 50].tolist() == [MISSING] * 3
     assert draw_map(np.zeros((30, 60)), (40, 40)).size == (40, 20)
 
 
 def test_maps_without_a_range() -> None:
-    """One value alone is dark; nothing but gaps is grey."""
-    assert np.asarray(draw_map(np.full((4, 4), 7.0), (4, 4))).max() == FALSE_COLOURS[0].max()
+    """One value alone is dark; nothing but gaps is gray."""
+    assert np.asarray(draw_map(np.full((4, 4), 7.0), (4, 4))).max() == FALSE_COLORS[0].max()
     assert (np.asarray(draw_map(np.full((4, 4), np.nan), (4, 4))) == MISSING).all()
 
 
 def test_one_hot_pixel_darkens_nothing() -> None:
-    """A single value far out doesn't squeeze the others into one colour."""
+    """A single value far out doesn't squeeze the others into one color."""
     map_HW = np.linspace(0, 1, 10_000).reshape(100, 100)
     usual_HWC = np.asarray(draw_map(map_HW, (100, 100)), int)
     map_HW[0, 0] = 1e6
@@ -54,27 +54,27 @@ def test_one_hot_pixel_darkens_nothing() -> None:
     assert np.abs(found_HWC[1:] - usual_HWC[1:]).max() <= 2
 
 
-def test_false_colours_brighten_evenly() -> None:
+def test_false_colors_brighten_evenly() -> None:
     """Luminance rises from step to step (BT.601)."""
-    assert (np.diff(FALSE_COLOURS @ [0.299, 0.587, 0.114]) > 10).all()
+    assert (np.diff(FALSE_COLORS @ [0.299, 0.587, 0.114]) > 10).all()
 
 
 def test_series() -> None:
-    """Each half of the channels has its own band and scale; every channel leaves its colour."""
+    """Each half of the channels has its own band and scale; every channel leaves its color."""
     steps = np.linspace(0, 6, 200)
     values_TC = np.stack([np.sin(steps + c) * (1 if c < 3 else 100) for c in range(6)], axis=1)
-    picture = draw_series(values_TC, (160, 160))
-    assert picture.size == (160, 60)
-    pixels_HWC = np.asarray(picture)
+    image = draw_series(values_TC, (160, 160))
+    assert image.size == (160, 60)
+    pixels_HWC = np.asarray(image)
     for channel, stroke in enumerate(STROKES):
-        found_H = (pixels_HWC == colour(stroke)).all(axis=2).any(axis=1)
+        found_H = (pixels_HWC == color(stroke)).all(axis=2).any(axis=1)
         band = slice(0, 30) if channel < 3 else slice(30, 60)
         assert found_H[band].sum() > 10
         assert found_H.sum() == found_H[band].sum()
 
 
 def test_series_of_little() -> None:
-    """What rises goes up; gaps are left out; one step or a constant is drawn without an error."""
+    """What rises goes up; gaps are excluded; one step or a constant is drawn without an error."""
     rising_TC = np.array([[0.0], [np.nan], [1.0]])
     drawn_HW = ink(draw_series(rising_TC, (80, 30)))
     assert drawn_HW[:, 2].nonzero()[0].mean() > drawn_HW[:, -3].nonzero()[0].mean()

@@ -1,4 +1,4 @@
-"""Every kind of picture becomes upright RGB; everything else an InputError that says why."""
+"""Every kind of image becomes upright RGB; everything else an InputError that says why."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 255, (12, 20, 3), dtype=np.uint8)
 
 
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)  # type: ignore[arg-type]
+    image.save(buffer, kind, **options)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -50,33 +50,33 @@ def test_lossless_formats(kind: str) -> None:
     ],
 )
 def test_forms_agree(make: Callable[[], object]) -> None:
-    """Arrays, tensors, floats, opaque RGBA and PIL images are the same picture."""
-    picture = read_image(make())
-    assert picture.mode == "RGB"
-    np.testing.assert_array_equal(np.asarray(picture), PIXELS)
+    """Arrays, tensors, floats, opaque RGBA and PIL images are the same image."""
+    image = read_image(make())
+    assert image.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(image), PIXELS)
 
 
 def test_grey_forms() -> None:
-    """Grey of 1, 8, 16 and 32 bits becomes equal channels on the scale of 8 bits."""
-    grey = PIXELS[:, :, 0]
-    expected = np.dstack([grey] * 3)
+    """Gray of 1, 8, 16 and 32 bits becomes equal channels on the scale of 8 bits."""
+    gray = PIXELS[:, :, 0]
+    expected = np.dstack([gray] * 3)
     for form in (
-        grey,
-        grey[:, :, None],
-        torch.from_numpy(grey),
-        torch.from_numpy(grey)[None],
-        encoded(Image.fromarray(grey), "PNG"),
-        encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"),
-        Image.fromarray(grey.astype(np.int32) * 257),
-        Image.fromarray(grey.astype(np.float32) / 255),
+        gray,
+        gray[:, :, None],
+        torch.from_numpy(gray),
+        torch.from_numpy(gray)[None],
+        encoded(Image.fromarray(gray), "PNG"),
+        encoded(Image.fromarray(gray.astype(np.uint16) * 257), "PNG"),
+        Image.fromarray(gray.astype(np.int32) * 257),
+        Image.fromarray(gray.astype(np.float32) / 255),
     ):
         np.testing.assert_array_equal(np.asarray(read_image(form)), expected)
-    bits = grey > 100
+    bits = gray > 100
     np.testing.assert_array_equal(np.asarray(read_image(bits))[:, :, 1], bits * 255)
 
 
 def test_transparency_is_white() -> None:
-    """Alpha, palettes with a transparent colour, and grey with alpha lie on white."""
+    """Alpha, palettes with a transparent color, and gray with alpha lie on white."""
     clear = Image.new("RGBA", (3, 3), (255, 0, 0, 0))
     assert read_image(encoded(clear, "PNG")).getpixel((1, 1)) == (255, 255, 255)
     half = Image.new("LA", (3, 3), (0, 0))
@@ -88,7 +88,7 @@ def test_transparency_is_white() -> None:
 
 
 def test_cmyk_and_exif() -> None:
-    """CMYK is converted; a picture that the camera held sideways stands upright."""
+    """CMYK is converted; a image that the camera held sideways stands upright."""
     cmyk = encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")
     red, green, blue = read_image(cmyk).getpixel((4, 4))
     assert red > 200
@@ -101,17 +101,17 @@ def test_cmyk_and_exif() -> None:
 
 def test_first_frame_of_an_animation() -> None:
     """An animated GIF is its first frame."""
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert read_image(data).getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_source_is_not_changed() -> None:
     """A PIL image and an array stay as they were."""
-    picture = Image.fromarray(PIXELS).convert("RGBA")
-    before = picture.tobytes()
-    read_image(picture).putpixel((0, 0), (1, 2, 3))
-    assert (picture.mode, picture.tobytes()) == ("RGBA", before)
+    image = Image.fromarray(PIXELS).convert("RGBA")
+    before = image.tobytes()
+    read_image(image).putpixel((0, 0), (1, 2, 3))
+    assert (image.mode, image.tobytes()) == ("RGBA", before)
     rgb = Image.fromarray(PIXELS)
     read_image(rgb).putpixel((0, 0), (1, 2, 3))
     np.testing.assert_array_equal(np.asarray(rgb), PIXELS)
@@ -138,7 +138,7 @@ def bomb() -> bytes:
     [
         ("no/such/file.png", "no such file"),
         (b"", "empty"),
-        (b"not a picture at all", "not a picture"),
+        (b"not a image at all", "not a image"),
         (encoded(Image.fromarray(PIXELS), "PNG")[:120], "broken or truncated"),
         (encoded(Image.new("RGB", (300, 300)), "JPEG")[:700], "broken or truncated"),
         (bomb(), "pixels"),
@@ -152,7 +152,7 @@ def bomb() -> bytes:
         ("name\0with a zero", "can't be read|no such file"),
     ],
 )
-def test_bad_pictures(source: object, message: str) -> None:
+def test_bad_images(source: object, message: str) -> None:
     """Each says what was found and what was expected."""
     with pytest.raises(InputError, match=message):
         read_image(source)
@@ -186,7 +186,7 @@ def test_every_orientation(orientation: int, kind: str) -> None:
 
 
 def test_damaged_exif_is_none() -> None:
-    """A picture whose EXIF block can't be read is read without it."""
+    """A image whose EXIF block can't be read is read without it."""
     data = encoded(Image.fromarray(PIXELS), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -219,9 +219,9 @@ def test_lazy_and_broken_pil_image() -> None:
 
 def test_bfloat16_tensor() -> None:
     """A type that NumPy doesn't have."""
-    picture = read_image(torch.ones(3, 4, 5, dtype=torch.bfloat16))
-    assert picture.size == (5, 4)
-    assert picture.getpixel((0, 0)) == (255, 255, 255)
+    image = read_image(torch.ones(3, 4, 5, dtype=torch.bfloat16))
+    assert image.size == (5, 4)
+    assert image.getpixel((0, 0)) == (255, 255, 255)
 
 
 @settings(max_examples=200, deadline=None)
@@ -232,7 +232,7 @@ def test_bfloat16_tensor() -> None:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_damage_escapes_as_nothing_else(kind: str, place: int, value: int) -> None:
-    """One changed byte gives a picture or an InputError."""
+    """One changed byte gives a image or an InputError."""
     data = bytearray(encoded(Image.fromarray(PIXELS), kind))
     data[place % len(data)] = value
     with contextlib.suppress(InputError):

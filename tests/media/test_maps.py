@@ -22,9 +22,9 @@ COUNTS = {
 }
 
 
-def encoded(picture: Image.Image, kind: str) -> bytes:
+def encoded(image: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind)
+    image.save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -45,7 +45,7 @@ def npy(array: np.ndarray) -> bytes:
         (np.float32, "TIFF"),
     ],
 )
-def test_pictures(dtype: type, kind: str, tmp_path: Path) -> None:
+def test_images(dtype: type, kind: str, tmp_path: Path) -> None:
     """All bits come back; a path is its bytes."""
     path = tmp_path / "map"
     path.write_bytes(encoded(Image.fromarray(COUNTS[dtype]), kind))
@@ -109,16 +109,16 @@ def test_types() -> None:
     assert np.isnan(read_map(np.full((2, 2), np.nan))).all()
 
 
-def test_colour() -> None:
+def test_color() -> None:
     """Three equal channels are one; others are refused, or weighed if asked."""
-    grey = COUNTS[np.uint8]
-    np.testing.assert_array_equal(read_map(np.dstack([grey] * 3)), grey)
-    np.testing.assert_array_equal(read_map(torch.from_numpy(grey).expand(3, 5, 7)), grey)
-    colours = Image.fromarray(RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8))
-    with pytest.raises(InputError, match="in colour"):
-        read_map(encoded(colours, "PNG"))
-    found = read_map(encoded(colours, "PNG"), colour="luminance")
-    np.testing.assert_allclose(found, np.asarray(colours.convert("L")), atol=1)
+    gray = COUNTS[np.uint8]
+    np.testing.assert_array_equal(read_map(np.dstack([gray] * 3)), gray)
+    np.testing.assert_array_equal(read_map(torch.from_numpy(gray).expand(3, 5, 7)), gray)
+    colors = Image.fromarray(RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match="in color"):
+        read_map(encoded(colors, "PNG"))
+    found = read_map(encoded(colors, "PNG"), color="luminance")
+    np.testing.assert_allclose(found, np.asarray(colors.convert("L")), atol=1)
 
 
 def test_source_is_not_changed() -> None:
@@ -132,7 +132,7 @@ def test_source_is_not_changed() -> None:
     ("source", "message"),
     [
         ("none.png", "no such file"),
-        (b"not a picture", "not a picture"),
+        (b"not a image", "not a image"),
         (encoded(Image.fromarray(COUNTS[np.uint16]), "PNG")[:80], "broken or truncated"),
         (npy(COUNTS[np.uint16])[:-4], "broken or truncated"),
         (np.zeros((2, 2, 2)), r"expected a map \(H, W\)"),

@@ -29,7 +29,7 @@ def jpeg() -> bytes:
     ],
 )
 def test_no_temperatures(source: object) -> None:
-    """Ordinary, broken and missing pictures."""
+    """Ordinary, broken and missing images."""
     pytest.importorskip("flyr", reason="needs the extra flir")
     with pytest.raises(InputError):
         read_celsius(source)

@@ -45,7 +45,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_gaps() -> None:
-    """Lines between the neighbours, the nearest value at the ends."""
+    """Lines between the neighbors, the nearest value at the ends."""
     gappy = np.array([[np.nan], [1.0], [np.nan], [3.0], [np.inf]])
     np.testing.assert_array_equal(read_series((gappy, 10), 1).values_TC[:, 0], [1, 1, 2, 3, 3])
 

@@ -49,7 +49,7 @@ def test_streamed_wav_passes() -> None:
 
 
 def test_odd_chunk_without_padding_passes() -> None:
-    """Many writers count a byte of padding that they leave out."""
+    """Many writers count a byte of padding that they exclude."""
     data = bytearray(encoded("WAV"))
     data[4:8] = (len(data) - 8 + 1).to_bytes(4, "little")
     assert find_truncation(io.BytesIO(bytes(data))) is None

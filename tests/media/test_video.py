@@ -18,21 +18,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.media import video
+from openbind.media import video as video_module
 from openbind.media.video import (
-    is_film,
-    measure_film,
+    is_video,
+    measure_video,
     probe_video,
     read_frame_at,
     read_frames,
 )
 
 FRAMES = 60
-STEP = 4  # frame i is grey of the level STEP · i
+STEP = 4  # frame i is gray of the level STEP · i
 
 
 @lru_cache
-def film(
+def make_video(
     codec: str = "libx264",
     kind: str = "mp4",
     start: int = 0,
@@ -41,17 +41,17 @@ def film(
     index_first: bool = False,
     size: tuple[int, int] = (96, 64),
 ) -> bytes:
-    """A film of 96 × 64 pixels at 25 frames a second, a key frame every twelfth frame."""
+    """A video of 96 × 64 pixels at 25 frames a second, a key frame every twelfth frame."""
     with TemporaryDirectory() as folder:
         # A file, not a buffer: FFmpeg opens it again to put the index first.
-        path = Path(folder) / "film"
+        path = Path(folder) / "video"
         options = {"movflags": "faststart"} if index_first else {}
         with av.open(str(path), "w", format=kind, container_options=options) as container:
-            write_film(container, codec, start, sound, rotation, size)
+            write_video(container, codec, start, sound, rotation, size)
         return path.read_bytes()
 
 
-def write_film(
+def write_video(
     container: Any, codec: str, start: int, sound: str, rotation: int, size: tuple[int, int]
 ) -> None:
     stream: Any = container.add_stream(codec, rate=25)
@@ -65,9 +65,9 @@ def write_film(
         stream.set_display_rotation(rotation)
     track: Any = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
     for number in range(FRAMES):
-        grey = np.full((size[1], size[0], 3), STEP * number, np.uint8)
-        grey[:16, :16] = 255 if rotation else STEP * number  # a mark in the upper left
-        frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+        gray = np.full((size[1], size[0], 3), STEP * number, np.uint8)
+        gray[:16, :16] = 255 if rotation else STEP * number  # a mark in the upper left
+        frame = av.VideoFrame.from_ndarray(gray, format="rgb24")
         frame.pts, frame.time_base = number + start, Fraction(1, 25)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
@@ -82,24 +82,24 @@ def numbers(frames_THWC: np.ndarray) -> list[int]:
     return [round(float(frame.mean()) / STEP) for frame in frames_THWC]
 
 
-FILMS: dict[str, Callable[[], bytes]] = {
-    "h264 in mp4": lambda: film(),
-    "h264 in mp4, later start, sound": lambda: film(start=37, sound="aac"),
-    "mpeg4 in mp4": lambda: film("mpeg4"),
-    "vp8 in webm, sound": lambda: film("libvpx", "webm", sound="libopus"),
-    "vp9 in webm, later start": lambda: film("libvpx-vp9", "webm", start=37),
-    "h264 in matroska": lambda: film(kind="matroska"),
-    "mpeg4 in avi": lambda: film("mpeg4", "avi"),
-    "mpeg4 in avi, empty frames before": lambda: film("mpeg4", "avi", start=37),
-    "h264 in avi": lambda: film(kind="avi"),
-    "h264 in a transport stream": lambda: film(kind="mpegts", start=37),
+VIDEOS: dict[str, Callable[[], bytes]] = {
+    "h264 in mp4": lambda: make_video(),
+    "h264 in mp4, later start, sound": lambda: make_video(start=37, sound="aac"),
+    "mpeg4 in mp4": lambda: make_video("mpeg4"),
+    "vp8 in webm, sound": lambda: make_video("libvpx", "webm", sound="libopus"),
+    "vp9 in webm, later start": lambda: make_video("libvpx-vp9", "webm", start=37),
+    "h264 in matroska": lambda: make_video(kind="matroska"),
+    "mpeg4 in avi": lambda: make_video("mpeg4", "avi"),
+    "mpeg4 in avi, empty frames before": lambda: make_video("mpeg4", "avi", start=37),
+    "h264 in avi": lambda: make_video(kind="avi"),
+    "h264 in a transport stream": lambda: make_video(kind="mpegts", start=37),
 }
 
 
-@pytest.mark.parametrize("name", FILMS)
+@pytest.mark.parametrize("name", VIDEOS)
 def test_frames_are_the_ones_asked_for(name: str) -> None:
     """In the order asked for, repeated ones too, across key frames."""
-    data = FILMS[name]()
+    data = VIDEOS[name]()
     info = probe_video(data)
     assert (info.frames, info.fps, info.seconds) == (FRAMES, 25, Fraction(12, 5))
     assert (info.width, info.height) == (96, 64)
@@ -111,25 +111,25 @@ def test_frames_are_the_ones_asked_for(name: str) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, FRAMES - 1), min_size=1, max_size=6), st.sampled_from([*FILMS]))
+@given(st.lists(st.integers(0, FRAMES - 1), min_size=1, max_size=6), st.sampled_from([*VIDEOS]))
 def test_any_frames(wanted: list[int], name: str) -> None:
     """Whatever the numbers and the format."""
-    assert numbers(read_frames(FILMS[name](), wanted)) == wanted
+    assert numbers(read_frames(VIDEOS[name](), wanted)) == wanted
 
 
 def test_path_is_bytes(tmp_path: Path) -> None:
     """A file and its content are the same video."""
-    path = tmp_path / "film.mp4"
-    path.write_bytes(film())
+    path = tmp_path / "video.mp4"
+    path.write_bytes(make_video())
     assert probe_video(path) == probe_video(path.read_bytes())
     np.testing.assert_array_equal(read_frames(path, [3, 50]), read_frames(str(path), [3, 50]))
-    np.testing.assert_array_equal(read_frames(path, [3, 50]), read_frames(film(), [3, 50]))
+    np.testing.assert_array_equal(read_frames(path, [3, 50]), read_frames(make_video(), [3, 50]))
 
 
 def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last frame costs its group of pictures, not the whole film."""
+    """The last frame costs its group of images, not the whole video."""
     decoded = 0
-    data = film()
+    data = make_video()
 
     def counted(container: Any, stream: Any, key: int) -> Any:
         nonlocal decoded
@@ -137,16 +137,16 @@ def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None
             decoded += 1
             yield frame
 
-    original = video._decode_from
-    monkeypatch.setattr(video, "_decode_from", counted)
+    original = video_module._decode_from
+    monkeypatch.setattr(video_module, "_decode_from", counted)
     read_frames(data, [59])
     assert 0 < decoded <= 12
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(90, (-1, 0)), (180, (-1, -1)), (-90, (0, -1))])
-def test_rotated_films_stand_upright(rotation: int, corner: tuple[int, int]) -> None:
+def test_rotated_videos_stand_upright(rotation: int, corner: tuple[int, int]) -> None:
     """A phone's rotation is applied: counter-clockwise, the upper left goes to `corner`."""
-    data = film(rotation=rotation)
+    data = make_video(rotation=rotation)
     info = probe_video(data)
     assert (info.width, info.height) == ((96, 64) if rotation == 180 else (64, 96))
     frame = read_frames(data, [2])[0]
@@ -156,72 +156,72 @@ def test_rotated_films_stand_upright(rotation: int, corner: tuple[int, int]) -> 
 
 
 CUT = {
-    "index at the end": (lambda: film(), 0.9),
-    "index first": (lambda: film(index_first=True), 0.6),
-    "webm": (lambda: film("libvpx", "webm", sound="libopus"), 0.5),
-    "matroska": (lambda: film(kind="matroska"), 0.5),
-    "avi": (lambda: film("mpeg4", "avi"), 0.9),
+    "index at the end": (lambda: make_video(), 0.9),
+    "index first": (lambda: make_video(index_first=True), 0.6),
+    "webm": (lambda: make_video("libvpx", "webm", sound="libopus"), 0.5),
+    "matroska": (lambda: make_video(kind="matroska"), 0.5),
+    "avi": (lambda: make_video("mpeg4", "avi"), 0.9),
 }
 
 
 @pytest.mark.parametrize("name", CUT)
 def test_truncated(name: str) -> None:
-    """A cut film is refused, wherever its index is."""
+    """A cut video is refused, wherever its index is."""
     make, share = CUT[name]
     data = make()
     with pytest.raises(InputError, match="truncated"):
         probe_video(data[: int(len(data) * share)])
 
 
-@pytest.mark.parametrize("name", [name for name in FILMS if "sound" in name])
-def test_length_of_a_film(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in VIDEOS if "sound" in name])
+def test_length_of_a_video(name: str) -> None:
     """The headers' length is that of the frames, to what coders add to a sound."""
-    data = FILMS[name]()
-    assert measure_film(data) == pytest.approx(float(probe_video(data).seconds), abs=0.05)
+    data = VIDEOS[name]()
+    assert measure_video(data) == pytest.approx(float(probe_video(data).seconds), abs=0.05)
 
 
 def test_length_that_no_header_says(tmp_path: Path) -> None:
     """A webm that was recorded live has no length: its frames are counted."""
     path = tmp_path / "live.webm"
     with av.open(str(path), "w", format="webm", container_options={"live": "1"}) as container:
-        write_film(container, "libvpx", 0, "libopus", 0, (96, 64))
+        write_video(container, "libvpx", 0, "libopus", 0, (96, 64))
     with av.open(str(path)) as container:
         assert container.duration is None
-    assert measure_film(path) == 2.4
+    assert measure_video(path) == 2.4
 
 
 def test_length_needs_both(tmp_path: Path) -> None:
-    """Without sound, or without pictures, it is no film."""
+    """Without sound, or without images, it is no video."""
     with pytest.raises(InputError, match="has no sound track"):
-        measure_film(film())
+        measure_video(make_video())
     sound = tmp_path / "sound.m4a"
     with av.open(str(sound), "w") as container:
         track: Any = container.add_stream("aac", rate=48_000, layout="mono")
         wave = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), "fltp", "mono")
         wave.rate = 48_000
         container.mux([*track.encode(wave), *track.encode(None)])
-    with pytest.raises(InputError, match="has no pictures"):
-        measure_film(sound)
+    with pytest.raises(InputError, match="has no images"):
+        measure_video(sound)
 
 
 @pytest.mark.parametrize("indices", [[60], [-1], [0, 600]])
 def test_no_such_frame(indices: list[int]) -> None:
     """A number beyond the last frame is refused, with how many there are."""
     with pytest.raises(InputError, match="there are 60"):
-        read_frames(film(), indices)
+        read_frames(make_video(), indices)
 
 
 def test_refuses(tmp_path: Path) -> None:
     """No frames asked for; a sound; noise; nothing."""
     with pytest.raises(InputError, match="no frames were asked for"):
-        read_frames(film(), [])
+        read_frames(make_video(), [])
     sound = io.BytesIO()
     with av.open(sound, "w", format="wav") as container:
         track = container.add_stream("pcm_s16le", rate=8_000, layout="mono")
         wave = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
         wave.rate = 8_000
         container.mux([*track.encode(wave), *track.encode(None)])
-    with pytest.raises(InputError, match="has no pictures"):
+    with pytest.raises(InputError, match="has no images"):
         probe_video(sound.getvalue())
     with pytest.raises(InputError, match="not a sound or video"):
         probe_video(np.random.default_rng(0).bytes(5_000))
@@ -233,7 +233,7 @@ def test_refuses(tmp_path: Path) -> None:
 @given(st.integers(0, 200_000), st.integers(0, 255))
 def test_damage_escapes_as_nothing_else(place: int, value: int) -> None:
     """One changed byte gives frames or an InputError."""
-    data = bytearray(film("libvpx", "webm"))
+    data = bytearray(make_video("libvpx", "webm"))
     data[place % len(data)] = value
     try:
         probe_video(bytes(data))
@@ -244,33 +244,33 @@ def test_damage_escapes_as_nothing_else(place: int, value: int) -> None:
 
 def test_frames_change_their_size() -> None:
     """Frames of two sizes make no array."""
-    parts = [film(kind="mpegts"), film(kind="mpegts", start=FRAMES, size=(64, 48))]
+    parts = [make_video(kind="mpegts"), make_video(kind="mpegts", start=FRAMES, size=(64, 48))]
     with pytest.raises(InputError, match="change their size"):
         read_frames(b"".join(parts), [0, 2 * FRAMES - 1])
 
 
-@pytest.mark.parametrize("name", [n for n in FILMS if "transport" not in n])
-def test_films_are_told_from_pictures(name: str) -> None:
-    """By the ending of a path, whatever its case, and by how bytes begin."""
-    assert is_film(FILMS[name]())
-    assert is_film("a/B.MP4")
-    assert is_film(Path("b.webm"))
-    assert not is_film(Path("a.mp4/picture.png"))
+@pytest.mark.parametrize("name", [n for n in VIDEOS if "transport" not in n])
+def test_videos_are_told_from_images(name: str) -> None:
+    """By the extension of a path, whatever its case, and by how bytes begin."""
+    assert is_video(VIDEOS[name]())
+    assert is_video("a/B.MP4")
+    assert is_video(Path("b.webm"))
+    assert not is_video(Path("a.mp4/image.png"))
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp", "avif", "tiff", "bmp"])
-def test_pictures_are_no_films(kind: str) -> None:
+def test_images_are_no_videos(kind: str) -> None:
     """AVIF is in the same box as mp4."""
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(buffer, kind)
-    assert not is_film(buffer.getvalue())
-    assert not is_film((np.zeros((2, 4, 4, 3), np.uint8), 25))
+    assert not is_video(buffer.getvalue())
+    assert not is_video((np.zeros((2, 4, 4, 3), np.uint8), 25))
 
 
-@pytest.mark.parametrize("name", FILMS)
+@pytest.mark.parametrize("name", VIDEOS)
 def test_the_frame_at_a_moment(name: str) -> None:
     """The one shown then, from its time to the next's; at the end the last one."""
-    data = FILMS[name]()
+    data = VIDEOS[name]()
     for seconds, number in [(0.0, 0), (0.03, 0), (0.05, 1), (1.0, 25), (1.95, 48), (2.39, 59)]:
         frame = read_frame_at(data, lambda total, seconds=seconds: seconds)
         assert (frame.shape, frame.dtype) == ((64, 96, 3), np.uint8)
@@ -282,25 +282,25 @@ def test_the_frame_at_a_moment(name: str) -> None:
 
 def test_the_frame_at_a_moment_is_upright() -> None:
     """Turned as a phone says, as all frames are."""
-    data = film(rotation=90)
+    data = make_video(rotation=90)
     np.testing.assert_array_equal(
         read_frame_at(data, lambda total: 0.4), read_frames(data, [10])[0]
     )
 
 
-def test_the_rest_of_a_film_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rest_of_a_video_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the header says the length, no list of all frames is made."""
 
     def refuse(*arguments: Any) -> Any:
-        raise AssertionError("the whole film was read")
+        raise AssertionError("the whole video was read")
 
-    monkeypatch.setattr(video, "demux_whole", refuse)
-    read_frame_at(film(sound="aac"), lambda total: total / 2)
+    monkeypatch.setattr(video_module, "demux_whole", refuse)
+    read_frame_at(make_video(sound="aac"), lambda total: total / 2)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
 def test_the_frame_at_a_moment_is_missing(share: float) -> None:
-    """Of a film that was cut before it."""
-    data = film(index_first=True)
+    """Of a video that was cut before it."""
+    data = make_video(index_first=True)
     with pytest.raises(InputError, match="truncated"):
         read_frame_at(data[: int(len(data) * share)], lambda total: total)

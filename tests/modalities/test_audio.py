@@ -63,15 +63,15 @@ def test_a_hundredth_of_a_second(features: PowerMel | None) -> None:
     assert torch.isfinite(clips).all()
 
 
-def test_all_of_a_sound_is_the_sound(samples: Path, film: Path) -> None:
-    """Shown whole it gives the same numbers: compressed, of a film, as integers, in stereo."""
+def test_all_of_a_sound_is_the_sound(samples: Path, video: Path) -> None:
+    """Shown whole it gives the same numbers: compressed, of a video, as integers, in stereo."""
     stereo = np.random.default_rng(0).integers(-(2**15), 2**15, (2, 29_001), dtype=np.int16)
     first = sorted((samples / "sounds").iterdir())[0]
     whole = MODALITY.prepare(AudioSettings(), None)
     for item in (
         first,
         first.read_bytes(),
-        film,
+        video,
         (stereo, 22_050),
         {"array": stereo[0] / 2.0**15, "sampling_rate": 16_000},
     ):
@@ -80,13 +80,13 @@ def test_all_of_a_sound_is_the_sound(samples: Path, film: Path) -> None:
         assert found.times == expected.times
 
 
-@pytest.mark.parametrize("kind", ["film", "wav", "array"])
-def test_an_excerpt_is_its_samples(kind: str, film: Path) -> None:
+@pytest.mark.parametrize("kind", ["video", "wav", "array"])
+def test_an_excerpt_is_its_samples(kind: str, video: Path) -> None:
     """Of a file as of an array; box and flip are of no meaning to a sound."""
     ramp = np.arange(32_000) / np.float32(2**15)
     wav = io.BytesIO()
     soundfile.write(wav, ramp, 8_000, format="WAV", subtype="PCM_16")
-    item = {"film": film, "wav": wav.getvalue(), "array": (ramp, 8_000)}[kind]
+    item = {"video": video, "wav": wav.getvalue(), "array": (ramp, 8_000)}[kind]
     view = View(box=(0.0, 0.0, 0.5, 0.5), flip=True, span=(1.0, 3.0), seconds=0.5, moment=0.5)
     found, rate = show(item, view)
     assert rate == 8_000

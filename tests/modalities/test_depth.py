@@ -31,7 +31,7 @@ def test_disparity_is_baseline_times_focal_length_over_depth() -> None:
 
 
 def test_default_scale() -> None:
-    """Over 8, clipped to [0.01, 75], over 75, then Omnivore's mean and deviation (spec 3.5)."""
+    """Over 8, clipped to [0.01, 75], over 75, then Omnivore's mean and std (spec 3.5)."""
     disparity = 0.075 * 518.857901 / METRES / 8
     expected = (np.clip(disparity, 0.01, 75) / 75 - 0.0418) / 0.0295
     np.testing.assert_allclose(prepare(METRES)[0, 0].numpy(), expected, atol=1e-4)
@@ -50,7 +50,7 @@ def test_units_by_type(kind: type, tmp_path: Path) -> None:
 
 
 def test_units_agree() -> None:
-    """Metres, millimetres and SUN RGB-D's rotated millimetres are one picture."""
+    """Metres, millimetres and SUN RGB-D's rotated millimetres are one image."""
     millimetres = np.round(METRES * 1000).astype(np.uint16)
     rotated = (millimetres << 3) | (millimetres >> 13)
     expected = prepare(millimetres / np.float32(1000))
@@ -61,7 +61,7 @@ def test_units_agree() -> None:
 
 
 def test_an_item_may_say_its_camera() -> None:
-    """Another baseline and focal length for one picture."""
+    """Another baseline and focal length for one image."""
     own = prepare({"depth": METRES, "camera": "realsense"})
     torch.testing.assert_close(own, prepare(METRES, camera=CAMERAS["realsense"]))
     assert not torch.equal(own, prepare(METRES))
@@ -90,7 +90,7 @@ def test_missing_depth_is_finite(scale: str) -> None:
     ],
 )
 def test_bad_depth(item: object, settings: dict[str, Any], message: str) -> None:
-    """Wrong units and wrong pictures are named."""
+    """Wrong units and wrong images are named."""
     with pytest.raises(InputError, match=message):
         prepare(item, **settings)
 

@@ -1,4 +1,4 @@
-"""A picture becomes the pixels that its settings say; a view shows a part of it, or of a film."""
+"""A image becomes the pixels that its settings say; a view shows a part of it, or of a video."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.modalities.image import MODALITY, ImageSettings, fit_picture, show
+from openbind.modalities.image import MODALITY, ImageSettings, fit_image, show
 from openbind.modalities.spec import View
 
-# A picture of three bands: what fits shows which part is taken.
+# A image of three bands: what fits shows which part is taken.
 BANDS = Image.fromarray(
     np.repeat(np.uint8([[[255, 0, 0]] * 40 + [[0, 255, 0]] * 40 + [[0, 0, 255]] * 40]), 40, 0)
 )
 
 
 def test_crop_takes_the_middle() -> None:
-    """Only the middle third of a picture three times as wide as high."""
-    assert fit_picture(BANDS, ImageSettings(size=20, fit="crop")).getpixel((10, 10)) == (0, 255, 0)
-    assert fit_picture(BANDS, ImageSettings(size=20, fit="crop")).getpixel((3, 10))[1] > 200
+    """Only the middle third of a image three times as wide as high."""
+    assert fit_image(BANDS, ImageSettings(size=20, fit="crop")).getpixel((10, 10)) == (0, 255, 0)
+    assert fit_image(BANDS, ImageSettings(size=20, fit="crop")).getpixel((3, 10))[1] > 200
 
 
 def test_pad_shows_the_whole() -> None:
     """All bands in the middle, white above and below."""
-    padded = fit_picture(BANDS, ImageSettings(size=60, fit="pad"))
+    padded = fit_image(BANDS, ImageSettings(size=60, fit="pad"))
     assert padded.getpixel((30, 5)) == (255, 255, 255)
     assert padded.getpixel((10, 30)) == (255, 0, 0)
     assert padded.getpixel((50, 30)) == (0, 0, 255)
@@ -37,13 +37,13 @@ def test_pad_shows_the_whole() -> None:
 
 def test_squash_uses_the_whole_square() -> None:
     """All bands, from top to bottom."""
-    squashed = fit_picture(BANDS, ImageSettings(size=60, fit="squash"))
+    squashed = fit_image(BANDS, ImageSettings(size=60, fit="squash"))
     assert squashed.getpixel((10, 0)) == (255, 0, 0)
     assert squashed.getpixel((50, 59)) == (0, 0, 255)
 
 
 def test_reference_preprocessing() -> None:
-    """With the defaults: 224 × 224, CLIP's mean and deviation."""
+    """With the defaults: 224 × 224, CLIP's mean and std."""
     clips = MODALITY.prepare(ImageSettings(), None)(Image.new("RGB", (500, 300), "white")).clips
     assert clips.shape == (1, 3, 224, 224)
     expected = (1 - torch.tensor([0.48145466, 0.4578275, 0.40821073])) / torch.tensor(
@@ -52,7 +52,7 @@ def test_reference_preprocessing() -> None:
     torch.testing.assert_close(clips[0, :, 100, 100], expected)
 
 
-def test_all_of_a_picture_is_the_picture() -> None:
+def test_all_of_a_image_is_the_image() -> None:
     """Shown whole, it gives the same numbers; upright, too, and it isn't changed."""
     prepare = MODALITY.prepare(ImageSettings(), None)
     turned = io.BytesIO()
@@ -67,7 +67,7 @@ def test_all_of_a_picture_is_the_picture() -> None:
     assert BANDS.tobytes() == before
 
 
-def test_a_part_of_a_picture() -> None:
+def test_a_part_of_a_image() -> None:
     """The last two bands, mirrored: blue, then green."""
     shown = show(BANDS, View(box=(0.0, 1 / 3, 1.0, 2 / 3), flip=True))
     assert (shown.size, shown.mode) == ((80, 40), "RGB")
@@ -84,20 +84,20 @@ def test_a_part_of_a_picture() -> None:
         (View(seconds=0.1, moment=1.0), 39),
     ],
 )
-def test_a_film_is_the_frame_in_the_middle_of_its_excerpt(
-    film: Path, view: View, frame: int
+def test_a_video_is_the_frame_in_the_middle_of_its_excerpt(
+    video: Path, view: View, frame: int
 ) -> None:
-    """Of a path by its ending, of bytes by their beginning; cut and mirrored as pictures are."""
-    for item in (film, str(film), film.read_bytes()):
+    """Of a path by its extension, of bytes by their beginning; cut and mirrored as images are."""
+    for item in (video, str(video), video.read_bytes()):
         shown = show(item, replace(view, box=(0.0, 0.25, 1.0, 0.5), flip=True))
         assert shown.size == (48, 48)
         assert shown.getpixel((0, 10)) == (255,) * 3
         assert shown.getpixel((47, 10)) == (6 * frame,) * 3
 
 
-def test_no_such_moment(film: Path) -> None:
-    """A span behind a film's end, and a film that is none."""
-    with pytest.raises(InputError, match=r"film\.mkv: lasts 4\.00 s; nothing is there"):
-        show(film, View(span=(4.0, 6.0)))
+def test_no_such_moment(video: Path) -> None:
+    """A span behind a video's end, and a video that is none."""
+    with pytest.raises(InputError, match=r"video\.mkv: lasts 4\.00 s; nothing is there"):
+        show(video, View(span=(4.0, 6.0)))
     with pytest.raises(InputError, match="not a sound or video"):
         show(b"\x1a\x45\xdf\xa3 and no more", View())

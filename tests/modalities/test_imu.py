@@ -20,7 +20,7 @@ def prepare(item: Any, **settings: Any) -> Sample:
 
 
 def test_values_pass_as_they_are() -> None:
-    """At the window's own rate and length: channels first, nothing normalised."""
+    """At the window's own rate and length: channels first, nothing normalized."""
     sample = prepare((WAVES_TC, 200))
     assert sample.clips.shape == (1, 6, 2_000)
     np.testing.assert_array_equal(sample.clips[0].numpy(), WAVES_TC.T)

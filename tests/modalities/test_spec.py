@@ -1,4 +1,4 @@
-"""Every modality of the table is complete, files find theirs by their endings, views cut."""
+"""Every modality of the table is complete, files find theirs by their extensions, views cut."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from openbind.errors import InputError
-from openbind.modalities import MODALITIES, WORDS, modality_of_file
+from openbind.modalities import MODALITIES, TEXT, modality_of_file
 from openbind.modalities.spec import Part, View
 
 
 @pytest.mark.parametrize("name", MODALITIES.names())
 def test_complete(name: str) -> None:
-    """A name, a sentence, frozen settings, endings in lower case."""
+    """A name, a sentence, frozen settings, extensions in lower case."""
     modality = MODALITIES.get(name)
     assert modality.name == name
     assert modality.accepts
@@ -26,20 +26,20 @@ def test_complete(name: str) -> None:
 
 def test_words_are_a_modality() -> None:
     """Labels and captions go through one of the table."""
-    assert WORDS in MODALITIES.names()
+    assert TEXT in MODALITIES.names()
 
 
-def test_endings_lead_to_modalities() -> None:
+def test_extensions_lead_to_modalities() -> None:
     """In any case, among those asked for."""
     assert modality_of_file("a/B.JPG", ["image", "audio"]) == "image"
     assert modality_of_file("a.wav", ["image"]) is None
     assert modality_of_file("a.docx", ["image", "audio"]) is None
 
 
-def test_no_ending_is_claimed_twice() -> None:
-    """Two modalities don't share an ending."""
-    endings = [e for name in MODALITIES.names() for e in MODALITIES.get(name).extensions]
-    assert len(endings) == len(set(endings))
+def test_no_extension_is_claimed_twice() -> None:
+    """Two modalities don't share an extension."""
+    extensions = [e for name in MODALITIES.names() for e in MODALITIES.get(name).extensions]
+    assert len(extensions) == len(set(extensions))
 
 
 @pytest.mark.parametrize(

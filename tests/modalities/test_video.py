@@ -16,7 +16,7 @@ from openbind.media.video import read_frames
 from openbind.modalities.spec import Sample, View
 from openbind.modalities.video import MODALITY, VideoSettings
 
-# Every frame has its own grey; the left third is darker, the right third brighter.
+# Every frame has its own gray; the left third is darker, the right third brighter.
 GREYS = np.linspace(60, 180, 100).round().astype(np.uint8)
 FRAMES = np.broadcast_to(GREYS[:, None, None, None], (100, 60, 180, 3)).copy()
 FRAMES[:, :, :60] -= 40
@@ -28,7 +28,7 @@ def prepare(item: Any, **settings: Any) -> Sample:
     return MODALITY.prepare(VideoSettings(size=56, **PLAIN, **settings), None)(item)
 
 
-def grey(view: torch.Tensor, frame: int) -> float:
+def gray(view: torch.Tensor, frame: int) -> float:
     return float(view[:, frame, 20:36, 20:36].mean() * 255)
 
 
@@ -40,11 +40,11 @@ def test_views_are_clip_major() -> None:
     assert sample.times[0] == sample.times[2] == (0.0, 2.0)
     assert sample.times[-1] == (8.0, 10.0)
     middle = sample.clips[1]
-    assert grey(middle, 0) == pytest.approx(GREYS[0], abs=1)
-    assert grey(middle, 1) == pytest.approx(GREYS[19], abs=1)
-    assert grey(sample.clips[13], 1) == pytest.approx(GREYS[99], abs=1)
-    assert grey(sample.clips[0], 0) == pytest.approx(GREYS[0] - 40, abs=2)
-    assert grey(sample.clips[2], 0) == pytest.approx(GREYS[0] + 40, abs=2)
+    assert gray(middle, 0) == pytest.approx(GREYS[0], abs=1)
+    assert gray(middle, 1) == pytest.approx(GREYS[19], abs=1)
+    assert gray(sample.clips[13], 1) == pytest.approx(GREYS[99], abs=1)
+    assert gray(sample.clips[0], 0) == pytest.approx(GREYS[0] - 40, abs=2)
+    assert gray(sample.clips[2], 0) == pytest.approx(GREYS[0] + 40, abs=2)
 
 
 def test_fast_mode() -> None:
@@ -63,7 +63,7 @@ def test_one_frame() -> None:
 
 def test_file_is_its_frames(tmp_path: Path) -> None:
     """A file of losslessly coded frames gives what the frames themselves give."""
-    path = tmp_path / "grey.mkv"
+    path = tmp_path / "gray.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
         stream.width, stream.height, stream.pix_fmt = 180, 60, "bgr0"
@@ -99,28 +99,28 @@ def shown(item: Any, view: View, **settings: Any) -> Sample:
     return prepare(MODALITY.show(item, view), **settings)
 
 
-def test_all_of_a_video_is_the_video(film: Path) -> None:
+def test_all_of_a_video_is_the_video(video: Path) -> None:
     """Shown whole it gives the same numbers and times."""
-    for item in (film, (FRAMES, 10)):
+    for item in (video, (FRAMES, 10)):
         part, whole = shown(item, View()), prepare(item)
         assert torch.equal(part.clips, whole.clips)
         assert part.times == whole.times
 
 
-def test_a_part_of_a_video(film: Path) -> None:
+def test_a_part_of_a_video(video: Path) -> None:
     """The frames of the excerpt, each cut and mirrored, as if they were the video."""
     view = View(box=(0.0, 0.25, 1.0, 0.5), flip=True, span=(1.0, 4.0), seconds=2.0, moment=1.0)
-    grey = np.full((40, 48, 96, 3), 255, np.uint8)
-    grey[:, :, :48] = 6 * np.arange(40, dtype=np.uint8)[:, None, None, None]
-    cut = grey[20:, :, 24:72][:, :, ::-1]
+    gray = np.full((40, 48, 96, 3), 255, np.uint8)
+    gray[:, :, :48] = 6 * np.arange(40, dtype=np.uint8)[:, None, None, None]
+    cut = gray[20:, :, 24:72][:, :, ::-1]
     expected = prepare((cut.copy(), 10), clip_seconds=1.0)
-    for item in (film, film.read_bytes(), (grey, 10)):
+    for item in (video, video.read_bytes(), (gray, 10)):
         part = shown(item, view, clip_seconds=1.0)
         assert torch.equal(part.clips, expected.clips)
         assert part.times == expected.times
 
 
-def test_only_frames_that_are_used_are_read(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_frames_that_are_used_are_read(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of each clip, of the excerpt alone."""
     asked: list[int] = []
 
@@ -129,7 +129,7 @@ def test_only_frames_that_are_used_are_read(film: Path, monkeypatch: pytest.Monk
         return read_frames(source, indices)
 
     monkeypatch.setattr("openbind.modalities.video.read_frames", counted)
-    shown(film, View(span=(1.0, 3.0)), clips=2, clip_seconds=1.0)
+    shown(video, View(span=(1.0, 3.0)), clips=2, clip_seconds=1.0)
     assert asked == [10, 19, 20, 29]
 
 

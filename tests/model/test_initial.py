@@ -14,7 +14,7 @@ from openbind.model.config import (
     TrunkConfig,
     WindowStem,
 )
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 
 WIDTH = 64
@@ -44,7 +44,7 @@ def draw(config: TowerConfig, seed: int) -> Tower:
     tower.to_empty(device="cpu")
     for parameter in tower.parameters():
         nn.init.constant_(parameter, torch.nan)
-    return initialise(tower, torch.Generator().manual_seed(seed))
+    return initialize(tower, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: type(config.stem).__name__)

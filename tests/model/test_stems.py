@@ -16,7 +16,7 @@ from openbind.model.stems import Patches, Tokens, Windows, resize_grid, resize_l
 WIDTH = 8
 
 
-def randomise(stem: nn.Module) -> nn.Module:
+def randomize(stem: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     for parameter in stem.parameters():
         nn.init.normal_(parameter)
@@ -26,7 +26,7 @@ def randomise(stem: nn.Module) -> nn.Module:
 def build_patches(**more: object) -> Patches:
     values: dict[str, object] = {"channels": 3, "kernel": (4, 4), "stride": (3, 4)}
     config = PatchStem(**{**values, "size": (13, 24), **more})  # type: ignore[arg-type]
-    return randomise(Patches(config, WIDTH))  # type: ignore[return-value]
+    return randomize(Patches(config, WIDTH))  # type: ignore[return-value]
 
 
 def expected_tokens(stem: Patches, patches_BND: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def test_any_size(rows: int, columns: int, steps: int) -> None:
 
 
 def test_resize_grid() -> None:
-    """Equal grids keep positions to the bit; others are bicubic, constants stay constant."""
+    """Equal grids keep positions bit-exactly; others are bicubic, constants stay constant."""
     positions = torch.randn(1, 12, WIDTH)
     assert torch.equal(resize_grid(positions, (3, 4), (3, 4)), positions)
     image = positions.view(3, 4, WIDTH).permute(2, 0, 1)[None]
@@ -113,7 +113,7 @@ def test_clips_need_a_stem_for_frames() -> None:
 
 def test_windows() -> None:
     """Windows are a strided 1-D convolution, then norm, cls token and positions."""
-    stem = randomise(Windows(WindowStem(channels=6, kernel=8, steps=40), WIDTH))
+    stem = randomize(Windows(WindowStem(channels=6, kernel=8, steps=40), WIDTH))
     x_BCT = torch.randn(2, 6, 40)
     windows_BND = F.conv1d(x_BCT, stem.weight.view(WIDTH, 6, 8), stride=8).transpose(1, 2)
     expected = torch.cat([stem.cls_token.expand(2, -1, -1), stem.norm(windows_BND)], 1)
@@ -124,7 +124,7 @@ def test_windows() -> None:
 @given(steps=st.integers(8, 100))
 def test_any_length(steps: int) -> None:
     """Any length from one window up works; a rest shorter than a window changes nothing."""
-    stem = randomise(Windows(WindowStem(channels=6, kernel=8, steps=40), WIDTH))
+    stem = randomize(Windows(WindowStem(channels=6, kernel=8, steps=40), WIDTH))
     x_BCT = torch.randn(1, 6, steps)
     tokens_BND = stem(x_BCT)
     assert tokens_BND.shape[1] == 1 + steps // 8
@@ -140,7 +140,7 @@ def test_bad_series(shape: tuple[int, ...]) -> None:
 
 def test_tokens() -> None:
     """Ids look up a vector and the position of their place, at any length."""
-    stem = randomise(Tokens(TokenStem(vocabulary=10, context=5), WIDTH))
+    stem = randomize(Tokens(TokenStem(vocabulary=10, context=5), WIDTH))
     ids_BN = torch.tensor([[3, 9, 3]])
     expected = stem.embedding.weight[[3, 9, 3]] + stem.positions[0, :3]
     torch.testing.assert_close(stem(ids_BN)[0], expected)

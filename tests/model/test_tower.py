@@ -18,7 +18,7 @@ from openbind.model.config import (
     TrunkConfig,
     WindowStem,
 )
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 
 PATCHES = PatchStem(channels=1, kernel=(4, 4), stride=(3, 3), size=(13, 16), norm=True)
@@ -52,7 +52,7 @@ CASES: dict[str, tuple[TowerConfig, Tensor]] = {
 
 def build(name: str) -> tuple[Tower, Tensor]:
     config, x = CASES[name]
-    return initialise(Tower(config), torch.Generator().manual_seed(1)).eval(), x
+    return initialize(Tower(config), torch.Generator().manual_seed(1)).eval(), x
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,6 +1,6 @@
 """The trunk: one chosen token, and parts of a batch, give what all tokens at once give.
 
-What is left out while training (branches of samples, patches) is left out as the configs say, and
+What is excluded while training (branches of samples, patches) is excluded as the configs say, and
 computing activations again changes no gradient by a bit.
 """
 
@@ -114,7 +114,7 @@ def test_patches_left_out(rate: float, count: int, first: int) -> None:
 
 
 def test_computing_again() -> None:
-    """Without kept activations all gradients are the same to the bit, dropped branches included."""
+    """Recomputed activations give bit-equal gradients, dropped branches included."""
 
     def gradients(recompute: bool) -> list[torch.Tensor]:
         trunk = build(drop_path=0.5, bias_kv=True, pre_norm=True).train()

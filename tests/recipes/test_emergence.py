@@ -1,4 +1,4 @@
-"""Sounds that only met pictures are found by words; without true pairs they aren't."""
+"""Sounds that only met images are found by words; without true pairs they aren't."""
 
 from __future__ import annotations
 

@@ -44,24 +44,24 @@ def test_sounds_of_a_collection(build: ModuleType) -> None:
 
 
 def test_rooms(build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Picture and depth of a room are copied, share a scene, and name each author and licence."""
+    """Image and depth of a room are copied, share a scene, and name each author and license."""
     monkeypatch.setattr(build, "TARGET", tmp_path / "held_out")
     rooms = tmp_path / "rooms"
     rooms.mkdir()
-    head = "image,depth,heat,film,room,models,authors,licences"
+    head = "image,depth,heat,video,room,models,authors,licenses"
     row = "0.jpg,0.png,1.jpg,0.mp4,kitchen,sink; hood; stool,Ann; Bob; Ann,"
     row += "CC BY 3.0; CC BY 3.0; CC0 1.0"
     (rooms / "attribution.csv").write_text(f"{head}\n{row}\n")
     for name in ("0.jpg", "0.png", "1.jpg", "0.mp4"):
         (rooms / name).write_bytes(name.encode())
-    picture, depth, heat, film = build.place_rooms(rooms)
-    assert (heat["modality"], film["modality"]) == ("thermal", "video")
-    assert (picture["modality"], depth["modality"]) == ("image", "depth")
-    assert picture["pair"] == depth["pair"] == film["pair"] == "room 0"
+    image, depth, heat, video = build.place_rooms(rooms)
+    assert (heat["modality"], video["modality"]) == ("thermal", "video")
+    assert (image["modality"], depth["modality"]) == ("image", "depth")
+    assert image["pair"] == depth["pair"] == video["pair"] == "room 0"
     assert depth["label"] == "kitchen"
     assert depth["author"] == "openbind, of models by Ann and Bob"
-    assert depth["licence"] == "CC-BY-3.0 and CC0-1.0"
-    assert (depth["settings"], picture["settings"]) == ('{"units": "millimetres"}', "")
+    assert depth["license"] == "CC-BY-3.0 and CC0-1.0"
+    assert (depth["settings"], image["settings"]) == ('{"units": "millimetres"}', "")
     assert (tmp_path / "held_out" / depth["path"]).read_bytes() == b"0.png"
     assert set(build.COLUMNS) == depth.keys()
 

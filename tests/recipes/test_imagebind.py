@@ -86,11 +86,11 @@ def test_complete(name: str) -> None:
     assert recipe.hardware.precision == "bfloat16"
     assert recipe.hardware.workers > 0
     assert recipe.batch_size % 8 == 0
-    assert recipe.about.licence
+    assert recipe.about.license
     assert recipe.about.limits
     assert recipe.pairs[0].validation is not None
     (data,) = recipe.about.data
-    assert data.keys() == {"name", "use", "licence", "origin"}
+    assert data.keys() == {"name", "use", "license", "origin"}
     assert all(data.values())
 
 
@@ -137,15 +137,15 @@ def run_script(name: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_script(name).main()
 
 
-def write_picture(path: Path, mode: str = "RGB", seed: int = 0) -> None:
+def write_image(path: Path, mode: str = "RGB", seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = (30, 40, 3) if mode == "RGB" else (30, 40)
     pixels = np.random.default_rng(seed).integers(256, size=shape, dtype=np.uint8)
     Image.fromarray(pixels).save(path)
 
 
-def write_film(path: Path, seconds: float, seed: int = 0) -> None:
-    """A film of noise with a tone."""
+def write_video(path: Path, seconds: float, seed: int = 0) -> None:
+    """A video of noise with a tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     with av.open(str(path), "w") as container:
@@ -166,9 +166,9 @@ def write_film(path: Path, seconds: float, seed: int = 0) -> None:
 
 
 def test_audioset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Films of some seconds, picture and sound of the same moment."""
+    """Videos of some seconds, image and sound of the same moment."""
     for index in range(8):
-        write_film(tmp_path / "data/audioset/train" / f"{index}.mp4", 6, index)
+        write_video(tmp_path / "data/audioset/train" / f"{index}.mp4", 6, index)
     space = run("audioset", tmp_path / "data", tmp_path, monkeypatch)
     assert space.config.modalities["audio"].scale == pytest.approx(20)
     # The space that comes out hears a sound to its end.
@@ -183,8 +183,8 @@ def test_llvip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two folders with one name for each pair."""
     for index in range(10):
         split = "train" if index < 8 else "test"
-        write_picture(tmp_path / f"data/LLVIP/visible/{split}/{index:06}.jpg", seed=index)
-        write_picture(tmp_path / f"data/LLVIP/infrared/{split}/{index:06}.jpg", "L", seed=index)
+        write_image(tmp_path / f"data/LLVIP/visible/{split}/{index:06}.jpg", seed=index)
+        write_image(tmp_path / f"data/LLVIP/infrared/{split}/{index:06}.jpg", "L", seed=index)
     space = run("llvip", tmp_path / "data", tmp_path, monkeypatch)
     assert space.config.modalities["thermal"].scale == pytest.approx(10)
 
@@ -192,7 +192,7 @@ def test_llvip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write_frame(data: Path, name: str, index: int, focal_pixels: float) -> None:
     """A frame of SUN RGB-D: 1 + index / 10 m deep all over, its bits turned left by 3."""
     frame = data / "SUNRGBD" / name
-    write_picture(frame / "image" / f"{index}.jpg", seed=index)
+    write_image(frame / "image" / f"{index}.jpg", seed=index)
     millimetres = np.full((30, 40), 1000 + 100 * index, np.uint16)
     (frame / "depth_bfx").mkdir()
     stored = (millimetres << 3) | (millimetres >> 13)
@@ -252,7 +252,7 @@ def test_sun_rgbd_broken(tmp_path: Path) -> None:
         script.read_disparity(depth, script.read_camera(tmp_path, "SUNRGBD/kv2/a"))
 
 
-HELD = "film18"  # its name makes it one of those that validate
+HELD = "video18"  # its name makes it one of those that validate
 
 
 def write_imu(path: Path, milliseconds: np.ndarray) -> None:
@@ -267,7 +267,7 @@ def write_imu(path: Path, milliseconds: np.ndarray) -> None:
 def test_ego4d(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Films of one scenario; clips with IMU around narrations, those without are left out."""
+    """Videos of one scenario; clips with IMU around narrations, those without are excluded."""
     data = tmp_path / "data"
     scenarios = {
         "a": ["Cooking"],
@@ -275,11 +275,11 @@ def test_ego4d(
         "c": ["Walking"],
         HELD: ["Walking"],
     }
-    films = [{"video_uid": uid, "scenarios": found} for uid, found in scenarios.items()]
+    videos = [{"video_uid": uid, "scenarios": found} for uid, found in scenarios.items()]
     data.mkdir()
-    (data / "ego4d.json").write_text(json.dumps({"videos": films}))
+    (data / "ego4d.json").write_text(json.dumps({"videos": videos}))
     for uid in ("a", "b", HELD):
-        write_film(data / f"v2/full_scale/{uid}.mp4", 12, len(uid))
+        write_video(data / f"v2/full_scale/{uid}.mp4", 12, len(uid))
         write_imu(data / f"v2/imu/{uid}.csv", np.arange(0, 11_000, 5))
     notes = [{"timestamp_sec": second} for second in (1.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)]
     passes = {
@@ -291,7 +291,7 @@ def test_ego4d(
     (data / "v2/annotations/narration.json").write_text(json.dumps(narrations))
     run_script("ego4d", data, monkeypatch)
     # 2.5 s are missing before the first narration, of the IMU half a second after the last.
-    assert "12 clips, 4 left out" in capsys.readouterr().out
+    assert "12 clips, 4 excluded" in capsys.readouterr().out
     with (data / "ego4d" / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["key"][: -len("-1")] for row in rows] == ["a"] * 6 + [HELD] * 6

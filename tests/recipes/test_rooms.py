@@ -1,4 +1,4 @@
-"""Rooms: the catalogue is read, sides share no model, pieces stay apart, views are registered."""
+"""Rooms: the catalog is read, sides share no model, pieces stay apart, views are registered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ f 2 6 8 4
 
 @pytest.fixture
 def furniture(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The catalogue's module; the others are imported beside it."""
+    """The catalog's module; the others are imported beside it."""
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setenv("MUJOCO_GL", "egl")  # read when mujoco is imported
     return __import__("furniture")
@@ -46,7 +46,7 @@ def work(tmp_path: Path, furniture: ModuleType) -> Path:
             lines += [f"{key}#{number}=60" for key in ("width", "depth")]
             lines += [f"height#{number}=80", f"creator#{number}=A"]
         with zipfile.ZipFile(folder / file, "w") as archive:
-            archive.writestr(furniture.CATALOGUE, "\n".join(lines))
+            archive.writestr(furniture.CATALOG, "\n".join(lines))
             archive.writestr("cube.mtl", "newmtl wood\nKd 0.5 0.4 0.3\n")
             for name in own:
                 archive.writestr(f"{name}.obj", cube)
@@ -67,7 +67,7 @@ def test_sides_share_no_model(furniture: ModuleType, work: Path) -> None:
 
 
 def test_models_stand_upright(furniture: ModuleType, work: Path) -> None:
-    """A model has its catalogue's size, in metres, its bottom at 0."""
+    """A model has its catalog's size, in metres, its bottom at 0."""
     meshes = __import__("meshes")
     model = furniture.read_models(work)["cc0/bed1"]
     assert model.size_m == (0.6, 0.6, 0.8)
@@ -91,7 +91,7 @@ def test_rooms_follow_from_their_names(furniture: ModuleType, work: Path) -> Non
 
 
 def test_pairs(furniture: ModuleType, work: Path, tmp_path: Path) -> None:
-    """Pictures and depth of the same pixels, in millimetres; what is there isn't made again."""
+    """Images and depth of the same pixels, in millimetres; what is there isn't made again."""
     pytest.importorskip("mujoco", reason="rooms are rendered by mujoco, which recipes need")
     from PIL import Image
 
@@ -107,10 +107,10 @@ def test_pairs(furniture: ModuleType, work: Path, tmp_path: Path) -> None:
         if "EGL" not in str(error) and "GL" not in type(error).__name__:
             raise
         pytest.skip(f"no software renderer (libegl1, libgl1-mesa-dri): {error}")
-    picture, depth = (tmp_path / path for path in scene.paths(0))
-    with Image.open(picture) as colour, Image.open(depth) as stored:
+    image, depth = (tmp_path / path for path in scene.paths(0))
+    with Image.open(image) as color, Image.open(depth) as stored:
         depth_HW = np.asarray(stored)
-        assert colour.size == stored.size == (320, 240)
+        assert color.size == stored.size == (320, 240)
     assert depth_HW.dtype == np.uint16
     assert 300 < np.median(depth_HW) < 10_000
     assert rooms.is_written(scene, tmp_path)

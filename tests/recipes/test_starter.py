@@ -39,27 +39,27 @@ def shipped_dim() -> int:
 
 
 def test_sounds(tmp_path: Path, sounds: ModuleType) -> None:
-    """Manifests are written, and `audio.yaml` binds the sounds that they name to the pictures."""
+    """Manifests are written, and `audio.yaml` binds the sounds that they name to the images."""
     pairs = __import__("pairs")
     work, data = tmp_path / "work", tmp_path / "data"
-    pictures = []
-    for label, wanted in pairs.SOUND_PICTURES.items():
+    images = []
+    for label, wanted in pairs.SOUND_IMAGES.items():
         source, names = next((s, n) for s, n in wanted.items() if s != "classes")
         path = work / f"{label}.png"
-        pictures.append(pairs.Picture(source=source, path=path, name=names[0]))
+        images.append(pairs.Image(source=source, path=path, name=names[0]))
         for fold in range(1, 5):
-            write_tone(data / "esc10" / label / f"{fold}-1.ogg", 200 + 40 * len(pictures))
+            write_tone(data / "esc10" / label / f"{fold}-1.ogg", 200 + 40 * len(images))
     for index in range(4):
         stamp = work / pairs.STAMPS / "animals" / f"{index}.png"
         write_tone(stamp.with_suffix(".ogg"), 500 + 50 * index)
         Image.new("RGB", (8, 8)).save(stamp)
-        pictures.append(pairs.Picture(source="stamps", path=stamp, name=str(index)))
+        images.append(pairs.Image(source="stamps", path=stamp, name=str(index)))
     generator = torch.Generator().manual_seed(0)
-    drawn_KSE = torch.randn(len(pictures), 3, shipped_dim(), generator=generator)
+    drawn_KSE = torch.randn(len(images), 3, shipped_dim(), generator=generator)
     views_KSE = torch.nn.functional.normalize(drawn_KSE, dim=2)
-    wanted_classes = (w.get("classes", ()) for w in pairs.SOUND_PICTURES.values())
+    wanted_classes = (w.get("classes", ()) for w in pairs.SOUND_IMAGES.values())
     classes = {name: views_KSE[0, 0] for names in wanted_classes for name in names}
-    cells = __import__("cells").write_cells(work, pictures, views_KSE, classes)
+    cells = __import__("cells").write_cells(work, images, views_KSE, classes)
     sounds.write_sounds(work, data, cells)
     changes = {"start": "starter", "batch_size": "4", "schedule.steps": "6"}
     changes |= {"schedule.warmup_steps": "1", "pairs.0.negatives": "8", "pairs.1.negatives": "8"}
@@ -79,7 +79,7 @@ def test_sounds(tmp_path: Path, sounds: ModuleType) -> None:
 def test_motions(tmp_path: Path, sounds: ModuleType) -> None:
     """Recordings of the archive's files get times, and the recipe's tower takes them."""
     motions = __import__("motions")
-    names = sorted(motions.MOTION_PICTURES)
+    names = sorted(motions.MOTION_IMAGES)
     generator = np.random.default_rng(0)
     lines = []
     for label in names * 3:
@@ -88,12 +88,12 @@ def test_motions(tmp_path: Path, sounds: ModuleType) -> None:
     (tmp_path / motions.SOURCE).parent.mkdir(parents=True)
     (tmp_path / motions.SOURCE).write_text("# x\n@classLabel true\n@data\n" + "\n".join(lines))
     vectors_KSE = torch.nn.functional.normalize(torch.randn(4, 3, shipped_dim()), dim=2)
-    pictures = [
-        __import__("pairs").Picture(source="emoji", path=tmp_path / name, name=wanted["emoji"][0])
-        for name, wanted in motions.MOTION_PICTURES.items()
+    images = [
+        __import__("pairs").Image(source="emoji", path=tmp_path / name, name=wanted["emoji"][0])
+        for name, wanted in motions.MOTION_IMAGES.items()
     ]
     classes = {"pedestal": vectors_KSE[0, 0], "cowboy boot": vectors_KSE[0, 0]}
-    cells = __import__("cells").write_cells(tmp_path, pictures, vectors_KSE, classes)
+    cells = __import__("cells").write_cells(tmp_path, images, vectors_KSE, classes)
     motions.write_motions(tmp_path, cells)
     table = np.genfromtxt(tmp_path / "motions" / "00-badminton.csv", delimiter=",", names=True)
     assert table.shape == (100,)
@@ -126,7 +126,7 @@ def test_principal_directions(sounds: ModuleType) -> None:
 
 
 def test_never_words(sounds: ModuleType) -> None:
-    """The recipes pair with pictures alone."""
+    """The recipes pair with images alone."""
     for modality in ("imu", "depth", "thermal"):
         [plan] = read_recipe(FOLDER / f"{modality}.yaml").pairs
         assert plan.pair == ("image", modality)

@@ -34,14 +34,14 @@ def test_parquet(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.stack(table.column("vector").to_pylist()), LIBRARY.vectors_KE)
 
 
-@pytest.mark.parametrize("ending", sorted(WRITERS))
-def test_nothing_half_written(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("extension", sorted(WRITERS))
+def test_nothing_half_written(tmp_path: Path, extension: str) -> None:
     """When writing fails, no file is left, and an older one stays."""
-    target = tmp_path / f"v{ending}"
+    target = tmp_path / f"v{extension}"
     target.write_text("old")
     broken = Library([Entry(Path("a"), "image")], np.zeros((2, 0), np.float32))
     broken.entries = [object()]  # type: ignore[list-item]
     with pytest.raises(AttributeError):
-        WRITERS[ending](broken, target)
+        WRITERS[extension](broken, target)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]

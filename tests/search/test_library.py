@@ -15,12 +15,12 @@ from openbind.search.library import embed_files, scan
 
 @pytest.fixture
 def folder(samples: Path, tmp_path: Path) -> Path:
-    """Two pictures, a sound, a broken picture, a note, and a hidden file."""
+    """Two images, a sound, a broken image, a note, and a hidden file."""
     place = tmp_path / "media"
     (place / "deep").mkdir(parents=True)
-    pictures = sorted((samples / "images").iterdir())[:2]
-    shutil.copy(pictures[0], place / f"one{pictures[0].suffix}")
-    shutil.copy(pictures[1], place / "deep" / f"two{pictures[1].suffix.upper()}")
+    images = sorted((samples / "images").iterdir())[:2]
+    shutil.copy(images[0], place / f"one{images[0].suffix}")
+    shutil.copy(images[1], place / "deep" / f"two{images[1].suffix.upper()}")
     shutil.copy(sorted((samples / "sounds").iterdir())[0], place / "deep" / "three.ogg")
     (place / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
     (place / "note.docx").write_text("x")
@@ -28,8 +28,8 @@ def folder(samples: Path, tmp_path: Path) -> Path:
     return place
 
 
-def test_scan_finds_by_ending(folder: Path) -> None:
-    """All levels, endings in any case, hidden files passed over, other kinds counted."""
+def test_scan_finds_by_extension(folder: Path) -> None:
+    """All levels, extensions in any case, hidden files passed over, other kinds counted."""
     listing = scan([folder], ["image", "audio"])
     assert [entry.path.stem for entry in listing.entries] == ["broken", "one", "three", "two"]
     assert [entry.modality for entry in listing.entries] == ["image", "image", "audio", "image"]

@@ -30,7 +30,7 @@ SAME = 1e-5
 def entries(samples: Path, starter: openbind.Space, tmp_path: Path) -> list[Entry]:
     """Forty files, and one that can't be read."""
     found = scan([samples], starter.modalities).entries
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     return [*found[:30], *found[-10:], Entry(tmp_path / "broken.png", found[0].modality)]
 
 
@@ -121,7 +121,7 @@ def test_killed_workers_lose_nothing(
 def test_a_failed_run_goes_on(
     starter: openbind.Space, entries: list[Entry], tmp_path: Path
 ) -> None:
-    """What was done before a run broke off isn't done again; another plan begins anew."""
+    """What was done before a run broke off isn't done again; another plan begins again."""
     target = tmp_path / "out.parquet"
     with pytest.raises(OpenbindError, match=r"worker failed.*goes on"):
         embed_on_ray(starter, "no such space", entries, target, workers=1)

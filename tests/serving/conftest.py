@@ -34,7 +34,7 @@ def data_url() -> Callable[[bytes], str]:
 
 @pytest.fixture(scope="session")
 def png() -> bytes:
-    """A small picture."""
+    """A small image."""
     out = BytesIO()
     Image.linear_gradient("L").resize((32, 24)).convert("RGB").save(out, "PNG")
     return out.getvalue()
@@ -70,7 +70,7 @@ def _running(app: FastAPI) -> Iterator[httpx.Client]:
 def media(
     samples: Path, sample_items: list[SampleItem], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A folder of pictures, sounds, a depth map and a recording of motion."""
+    """A folder of images, sounds, a depth map and a recording of motion."""
     root = tmp_path_factory.mktemp("media")
     for modality in ("image", "audio"):
         for concept in ("dog", "rooster", "rain"):

@@ -25,8 +25,8 @@ from PIL import Image
 import openbind
 from openbind.evaluation.zero_shot import classify
 from openbind.serving.app import create_app
-from openbind.serving.guards import COOKIE
 from openbind.serving.limits import Limits
+from openbind.serving.middleware import COOKIE
 from openbind.serving.service import Service
 
 Running = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
@@ -74,10 +74,10 @@ def test_messages_make_one_vector(
     live: httpx.Client, starter: openbind.Space, media: Path, data_url: ToUrl
 ) -> None:
     """Content parts (the dialect of vLLM) are added up, with weights if there are any."""
-    picture, sound = media / "dog.webp", media / "dog.ogg"
+    image, sound = media / "dog.webp", media / "dog.ogg"
     content = [
         {"type": "text", "text": "rain", "weight": -0.5},
-        {"type": "image_url", "image_url": {"url": data_url(picture.read_bytes())}},
+        {"type": "image_url", "image_url": {"url": data_url(image.read_bytes())}},
         {
             "type": "input_audio",
             "input_audio": {"data": base64.b64encode(sound.read_bytes()).decode(), "format": "ogg"},
@@ -86,7 +86,7 @@ def test_messages_make_one_vector(
     body = {"messages": [{"role": "user", "content": content}], "encoding_format": "base64"}
     (row,) = live.post(EMBED, json=body).json()["data"]
     found = np.frombuffer(base64.b64decode(row["embedding"]), "<f4")
-    parts = [("text", "rain", -0.5), ("image", str(picture), 1.0), ("audio", str(sound), 1.0)]
+    parts = [("text", "rain", -0.5), ("image", str(image), 1.0), ("audio", str(sound), 1.0)]
     expected = openbind.combine([(starter.encode(m, item), weight) for m, item, weight in parts])
     np.testing.assert_allclose(found, expected, atol=1e-6)
     plain = live.post(EMBED, json={"messages": [{"content": "rain"}]}).json()
@@ -112,7 +112,7 @@ def test_messages_make_one_vector(
         (EMBED, {"input": "data:image/png,abc", "modality": "image"}, 400, "expected base64"),
         (EMBED, {"input": "data:;base64,a", "modality": "image"}, 400, "not valid base64"),
         (EMBED, {"input": "data:;base64,", "modality": "image"}, 400, "no bytes"),
-        (EMBED, {"input": "data:;base64,aGVsbG8=", "modality": "image"}, 400, "not a picture"),
+        (EMBED, {"input": "data:;base64,aGVsbG8=", "modality": "image"}, 400, "not a image"),
         (EMBED, {"messages": [{"content": [{"type": "smell_url"}]}]}, 400, "image_url"),
         (EMBED, {"messages": [{"content": [{"type": "image_url"}]}]}, 400, "{'url': …}"),
         (EMBED, {"messages": [{"content": [{"type": "text"}]}]}, 400, "the key 'text'"),
@@ -147,12 +147,12 @@ def test_wrong_addresses(live: httpx.Client) -> None:
 
 
 def test_search(live: httpx.Client, media: Path, data_url: ToUrl) -> None:
-    """The rooster's picture finds itself first; kinds and counts are kept to."""
-    picture = media / "rooster.webp"
-    part = {"modality": "image", "input": data_url(picture.read_bytes())}
+    """The rooster's image finds itself first; kinds and counts are kept to."""
+    image = media / "rooster.webp"
+    part = {"modality": "image", "input": data_url(image.read_bytes())}
     found = live.post(SEARCH, json={"parts": [part, {"input": "a rooster", "weight": 0.2}]}).json()
     best = found["data"][0]
-    assert best["path"] == f"{media.name}/{picture.name}"
+    assert best["path"] == f"{media.name}/{image.name}"
     assert [row["score"] for row in found["data"]] == sorted(
         (row["score"] for row in found["data"]), reverse=True
     )
@@ -183,7 +183,7 @@ def test_classify(
 
 
 def test_files_of_items(live: httpx.Client, media: Path) -> None:
-    """Media come whole or in the range asked for, thumbnails as pictures, by id alone."""
+    """Media come whole or in the range asked for, thumbnails as images, by id alone."""
     for row in live.post(SEARCH, json={"parts": [{"input": "rain"}], "count": 200}).json()["data"]:
         content = (media.parent / row["path"]).read_bytes()
         whole = live.get(row["media_url"])
@@ -193,9 +193,9 @@ def test_files_of_items(live: httpx.Client, media: Path) -> None:
         assert (part.status_code, part.content) == (206, content[10:20])
         sides = []
         for url in (row["thumbnail_url"], row["drawing_url"]):
-            picture = live.get(url)
-            assert picture.headers["content-type"] == "image/jpeg"
-            sides.append(max(Image.open(io.BytesIO(picture.content)).size))
+            image = live.get(url)
+            assert image.headers["content-type"] == "image/jpeg"
+            sides.append(max(Image.open(io.BytesIO(image.content)).size))
         assert sides[0] <= 256 < sides[1]
         assert live.get(f"/v1/items/{row['id']}").json()["path"] == row["path"]
     for trick in ("..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd", "%2e%2e", "a%00b", "x" * 3000):

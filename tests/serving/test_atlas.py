@@ -11,18 +11,18 @@ import pytest
 
 import openbind
 from openbind import Index
-from openbind.serving.atlas import Atlas, Method, centre, flatten
+from openbind.serving.atlas import Atlas, Method, center, flatten
 
 
-def test_centre() -> None:
+def test_center() -> None:
     """Each modality's mean is taken off; two islands of the same shape lie on each other."""
     shape_NE = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
     shape_NE -= shape_NE.mean(axis=0)
     both_NE = np.concatenate([shape_NE + 5, shape_NE - 3])
-    centred_NE = centre(["a"] * 20 + ["b"] * 20, both_NE)
-    np.testing.assert_allclose(centred_NE[:20], centred_NE[20:], atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(centred_NE, axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(centre(["a"], shape_NE[:1]), 0)
+    centerd_NE = center(["a"] * 20 + ["b"] * 20, both_NE)
+    np.testing.assert_allclose(centerd_NE[:20], centerd_NE[20:], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(centerd_NE, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(center(["a"], shape_NE[:1]), 0)
 
 
 def test_flatten() -> None:

@@ -137,10 +137,10 @@ def test_overload(slow: Slow, make: Callable[..., Batcher]) -> None:
 def test_one_bad_item(starter: openbind.Space, png: bytes) -> None:
     """It is named by its place; other requests of the same batch don't notice."""
     batcher = Batcher(starter, Limits(characters=100))
-    bad = batcher.embed("image", [png, png, b"no picture", png])
+    bad = batcher.embed("image", [png, png, b"no image", png])
     long = batcher.embed("text", ["a", "b" * 101])
     good = batcher.embed("image", [png])
-    with pytest.raises(ItemRefusedError, match="not a picture") as refused:
+    with pytest.raises(ItemRefusedError, match="not a image") as refused:
         bad.result(30)
     assert refused.value.place == 2
     with pytest.raises(ItemRefusedError, match="101 characters") as refused:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from openbind.serving.errors import ApiError
 from openbind.serving.files import find_hit, hit_row, locate, shown_path
-from openbind.serving.refusals import Refusal
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def hit(index: Any, tmp_path: Path) -> Any:
     """A row of a file in a folder of its own."""
     root = tmp_path / "media"
     root.mkdir()
-    (root / "a.png").write_bytes(b"picture")
+    (root / "a.png").write_bytes(b"image")
     (tmp_path / "secret.png").write_bytes(b"secret")
     return replace(index.sample(1, 0)[0][0], path=root / "a.png", root=root)
 
@@ -37,7 +37,7 @@ def test_outside(hit: Any, tmp_path: Path) -> None:
     (hit.root / "loop.png").symlink_to(hit.root / "loop.png")
     (hit.root / "folder.png").mkdir()
     for name in ("out.png", "../secret.png", "loop.png", "folder.png", "gone.png", "."):
-        with pytest.raises(Refusal, match="no longer there") as refused:
+        with pytest.raises(ApiError, match="no longer there") as refused:
             locate(replace(hit, path=hit.root / name))
         assert refused.value.status == 404
         assert str(tmp_path) not in refused.value.message
@@ -50,5 +50,5 @@ def test_rows(hit: Any, index: Any) -> None:
     row = hit_row(hit)
     assert row.media_type == "image/png"
     assert hit_row(replace(hit, path=hit.root / "a.csv")).media_type is None
-    with pytest.raises(Refusal, match="no item"):
+    with pytest.raises(ApiError, match="no item"):
         find_hit(index, "../x")

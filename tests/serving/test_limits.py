@@ -15,7 +15,7 @@ from PIL import Image
 from openbind.serving.limits import Limits, TooLargeError, check_item
 
 
-def picture(width: int, height: int) -> bytes:
+def image(width: int, height: int) -> bytes:
     out = io.BytesIO()
     Image.new("L", (width, height)).save(out, "PNG")
     return out.getvalue()
@@ -27,7 +27,7 @@ def sound(seconds: float, channels: int = 1) -> bytes:
     return out.getvalue()
 
 
-def film(seconds: int, size: int = 32) -> bytes:
+def video(seconds: int, size: int = 32) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format="matroska") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(5))
@@ -57,18 +57,18 @@ def arrays(values: int) -> bytes:
     ("limits", "taken", "refused", "expected"),
     [
         (Limits(characters=5), "abcde", "abcdef", "6 characters"),
-        (Limits(pixels=600), picture(30, 20), picture(30, 21), "30 × 21 pixels"),
+        (Limits(pixels=600), image(30, 20), image(30, 21), "30 × 21 pixels"),
         (Limits(seconds=2), sound(2), sound(2.5), "more than the 2 s"),
         (Limits(samples=32_000), sound(2, 2), sound(2, 3), "48,000 samples"),
-        (Limits(seconds=3), film(3), film(4), "more than the 3 s"),
-        (Limits(pixels=2000), film(1), film(1, 64), "64 × 64 pixels"),
+        (Limits(seconds=3), video(3), video(4), "more than the 3 s"),
+        (Limits(pixels=2000), video(1), video(1, 64), "64 × 64 pixels"),
         (Limits(seconds=9), table(9), table(9.5), "more than the 9 s"),
         (Limits(rows=20), table(9), table(9, 30), "31 rows"),
         (Limits(array_bytes=9000), arrays(1000), arrays(2000), "bytes unpacked"),
     ],
 )
 def test_limits(limits: Limits, taken: str | bytes, refused: str | bytes, expected: str) -> None:
-    """Text, picture, sound, film, table, arrays."""
+    """Text, image, sound, video, table, arrays."""
     check_item(taken, limits)
     with pytest.raises(TooLargeError, match=expected):
         check_item(refused, limits)
@@ -86,7 +86,7 @@ def test_real_files_are_taken(media: Path) -> None:
         check_item(path.read_bytes(), Limits())
 
 
-def test_a_film_without_a_length_in_its_header() -> None:
+def test_a_video_without_a_length_in_its_header() -> None:
     """What was written into a pipe is measured by its packets."""
 
     class Pipe(io.RawIOBase):
@@ -101,7 +101,7 @@ def test_a_film_without_a_length_in_its_header() -> None:
             return len(data)
 
     pipe = Pipe()
-    with av.open(io.BytesIO(film(4))) as source, av.open(pipe, "w", format="matroska") as target:
+    with av.open(io.BytesIO(video(4))) as source, av.open(pipe, "w", format="matroska") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux():
             if packet.dts is not None:

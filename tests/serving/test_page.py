@@ -98,7 +98,7 @@ def test_files_of_the_page() -> None:
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_link(browser: Browser, live: httpx.Client, width: int) -> None:
-    """Words minus words find pictures and sounds; it fits the screen; all is named for readers."""
+    """Words minus words find images and sounds; it fits the screen; all is named for readers."""
     with _window(browser, str(live.base_url), width) as page:
         page.goto("/?q=a+rooster&minus=rain")
         names = found(page)
@@ -110,10 +110,10 @@ def test_a_link(browser: Browser, live: httpx.Client, width: int) -> None:
         html = page.locator("#gallery").inner_html()
         for tag in re.findall(r"<(?:button|a|input|audio|select)\b[^>]*>", html):
             assert "aria-label" in tag, tag
-        pictures = page.locator("#gallery img")
-        for place in range(pictures.count()):
-            pictures.nth(place).scroll_into_view_if_needed()
-            expect(pictures.nth(place)).not_to_have_js_property("naturalWidth", 0)
+        images = page.locator("#gallery img")
+        for place in range(images.count()):
+            images.nth(place).scroll_into_view_if_needed()
+            expect(images.nth(place)).not_to_have_js_property("naturalWidth", 0)
 
 
 @needs_browser
@@ -160,11 +160,11 @@ def test_by_keyboard_alone(page: Page) -> None:
 
 @needs_browser
 def test_dropped_pasted_and_weighed(page: Page, media: Path) -> None:
-    """A picture is dropped, a sound pasted; the slider and ± turn a part into its opposite."""
+    """A image is dropped, a sound pasted; the slider and ± turn a part into its opposite."""
     page.goto("/")
     page.wait_for_selector("#only input")
-    picture, sound = media / "dog.webp", media / "rain.ogg"
-    page.evaluate(DROP, [picture.name, "image/webp", list(picture.read_bytes())])
+    image, sound = media / "dog.webp", media / "rain.ogg"
+    page.evaluate(DROP, [image.name, "image/webp", list(image.read_bytes())])
     assert found(page)[0] == "dog.webp"
     page.evaluate(PASTE, [sound.name, "audio/ogg", list(sound.read_bytes())])
     page.wait_for_selector(".part:nth-child(2)")
@@ -184,14 +184,14 @@ def test_dropped_pasted_and_weighed(page: Page, media: Path) -> None:
 
 @needs_browser
 def test_shown_large(page: Page) -> None:
-    """A picture as it is; a depth map, which a browser would show black, as it is drawn."""
+    """A image as it is; a depth map, which a browser would show black, as it is drawn."""
     page.goto("/?q=a+kitchen")
     found(page)
     for name, place in (("dog.webp", "media"), ("kitchen-1.png", "drawing")):
         page.get_by_label(f"Show {name}").click()
-        picture = page.locator("#viewer[open] img")
-        expect(picture).not_to_have_js_property("naturalWidth", 0)
-        assert (picture.get_attribute("src") or "").endswith(place)
+        image = page.locator("#viewer[open] img")
+        expect(image).not_to_have_js_property("naturalWidth", 0)
+        assert (image.get_attribute("src") or "").endswith(place)
         page.keyboard.press("Escape")
 
 

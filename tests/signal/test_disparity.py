@@ -45,7 +45,7 @@ def test_disparity_by_hand() -> None:
 @pytest.mark.parametrize("sensor", CAMERAS)
 @pytest.mark.parametrize("name", SCALES)
 def test_all_zero_depth_is_finite(sensor: str, name: str) -> None:
-    """A picture without one measured pixel."""
+    """A image without one measured pixel."""
     metres_HW = np.zeros((4, 5), np.float32)
     found = scale_disparity(metres_to_disparity(metres_HW, CAMERAS[sensor]), SCALES[name])
     assert found.shape == (4, 5)
@@ -54,7 +54,7 @@ def test_all_zero_depth_is_finite(sensor: str, name: str) -> None:
 
 
 def test_legacy_of_true_metres() -> None:
-    """True metres at an eighth are Omnivore's disparities of pictures read 8 times too deep."""
+    """True metres at an eighth are Omnivore's disparities of images read 8 times too deep."""
     metres_HW = np.linspace(0.5, 6, 12, dtype=np.float32).reshape(3, 4)
     true = metres_to_disparity(metres_HW, CAMERAS["kv2"])
     legacy = metres_to_disparity(metres_HW * 8, CAMERAS["kv2"])
@@ -67,7 +67,7 @@ def test_legacy_of_true_metres() -> None:
 
 
 def test_scale_by_hand() -> None:
-    """Divide, clip, divide by the peak, then mean and deviation."""
+    """Divide, clip, divide by the peak, then mean and std."""
     scale = DisparityScale(divide=2, low=1, high=10, peak=10, mean=0.5, std=0.25)
     found = scale_disparity(np.array([[0.0, 10.0, 100.0]]), scale)
     np.testing.assert_allclose(found, [[-1.6, 0.0, 2.0]], rtol=1e-6)

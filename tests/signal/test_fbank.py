@@ -18,7 +18,7 @@ GOLDEN = load_file(Path(__file__).parent / "golden" / "audio_logmel.safetensors"
 
 @pytest.mark.parametrize("name", ["2s", "short"])
 def test_kaldi_is_the_reference(name: str) -> None:
-    """Within 1e-5 of the reference's normalised, padded log-mel (1e-3 is asked for)."""
+    """Within 1e-5 of the reference's normalized, padded log-mel (1e-3 is asked for)."""
     samples = GOLDEN[f"waveform_{name}"]
     mel = kaldi_fbank(samples - samples.mean(), KaldiFbank())
     padded = torch.nn.functional.pad(mel, (0, 204 - mel.shape[-1]))

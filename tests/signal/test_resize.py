@@ -1,4 +1,4 @@
-"""Sizes follow the reference's rounding; pixels end normalised."""
+"""Sizes follow the reference's rounding; pixels end normalized."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_short_side(width: int, height: int, size: int) -> None:
 @pytest.mark.parametrize(("length", "left"), [(5, 0), (6, 1), (7, 2), (9, 2), (11, 4)])
 def test_crop_offset_rounds_half_to_even(length: int, left: int) -> None:
     """round((L - 4) / 2) as Python and torchvision round."""
-    picture = Image.fromarray(np.arange(length, dtype=np.uint8)[None].repeat(4, 0))
-    assert np.asarray(center_crop(picture, 4))[0, 0] == left
+    image = Image.fromarray(np.arange(length, dtype=np.uint8)[None].repeat(4, 0))
+    assert np.asarray(center_crop(image, 4))[0, 0] == left
 
 
 def test_pixels() -> None:
     """uint8 to [0, 1], channels first, then (x - mean) / std."""
-    picture = Image.new("RGB", (2, 1), (255, 0, 51))
-    image_CHW = to_tensor(picture)
+    image = Image.new("RGB", (2, 1), (255, 0, 51))
+    image_CHW = to_tensor(image)
     assert image_CHW.shape == (3, 1, 2)
     torch.testing.assert_close(image_CHW[:, 0, 0], torch.tensor([1.0, 0.0, 0.2]))
     found = normalize(image_CHW, (0.5, 0.0, 0.2), (0.5, 1.0, 2.0))

@@ -1,4 +1,4 @@
-"""A tiny world to train in: coloured pictures, and motions that wobble as fast as they are red."""
+"""A tiny world to train in: colored images, and motions that wobble as fast as they are red."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import openbind
 from openbind.checkpoints.native import build_tower
 from openbind.modalities.image import ImageSettings
 from openbind.model.config import HeadConfig, PatchStem, TowerConfig, TrunkConfig
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.presets import bind
 from openbind.space import Space
 
@@ -56,7 +56,7 @@ class World:
 
 
 def make_space() -> Space:
-    """A space of pictures alone, of 16 dimensions, with random weights."""
+    """A space of images alone, of 16 dimensions, with random weights."""
     tower = TowerConfig(
         stem=PatchStem(channels=3, kernel=(8, 8), stride=(8, 8), size=(16, 16), norm=True),
         trunk=TrunkConfig(width=32, depth=1, heads=2),
@@ -65,15 +65,15 @@ def make_space() -> Space:
     config = bind("tiny-start", {"vision": tower}, settings={"image": ImageSettings(size=16)})
     module = build_tower(config.towers["vision"])
     assert isinstance(module, openbind.model.tower.Tower)
-    return Space(config, {"vision": initialise(module, torch.Generator().manual_seed(0))})
+    return Space(config, {"vision": initialize(module, torch.Generator().manual_seed(0))})
 
 
 def write_pair(folder: Path, index: int) -> str:
-    """Write a picture and its motion; returns the manifest's line."""
+    """Write a image and its motion; returns the manifest's line."""
     rng = np.random.default_rng(index)
     red = index / ROWS
-    colour = np.array([red, 1 - red, rng.uniform()]) * 255
-    pixels = np.clip(colour + rng.normal(0, 8, (20, 24, 3)), 0, 255).astype(np.uint8)
+    color = np.array([red, 1 - red, rng.uniform()]) * 255
+    pixels = np.clip(color + rng.normal(0, 8, (20, 24, 3)), 0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(folder / f"{index}.png")
     seconds = np.arange(STEPS) / 32
     wave = np.sin(2 * np.pi * (1 + 8 * red) * seconds)

@@ -85,7 +85,7 @@ def test_cache(world: Any, space: Space, tmp_path: Path) -> None:
 
 
 def test_content(world: Any, space: Space, tmp_path: Path) -> None:
-    """A file that changed under its name is embedded anew."""
+    """A file that changed under its name is re-embedded."""
     path = tmp_path / "a.png"
     path.write_bytes((world.folder / "1.png").read_bytes())
     with Counting(tmp_path / "vectors.sqlite") as cache:
@@ -98,7 +98,7 @@ def test_content(world: Any, space: Space, tmp_path: Path) -> None:
 
 def test_broken(world: Any, space: Space, tmp_path: Path) -> None:
     """Items that can't be used are NaN and have a reason; the others are embedded."""
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     bad = Anchor("bad", tmp_path / "bad.png", None)
     missing = Anchor("missing", tmp_path / "missing.png", None)
     found = embed_anchors(space, CROPPED, [bad, *anchors_of(world, 1), missing], None)

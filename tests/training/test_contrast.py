@@ -14,7 +14,7 @@ from openbind.training.contrast import Corpus
 
 
 def make_table() -> PairTable:
-    """Six rows with a picture each, two rows of each label."""
+    """Six rows with a image each, two rows of each label."""
     return tabulate(
         [
             Row(key=str(i), items={"image": (Path(f"{i}.png"),)}, label="abc"[i // 2])

@@ -20,21 +20,21 @@ from torch.nn import functional as F
 
 from openbind.errors import ConfigError
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.training.distributed import (
     World,
-    full_optimiser_state,
+    full_optimizer_state,
     full_state,
     gather_objects,
     join_world,
-    load_full_optimiser_state,
+    load_full_optimizer_state,
     load_full_state,
     share,
 )
 from openbind.training.gradcache import cached_backward
 from openbind.training.objective import info_nce, sigmoid_loss
-from openbind.training.optimisation import Schedule, build_optimiser, take_step
+from openbind.training.optimization import Schedule, build_optimizer, take_step
 
 ROWS, ITEMS = 13, 9  # an odd number of rows: the processes have 7 and 6
 WAYS = ["ddp", "ddp, cached", "fsdp", "fsdp, cached"]
@@ -58,11 +58,11 @@ def build_tower(seed: int = 0) -> Tower:
         trunk=TrunkConfig(width=24, depth=2, heads=3, bias_kv=True),
         head=HeadConfig(embed_dim=6),
     )
-    return initialise(Tower(config), torch.Generator().manual_seed(seed))
+    return initialize(Tower(config), torch.Generator().manual_seed(seed))
 
 
 def draw(step: int, world: World) -> tuple[Tensor, Tensor, Tensor]:
-    """Give this process's series and their targets, and all items, of which two have no query."""
+    """Return this process's series and their targets, and all items, of which two have no query."""
     generator = torch.Generator().manual_seed(step)
     x_BCT = torch.randn(ROWS, 2, 20, generator=generator)
     items_KE = F.normalize(torch.randn(ITEMS, 6, generator=generator), dim=1)
@@ -72,7 +72,7 @@ def draw(step: int, world: World) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def measure_loss(name: str, world: World) -> dict[str, Tensor]:
-    """Give a loss and all its gradients, the items' as the mean over processes."""
+    """Return a loss and all its gradients, the items' as the mean over processes."""
     tower, learned = build_tower(), Learned()
     net = share(tower, world, "ddp")
     x_BCT, target_B, items_KE = draw(0, world)
@@ -93,23 +93,23 @@ def train(parallel: Literal["ddp", "fsdp"], cached: bool, world: World) -> dict[
     states: tuple[Any, ...] = ()
     for first, seed in ((0, 0), (2, 1)):
         net, learned = share(build_tower(seed), world, parallel), Learned()
-        optimiser = build_optimiser(nn.ModuleList([net, learned]), SCHEDULE)
+        optimizer = build_optimizer(nn.ModuleList([net, learned]), SCHEDULE)
         if states:
             load_full_state(net, states[0])
             learned.load_state_dict(states[1])
-            load_full_optimiser_state(optimiser, states[2])
+            load_full_optimizer_state(optimizer, states[2])
         norms = [
-            float(step_once(net, learned, optimiser, step, cached, world))
+            float(step_once(net, learned, optimizer, step, cached, world))
             for step in (first, first + 1)
         ]
-        states = (full_state(net), learned.state_dict(), full_optimiser_state(optimiser))
-    return {"weights": {**states[0], **states[1]}, "optimiser": states[2], "norms": norms}
+        states = (full_state(net), learned.state_dict(), full_optimizer_state(optimizer))
+    return {"weights": {**states[0], **states[1]}, "optimizer": states[2], "norms": norms}
 
 
 def step_once(
     net: nn.Module,
     learned: Learned,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     step: int,
     cached: bool,
     world: World,
@@ -121,7 +121,7 @@ def step_once(
         lambda query_QE: info_nce(query_QE, items_KE, learned.scale, target_B, world.gather),
         module=net,
     )
-    return take_step(optimiser, 1e-2, 0.5)
+    return take_step(optimizer, 1e-2, 0.5)
 
 
 def measure(world: World) -> dict[str, Any]:
@@ -199,10 +199,10 @@ def test_steps_are_those_of_one_process(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_states_are_plain(way: str, one: dict[str, Any], two: list[dict[str, Any]]) -> None:
-    """Weights have the tower's own names, and the optimiser's state the form it has alone."""
+    """Weights have the tower's own names, and the optimizer's state the form it has alone."""
     names = list(build_tower().state_dict())
     for found in (one, *two):
-        state, expected = found[way]["optimiser"], one["ddp"]["optimiser"]
+        state, expected = found[way]["optimizer"], one["ddp"]["optimizer"]
         assert list(found[way]["weights"]) == [*names, "scale", "bias"]
         assert state["param_groups"] == expected["param_groups"]
         assert state["state"].keys() == expected["state"].keys()
@@ -240,13 +240,13 @@ def test_an_incomplete_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_states_are_copies() -> None:
     """What was copied out, or loaded, doesn't move with the weights afterwards."""
     tower, learned = build_tower(), Learned()
-    optimiser = build_optimiser(nn.ModuleList([tower, learned]), SCHEDULE)
-    step_once(tower, learned, optimiser, 0, False, World())
-    weights, moments = full_state(tower), full_optimiser_state(optimiser)
-    load_full_optimiser_state(optimiser, moments)
+    optimizer = build_optimizer(nn.ModuleList([tower, learned]), SCHEDULE)
+    step_once(tower, learned, optimizer, 0, False, World())
+    weights, moments = full_state(tower), full_optimizer_state(optimizer)
+    load_full_optimizer_state(optimizer, moments)
     before = {name: x.clone() for name, x in weights.items()}
     first = {name: x.clone() for name, x in moments["state"][0].items()}
-    step_once(tower, learned, optimiser, 1, False, World())
+    step_once(tower, learned, optimizer, 1, False, World())
     assert not torch.equal(tower.stem.weight, before["stem.weight"])
     for name, x in before.items():
         assert torch.equal(weights[name], x)
@@ -259,9 +259,9 @@ def test_states_that_do_not_fit_are_refused() -> None:
     tower = build_tower()
     with pytest.raises(RuntimeError, match="nowhere"):
         load_full_state(tower, {"nowhere": torch.zeros(1)})
-    other = full_optimiser_state(build_optimiser(Learned(), SCHEDULE))
+    other = full_optimizer_state(build_optimizer(Learned(), SCHEDULE))
     with pytest.raises(ValueError, match="group"):
-        load_full_optimiser_state(build_optimiser(tower, SCHEDULE), other)
+        load_full_optimizer_state(build_optimizer(tower, SCHEDULE), other)
 
 
 if __name__ == "__main__":

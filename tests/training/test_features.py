@@ -20,12 +20,12 @@ from openbind.training.features import join_features, keep_features
 from openbind.training.recipe import PairPlan
 from openbind.training.recipe_file import read_recipe
 from openbind.training.towers import TowerPlan
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 
 
-def make_trainee(world: Any) -> Trainee:
+def make_trainee(world: Any) -> TrainedTower:
     space = openbind.load(world.folder / "start", dtype="float32")
-    return Trainee(TowerPlan(start="space", train="head"), "image", space, seed=0)
+    return TrainedTower(TowerPlan(start="space", train="head"), "image", space, seed=0)
 
 
 def make_plan(world: Any) -> PairPlan:
@@ -35,13 +35,13 @@ def make_plan(world: Any) -> PairPlan:
 def keep(
     world: Any, paths: list[Path], views: ViewPlan | None = None
 ) -> tuple[Any, PairTable, list[Any]]:
-    """Keep features of pictures, paired with themselves."""
+    """Keep features of images, paired with themselves."""
     plan = make_plan(world)
     object.__setattr__(plan, "pair", ("video", "image"))
     object.__setattr__(plan, "views", views or ViewPlan())
     rows = [Row(key=path.name, items={"image": (path,), "video": (path,)}) for path in paths]
-    trainee = make_trainee(world)
-    return keep_features(plan, tabulate(rows, "video"), trainee, None, seed=0, progress=False)
+    trained_tower = make_trainee(world)
+    return keep_features(plan, tabulate(rows, "video"), trained_tower, None, seed=0, progress=False)
 
 
 def test_features(world: Any) -> None:
@@ -50,13 +50,13 @@ def test_features(world: Any) -> None:
     side, table, broken = keep(world, paths)
     assert isinstance(side, KeptFeatures)
     assert (len(table.rows), broken) == (2, [])
-    trainee = make_trainee(world)
+    trained_tower = make_trainee(world)
     vectors_KVE = torch.randn(2, 1, 5)
     joined, targets = join_features([(side, table, vectors_KVE)])
     assert joined.shape == (2, 32)
     assert torch.equal(targets, vectors_KVE[:, 0])
     with torch.no_grad():
-        vectors = torch.nn.functional.normalize(trainee.tower.head.proj(joined), dim=1)
+        vectors = torch.nn.functional.normalize(trained_tower.tower.head.proj(joined), dim=1)
     start = openbind.load(world.folder / "start", dtype="float32")
     expected = start.encode("image", paths)
     assert np.allclose(vectors.numpy(), expected, atol=1e-5)
@@ -82,7 +82,7 @@ def test_views(world: Any) -> None:
 
 
 def test_broken(world: Any, tmp_path: Path) -> None:
-    """Broken rows are left out and listed; nothing but broken ones is an error."""
+    """Broken rows are excluded and listed; nothing but broken ones is an error."""
     (tmp_path / "bad.png").write_bytes(b"x")
     side, table, broken = keep(world, [world.folder / "1.png", tmp_path / "bad.png"])
     assert [row.key for row in table.rows] == ["1.png"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.training.gradcache import cached_backward
 from openbind.training.objective import info_nce
@@ -29,7 +29,7 @@ CONFIG = TowerConfig(
 def build(drop_path: float = 0.0, dropout: float = 0.0) -> Tower:
     trunk, head = replace(CONFIG.trunk, drop_path=drop_path), replace(CONFIG.head, dropout=dropout)
     config = replace(CONFIG, trunk=trunk, head=head)
-    return initialise(Tower(config), torch.Generator().manual_seed(0)).train()
+    return initialize(Tower(config), torch.Generator().manual_seed(0)).train()
 
 
 def series(count: int) -> Tensor:
@@ -116,7 +116,7 @@ def test_parts_too_large_for_one_go_draw_the_same_twice() -> None:
     """A part that a tower would cut up if it needed no gradients is drawn for as a whole."""
     wide = replace(CONFIG.trunk, width=96, mlp_ratio=16.0, drop_path=0.5)
     config = replace(CONFIG, trunk=replace(wide, depth=2))
-    tower = initialise(Tower(config), torch.Generator().manual_seed(0)).train()
+    tower = initialize(Tower(config), torch.Generator().manual_seed(0)).train()
     x_BCT, items_KE = series(2000), unit_items(2000)
     embed = embedder(tower)
     embeds: list[Tensor] = []

@@ -18,7 +18,7 @@ from openbind.model.backbones.efficientnet_lite import (
     StageConfig,
 )
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.training.heads import (
     HeadNet,
@@ -38,7 +38,7 @@ SERIES = TowerConfig(
 
 def transformer() -> tuple[nn.Module, torch.Tensor]:
     """A small one for motion, and what it takes."""
-    tower = initialise(Tower(SERIES), torch.Generator().manual_seed(0))
+    tower = initialize(Tower(SERIES), torch.Generator().manual_seed(0))
     return tower, torch.randn(3, 6, 40)
 
 
@@ -65,33 +65,33 @@ def test_features(case: tuple[nn.Module, torch.Tensor]) -> None:
     torch.testing.assert_close(head_layer(tower)(features_BD), tower.eval()(batch))
 
 
-@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("fresh", [False, True])
-def test_folding(case: tuple[nn.Module, torch.Tensor], fresh: bool, standardise: bool) -> None:
+def test_folding(case: tuple[nn.Module, torch.Tensor], fresh: bool, standardize: bool) -> None:
     """A head trained on cached features, put back, makes the tower the same function."""
     tower, batch = case
-    plan = HeadPlan(fresh=fresh, standardise=standardise, dropout=0.5)
+    plan = HeadPlan(fresh=fresh, standardize=standardize, dropout=0.5)
     features_BD = features(tower, batch) * 3 + 1
     net = HeadNet(tower, plan, features_BD, torch.zeros(len(features_BD), 1))
     if not fresh:
         torch.testing.assert_close(net.eval()(features_BD), head_layer(tower)(features_BD))
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     net.train()(features_BD).square().sum().backward()
-    optimiser.step()
+    optimizer.step()
     expected = net.eval()(features_BD)
     assert not torch.allclose(head_layer(tower)(features_BD), expected, atol=1e-3)
     fold_head(net, tower)
     torch.testing.assert_close(head_layer(tower)(features_BD), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_standardised_features() -> None:
+def test_standardized_features() -> None:
     """The layer sees mean 0 and deviation σ / (σ + 0.05), even of one row; a fresh one as drawn."""
     tower, _ = convolutions()
-    plan = HeadPlan(fresh=True, standardise=True)
+    plan = HeadPlan(fresh=True, standardize=True)
     features_BD = torch.randn(500, 8) * torch.logspace(-2, 2, 8) + 7
     net = HeadNet(tower, plan, features_BD, torch.zeros(len(features_BD), 1))
     assert torch.equal(net.linear.weight, head_layer(tower).weight)
-    scaled_BD = (features_BD - net.mean_D) / net.deviation_D
+    scaled_BD = (features_BD - net.mean_D) / net.std_D
     sigma_D = features_BD.std(0, correction=0)
     torch.testing.assert_close(scaled_BD.mean(0), torch.zeros(8), rtol=0, atol=1e-3)
     torch.testing.assert_close(scaled_BD.std(0, correction=0), sigma_D / (sigma_D + 0.05))
@@ -103,11 +103,11 @@ def test_standardised_features() -> None:
 def test_ridge(center: float) -> None:
     """The start is scikit-learn's ridge regression of what is left of the targets."""
     tower, _ = transformer()
-    plan = HeadPlan(standardise=True, ridge=0.3, center=center)
+    plan = HeadPlan(standardize=True, ridge=0.3, center=center)
     features_ND = torch.randn(60, head_layer(tower).in_features) * 3 + 1
     targets_NE = torch.randn(60, head_layer(tower).out_features) + features_ND[:, :1]
     net = HeadNet(tower, plan, features_ND, targets_NE).eval()
-    scaled_ND = (features_ND - net.mean_D) / net.deviation_D
+    scaled_ND = (features_ND - net.mean_D) / net.std_D
     left_NE = targets_NE - center * targets_NE.mean(0)
     reference = Ridge(alpha=0.3 * 60).fit(scaled_ND.numpy(), left_NE.numpy())
     expected = torch.from_numpy(reference.predict(scaled_ND.numpy())).float()
@@ -127,9 +127,9 @@ def test_drawing() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"ridge": 0.3}, "ridge: expected a number above 0 with standardise"),
-        ({"center": 0.5, "standardise": True}, r"center: expected a share in \[0, 1\], with ridge"),
-        ({"center": 1.5, "ridge": 1.0, "standardise": True}, "center: .* found 1.5"),
+        ({"ridge": 0.3}, "ridge: expected a number above 0 with standardize"),
+        ({"center": 0.5, "standardize": True}, r"center: expected a share in \[0, 1\], with ridge"),
+        ({"center": 1.5, "ridge": 1.0, "standardize": True}, "center: .* found 1.5"),
         ({"dropout": 1.0}, r"dropout: expected a number in \[0, 1\)"),
     ],
 )

@@ -15,7 +15,7 @@ from openbind.training.distributed import World
 from openbind.training.jobs import Job, Preparation, prepare_job, read_pair
 from openbind.training.recipe_file import read_recipe
 from openbind.training.state import RunFolder
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 
 
 def prepare(world: Any, folder: RunFolder | None = None, **changes: str) -> Job:
@@ -24,7 +24,7 @@ def prepare(world: Any, folder: RunFolder | None = None, **changes: str) -> Job:
     given = Preparation(recipe, space, world.folder, World(), folder, False)
     plan = recipe.pairs[0]
     modality = plan.pair[1]
-    return prepare_job(0, plan, Trainee(recipe.towers[modality], modality, space, 0), given)
+    return prepare_job(0, plan, TrainedTower(recipe.towers[modality], modality, space, 0), given)
 
 
 def test_rows(world: Any) -> None:

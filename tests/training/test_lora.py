@@ -11,7 +11,7 @@ from torch import nn
 from openbind.configs import from_dict
 from openbind.errors import ConfigError, MissingExtraError
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.training.lora import LoraPlan, add_lora, merge_lora
 
@@ -22,11 +22,11 @@ def build_tower() -> Tower:
         trunk=TrunkConfig(width=24, depth=2, heads=3, bias_kv=True),
         head=HeadConfig(embed_dim=6),
     )
-    return initialise(Tower(config), torch.Generator().manual_seed(0)).eval()
+    return initialize(Tower(config), torch.Generator().manual_seed(0)).eval()
 
 
 def change(tower: nn.Module) -> None:
-    """Give every low-rank change numbers, as training does."""
+    """Return every low-rank change numbers, as training does."""
     for name, parameter in tower.named_parameters():
         if "lora" in name:
             nn.init.normal_(parameter, std=0.3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openbind.data.pairs import DataConfig
-from openbind.training.optimisation import Schedule
+from openbind.training.optimization import Schedule
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.towers import TowerPlan
 
@@ -40,7 +40,7 @@ def test_frozen_stays_frozen() -> None:
 
 def test_data() -> None:
     """Data come from one place."""
-    with pytest.raises(ValueError, match="found manifest and films"):
-        DataConfig(manifest="a.csv", films="films")
+    with pytest.raises(ValueError, match="found manifest and videos"):
+        DataConfig(manifest="a.csv", videos="videos")
     with pytest.raises(ValueError, match="found none"):
         DataConfig()

@@ -14,7 +14,7 @@ from openbind.modalities.thermal import ThermalSettings
 from openbind.training.recipe_file import read_recipe
 from openbind.training.result import extend_space, write_card
 from openbind.training.towers import TowerPlan
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import Retrieval
 
 SMALL = {
@@ -26,8 +26,8 @@ SMALL = {
 
 def extend(world: Any) -> openbind.Space:
     space = openbind.load(world.folder / "start")
-    trainee = Trainee(TowerPlan(config=SMALL), "imu", space, seed=0)
-    tower = (trainee.spec, trainee.tower)
+    trained_tower = TrainedTower(TowerPlan(config=SMALL), "imu", space, seed=0)
+    tower = (trained_tower.spec, trained_tower.tower)
     return extend_space(space, "new", {"imu": tower}, {"imu": ImuSettings()}, {"imu": 5.0})
 
 
@@ -53,20 +53,20 @@ def test_shared_tower(world: Any) -> None:
 
 
 def test_card(world: Any) -> None:
-    """Old numbers and pairs stay but for what was trained anew; new ones are added."""
+    """Old numbers and pairs stay but for what was retrained; new ones are added."""
     space = extend(world)
     old = [
         Measurement(task=name, metric="R@1", value=0.5, chance=0.1, data="", modalities=whose)
         for name, whose in (("a", ("image", "imu")), ("b", ("image", "text")), ("c", ()))
     ]
     space.card = Card(
-        licence="MIT",
+        license="MIT",
         trained_pairs=(("image", "text"), ("image", "imu")),
         measurements=tuple(old),
         limits=("small",),
     )
     recipe = read_recipe(world.recipe)
-    source = {"name": "Waves", "use": "pairs", "licence": "CC0", "origin": "made up"}
+    source = {"name": "Waves", "use": "pairs", "license": "CC0", "origin": "made up"}
     about = replace(recipe.about, data=(source,), limits=("small", "slow"))
     result = Retrieval(("image", "imu"), 8, 8, {"imu→image R@1": 0.9}, {"imu→image R@1": 0.1})
     card = write_card(space, replace(recipe, about=about), space, [result], 32)
@@ -74,7 +74,7 @@ def test_card(world: Any) -> None:
     assert [m.task for m in card.measurements] == ["b", "imu→image"]
     assert card.sources == (Source(**source),)
     assert card.limits == ("small", "slow")
-    assert card.licence == "MIT"
+    assert card.license == "MIT"
     assert "32 pairs" in card.summary
 
 

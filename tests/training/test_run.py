@@ -1,4 +1,4 @@
-"""A run gives a space with all of the starting one; stopped anywhere it goes on to the bit."""
+"""A run gives a space with all of the starting one; stopped anywhere it goes on bit-exactly."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_result(world: World, whole: RunFolder) -> None:
-    """The space has the old modalities, to the bit, and the new one, and learned something."""
+    """The space has the old modalities, bit-exactly, and the new one, and learned something."""
     start, space = openbind.load(world.folder / "start"), openbind.load(whole.path)
     assert space.modalities == ("image", "imu")
-    picture = world.folder / "7.png"
-    assert np.array_equal(space.encode("image", [picture]), start.encode("image", [picture]))
+    image = world.folder / "7.png"
+    assert np.array_equal(space.encode("image", [image]), start.encode("image", [image]))
     assert space.encode("imu", [world.folder / "7.csv"]).shape == (1, 16)
     assert space.config.modalities["imu"].scale == pytest.approx(10)
     found = losses(whole)
@@ -84,7 +84,7 @@ def test_card(whole: RunFolder) -> None:
 
 
 def test_again(world: World, whole: RunFolder, tmp_path: Path) -> None:
-    """The same recipe gives the same weights and the same losses, to the bit."""
+    """The same recipe gives the same weights and the same losses, bit-exactly."""
     again = run(world, tmp_path / "again")
     assert losses(again) == losses(whole)
     assert_same(weights(again), weights(whole))
@@ -189,7 +189,7 @@ def test_no_number(world: World, tmp_path: Path) -> None:
 def test_broken_items(world: World, tmp_path: Path) -> None:
     """Items that can't be used are passed over and listed with their reasons."""
     lines = (world.folder / "pairs.csv").read_text().splitlines()
-    (world.folder / "bad.png").write_bytes(b"no picture")
+    (world.folder / "bad.png").write_bytes(b"no image")
     (world.folder / "bad.csv").write_text("seconds,ax\n0,1\n")
     bad = ["bad.png,3.csv,red,train", "4.png,bad.csv,red,train"]
     (world.folder / "bad-pairs.csv").write_text("\n".join([*lines, *bad]) + "\n")

@@ -16,7 +16,7 @@ from openbind.errors import ConfigError, UnknownNameError
 from openbind.modalities import MODALITIES
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.presets import PRESETS, Binding, SpaceConfig, TowerSpec
 from openbind.space import Space
@@ -45,7 +45,7 @@ def space() -> Space:
         towers={n: TowerSpec(kind=kind, config=config) for n, (kind, config) in kinds.items()},
         modalities={n: Binding(tower=n, settings=MODALITIES.get(n).settings()) for n in kinds},
     )
-    tower = initialise(Tower(SERIES), torch.Generator().manual_seed(0))
+    tower = initialize(Tower(SERIES), torch.Generator().manual_seed(0))
     return Space(config, {"imu": tower.to(torch.bfloat16), "audio": AiSFX(SOUND)})
 
 
@@ -198,9 +198,9 @@ def test_lora(space: Space) -> None:
         ({"size": "tiny", "config": {"head": 3}}, "imu", "head: expected a mapping"),
         ({"kind": "aisfx", "config": {"embed_dim": 7}}, "audio", "embed_dim is 7"),
         (
-            {"start": "space", "train": "head", "head": {"standardise": True}},
+            {"start": "space", "train": "head", "head": {"standardize": True}},
             "imu",
-            "towers.imu.head.standardise: the last Linear needs a bias",
+            "towers.imu.head.standardize: the last Linear needs a bias",
         ),
         (
             {"start": "space", "train": "lora", "lora": {"layers": ["qkv"]}},
@@ -239,7 +239,7 @@ def test_unknown_names(space: Space) -> None:
         ({"size": "tiny", "train": "lora"}, "start: space"),
         ({"size": "tiny", "head": {"fresh": True}}, "head.fresh"),
         ({"start": "space", "head": {"dropout": 0.1}}, "need train: head"),
-        ({"start": "space", "head": {"standardise": True}}, "need train: head"),
+        ({"start": "space", "head": {"standardize": True}}, "need train: head"),
         ({"start": "space", "lora": {"rank": 4}}, "needs train: lora"),
         ({"start": "space", "train": "head", "head": {"dropout": 1.0}}, r"head: dropout"),
         ({"start": "spce"}, "expected one of"),

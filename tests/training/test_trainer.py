@@ -69,11 +69,11 @@ def test_uneven(world: Any) -> None:
     """A batch that processes can't share evenly is refused."""
     recipe, trainer = prepare(world)
     with pytest.raises(ConfigError, match="8 rows can't be shared by 3 processes"):
-        Trainer(recipe, trainer.jobs, trainer.trainees, World(size=3))
+        Trainer(recipe, trainer.jobs, trainer.trained_towers, World(size=3))
 
 
 def test_same_step_same_noise(world: Any) -> None:
-    """What dropout draws in a step hangs on the step alone."""
+    """What dropout draws in a step depends on the step alone."""
     losses = []
     for _ in range(2):
         torch.rand(int(torch.randint(1, 9, ())))  # another state each time

@@ -16,7 +16,7 @@ from openbind.training.validation import choose_rows, measure_retrieval, relevan
 
 
 def make_rows(world: Any, count: int) -> list[Row]:
-    """Pictures paired with pictures: one space's modality finds itself."""
+    """Images paired with images: one space's modality finds itself."""
     return [
         Row(
             key=str(i),
@@ -66,7 +66,7 @@ def test_choose(world: Any) -> None:
 
 
 def test_broken(world: Any, tmp_path: Path) -> None:
-    """Rows that can't be read are left out; none left is an error."""
+    """Rows that can't be read are excluded; none left is an error."""
     space = openbind.load(world.folder / "start")
     (tmp_path / "bad.png").write_bytes(b"x")
     rows = make_rows(world, 3)

@@ -27,7 +27,7 @@ def assemble(
     dtype: torch.dtype | None,
     mapped: bool,
 ) -> Space:
-    """Give towers their tensors.
+    """Return towers their tensors.
 
     Args:
         config: of the space; its `dtype` is set to what the space computes in.

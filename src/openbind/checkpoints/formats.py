@@ -75,7 +75,7 @@ def read(
 
 
 def is_native(folder: Path) -> bool:
-    """Whether a directory is one of ours, or has nothing that says whose it is."""
+    """Return whether a directory is one of ours, or has nothing that says whose it is."""
     if not folder.is_dir():
         return False
     config = _config(folder)

@@ -29,7 +29,7 @@ def pull(
     """Fetch a repository's config and the weights that are needed; what is there isn't fetched.
 
     Args:
-        repo_id: "organisation/name".
+        repo_id: "organization/name".
         modalities: only what these need, where each tower has its own file.
         revision: branch, tag or commit.
 
@@ -53,11 +53,11 @@ def push_to_hub(
 ) -> str:
     """Upload a space in openbind's own format; `openbind.load(repo_id)` reads it back.
 
-    The token is the one of `hf auth login` or $HF_TOKEN. Mind the licence of the weights.
+    The token is the one of `hf auth login` or $HF_TOKEN. Mind the license of the weights.
 
     Args:
         space: what to upload.
-        repo_id: "organisation/name"; made if missing.
+        repo_id: "organization/name"; made if missing.
         private: make it a private repository.
         message: of the commit.
 

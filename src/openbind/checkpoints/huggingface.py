@@ -1,6 +1,6 @@
 """CLIP and SigLIP in Hugging Face's layout: a directory of config.json, weights and tokenizer.
 
-`config.json` decides sizes, activation and eps, as transformers reads it: what a file leaves out
+`config.json` decides sizes, activation and eps, as transformers reads it: what a file excludes
 has the defaults of transformers' `CLIPConfig` and `SiglipConfig` (version 5.23).
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from openbind.card import Card, Source
 from openbind.checkpoints.assembly import assemble
 from openbind.checkpoints.huggingface_settings import image_settings, text_settings
-from openbind.checkpoints.licence import read_licence
+from openbind.checkpoints.license import read_license
 from openbind.checkpoints.renaming import (
     MAX_SCALE,
     Origin,
@@ -113,11 +113,11 @@ def load_huggingface(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Space:
-    """Make a space of pictures and words of a Hugging Face CLIP or SigLIP (1 or 2) directory.
+    """Make a space of images and words of a Hugging Face CLIP or SigLIP (1 or 2) directory.
 
     Args:
         directory: with config.json, model.safetensors or pytorch_model.bin (or their shards),
-            tokenizer.json, and preprocessor_config.json where pictures aren't prepared as usual.
+            tokenizer.json, and preprocessor_config.json where images aren't prepared as usual.
         modalities: make only these; None makes both.
         device: where the towers are put.
         dtype: precision to compute in; None takes the checkpoint's own.
@@ -300,13 +300,13 @@ def _scale(state: Mapping[str, Tensor], kind: str, path: Path) -> tuple[float, f
 
 def _card(folder: Path, kind: str, limits: list[str]) -> Card:
     papers = {"clip": "CLIP (arXiv 2103.00020)", "siglip": "SigLIP (arXiv 2303.15343, 2502.14786)"}
-    name, licence = folder.resolve().name, read_licence(folder)
+    name, license = folder.resolve().name, read_license(folder)
     return Card(
         summary=f"{papers[kind]}, read from a Hugging Face directory.",
-        licence=licence,
+        license=license,
         trained_pairs=(("image", "text"),),
         sources=(
-            Source(name=name, use="both towers", licence=licence or "not stated", origin=name),
+            Source(name=name, use="both towers", license=license or "not stated", origin=name),
         ),
         limits=tuple(limits),
     )

@@ -1,4 +1,4 @@
-"""How a Hugging Face directory says that pictures and words are prepared."""
+"""How a Hugging Face directory says that images and words are prepared."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _HALF = (0.5, 0.5, 0.5)
 def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, list[str]]:
     """Read `preprocessor_config.json` (or the part of `processor_config.json`).
 
-    What it leaves out has the defaults of transformers: CLIP cuts the middle out, SigLIP scales
-    both sides and has a mean and deviation of 0.5.
+    What it excludes has the defaults of transformers: CLIP cuts the middle out, SigLIP scales
+    both sides and has a mean and std of 0.5.
 
     Returns:
         the settings, and a sentence for everything that openbind does otherwise.
@@ -40,13 +40,13 @@ def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, li
         chosen["filter"] = _FILTERS[resample]
     else:
         limits.append(
-            "Pictures are resized bicubically; in the model's own preprocessing with Pillow's "
+            "Images are resized bicubically; in the model's own preprocessing with Pillow's "
             f"filter {resample}."
         )
     resized = values.get("size", size)
     resized = set(resized.values()) if isinstance(resized, dict) else {resized}
     if resized != {size}:
-        limits.append(f"Pictures are resized to {size} pixels; the model's own size is {resized}.")
+        limits.append(f"Images are resized to {size} pixels; the model's own size is {resized}.")
     return MODALITIES.get("image").settings(**chosen), limits
 
 

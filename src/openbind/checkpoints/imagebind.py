@@ -20,7 +20,7 @@ from openbind.modalities import MODALITIES
 from openbind.presets import bind
 from openbind.space import Space
 
-LICENCE = "CC-BY-NC-SA-4.0"
+LICENSE = "CC-BY-NC-SA-4.0"
 """Of the weights that Meta released; other weights in the same layout have their own."""
 TRAINED_PAIRS = (
     ("image", "text"),
@@ -101,13 +101,13 @@ def make_card(origin: str, modalities: list[str]) -> Card:
     """Say what is known of weights in the official layout."""
     return Card(
         summary=f"ImageBind (arXiv 2305.05665), read from {os.path.basename(origin)}.",
-        licence="that of the weights; Meta's are CC-BY-NC-SA-4.0: research, no commercial use",
+        license="that of the weights; Meta's are CC-BY-NC-SA-4.0: research, no commercial use",
         trained_pairs=tuple(p for p in TRAINED_PAIRS if set(p) <= set(modalities)),
         sources=(
             Source(
                 name="ImageBind",
                 use="all towers",
-                licence=LICENCE,
+                license=LICENSE,
                 origin="arXiv 2305.05665",
             ),
         ),

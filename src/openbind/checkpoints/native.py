@@ -96,7 +96,7 @@ def load(
 
 
 def find_result(path: Path) -> Path:
-    """Give the space in the folder of a training run; any other path as it is."""
+    """Return the space in the folder of a training run; any other path as it is."""
     result = path / RESULT
     is_run = not (path / CONFIG).exists() and (result / CONFIG).is_file()
     return result if is_run else path

@@ -21,7 +21,7 @@ from torch import Tensor
 from openbind.card import Card, Source
 from openbind.checkpoints.assembly import assemble
 from openbind.checkpoints.imagebind import open_source
-from openbind.checkpoints.licence import read_licence
+from openbind.checkpoints.license import read_license
 from openbind.checkpoints.renaming import (
     MAX_SCALE,
     Origin,
@@ -45,7 +45,7 @@ from openbind.presets import bind, text_settings
 from openbind.space import Space
 
 CONFIG = "open_clip_config.json"
-"""Lies beside the weights in OpenCLIP's repositories; says activation, mean and deviation."""
+"""Lies beside the weights in OpenCLIP's repositories; says activation, mean and std."""
 HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
 """Features of one head in ViT-H/14, g/14 and bigG/14's vision towers (open_clip's configs)."""
 NORM_EPS = 1e-5
@@ -85,7 +85,7 @@ def load_openclip(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Space:
-    """Make a space of pictures and words of OpenCLIP's weights.
+    """Make a space of images and words of OpenCLIP's weights.
 
     Args:
         source: the flat state dict, or a file of it: `open_clip_pytorch_model.bin` (only tensors
@@ -119,7 +119,7 @@ def load_openclip(
         config = bind("openclip", configs, {"image": 1.0, "text": reader.scale()}, settings)
     except ConfigError as error:
         raise CheckpointError(name, str(error)) from error
-    card = _card(name, read_licence(beside), activation or said.activation)
+    card = _card(name, read_license(beside), activation or said.activation)
     mapped = not isinstance(source, Mapping)
     return assemble(config, states, card, None, device=device, dtype=dtype, mapped=mapped)
 
@@ -140,8 +140,8 @@ def _read_config(folder: Path | None) -> _Said:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         quick = values["model_cfg"].get("quick_gelu", False)
-        picture = values.get("preprocess_cfg", {})
-        mean, std = (tuple(picture[k]) if k in picture else None for k in ("mean", "std"))
+        image = values.get("preprocess_cfg", {})
+        mean, std = (tuple(image[k]) if k in image else None for k in ("mean", "std"))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(path, f"not readable as OpenCLIP's config: {error}") from error
     return _Said(activation="quick_gelu" if quick else "gelu", mean=mean, std=std)
@@ -155,16 +155,16 @@ def _settings(modality: str, config: TowerConfig, said: _Said) -> Any:
     return MODALITIES.get(modality).settings(size=size, **chosen)
 
 
-def _card(name: str, licence: str, activation: str | None) -> Card:
+def _card(name: str, license: str, activation: str | None) -> Card:
     file = os.path.basename(name)
     limits = () if activation else ("The activation was not said: taken for GELU, not QuickGELU.",)
     return Card(
         summary=f"CLIP (arXiv 2103.00020) as trained with OpenCLIP, read from {file}.",
-        licence=licence,
+        license=license,
         trained_pairs=(("image", "text"),),
         sources=(
             Source(
-                name=file, use="both towers", licence=licence or "not stated", origin="OpenCLIP"
+                name=file, use="both towers", license=license or "not stated", origin="OpenCLIP"
             ),
         ),
         limits=limits,

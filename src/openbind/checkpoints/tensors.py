@@ -24,7 +24,7 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # first bytes of PyTorch's files, new an
 _LFS = b"version https://git-lfs"
 _ALIGNMENT = 64  # bytes: a cache line, and where PyTorch itself puts tensors
 INDEX = ".index.json"
-"""Ending of a table of shards: {"weight_map": {tensor: file beside it}}."""
+"""Extension of a table of shards: {"weight_map": {tensor: file beside it}}."""
 
 
 class SafetensorsFile(Mapping[str, Tensor]):
@@ -119,7 +119,7 @@ def place(
     """Put a tensor where it is computed with, in the precision that is computed in.
 
     A tensor mapped from a file may lie at any address. Matrix products of oneDNN round otherwise
-    at odd ones, so it is copied from there: equal weights then give equal numbers to the bit.
+    at odd ones, so it is copied from there: equal weights then give equal numbers bit-exactly.
 
     Args:
         tensor: contiguous; integers keep their type.
@@ -135,7 +135,7 @@ def place(
 
 
 def forget(tensor: Tensor) -> None:
-    """Give back the memory of a tensor that is mapped from a file and was copied elsewhere.
+    """Return back the memory of a tensor that is mapped from a file and was copied elsewhere.
 
     Its pages would stay in this process's memory as long as any tensor of the file is used: a
     conversion to half precision would take the file's size and half of it again. Read again, a
@@ -154,7 +154,7 @@ def forget(tensor: Tensor) -> None:
 
 
 def _kind_of(path: Path) -> str:
-    """Tell a file's format by its first bytes: "safetensors", "torch", or what else was found."""
+    """Return a file's format by its first bytes: "safetensors", "torch", or what else was found."""
     with path.open("rb") as file:
         start = file.read(32)
     if start.startswith((_ZIP, _PICKLE)):
@@ -183,7 +183,7 @@ def _open_torch(path: Path) -> dict[str, Tensor]:
 
 
 def _refusal(message: str) -> str:
-    """Say what a file holds that isn't a tensor; PyTorch's advice to unpickle it is left out."""
+    """Say what a file holds that isn't a tensor; PyTorch's advice to unpickle it is excluded."""
     named = re.search(r"GLOBAL ([\w.]+)", message)
     what = f", such as {named[1]}" if named else ""
     return f"expected tensors and nothing else, found other objects{what}; it was not unpickled"

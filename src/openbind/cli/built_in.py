@@ -52,7 +52,7 @@ class Measured:
         for space, built_in in zip(self.spaces, self.found, strict=True):
             pairs, generator = find_trained_pairs(space), np.random.default_rng(SEED)
             print(f"\nwhat aligns with what in {space.name}")
-            for line in tabulate_cells(measure_emergence(built_in.gathered, pairs, generator)):
+            for line in tabulate_cells(measure_emergence(built_in.embedded, pairs, generator)):
                 print(line)
         self._write(suites)
         print(f"\nreport: {self.report}")
@@ -85,7 +85,7 @@ class Measured:
         ]
         report = compose_report(
             self.spaces[0],
-            self.found[0].gathered,
+            self.found[0].embedded,
             results,
             title=f"What aligns with what in {self.spaces[0].name}",
             warnings=self.found[0].warnings,

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="modality",
         choices=MODALITIES.names(),
         metavar="MODALITY",
-        help="what the files are (default: by their endings)",
+        help="what the files are (default: by their extensions)",
     )
     add_space_arguments(parser)
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     for file in arguments.files:
         modality = arguments.modality or modality_of_file(file, space.modalities)
         if modality is None:
-            raise InputError(file, "its ending tells no modality; say it with --as")
+            raise InputError(file, "its extension tells no modality; say it with --as")
         chances = classify(space, modality, [file], labels, templates)[0]
         ranked = sorted(zip(labels, map(float, chances), strict=True), key=lambda pair: -pair[1])
         results.append({"path": file, "modality": modality, "labels": dict(ranked)})

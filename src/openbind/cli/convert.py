@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="MODALITY,…", help="only these modalities")
     parser.add_argument("--dtype", choices=DTYPES, help="store weights so (default: as they are)")
     parser.add_argument(
-        "--accept-licence", action="store_true", help="of weights that have to be fetched"
+        "--accept-license", action="store_true", help="of weights that have to be fetched"
     )
 
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from openbind.catalog import find
     from openbind.checkpoints import formats, native
 
-    path = find(arguments.source, modalities=chosen, accept_licence=arguments.accept_licence)
+    path = find(arguments.source, modalities=chosen, accept_license=arguments.accept_license)
     space = formats.read(path, modalities=chosen, heads=heads, activation=arguments.activation)
     if not formats.is_native(path):
         # What it is computed in is for the machine that loads it to say.

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="thermal pictures too: a folder with roadscene in it, which may not be passed on",
+        help="thermal images too: a folder with roadscene in it, which may not be passed on",
     )
 
 

@@ -47,9 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Embed and write."""
     from openbind.search.export import WRITERS
 
-    ending = arguments.output.suffix.lower()
-    if ending not in WRITERS:
-        raise InputError(arguments.output, f"expected an ending of {', '.join(WRITERS)}")
+    extension = arguments.output.suffix.lower()
+    if extension not in WRITERS:
+        raise InputError(arguments.output, f"expected an extension of {', '.join(WRITERS)}")
 
     if arguments.engine == "ray":
         return _run_on_ray(arguments)
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     library = embed_places(load(arguments.space), arguments)
     if library.entries:
-        WRITERS[ending](library, arguments.output)
+        WRITERS[extension](library, arguments.output)
         print(f"{len(library.entries)} vectors written to {arguments.output}", file=sys.stderr)
     if arguments.json:
         skipped = [{"path": str(f.path), "reason": f.reason} for f in library.failures]

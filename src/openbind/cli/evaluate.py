@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 SHOWN_ITEMS = 5
-"""Of items left out that are named; of the rest there is the number."""
+"""Of items excluded that are named; of the rest there is the number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +91,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _find_suites(arguments: argparse.Namespace) -> dict[str, Path]:
-    """Give suites with their data.
+    """Return suites with their data.
 
     Raises:
         InputError: of all suites there is none.
@@ -149,13 +149,13 @@ def _list_suites(as_json: bool) -> int:
     if as_json:
         print_json(
             {
-                name: {key: getattr(suite, key) for key in ("title", "layout", "origin", "licence")}
+                name: {key: getattr(suite, key) for key in ("title", "layout", "origin", "license")}
                 for name, suite in suites.items()
             }
         )
         return 0
     for name, suite in suites.items():
-        print(f"{name:11} {suite.title}; {suite.licence}; {suite.origin}")
+        print(f"{name:11} {suite.title}; {suite.license}; {suite.origin}")
         for line in suite.layout.splitlines():
             print(f"{'':11}   {line}")
     return 0
@@ -163,10 +163,10 @@ def _list_suites(as_json: bool) -> int:
 
 def _warn(result: SuiteResult) -> None:
     """Say on stderr what makes the numbers less than they seem."""
-    for path, reason in list(result.left_out.items())[:SHOWN_ITEMS]:
-        print(f"left out {path}: {reason}", file=sys.stderr)
-    if len(result.left_out) > SHOWN_ITEMS:
-        print(f"{result.suite}: {len(result.left_out):,} left out in all", file=sys.stderr)
+    for path, reason in list(result.excluded.items())[:SHOWN_ITEMS]:
+        print(f"excluded {path}: {reason}", file=sys.stderr)
+    if len(result.excluded) > SHOWN_ITEMS:
+        print(f"{result.suite}: {len(result.excluded):,} excluded in all", file=sys.stderr)
     for task, reason in result.skipped.items():
         print(f"{result.suite}, {task}: not measured: {reason}", file=sys.stderr)
     for name in result.overlaps:

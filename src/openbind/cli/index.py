@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action="append",
             default=[],
             metavar="MODALITY=PATTERN",
-            help="what files are read as whose ending doesn't say it, as in depth='scans/*'; "
+            help="what files are read as whose extension doesn't say it, as in depth='scans/*'; "
             "the pattern is of paths below the folders, and * spans folders too",
         )
     remove = add("remove", _remove, "take folders out; files stay where they are")
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _take_index(add("info", _info, "say what is in it"))
     verify = add("verify", _verify, "prove that nothing is lost, doubled or out of date")
     _take_index(verify)
-    verify.add_argument("--repair", action="store_true", help="embed anew what is wrong")
+    verify.add_argument("--repair", action="store_true", help="re-embed what is wrong")
     export = add("export", _export, "write it as Parquet, or into a Qdrant collection")
     _take_index(export)
     export.add_argument("-o", "--output", type=Path, metavar="FILE.parquet")
@@ -116,7 +116,7 @@ def _same_index(folder: Path, roots: Sequence[str], read_as: dict[str, str]) -> 
 
 
 def _read_as(arguments: argparse.Namespace) -> dict[str, str]:
-    """Give pattern → modality of `--as`."""
+    """Return pattern → modality of `--as`."""
     found = {}
     for given in arguments.read_as:
         modality, equals, pattern = given.partition("=")
@@ -208,7 +208,7 @@ def _verify(arguments: argparse.Namespace) -> int:
             print(f"{name:8} {item}")
         if len(items) > LISTED:
             print(f"{name:8} and {len(items) - LISTED} more")
-    state = "clean" if report.clean else "not clean; `--repair` embeds anew what is wrong"
+    state = "clean" if report.clean else "not clean; `--repair` re-embeds what is wrong"
     print(f"{report.files:,} files, {report.rows:,} rows: {state}")
     return 0 if report.clean else 1
 

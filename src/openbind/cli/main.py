@@ -32,7 +32,7 @@ VERBS = Registry(
 # Kept here and not in the verbs' modules, so that `openbind --help` imports none of them.
 SUMMARIES = {
     "demo": "embed the sample collection and show what can be done with it",
-    "search": "find files in folders by words, pictures, sounds, or several together",
+    "search": "find files in folders by words, images, sounds, or several together",
     "index": "make an index over folders, so that search is at once, and keep it up",
     "serve": "serve embeddings, search in an index, and a page over HTTP",
     "embed": "write the vectors of the files in folders to .parquet or .npz",
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_verb(given[0], given[1:])
     parser = argparse.ArgumentParser(
         prog="openbind",
-        description="One embedding space for pictures, sounds, words and more.",
+        description="One embedding space for images, sounds, words and more.",
         epilog="verbs:\n"
         + "\n".join(f"  {name:10} {SUMMARIES.get(name, '')}" for name in VERBS.names())
         + "\n\n`openbind VERB --help` tells more of a verb.",

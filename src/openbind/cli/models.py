@@ -29,8 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
         size = f"{row['bytes'] / 1e6:,.0f} MB" if row["bytes"] else "-"
         print(f"{row['name']:16}{state:12}{size:>10}  {row['dim']:>5} dimensions")
         print(f"{'':16}{', '.join(row['modalities'])}")
-        print(f"{'':16}{row['source']}{'; ' if row['licence'] else ''}{row['licence']}")
-    print("\nAlso: directories, files of weights, and hf:organisation/name.")
+        print(f"{'':16}{row['source']}{'; ' if row['license'] else ''}{row['license']}")
+    print("\nAlso: directories, files of weights, and hf:organization/name.")
     return 0
 
 
@@ -42,7 +42,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "modalities": list(config.modalities),
         "dim": config.dim,
         "bytes": entry.size_bytes(),
-        "licence": entry.licence,
+        "license": entry.license,
         "source": entry.source,
         "url": entry.url,
         "on_disk": entry.on_disk(),

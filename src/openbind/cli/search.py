@@ -1,4 +1,4 @@
-"""`openbind search`: find files in folders by words, pictures, sounds, or several together."""
+"""`openbind search`: find files in folders by words, images, sounds, or several together."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _print_hit(hit: dict[str, Any]) -> None:
 
 
 VERB = Verb(
-    "Find files in folders by words, pictures, sounds, or several together. Vectors are kept in "
+    "Find files in folders by words, images, sounds, or several together. Vectors are kept in "
     "a cache, so that a second search embeds only what is new.",
     add_arguments,
     run,

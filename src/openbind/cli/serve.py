@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from openbind.serving.app import create_app
-        from openbind.serving.guards import is_loopback
         from openbind.serving.memory import limit_arenas
+        from openbind.serving.middleware import is_loopback
         from openbind.serving.service import Service
     except ModuleNotFoundError as error:
         raise MissingExtraError("the service", error.name or "fastapi", "serve") from error

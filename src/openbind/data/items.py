@@ -84,7 +84,7 @@ class RowItems(Mapping[str, tuple[Item, ...]]):
 
 
 def open_item(item: Item) -> Any:
-    """Give what a modality's preprocessing takes: a path as str, a member's bytes, or a text.
+    """Return what a modality's preprocessing takes: a path as str, a member's bytes, or a text.
 
     Raises:
         InputError: a member's archive can't be read, or is shorter than it was.
@@ -173,7 +173,7 @@ def _read_member(member: Member) -> bytes:
 
 
 def _map_vector(vector: StoredVector) -> np.ndarray:
-    """Give one row of a file, not yet read."""
+    """Return one row of a file, not yet read."""
     open_source(vector.path)
     try:
         stored = np.load(vector.path, mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Draws → tensors: decoding in worker processes, broken items replaced by their neighbours."""
+"""Draws → tensors: decoding in worker processes, broken items replaced by their neighbors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Batch:
 
     Args:
         inputs: (rows, ...) of the trained side's clips, all of one pair.
-        draws: what they are; where an item was broken, its neighbour's.
+        draws: what they are; where an item was broken, its neighbor's.
         broken: the items that were.
     """
 
@@ -78,7 +78,7 @@ class ShownItems:
         return len(self.table.rows)
 
     def read(self, draw: Draw) -> torch.Tensor:
-        """Give one clip of a draw's item.
+        """Return one clip of a draw's item.
 
         Raises:
             InputError: the item can't be used.
@@ -124,7 +124,7 @@ class KeptFeatures:
         return len(self.features)
 
     def read(self, draw: Draw) -> torch.Tensor:
-        """Give one clip's features."""
+        """Return one clip's features."""
         sights = self.features[draw.row]
         clips_SD = sights[None if None in sights else (draw.anchor, draw.view)]
         return clips_SD[int(np.random.default_rng(draw.noise).integers(len(clips_SD)))]

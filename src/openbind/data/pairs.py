@@ -1,4 +1,4 @@
-"""Pairs: aligned samples, a picture and something else, before anything is decoded."""
+"""Pairs: aligned samples, a image and something else, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Row:
     """One aligned sample.
 
     Args:
-        key: names it in its source, the same in every run: random choices hang on it.
+        key: names it in its source, the same in every run: random choices depend on it.
         items: modality → its items, of which one is drawn at a time (a sound with several
-            pictures of the same thing has several).
+            images of the same thing has several).
         label: what it shows; rows of one label may count as each other's matches.
         split: "train", "val", ...; None where the source doesn't say.
         span: seconds (start, end) of its recordings that it is about; None is all of them.
@@ -48,16 +48,16 @@ class Rows:
 
     Args:
         rows: in its order, the same in every run.
-        left_out: what was passed over and why, in sentences without a full stop.
+        excluded: what was passed over and why, in sentences without a full stop.
     """
 
     rows: tuple[Row, ...]
-    left_out: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where pairs lie: exactly one of `manifest`, `folders`, `shards` and `films`.
+    """Where pairs lie: exactly one of `manifest`, `folders`, `shards` and `videos`.
 
     Relative paths start from the data folder that the run is given.
 
@@ -69,27 +69,27 @@ class DataConfig:
         folders: modality → a folder; files are paired as `by` says. Folders below may be splits
             (`<split>/…`) and classes (`<split>/<class>/…`).
         shards: WebDataset tar files: a path, or a pattern with `*` or `{000..127}`.
-        films: a folder of videos with sound; each becomes as many rows as it has windows.
-        by: for folders: "stem" pairs files of the same relative path but for the ending; "class"
+        videos: a folder of videos with sound; each becomes as many rows as it has windows.
+        by: for folders: "stem" pairs files of the same relative path but for the extension; "class"
             gives each file of the second modality all files of the first in the same class.
-        columns: modality → name of its column in a manifest, or its ending in shards, where they
+        columns: modality → name of its column in a manifest, or its extension in shards, where they
             differ from the modality's name.
-        seconds: for films: length of a window.
+        seconds: for videos: length of a window.
     """
 
     manifest: str | None = None
     folders: dict[str, str] | None = None
     shards: str | None = None
-    films: str | None = None
+    videos: str | None = None
     by: Literal["stem", "class"] = "stem"
     columns: dict[str, str] = field(default_factory=dict)
     seconds: float = 2.0
 
     def __post_init__(self) -> None:
-        given = [n for n in ("manifest", "folders", "shards", "films") if getattr(self, n)]
+        given = [n for n in ("manifest", "folders", "shards", "videos") if getattr(self, n)]
         if len(given) != 1:
             raise ValueError(
-                "expected one of manifest, folders, shards and films, found "
+                "expected one of manifest, folders, shards and videos, found "
                 + (" and ".join(given) or "none")
             )
         if self.columns and given[0] not in ("manifest", "shards"):
@@ -165,7 +165,7 @@ def choose_split(rows: Sequence[Row], split: str | None) -> list[Row]:
 def hold_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
     """Part off some rows for validation, by a hash of their names.
 
-    A row's side depends on its name and the seed, not on its neighbours: rows that are added later
+    A row's side depends on its name and the seed, not on its neighbors: rows that are added later
     move no other (but that each side has at least one). Rows cut from one recording stay together.
 
     Args:
@@ -196,6 +196,6 @@ def hold_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], l
 
 
 def _place(name: str, seed: int) -> float:
-    """Give a name its place in [0, 1)."""
+    """Return a name its place in [0, 1)."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2.0**64

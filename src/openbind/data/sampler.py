@@ -36,7 +36,7 @@ class PairSize:
     """What has to be known of a pair to draw from it.
 
     Args:
-        name: of the pair; random choices hang on it.
+        name: of the pair; random choices depend on it.
         anchors: for each row, the indices of its frozen items.
         views: of each frozen item.
         weight: how often its batches come, against other pairs'.

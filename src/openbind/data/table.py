@@ -14,7 +14,7 @@ class Anchor:
     """A frozen item of a pair.
 
     Args:
-        key: names it, the same in every run: its views hang on it.
+        key: names it, the same in every run: its views depend on it.
         item: what it is.
         span: seconds (start, end) of the recording that is meant; None is all of it.
     """
@@ -39,7 +39,7 @@ class PairTable:
     choices: Sequence[tuple[int, ...]]
 
     def without(self, broken: Mapping[int, str]) -> PairTable:
-        """Leave out frozen items that can't be used, and rows that have no other.
+        """Exclude frozen items that can't be used, and rows that have no other.
 
         Args:
             broken: index of a frozen item → why.

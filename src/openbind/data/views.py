@@ -13,7 +13,7 @@ from openbind.modalities.spec import View
 Box = tuple[float, float, float, float]
 
 TRIES = 10
-"""Boxes drawn until one lies within the picture, as torchvision does."""
+"""Boxes drawn until one lies within the image, as torchvision does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class ViewPlan:
 
     Args:
         count: views of each item of the frozen side.
-        crop: least and greatest share of a picture's area, in (0, 1]; None shows all of it.
-        ratio: least and greatest width of a crop over its height, both in shares of the picture's:
-            1 keeps the picture's own shape.
+        crop: least and greatest share of a image's area, in (0, 1]; None shows all of it.
+        ratio: least and greatest width of a crop over its height, both in shares of the image's:
+            1 keeps the image's own shape.
         flip: probability that a view is mirrored.
         seconds: length of an excerpt of what lasts, put at a random moment (the paper's temporal
             jitter); None takes the whole.
@@ -70,8 +70,8 @@ def _draw_box(
 ) -> Box:
     """Draw top, left, height and width as torchvision's RandomResizedCrop does, in shares.
 
-    The area is uniform, the logarithm of the ratio too. Since the picture's size isn't known, it
-    counts as square; a box of ratio 1 has the shape of the picture, not of a square.
+    The area is uniform, the logarithm of the ratio too. Since the image's size isn't known, it
+    counts as square; a box of ratio 1 has the shape of the image, not of a square.
     """
     for _ in range(TRIES):
         area = rng.uniform(*crop)
@@ -86,7 +86,7 @@ def _draw_box(
 
 
 def view_rng(seed: int, key: str, index: int) -> np.random.Generator:
-    """Give the random numbers that belong to one thing of a run, the same on every machine.
+    """Return the random numbers that belong to one thing of a run, the same on every machine.
 
     Args:
         seed: of the run.

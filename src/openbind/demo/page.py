@@ -16,7 +16,7 @@ from openbind.evaluation.report.drawings import draw_item, playable_url
 from openbind.evaluation.report.media_urls import is_sound
 
 DRAWN_SIDE = 240
-"""Longest side of pictures, in pixels."""
+"""Longest side of images, in pixels."""
 
 
 def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str]) -> None:
@@ -42,7 +42,7 @@ def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str])
     html = template.render(
         showcase=showcase,
         shown=shown,
-        colour=_colour,
+        color=_color,
         confusions=_confusions,
     )
     with atomic_path(target) as temporary:
@@ -50,15 +50,15 @@ def write_page(showcase: Showcase, folder: Path, target: str | os.PathLike[str])
 
 
 def _show(path: str, modality: str) -> tuple[str, str]:
-    """Give how a browser shows a file, "picture", "sound" or "film", and the URL that holds it."""
+    """Return how a browser shows a file, "image", "sound" or "video", and the URL that holds it."""
     url = playable_url(path)
     if url is not None:
-        return ("sound" if is_sound(path) else "film"), url
-    return "picture", draw_item(path, modality, DRAWN_SIDE) or ""
+        return ("sound" if is_sound(path) else "video"), url
+    return "image", draw_item(path, modality, DRAWN_SIDE) or ""
 
 
-def _colour(value: float, values: np.ndarray) -> str:
-    """Give a cell of a heat map its colour: the lowest value white, the highest dark."""
+def _color(value: float, values: np.ndarray) -> str:
+    """Return a cell of a heat map its color: the lowest value white, the highest dark."""
     low, high = float(values.min()), float(values.max())
     share = (value - low) / (high - low) if high > low else 0.0
     return f"hsl(248 55% {97 - 57 * share:.0f}%)"

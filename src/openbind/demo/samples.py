@@ -1,4 +1,4 @@
-"""What the demo looks at, samples and unseen sets with their licences, and what it asks."""
+"""What the demo looks at, samples and unseen sets with their licenses, and what it asks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SampleItem:
         modality: what it is.
         concept: what it shows, sounds like, or says; one name for all modalities.
         title: its title, or the caption itself.
-        author, licence, source, sha256: where it comes from and how it may be used.
+        author, license, source, sha256: where it comes from and how it may be used.
         settings: JSON of the modality's settings that the file needs (units of depth); "" is none.
     """
 
@@ -38,7 +38,7 @@ class SampleItem:
     concept: str
     title: str
     author: str
-    licence: str
+    license: str
     source: str
     sha256: str
     settings: str = ""
@@ -113,7 +113,7 @@ class Script:
         return dataclasses.replace(self, retrieval=tuple(retrieval))
 
     def among(self, modalities: Collection[str]) -> Script:
-        """Leave out what asks for a modality that isn't one of these."""
+        """Exclude what asks for a modality that isn't one of these."""
         has = set(modalities)
         return dataclasses.replace(
             self,
@@ -138,7 +138,7 @@ def read_samples(folder: Path) -> list[SampleItem]:
 
 
 def read_unseen(titles: Sequence[str]) -> list[SampleItem]:
-    """Give the items of held-out sets that ship, in the order of their table.
+    """Return the items of held-out sets that ship, in the order of their table.
 
     Args:
         titles: of the sets.
@@ -154,7 +154,7 @@ def read_unseen(titles: Sequence[str]) -> list[SampleItem]:
             concept=row.label,
             title=row.title,
             author=row.author,
-            licence=row.licence,
+            license=row.license,
             source=row.source,
             sha256=row.sha256,
             settings=row.settings,
@@ -165,7 +165,7 @@ def read_unseen(titles: Sequence[str]) -> list[SampleItem]:
 
 
 def read_on_disk(data: Path) -> list[SampleItem]:
-    """Give the items of held-out sets that may not ship, from a folder of the user's.
+    """Return the items of held-out sets that may not ship, from a folder of the user's.
 
     Args:
         data: holds one of the folders that `openbind evaluate --data` takes, such as `roadscene`.
@@ -181,7 +181,7 @@ def read_on_disk(data: Path) -> list[SampleItem]:
             concept=item.label or item.pair,
             title=item.title,
             author=held.title,
-            licence="not to be passed on",
+            license="not to be passed on",
             source=str(data),
             sha256="",
             settings=json.dumps(dict(side.settings)) if side.settings else "",

@@ -14,7 +14,7 @@ from openbind.demo.samples import Arithmetic, Retrieval, SampleItem, Script
 from openbind.encoding import unit_rows
 from openbind.evaluation.metrics import accuracy, chance_recall_at, recall_at
 from openbind.evaluation.zero_shot import label_vectors
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 from openbind.search.query import nearest
 from openbind.space import Space, combine
 
@@ -102,14 +102,14 @@ class Collection:
         return vectors_KE
 
     def find(self, modality: str, key: str) -> tuple[SampleItem | str, np.ndarray]:
-        """Give a sample and its vector by its key; a key that no sample has is taken as words."""
+        """Return a sample and its vector by its key; a key that no sample has is taken as words."""
         for item, vector in zip(self.items[modality], self.vectors[modality], strict=True):
             if item.key == key:
                 return item, vector
         return key, self.space.encode(modality, [key])[0]
 
     def best(self, modality: str, query_E: np.ndarray) -> tuple[tuple[SampleItem, float], ...]:
-        """Give the nearest samples of a modality."""
+        """Return the nearest samples of a modality."""
         ranked = nearest(query_E, self.vectors[modality], BEST)
         return tuple((self.items[modality][row], score) for row, score in ranked)
 
@@ -120,8 +120,8 @@ def build_showcase(
     """Embed the items and answer the script's queries.
 
     Args:
-        space: what it has no modality for is left out.
-        items: samples and others; what a script asks of a modality without items is left out. All
+        space: what it has no modality for is excluded.
+        items: samples and others; what a script asks of a modality without items is excluded. All
             items of a modality need the same settings.
         script: what to show.
         folder: where the files are.
@@ -177,7 +177,7 @@ def _sum(collection: Collection, part: Arithmetic) -> Answer:
     found = [collection.find(modality, key) for modality, key, _ in part.parts]
     weights = [weight for *_, weight in part.parts]
     query_E = combine([(vec, weight) for (_, vec), weight in zip(found, weights, strict=True)])
-    # The pictures that were added are no answer: they would find themselves.
+    # The images that were added are no answer: they would find themselves.
     used = {item.key for item, _ in found if isinstance(item, SampleItem)}
     rows = nearest(query_E, collection.vectors[part.target], BEST + len(used))
     items = collection.items[part.target]
@@ -200,7 +200,7 @@ def _classify(collection: Collection, modality: str, template: str) -> Classific
     ]
     return Classification(
         modality,
-        _trained(collection.space, modality, WORDS),
+        _trained(collection.space, modality, TEXT),
         accuracy(scores_QK, target_Q),
         1 / len(labels),
         labels,

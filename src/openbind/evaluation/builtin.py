@@ -13,13 +13,13 @@ import numpy as np
 
 from openbind.cache import VectorCache
 from openbind.errors import ConfigError, InputError
-from openbind.evaluation.collection import Gathered, Item, share_scenes
+from openbind.evaluation.collection import EmbeddedItems, Item, share_scenes
 from openbind.evaluation.held_out import HeldOutSet, HeldOutSide, held_out_folder, read_sets
-from openbind.evaluation.run import SuiteResult, ask_tasks, match_sources
+from openbind.evaluation.run import SuiteResult, match_sources, run_tasks
 from openbind.evaluation.suites import roadscene
 from openbind.evaluation.tasks import Classification, PairRetrieval, Side, Task
 from openbind.files import embed_paths, embed_texts
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 from openbind.space import Space
 
 ON_DISK = {"roadscene": roadscene.read_held_out}
@@ -33,12 +33,12 @@ class BuiltIn:
     """What came out of the held-out sets.
 
     Args:
-        gathered: the items with their vectors, for each modality that the space has.
+        embedded: the items with their vectors, for each modality that the space has.
         results: one for each set that something could be asked of.
         warnings: of the sets that nothing could be asked of, why.
     """
 
-    gathered: tuple[Gathered, ...]
+    embedded: tuple[EmbeddedItems, ...]
     results: tuple[SuiteResult, ...]
     warnings: tuple[str, ...] = ()
 
@@ -74,9 +74,9 @@ def measure_built_in(
         kept = nullcontext(cache) if cache else VectorCache(Path(folder) / "vectors.sqlite")
         with kept as known:
             results = [_ask(space, held, known, progress) for held in sets]
-            gathered = [gather(space, name, sets, known, progress) for name in own]
+            embedded = [gather(space, name, sets, known, progress) for name in own]
     return BuiltIn(
-        gathered=tuple(some for some in gathered if some is not None),
+        embedded=tuple(some for some in embedded if some is not None),
         results=tuple(result for result in results if result.scores),
         warnings=tuple(
             f"{task}: {reason}"
@@ -88,7 +88,7 @@ def measure_built_in(
 
 
 def find_sets(data: Path | None = None) -> list[HeldOutSet]:
-    """Give the sets that ship, and those that a folder holds.
+    """Return the sets that ship, and those that a folder holds.
 
     Args:
         data: holds one of `ON_DISK` or more; None is no folder.
@@ -105,15 +105,15 @@ def find_sets(data: Path | None = None) -> list[HeldOutSet]:
     return found + [ON_DISK[name](data / name) for name in there]
 
 
-def ask_of(held: HeldOutSet) -> list[Task]:
-    """Give what a set can be asked for.
+def build_tasks(held: HeldOutSet) -> list[Task]:
+    """Return what a set can be asked for.
 
     Modalities are named by words where there are words for two classes or more, and search for
     each other where they show the same scenes.
     """
     asked: list[Task] = []
     names = held.names
-    others = {modality: side for modality, side in held.sides.items() if modality != WORDS}
+    others = {modality: side for modality, side in held.sides.items() if modality != TEXT}
     for modality, side in others.items():
         items = [item for item in side.items if item.label in names]
         # Only classes that there are items of: a name without any would be a wrong answer only.
@@ -121,7 +121,7 @@ def ask_of(held: HeldOutSet) -> list[Task]:
         if len(labels) >= 2:
             asked.append(
                 Classification(
-                    name=f"{modality} named by {WORDS}",
+                    name=f"{modality} named by {TEXT}",
                     modality=modality,
                     paths=[item.path for item in items],
                     targets=[(labels.index(item.label),) for item in items],
@@ -153,8 +153,8 @@ def gather(
     sets: Sequence[HeldOutSet],
     cache: VectorCache | None = None,
     progress: bool = False,
-) -> Gathered | None:
-    """Embed all items of one modality; those that can't be used are left out.
+) -> EmbeddedItems | None:
+    """Embed all items of one modality; those that can't be used are excluded.
 
     Args:
         space: has the modality.
@@ -172,7 +172,7 @@ def gather(
     kept = np.flatnonzero(np.isfinite(vectors_NE).all(axis=1))
     if not len(kept):
         return None
-    return Gathered(
+    return EmbeddedItems(
         modality=modality,
         items=tuple(items[place] for place in kept),
         vectors_NE=vectors_NE[kept],
@@ -183,7 +183,7 @@ def _embed(
     space: Space, modality: str, side: HeldOutSide, cache: VectorCache | None, progress: bool
 ) -> np.ndarray:
     """Embed the items of a side; rows of those that can't be used are NaN."""
-    if modality == WORDS:
+    if modality == TEXT:
         texts = [[item.title] for item in side.items]
         return embed_texts(space, modality, texts, cache, progress)
     changed = space.with_settings(modality, **side.settings) if side.settings else space
@@ -191,8 +191,8 @@ def _embed(
 
 
 def _ask(space: Space, held: HeldOutSet, cache: VectorCache | None, progress: bool) -> SuiteResult:
-    result = ask_tasks(
-        space, ask_of(held), suite=held.title, title=held.title, cache=cache, progress=progress
+    result = run_tasks(
+        space, build_tasks(held), suite=held.title, title=held.title, cache=cache, progress=progress
     )
     return replace(result, overlaps=match_sources(space.card, held.title, held.origins))
 

@@ -31,7 +31,7 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathered:
+class EmbeddedItems:
     """The items of one modality.
 
     Args:
@@ -58,7 +58,7 @@ class Gathered:
         if len(wrong):
             raise InputError(
                 f"{self.modality} {self.items[wrong[0]].title!r}",
-                f"expected vectors of unit length, found {lengths[wrong[0]]:g}; leave out items "
+                f"expected vectors of unit length, found {lengths[wrong[0]]:g}; exclude items "
                 "that can't be embedded",
             )
 
@@ -67,10 +67,10 @@ class Gathered:
         """Names of its data sets, sorted."""
         return tuple(sorted({item.set for item in self.items}))
 
-    def of_set(self, name: str) -> Gathered:
+    def of_set(self, name: str) -> EmbeddedItems:
         """Keep the items of one data set; there must be some."""
         places = [place for place, item in enumerate(self.items) if item.set == name]
-        return Gathered(
+        return EmbeddedItems(
             modality=self.modality,
             items=tuple(self.items[place] for place in places),
             vectors_NE=self.vectors_NE[places],
@@ -78,7 +78,7 @@ class Gathered:
 
 
 def answers(queries: Sequence[Item], targets: Sequence[Item], *, by_pair: bool) -> np.ndarray:
-    """Tell which items answer which: those of the same scene, or those of the same class.
+    """Return which items answer which: those of the same scene, or those of the same class.
 
     Returns:
         relevant_QK bool; an item without a key has no answer and is none.
@@ -89,5 +89,5 @@ def answers(queries: Sequence[Item], targets: Sequence[Item], *, by_pair: bool) 
 
 
 def share_scenes(queries: Sequence[Item], targets: Sequence[Item]) -> bool:
-    """Whether some of the items were captured together with some of the others."""
+    """Return whether some of the items were captured together with some of the others."""
     return bool({item.pair for item in queries if item.pair} & {item.pair for item in targets})

@@ -53,7 +53,7 @@ def sign_test(wins: int, losses: int) -> float:
     """Two-sided exact p of so uneven a split, if both sides were as likely (McNemar's exact test).
 
     Args:
-        wins, losses: pairs that one side won; ties are left out.
+        wins, losses: pairs that one side won; ties are excluded.
     """
     total, fewer = wins + losses, min(wins, losses)
     logs = [
@@ -72,7 +72,7 @@ def _test_pairs(first: SuiteResult, second: SuiteResult, score: Score) -> float 
         for ranking in result.rankings
         if ranking.task == score.task
     ]
-    if depth is None or len(ranks) != 2 or first.left_out.keys() != second.left_out.keys():
+    if depth is None or len(ranks) != 2 or first.excluded.keys() != second.excluded.keys():
         return None
     one_Q, other_Q = (rank_Q <= depth for rank_Q in ranks)
     return sign_test(int((other_Q & ~one_Q).sum()), int((one_Q & ~other_Q).sum()))

@@ -15,13 +15,13 @@ import numpy as np
 
 from openbind.encoding import unit_rows
 from openbind.errors import InputError
-from openbind.evaluation.collection import Gathered, answers, share_scenes
+from openbind.evaluation.collection import EmbeddedItems, answers, share_scenes
 from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, share_interval
 from openbind.evaluation.retrieval import RANKS
 from openbind.evaluation.tasks import Score
 
-HUB_NEIGHBOURS = 10
-"""Neighbours that are counted for hubness (Radovanović et al. 2010, JMLR 11, use k = 10)."""
+HUB_NEIGHBORS = 10
+"""Neighbors that are counted for hubness (Radovanović et al. 2010, JMLR 11, use k = 10)."""
 SHUFFLES = 100
 """Times that the control is drawn; its numbers are means."""
 
@@ -52,10 +52,10 @@ class Cell:
         trained: whether they were trained together; otherwise what there is emerged.
         pools: what it was measured on.
         raw: R@1, R@5, R@10, mAP and median rank, with chance and 95 % intervals; ranks as deep as
-            there are items are left out.
-        centred: the same with each side's mean taken off within a data set. It uses the means of
+            there are items are excluded.
+        centerd: the same with each side's mean taken off within a data set. It uses the means of
             the very items that are measured.
-        shuffled: the control, the same as `raw` with the answers dealt out anew: must be chance.
+        shuffled: the control, the same as `raw` with the answers dealt out again: must be chance.
         gap: distance of the two modalities' mean vectors, 0..2 (Liang et al. 2022, NeurIPS).
         hubness: skewness of how often each target is among the 10 nearest of a query; 0 is even,
             above 1 a few targets answer everything. None where there are no more than 10.
@@ -66,7 +66,7 @@ class Cell:
     trained: bool
     pools: tuple[Pool, ...]
     raw: tuple[Score, ...]
-    centred: tuple[Score, ...]
+    centerd: tuple[Score, ...]
     shuffled: tuple[Score, ...]
     gap: float
     hubness: float | None
@@ -78,14 +78,14 @@ class Cell:
 
 
 def measure_emergence(
-    gathered: Sequence[Gathered],
+    embedded: Sequence[EmbeddedItems],
     trained_pairs: Collection[tuple[str, str]],
     generator: np.random.Generator,
 ) -> tuple[Cell, ...]:
     """Search every modality by every other.
 
     Args:
-        gathered: one for each modality, with vectors of one space.
+        embedded: one for each modality, with vectors of one space.
         trained_pairs: modalities that were trained together, in either order.
         generator: deals out the answers of the control.
 
@@ -96,14 +96,14 @@ def measure_emergence(
     Raises:
         InputError: two of them are of one modality, or their vectors have different dimensions.
     """
-    names = [some.modality for some in gathered]
+    names = [some.modality for some in embedded]
     if len(set(names)) < len(names):
         raise InputError(", ".join(names), "expected every modality once")
-    dims = {some.modality: some.vectors_NE.shape[1] for some in gathered}
+    dims = {some.modality: some.vectors_NE.shape[1] for some in embedded}
     if len(set(dims.values())) > 1:
         raise InputError("vectors", f"expected those of one space, found the dimensions {dims}")
     cells = []
-    for query, target in permutations(gathered, 2):
+    for query, target in permutations(embedded, 2):
         pair = (query.modality, target.modality)
         trained = pair in trained_pairs or pair[::-1] in trained_pairs
         cell = measure_cell(query, target, trained, generator)
@@ -113,7 +113,7 @@ def measure_emergence(
 
 
 def measure_cell(
-    query: Gathered, target: Gathered, trained: bool, generator: np.random.Generator
+    query: EmbeddedItems, target: EmbeddedItems, trained: bool, generator: np.random.Generator
 ) -> Cell | None:
     """Search one modality by another.
 
@@ -127,7 +127,7 @@ def measure_cell(
     """
     pools: list[Pool] = []
     searches: list[_Search] = []
-    centred: list[_Search] = []
+    centerd: list[_Search] = []
     for name in sorted({*query.sets} & {*target.sets}):
         some, others = query.of_set(name), target.of_set(name)
         by_scene = share_scenes(some.items, others.items)
@@ -143,7 +143,7 @@ def measure_cell(
                 items=len(others.items),
             )
         )
-        for found, change in ((searches, np.asarray), (centred, centre)):
+        for found, change in ((searches, np.asarray), (centerd, center)):
             scores_QK = change(some.vectors_NE)[asked] @ change(others.vectors_NE).T
             found.append(_Search.of(scores_QK, relevant_QK[asked]))
     if not pools:
@@ -155,19 +155,19 @@ def measure_cell(
         trained=trained,
         pools=tuple(pools),
         raw=_scores(name, searches),
-        centred=_scores(name, centred),
+        centerd=_scores(name, centerd),
         shuffled=_control(name, searches, generator),
         gap=modality_gap(query.vectors_NE, target.vectors_NE),
-        hubness=hubness(query.vectors_NE @ target.vectors_NE.T, HUB_NEIGHBOURS),
+        hubness=hubness(query.vectors_NE @ target.vectors_NE.T, HUB_NEIGHBORS),
     )
 
 
-def lies_above_chance(score: Score) -> bool:
-    """Whether the whole interval of a share lies above what a random order gives."""
+def above_chance(score: Score) -> bool:
+    """Return whether the whole interval of a share lies above what a random order gives."""
     return score.interval is not None and score.interval[0] > score.chance
 
 
-def centre(vectors_NE: np.ndarray) -> np.ndarray:
+def center(vectors_NE: np.ndarray) -> np.ndarray:
     """Take the mean off and make the rest unit rows; a single row becomes zero."""
     return unit_rows(vectors_NE - vectors_NE.mean(axis=0, dtype=np.float64))
 
@@ -221,7 +221,7 @@ class _Search:
         return cls(relevant_QK, rows_R, columns_R, rank_QK)
 
     def measure(self, dealt_K: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Give each query's rank of its best answer, and its average precision.
+        """Return each query's rank of its best answer, and its average precision.
 
         Args:
             dealt_K: for each item the one that takes its place as an answer.
@@ -235,7 +235,7 @@ class _Search:
         return rank_R[starts_Q], np.add.reduceat(found_R / rank_R, starts_Q) / counts_Q
 
     def deal(self, generator: np.random.Generator) -> np.ndarray:
-        """Deal the answers out anew, to any items."""
+        """Deal the answers out again, to any items."""
         return generator.permutation(self.relevant_QK.shape[1])
 
 
@@ -255,7 +255,7 @@ def _values(
 
 
 def _chances(searches: Sequence[_Search]) -> dict[str, float]:
-    """Give what a random order gives on average."""
+    """Return what a random order gives on average."""
     weights = [len(search.relevant_QK) for search in searches]
 
     def mean(values: Sequence[float]) -> float:

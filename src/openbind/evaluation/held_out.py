@@ -13,7 +13,7 @@ from typing import Any
 
 from openbind.configs import from_dict
 from openbind.evaluation.collection import Item
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 
 TABLE = "held_out.csv"
 
@@ -30,7 +30,7 @@ class HeldOutRow:
         set: the set that it belongs to.
         settings: JSON of the modality's settings that its files need (units of depth); "" is none.
         title: its title, or the words themselves.
-        author, licence, source, sha256: where it comes from and how it may be used.
+        author, license, source, sha256: where it comes from and how it may be used.
     """
 
     path: str
@@ -41,7 +41,7 @@ class HeldOutRow:
     settings: str
     title: str
     author: str
-    licence: str
+    license: str
     source: str
     sha256: str
 
@@ -76,7 +76,7 @@ class HeldOutSet:
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
         """Class → the words for it."""
-        words = self.sides[WORDS].items if WORDS in self.sides else ()
+        words = self.sides[TEXT].items if TEXT in self.sides else ()
         labels = dict.fromkeys(item.label for item in words if item.label)
         return {label: tuple(i.title for i in words if i.label == label) for label in labels}
 

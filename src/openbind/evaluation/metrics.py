@@ -22,7 +22,7 @@ def recall_at(scores_QK: np.ndarray, relevant_QK: np.ndarray, k: int) -> float:
 
     Args:
         scores_QK: (queries, items) higher is better.
-        relevant_QK: bool, which items answer which query; queries without any are left out.
+        relevant_QK: bool, which items answer which query; queries without any are excluded.
         k: how many are looked at.
     """
     answerable = relevant_QK.any(axis=1)
@@ -46,7 +46,7 @@ def accuracy_at(scores_QK: np.ndarray, target_Q: np.ndarray, k: int) -> float:
 
 
 def ranks(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
-    """Rank of each query's best relevant item, from 1; queries without any are left out.
+    """Rank of each query's best relevant item, from 1; queries without any are excluded.
 
     Of equal scores the first item comes first, as in `recall_at`.
     """
@@ -57,7 +57,7 @@ def ranks(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
 
 
 def chance_median_rank(relevant: Sequence[np.ndarray]) -> float:
-    """Give the rank that half of the queries have found an answer at, in a random order.
+    """Return the rank that half of the queries have found an answer at, in a random order.
 
     Args:
         relevant: for each search, which items answer which query (Q, K); a query has one or more.

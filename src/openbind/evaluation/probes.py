@@ -16,7 +16,7 @@ Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def can_probe(task: Classification) -> bool:
-    """Tell whether a task has items to train on: a training part, or several groups."""
+    """Return whether a task has items to train on: a training part, or several groups."""
     several = task.groups is not None and len(set(task.groups)) > 1
     return task.metric == "accuracy" and (task.train is not None or several)
 
@@ -93,15 +93,15 @@ def fit_linear(
     layer = torch.nn.Linear(inputs_NE.shape[1], classes)
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         layer.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
     )
     shuffle = torch.Generator().manual_seed(seed)
     for _ in range(settings.epochs):
         for batch in torch.randperm(len(labels_N), generator=shuffle).split(settings.batch_size):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             F.cross_entropy(layer(inputs_NE[batch]), labels_N[batch]).backward()
-            optimiser.step()
+            optimizer.step()
     return layer
 
 

@@ -8,7 +8,7 @@ from openbind.cache import VectorCache
 from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, ranks, share_interval
 from openbind.evaluation.tasks import PairRetrieval, Score, TextRetrieval
 from openbind.files import embed_texts
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 from openbind.space import Space
 
 RANKS = (1, 5, 10)
@@ -38,13 +38,13 @@ def search_texts(
     """
     captions = [caption for own in task.captions for caption in own]
     item_Q = np.repeat(np.arange(len(task.captions)), [len(own) for own in task.captions])
-    captions_QE = embed_texts(space, WORDS, [[text] for text in captions], cache, progress)
+    captions_QE = embed_texts(space, TEXT, [[text] for text in captions], cache, progress)
     scores_QK = captions_QE @ vectors_KE.T
     relevant_QK = item_Q[:, None] == np.arange(len(task.captions))
     items = task.modality if task.added is None else f"{task.modality} + {task.added.modality}"
     return [
-        (f"{WORDS} → {items}", scores_QK, relevant_QK),
-        (f"{items} → {WORDS}", scores_QK.T, relevant_QK.T),
+        (f"{TEXT} → {items}", scores_QK, relevant_QK),
+        (f"{items} → {TEXT}", scores_QK.T, relevant_QK.T),
     ]
 
 
@@ -77,12 +77,12 @@ def measure_text_retrieval(
 
 
 def measure_ranks(name: str, scores_QK: np.ndarray, relevant_QK: np.ndarray) -> list[Score]:
-    """Give R@1, R@5, R@10 and the median rank of one direction of search.
+    """Return R@1, R@5, R@10 and the median rank of one direction of search.
 
     Args:
         name: of the direction.
         scores_QK: (queries, items) higher is better.
-        relevant_QK: bool, which items answer which query; queries without any are left out.
+        relevant_QK: bool, which items answer which query; queries without any are excluded.
     """
     rank_Q = ranks(scores_QK, relevant_QK)
     found = []

@@ -22,7 +22,7 @@ from openbind.evaluation.tasks import (
     Classification,
     Confusion,
     Item,
-    Labelled,
+    Labeled,
     PairRetrieval,
     Ranking,
     Score,
@@ -31,12 +31,12 @@ from openbind.evaluation.tasks import (
 )
 from openbind.evaluation.zero_shot import (
     class_scores,
-    confuse,
+    confusion_matrix,
     rank_classes,
     score_classification,
 )
 from openbind.files import embed_paths
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 from openbind.space import Space, combine
 
 
@@ -49,7 +49,7 @@ class SuiteResult:
         space: the space's name.
         scores: the numbers.
         published: a paper's, for those of the scores that have one.
-        left_out: item → why it couldn't be used; the numbers are of the others.
+        excluded: item → why it couldn't be used; the numbers are of the others.
         overlaps: names of the space's training data that share items with the suite.
         skipped: task, or "probe" → why it wasn't asked.
         confusions: of the classifications of one class an item.
@@ -60,19 +60,19 @@ class SuiteResult:
     space: str
     scores: tuple[Score, ...]
     published: tuple[Published, ...]
-    left_out: dict[str, str]
+    excluded: dict[str, str]
     overlaps: tuple[str, ...]
     skipped: dict[str, str] = field(default_factory=dict)
     confusions: tuple[Confusion, ...] = field(default=(), compare=False)
     rankings: tuple[Ranking, ...] = field(default=(), compare=False)
 
     def score_of(self, task: str, metric: str) -> Score | None:
-        """Give one of the numbers."""
+        """Return one of the numbers."""
         same = [score for score in self.scores if (score.task, score.metric) == (task, metric)]
         return same[0] if same else None
 
     def published_for(self, score: Score) -> Published | None:
-        """Give the paper's number that a score is held against."""
+        """Return the paper's number that a score is held against."""
         same = [p for p in self.published if (p.task, p.metric) == (score.task, score.metric)]
         return same[0] if same else None
 
@@ -102,7 +102,7 @@ def evaluate(
         InputError: the data's layout is wrong, or not one item can be used.
     """
     spec: Suite = SUITES.get(suite)
-    result = ask_tasks(
+    result = run_tasks(
         space,
         spec.read(Path(data)),
         suite=suite,
@@ -116,7 +116,7 @@ def evaluate(
     return replace(result, published=spec.published, overlaps=find_overlaps(space, spec))
 
 
-def ask_tasks(
+def run_tasks(
     space: Space,
     tasks: Sequence[Task],
     *,
@@ -155,7 +155,7 @@ def ask_tasks(
         space=space.name,
         scores=tuple(run.scores),
         published=(),
-        left_out=run.left_out,
+        excluded=run.excluded,
         overlaps=(),
         skipped=run.skipped,
         confusions=tuple(run.confusions),
@@ -198,7 +198,7 @@ class _Run:
         self.scores: list[Score] = []
         self.confusions: list[Confusion] = []
         self.rankings: list[Ranking] = []
-        self.left_out: dict[str, str] = {}
+        self.excluded: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
         self.probed = False
         self._spaces: dict[tuple[str, str], Space] = {}
@@ -213,7 +213,7 @@ class _Run:
         if isinstance(task, TextRetrieval):
             self._search(_take_items(task, kept), self._add(task, vectors_NE)[kept])
             return
-        task, vectors_NE = _take_labelled(task, kept), vectors_NE[kept]
+        task, vectors_NE = _take_labeled(task, kept), vectors_NE[kept]
         self._classify(task, vectors_NE)
         if probe and can_probe(task):
             self._probe(task, vectors_NE)
@@ -224,7 +224,7 @@ class _Run:
         Raises:
             InputError: there are none.
         """
-        self.left_out |= {_name(paths[place]): why for place, why in reasons.items()}
+        self.excluded |= {_name(paths[place]): why for place, why in reasons.items()}
         kept = [place for place in range(len(paths)) if place not in reasons]
         if not kept:
             first = next(iter(reasons))
@@ -248,7 +248,7 @@ class _Run:
         side = task.added
         added_NE, reasons = self._embed(side.modality, side.paths, side.settings)
         for place, why in reasons.items():
-            self.left_out[f"{_name(side.paths[place])} ({side.modality})"] = why
+            self.excluded[f"{_name(side.paths[place])} ({side.modality})"] = why
         both = np.isfinite(vectors_NE).all(axis=1) & np.isfinite(added_NE).all(axis=1)
         if both.any():
             parts = [(vectors_NE[both], 1 - side.weight), (added_NE[both], side.weight)]
@@ -282,7 +282,7 @@ class _Run:
         )
         self.scores += score_classification(task, scores_QK)
         if task.metric == "accuracy":
-            self.confusions.append(confuse(task, scores_QK))
+            self.confusions.append(confusion_matrix(task, scores_QK))
             self.rankings.append(rank_classes(task, scores_QK))
 
     def _probe(self, task: Classification, vectors_NE: np.ndarray) -> None:
@@ -292,11 +292,11 @@ class _Run:
             return
         train = task.train
         train_ME, reasons = self._embed(task.modality, train.paths, task.settings)
-        self.left_out |= {_name(train.paths[place]): why for place, why in reasons.items()}
+        self.excluded |= {_name(train.paths[place]): why for place, why in reasons.items()}
         kept = [place for place in range(len(train.paths)) if place not in reasons]
         if not kept:
             raise InputError(task.name, "not one item to train a probe on could be used")
-        left = Labelled(
+        left = Labeled(
             paths=[train.paths[place] for place in kept],
             targets=[train.targets[place] for place in kept],
         )
@@ -308,7 +308,7 @@ def _needed(task: Task) -> list[str]:
     if isinstance(task, PairRetrieval):
         return [task.modality, task.other.modality]
     added = task.added if isinstance(task, TextRetrieval) else None
-    return [task.modality, *([added.modality] if added else []), WORDS]
+    return [task.modality, *([added.modality] if added else []), TEXT]
 
 
 def _name(item: Item) -> str:
@@ -325,7 +325,7 @@ def _take_items(task: TextRetrieval, places: Sequence[int]) -> TextRetrieval:
     )
 
 
-def _take_labelled(task: Classification, places: Sequence[int]) -> Classification:
+def _take_labeled(task: Classification, places: Sequence[int]) -> Classification:
     """Keep some items of a classification."""
     return replace(
         task,

@@ -13,7 +13,7 @@ from openbind.evaluation.tasks import Score
 
 
 def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[str]:
-    """Give one line a number, a column a space, the first space's numbers in front.
+    """Return one line a number, a column a space, the first space's numbers in front.
 
     Args:
         results: of one suite, one a space.
@@ -37,12 +37,12 @@ def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[
 
 
 def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
-    """Give one line for each modality searched by another, those trained together first.
+    """Return one line for each modality searched by another, those trained together first.
 
     Beside R@1 stand what a random order gives, the same with each side's mean taken off, and the
     control with shuffled answers, which has to be chance.
     """
-    rows = [["search", "", "chance", "R@1", "centred", "shuffled", "queries"]]
+    rows = [["search", "", "chance", "R@1", "centerd", "shuffled", "queries"]]
     for cell in sorted(cells, key=lambda cell: not cell.trained):
         raw = cell.raw[0]
         rows.append(
@@ -51,7 +51,7 @@ def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
                 "trained" if cell.trained else "emergent",
                 _number(raw.chance),
                 _cell(raw),
-                _number(cell.centred[0].value),
+                _number(cell.centerd[0].value),
                 _number(cell.shuffled[0].value),
                 f"{cell.count:,}",
             ]
@@ -60,7 +60,7 @@ def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
 
 
 def to_plain(result: SuiteResult, first: SuiteResult | None = None) -> dict[str, Any]:
-    """Give a result as what JSON can hold.
+    """Return a result as what JSON can hold.
 
     Args:
         result: of one space.
@@ -80,14 +80,14 @@ def to_plain(result: SuiteResult, first: SuiteResult | None = None) -> dict[str,
         "space": result.space,
         "suite": result.suite,
         "scores": scores,
-        "left_out": result.left_out,
+        "excluded": result.excluded,
         "skipped": result.skipped,
         "overlaps": list(result.overlaps),
     }
 
 
 def _all_scores(results: Sequence[SuiteResult]) -> list[Score]:
-    """Give each number that any space has, once."""
+    """Return each number that any space has, once."""
     found = {(s.task, s.metric): s for result in reversed(results) for s in result.scores}
     order = dict.fromkeys((s.task, s.metric) for result in results for s in result.scores)
     return [found[key] for key in order]

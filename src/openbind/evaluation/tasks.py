@@ -33,7 +33,7 @@ class Added:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
+class Labeled:
     """Items with their classes, to train a probe on.
 
     Args:
@@ -53,7 +53,7 @@ class ProbeSettings:
         rate, weight_decay, epochs: of AdamW.
         batch_size: not in the paper.
         shots: items of each class to train on; None is all.
-        seeds: runs, each with items drawn anew, whose accuracies are averaged; not in the paper.
+        seeds: runs, each with items redrawn, whose accuracies are averaged; not in the paper.
     """
 
     rate: float = 1.6e-3
@@ -92,7 +92,7 @@ class Classification:
     groups: Sequence[int] | None = None
     metric: Literal["accuracy", "mAP"] = "accuracy"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    train: Labelled | None = None
+    train: Labeled | None = None
     probe: ProbeSettings = field(default_factory=ProbeSettings)
 
 

@@ -11,7 +11,7 @@ from openbind.cache import VectorCache
 from openbind.evaluation.metrics import accuracy_at, average_precisions, ranks, share_interval
 from openbind.evaluation.tasks import Classification, Confusion, Ranking, Score
 from openbind.files import embed_texts
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 from openbind.space import Space
 
 
@@ -35,7 +35,7 @@ def label_vectors(
         (labels, dim) float32, unit rows.
     """
     prompts = [[template.format(label) for template in templates] for label in labels]
-    return embed_texts(space, WORDS, prompts, cache, progress)
+    return embed_texts(space, TEXT, prompts, cache, progress)
 
 
 def classify(
@@ -45,7 +45,7 @@ def classify(
     labels: Sequence[str],
     templates: Sequence[str] = ("{}",),
 ) -> np.ndarray:
-    """Give each item a probability for each label: softmax of the scaled cosines.
+    """Return each item a probability for each label: softmax of the scaled cosines.
 
     The scale is the larger one of the two modalities'. The reference multiplies both; for two
     that never met that is a temperature nobody trained, and one label gets everything.
@@ -61,8 +61,8 @@ def classify(
         (n, labels) float32, rows sum to 1.
     """
     words_KE = label_vectors(space, labels, templates)
-    scale = max(space.config.modalities[name].scale for name in (modality, WORDS))
-    logits_QK = scale * space.cosines(modality, items, WORDS, words_KE).astype(np.float64)
+    scale = max(space.config.modalities[name].scale for name in (modality, TEXT))
+    logits_QK = scale * space.similarity(modality, items, TEXT, words_KE).astype(np.float64)
     shifted_QK = np.exp(logits_QK - logits_QK.max(axis=1, keepdims=True))
     return np.asarray(shifted_QK / shifted_QK.sum(axis=1, keepdims=True), dtype=np.float32)
 
@@ -139,7 +139,7 @@ def score_classification(task: Classification, scores_QK: np.ndarray) -> list[Sc
     return found
 
 
-def confuse(task: Classification, scores_QK: np.ndarray) -> Confusion:
+def confusion_matrix(task: Classification, scores_QK: np.ndarray) -> Confusion:
     """Count what was taken for what.
 
     Args:
@@ -154,7 +154,7 @@ def confuse(task: Classification, scores_QK: np.ndarray) -> Confusion:
 
 
 def rank_classes(task: Classification, scores_QK: np.ndarray) -> Ranking:
-    """Give the rank of each item's class, for a task of one class an item."""
+    """Return the rank of each item's class, for a task of one class an item."""
     target_Q = np.array([targets[0] for targets in task.targets])
     relevant_QK = np.arange(scores_QK.shape[1]) == target_Q[:, None]
     return Ranking(task=task.name, rank_Q=ranks(scores_QK, relevant_QK))

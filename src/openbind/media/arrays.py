@@ -40,17 +40,17 @@ _PARSING = threading.Lock()
 
 
 def is_tensor(value: Any) -> bool:
-    """Tell a tensor of PyTorch, whose channels come first."""
+    """Return a tensor of PyTorch, whose channels come first."""
     return type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach")
 
 
 def is_array(value: Any) -> bool:
-    """Tell an array or a tensor of any library."""
+    """Return an array or a tensor of any library."""
     return is_tensor(value) or hasattr(value, "__array__")
 
 
 def to_numpy(value: Any, item: Any) -> np.ndarray:
-    """Give an array's values, sharing its memory where it can.
+    """Return an array's values, sharing its memory where it can.
 
     Args:
         value: array, tensor on any device, or nested lists of numbers.
@@ -73,7 +73,7 @@ def to_numpy(value: Any, item: Any) -> np.ndarray:
 
 
 def looks_like_numpy(opened: Path | io.BytesIO) -> bool:
-    """Tell a `.npy` or `.npz` file by its first bytes; a stream is left at its start."""
+    """Return a `.npy` or `.npz` file by its first bytes; a stream is left at its start."""
     if isinstance(opened, Path):
         with opened.open("rb") as file:
             head = file.read(6)

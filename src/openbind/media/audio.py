@@ -27,7 +27,7 @@ Choose = Callable[[int, int], tuple[int, int]]
 """(samples of the whole sound, rate in Hz) → the first sample of a part, the one after its last."""
 
 MAX_CHANNELS = 16
-"""An array's shorter axis is its channels, and has this many at the most."""
+"""An array's shorter axis is its channels, and has this many at most."""
 MPEG = {"MP3", "MPEG"}
 """libsndfile's names of MP3."""
 UNKNOWN_LENGTH = 1 << 62
@@ -43,7 +43,7 @@ FFMPEG_MARKS = (
 """Place and first bytes of mp4 and m4a, webm and matroska, ASF and WMA, FLV, and bare AAC."""
 
 RUN_UP_SECONDS = Fraction(1, 2)
-"""Decoded before a part and left out: more than any coder looks back (Opus 80 ms, RFC 7845, 4.6;
+"""Decoded before a part and excluded: more than any coder looks back (Opus 80 ms, RFC 7845, 4.6;
 MP3 at most 9 frames of 26 ms)."""
 
 
@@ -130,7 +130,7 @@ def _decode(source: Any, choose: Choose) -> Audio:
                 return _read_part(file, choose, source)
             reason = "it doesn't say its length"
     except (soundfile.SoundFileError, TypeError) as error:
-        # TypeError is soundfile's answer to the ending ".raw".
+        # TypeError is soundfile's answer to the extension ".raw".
         reason = str(error)
     return _decode_with_ffmpeg(source, choose, reason)
 
@@ -158,7 +158,7 @@ def _decode_with_ffmpeg(source: Any, choose: Choose, reason: str) -> Audio:
         part = _seek_part(container, stream, choose)
     if part is not None:
         return part
-    # Opened anew: after a seek to its start some files give other first samples.
+    # Opened again: after a seek to its start some files give other first samples.
     with _open_track(source) as (container, stream):
         packets = demux_whole(container, stream, source)
         # None asks the decoder for what it still holds back.
@@ -189,7 +189,7 @@ def _open_track(source: Any) -> Iterator[tuple[InputContainer, AudioStream]]:
 
 
 def _seek_part(container: InputContainer, stream: AudioStream, choose: Choose) -> Audio | None:
-    """Decode little more than a part: of a long film the rest costs too much.
+    """Decode little more than a part: of a long video the rest costs too much.
 
     Returns:
         the part, placed by the file's times, which Matroska rounds to a millisecond; None where
@@ -251,7 +251,7 @@ def _join(frames: Iterable[AudioFrame]) -> np.ndarray:
 
 
 def _is_of_ffmpeg(source: Any) -> bool:
-    """Tell a file that FFmpeg would know by its first bytes."""
+    """Return a file that FFmpeg would know by its first bytes."""
     opened = open_source(source)
     with opened.open("rb") if isinstance(opened, Path) else opened as file:
         head = file.read(16)
@@ -277,7 +277,7 @@ def _from_array(samples: Any, rate_hz: Any, choose: Choose, source: Any) -> Audi
 
 
 def _to_float(values: np.ndarray, source: Any) -> np.ndarray:
-    """Scale integers by their type's range; unsigned ones are centred first."""
+    """Scale integers by their type's range; unsigned ones are centerd first."""
     if values.dtype.kind == "f":
         return np.array(values, dtype=np.float32)
     if values.dtype.kind not in "iu" or values.dtype.itemsize > 4:

@@ -23,7 +23,7 @@ FORMATS = (
     "ape,dsf,tta,wv"
 )
 """Demuxers that may run. Playlists (hls, concat) aren't among them, since they would open other
-files and addresses than the one handed in; nor is `tty`, which makes a film of any text."""
+files and addresses than the one handed in; nor is `tty`, which makes a video of any text."""
 USUAL_FPS = Fraction(25)
 """Rate of a video that doesn't say its own, FFmpeg's default too (a GIF of one frame, say)."""
 LOST_SECONDS = Fraction(1, 10)
@@ -85,7 +85,7 @@ def demux_whole(container: InputContainer, stream: Stream, source: Any) -> Itera
         if packet.size and packet.stream is stream:
             count += 1
             yield packet
-    # Both have to fall short where both are said: an AVI counts frames that it leaves out, a
+    # Both have to fall short where both are said: an AVI counts frames that it excludes, a
     # trimmed mp4 those that it hides.
     if stream.frames > count and stream.duration and stream.time_base:
         promised = ((stream.start_time or 0) + stream.duration) * stream.time_base

@@ -1,4 +1,4 @@
-"""Pictures: files, bytes, PIL images and arrays → RGB pictures."""
+"""Images: files, bytes, PIL images and arrays → RGB images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openbind.media.arrays import is_array, is_tensor, to_numpy
 from openbind.media.source import open_source
 
 MAX_PIXELS = 178_956_970
-"""Largest picture that is decoded: twice the size at which PIL warns of a decompression bomb, and
+"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, and
 where it refuses one itself."""
 REFUSED_FORMATS = {"EPS", "WMF"}
 """Formats that PIL hands to other programs (Ghostscript, Windows) to be drawn."""
@@ -48,7 +48,7 @@ TURNS = {
 
 
 def read_image(source: Any, min_side: int | None = None) -> Image.Image:
-    """Read a picture.
+    """Read a image.
 
     Args:
         source: path, bytes, PIL image, or an array or tensor: (H, W), (H, W, 1 | 3 | 4), for
@@ -57,98 +57,98 @@ def read_image(source: Any, min_side: int | None = None) -> Image.Image:
             half, a quarter or an eighth of its size, which is faster but isn't exact.
 
     Returns:
-        an RGB picture, upright by its EXIF orientation; transparent parts are white; of an
-        animation the first frame; 16-bit grey is scaled to 8 bits. The source isn't changed.
+        an RGB image, upright by its EXIF orientation; transparent parts are white; of an
+        animation the first frame; 16-bit gray is scaled to 8 bits. The source isn't changed.
 
     Raises:
-        InputError: missing, empty, truncated, not a picture, too large, or values out of range.
+        InputError: missing, empty, truncated, not a image, too large, or values out of range.
     """
     if isinstance(source, Image.Image):
-        with _picture_errors(source):
+        with _image_errors(source):
             return _to_rgb(_upright(source, source), source)
     if is_array(source):
         return _to_rgb(_from_array(source), source)
-    with open_picture(source, min_side) as picture:
-        return _to_rgb(picture, source)
+    with open_image(source, min_side) as image:
+        return _to_rgb(image, source)
 
 
 @contextmanager
-def open_picture(source: Any, min_side: int | None = None) -> Iterator[Image.Image]:
+def open_image(source: Any, min_side: int | None = None) -> Iterator[Image.Image]:
     """Open and decode a path or bytes: the first frame, upright, in its own mode.
 
     Raises:
-        InputError: as `read_image`; also for what PIL raises while the picture is in use.
+        InputError: as `read_image`; also for what PIL raises while the image is in use.
     """
     opened = open_source(source)
-    with _picture_errors(source), Image.open(opened) as picture:
-        if picture.format in REFUSED_FORMATS:
-            raise InputError(source, f"{picture.format} files are programs; expected a picture")
-        _check_size(picture.size, source)
+    with _image_errors(source), Image.open(opened) as image:
+        if image.format in REFUSED_FORMATS:
+            raise InputError(source, f"{image.format} files are programs; expected a image")
+        _check_size(image.size, source)
         if min_side is not None:
-            picture.draft(picture.mode, (min_side, min_side))
-        picture.seek(0)
-        yield _upright(picture, source)
+            image.draft(image.mode, (min_side, min_side))
+        image.seek(0)
+        yield _upright(image, source)
 
 
 @contextmanager
-def _picture_errors(source: Any) -> Iterator[None]:
+def _image_errors(source: Any) -> Iterator[None]:
     """Turn what PIL raises into an `InputError`."""
     try:
         yield
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(source, "not a picture of a known format") from error
+        raise InputError(source, "not a image of a known format") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(source, f"more than {MAX_PIXELS:,} pixels; refused") from error
     except BROKEN as error:
-        raise InputError(source, f"a broken or truncated picture ({error})") from error
+        raise InputError(source, f"a broken or truncated image ({error})") from error
 
 
 def _check_size(size: tuple[int, int], source: Any) -> None:
     if size[0] * size[1] > MAX_PIXELS:
         raise InputError(source, f"{size[0]} × {size[1]} pixels, more than {MAX_PIXELS:,}; refused")
     if min(size) < 1:
-        raise InputError(source, f"a picture of {size[0]} × {size[1]} pixels has nothing to embed")
+        raise InputError(source, f"a image of {size[0]} × {size[1]} pixels has nothing to embed")
 
 
-def _upright(picture: Image.Image, source: Any) -> Image.Image:
+def _upright(image: Image.Image, source: Any) -> Image.Image:
     """Decode, then turn by the EXIF orientation; one that can't be read counts as none."""
-    _check_size(picture.size, source)
-    picture.load()
+    _check_size(image.size, source)
+    image.load()
     try:
-        turn = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except BROKEN:
         turn = None
-    return picture if turn is None else picture.transpose(turn)
+    return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(picture: Image.Image, source: Any) -> Image.Image:
+def _to_rgb(image: Image.Image, source: Any) -> Image.Image:
     """Convert any mode to RGB, transparent parts over white, without a trace of the file."""
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        picture = _scale_grey(picture, source)
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        image = _scale_gray(image, source)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
         ground = Image.new("RGBA", rgba.size, "white")
-        picture = Image.alpha_composite(ground, rgba)
-    rgb = picture.copy() if picture.mode == "RGB" else picture.convert("RGB")
+        image = Image.alpha_composite(ground, rgba)
+    rgb = image.copy() if image.mode == "RGB" else image.convert("RGB")
     # Without this, reading the outcome again would turn it by its EXIF orientation again.
     rgb.info = {}
     return rgb
 
 
-def _scale_grey(picture: Image.Image, source: Any) -> Image.Image:
-    """Bring 16-bit or float grey to 8 bits: 16-bit by 257, float from [0, 1]."""
-    values = np.asarray(picture)
+def _scale_gray(image: Image.Image, source: Any) -> Image.Image:
+    """Bring 16-bit or float gray to 8 bits: 16-bit by 257, float from [0, 1]."""
+    values = np.asarray(image)
     if values.dtype.kind == "f":
         return Image.fromarray(_to_bytes(values, source))
     if values.min() < 0 or values.max() > 65535:
-        raise InputError(source, f"grey values {values.min()} to {values.max()}, expected 16 bits")
+        raise InputError(source, f"gray values {values.min()} to {values.max()}, expected 16 bits")
     return Image.fromarray(np.round(values / 257).astype(np.uint8))
 
 
 def _from_array(source: Any) -> Image.Image:
-    """Make a picture of an array or a tensor."""
+    """Make a image of an array or a tensor."""
     values = to_numpy(source, source)
     if is_tensor(source) and values.ndim == 3:
         values = values.transpose(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Maps: pictures that measure something (depth, temperature), kept at their full resolution."""
+"""Maps: images that measure something (depth, temperature), kept at their full resolution."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
-from openbind.media.image import MAX_PIXELS, open_picture
+from openbind.media.image import MAX_PIXELS, open_image
 from openbind.media.source import open_source
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue (ITU-R BT.601), as PIL's conversion to grey has them."""
+"""Weights of red, green and blue (ITU-R BT.601), as PIL's conversion to gray has them."""
 
 
-def read_map(source: Any, colour: Literal["refuse", "luminance"] = "refuse") -> np.ndarray:
-    """Read a picture of measurements.
+def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> np.ndarray:
+    """Read a image of measurements.
 
     Args:
-        source: path or bytes of a picture (8, 16 or 32 bits) or of a `.npy` file; PIL image;
+        source: path or bytes of a image (8, 16 or 32 bits) or of a `.npy` file; PIL image;
             array (H, W), (H, W, 1) or (H, W, 3); tensor of PyTorch (H, W) or (1 | 3, H, W).
-        colour: a picture whose three channels are equal is read as one; of others "luminance"
+        color: a image whose three channels are equal is read as one; of others "luminance"
             takes the weighted mean, "refuse" doesn't guess.
 
     Returns:
@@ -30,27 +30,27 @@ def read_map(source: Any, colour: Literal["refuse", "luminance"] = "refuse") -> 
         infinite values stay, as marks of what wasn't measured. The source isn't changed.
 
     Raises:
-        InputError: missing, empty, truncated, not a picture, too large, or in colour.
+        InputError: missing, empty, truncated, not a image, too large, or in color.
     """
     if isinstance(source, Image.Image):
-        values = _from_picture(source)
+        values = _from_image(source)
     elif is_array(source):
         values = _channels_last(to_numpy(source, source), source)
     elif looks_like_numpy(opened := open_source(source)):
         values = load_array(opened, source)
     else:
-        with open_picture(source) as picture:
-            values = _from_picture(picture)
-    return _checked(_single(values, colour, source), source)
+        with open_image(source) as image:
+            values = _from_image(image)
+    return _checked(_single(values, color, source), source)
 
 
-def _from_picture(picture: Image.Image) -> np.ndarray:
-    """Give a picture's values; palettes and other colours as (H, W, 3)."""
-    if picture.mode in ("1", "L", "I", "F") or picture.mode.startswith("I;16"):
-        values = np.array(picture)
+def _from_image(image: Image.Image) -> np.ndarray:
+    """Return a image's values; palettes and other colors as (H, W, 3)."""
+    if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
+        values = np.array(image)
         # Big-endian files keep their order of bytes; PyTorch takes only the machine's.
         return values.astype(values.dtype.newbyteorder("="), copy=False)
-    return np.array(picture.convert("RGB"))
+    return np.array(image.convert("RGB"))
 
 
 def _channels_last(values: np.ndarray, source: Any) -> np.ndarray:
@@ -59,7 +59,7 @@ def _channels_last(values: np.ndarray, source: Any) -> np.ndarray:
     return values
 
 
-def _single(values: np.ndarray, colour: str, source: Any) -> np.ndarray:
+def _single(values: np.ndarray, color: str, source: Any) -> np.ndarray:
     """Bring (H, W), (H, W, 1) and (H, W, 3) to (H, W)."""
     if values.ndim == 2:
         return values
@@ -68,10 +68,10 @@ def _single(values: np.ndarray, colour: str, source: Any) -> np.ndarray:
     first = values[:, :, 0]
     if values.shape[2] == 1 or all(np.array_equal(first, values[:, :, i]) for i in (1, 2)):
         return first
-    if colour == "luminance":
+    if color == "luminance":
         return np.asarray(values @ LUMINANCE, dtype=np.float32)
     raise InputError(
-        source, "in colour; expected one channel of measurements: hand in the raw counts"
+        source, "in color; expected one channel of measurements: hand in the raw counts"
     )
 
 

@@ -13,7 +13,7 @@ from openbind.media.source import open_source
 
 
 def read_celsius(source: Any) -> np.ndarray:
-    """Read the temperatures that a FLIR camera puts into its JPEGs beside the picture.
+    """Read the temperatures that a FLIR camera puts into its JPEGs beside the image.
 
     Args:
         source: path or bytes.

@@ -37,7 +37,7 @@ def read_table(source: Any) -> Table:
 
     Args:
         source: path or bytes of a CSV file (commas, semicolons, tabs or spaces; the first line
-            may name the columns; lines that begin with # are left out; empty cells are NaN) or
+            may name the columns; lines that begin with # are excluded; empty cells are NaN) or
             of a `.npy` or `.npz` file of one array; an array or tensor (T, C) or (T,).
 
     Returns:

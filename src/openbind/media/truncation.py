@@ -1,4 +1,4 @@
-"""Tell whether a file of sound or video was cut short, where decoders read on without a word."""
+"""Return whether a file of sound or video was cut short, where decoders read on without a word."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _find(file: io.BufferedIOBase) -> str | None:
     head = file.read(12)
     if (head[:4], head[8:]) in SIZED:
         said = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-        # Many writers leave out the byte that pads the last chunk to an even length.
+        # Many writers exclude the byte that pads the last chunk to an even length.
         if 0 < said < STREAMED and said + 8 > size + 1:
             return f"truncated: {size:,} of {said + 8:,} bytes are there"
     if head[:4] == b"OggS":
@@ -55,7 +55,7 @@ def _find_in_ogg(tail: bytes) -> str | None:
 
 
 def says_its_length(opened: Path | io.BytesIO) -> bool:
-    """Tell an MP3 whose first frame holds its length (a Xing, Info or VBRI header).
+    """Return an MP3 whose first frame holds its length (a Xing, Info or VBRI header).
 
     Without it libsndfile takes the first frame's bit rate for that of the whole file, and may
     leave most of it out.

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-FILM_ENDINGS = frozenset([".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"])
-"""Endings of files that hold a video, in lower case."""
+VIDEO_EXTENSIONS = frozenset([".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"])
+"""Extensions of files that hold a video, in lower case."""
 MATROSKA, MPEG = b"\x1a\x45\xdf\xa3", b"\0\0\1\xba"
 """First bytes of mkv and webm (RFC 8794, 11.2.1), and of MPEG program streams (ISO 13818-1)."""
-PICTURE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"}
-"""What AVIF and HEIF pictures say where mp4 and mov say their own brand (ISO 14496-12, 4.3)."""
+IMAGE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"}
+"""What AVIF and HEIF images say where mp4 and mov say their own brand (ISO 14496-12, 4.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +57,15 @@ class VideoInfo:
         return self.frames / self.fps
 
 
-def is_film(source: Any) -> bool:
-    """Tell a video from a picture: a path by its ending, bytes by how they begin."""
+def is_video(source: Any) -> bool:
+    """Return a video from a image: a path by its extension, bytes by how they begin."""
     if isinstance(source, str | os.PathLike):
-        return Path(source).suffix.lower() in FILM_ENDINGS
+        return Path(source).suffix.lower() in VIDEO_EXTENSIONS
     if not isinstance(source, bytes | bytearray | memoryview):
         return False
     head = bytes(source[:12])
     if head[4:8] == b"ftyp":
-        return head[8:] not in PICTURE_BRANDS
+        return head[8:] not in IMAGE_BRANDS
     return head.startswith((MATROSKA, MPEG)) or (head[:4], head[8:]) == (b"RIFF", b"AVI ")
 
 
@@ -97,8 +97,8 @@ def probe_video(source: Any) -> VideoInfo:
         )
 
 
-def measure_film(source: Any) -> float:
-    """Tell how many seconds of a film have both pictures and sound.
+def measure_video(source: Any) -> float:
+    """Return how many seconds of a video have both images and sound.
 
     The headers say so as a rule; where they don't (a webm that was recorded live), the frames are
     counted.
@@ -111,10 +111,10 @@ def measure_film(source: Any) -> float:
         MissingExtraError: PyAV isn't there.
     """
     with open_container(source) as container:
-        pictures = _video_stream(container, source)
+        images = _video_stream(container, source)
         if not container.streams.audio:
             raise InputError(source, "has no sound track")
-        tracks = (pictures, container.streams.audio[0])
+        tracks = (images, container.streams.audio[0])
         lengths = [float(t.duration * t.time_base) for t in tracks if t.duration and t.time_base]
         if not lengths and container.duration:
             lengths = [container.duration / 1_000_000]
@@ -146,12 +146,12 @@ def read_frames(source: Any, indices: Sequence[int]) -> np.ndarray:
             raise InputError(source, f"{found}, there are {len(index.times)}")
         frames = _frames_at(container, stream, index, wanted)
         # An iterator may end early: the file is cut, or what it holds can't be decoded.
-        pictures = {number: _to_rgb(frame) for number, frame in zip(wanted, frames, strict=False)}
-    if len(pictures) < len(wanted):
-        raise InputError(source, f"frame {wanted[len(pictures)]} can't be decoded; truncated?")
-    if len({picture.shape for picture in pictures.values()}) > 1:
+        images = {number: _to_rgb(frame) for number, frame in zip(wanted, frames, strict=False)}
+    if len(images) < len(wanted):
+        raise InputError(source, f"frame {wanted[len(images)]} can't be decoded; truncated?")
+    if len({image.shape for image in images.values()}) > 1:
         raise InputError(source, "its frames change their size on the way")
-    return np.stack([pictures[number] for number in indices])
+    return np.stack([images[number] for number in indices])
 
 
 def read_frame_at(source: Any, choose: Callable[[float], float]) -> np.ndarray:
@@ -193,7 +193,7 @@ def _seek_frame(
         if frame.pts is None or frame.pts > target:
             return shown
         shown = frame
-    # The file ends here: with the film, or because it was cut.
+    # The file ends here: with the video, or because it was cut.
     lasts = LOST_SECONDS + 1 / (stream.average_rate or USUAL_FPS)
     near = shown is not None and (target - shown.pts) * stream.time_base <= lasts
     return shown if near else None
@@ -201,10 +201,10 @@ def _seek_frame(
 
 def _video_stream(container: InputContainer, source: Any) -> VideoStream:
     if not container.streams.video:
-        raise InputError(source, "has no pictures; expected a video")
+        raise InputError(source, "has no images; expected a video")
     stream = container.streams.video[0]
     if stream.codec_context is None:
-        raise InputError(source, "its pictures are coded in a way that FFmpeg doesn't know")
+        raise InputError(source, "its images are coded in a way that FFmpeg doesn't know")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_PIXELS:
         raise InputError(source, f"frames of {width} × {height} pixels, more than {MAX_PIXELS:,}")

@@ -22,14 +22,14 @@ MODALITIES = Registry(
     },
 )
 
-WORDS = "text"
+TEXT = "text"
 """The modality that words go through: labels, captions, queries."""
 
 
 def modality_of_file(path: str | os.PathLike[str], among: Iterable[str]) -> str | None:
-    """Tell by its ending which of some modalities a file in a folder holds; None for no one."""
-    ending = Path(path).suffix.lower()
+    """Return the modality that a file extension belongs to; None if it belongs to none."""
+    extension = Path(path).suffix.lower()
     for name in among:
-        if ending in MODALITIES.get(name).extensions:
+        if extension in MODALITIES.get(name).extensions:
             return name
     return None

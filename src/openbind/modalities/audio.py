@@ -35,7 +35,7 @@ class AudioSettings:
     Args:
         features: the mel front end and the rate it works at.
         clip_samples: samples of a clip at that rate.
-        frames: columns of a clip; shorter ones are filled with zeros before normalisation.
+        frames: columns of a clip; shorter ones are filled with zeros before normalization.
         clips: how many, spread evenly; "cover" takes as many as cover the sound.
         mono: "mix" averages the channels; "first" takes the first, as the reference does.
         center: subtract each clip's mean from its samples, over all channels.
@@ -76,9 +76,9 @@ def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
 
 
 def show(item: Any, view: View) -> tuple[np.ndarray, int]:
-    """Give the samples (channels, samples) and the rate of an excerpt; box and flip say nothing.
+    """Return the samples (channels, samples) and the rate of an excerpt; box and flip say nothing.
 
-    Only the excerpt is decoded, but for what FFmpeg decodes (the sound of films, m4a).
+    Only the excerpt is decoded, but for what FFmpeg decodes (the sound of videos, m4a).
 
     Raises:
         InputError: the item can't be used, or nothing of the view's span is in it.
@@ -101,7 +101,7 @@ def draw(item: Any, size: tuple[int, int]) -> Image.Image:
 
 
 def _mels(pieces: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
-    """Compute the clips' normalised features, mel_SCFT (clips, 1, mels, frames)."""
+    """Compute the clips' normalized features, mel_SCFT (clips, 1, mels, frames)."""
     features = settings.features
     if len({piece.shape[1] for piece in pieces}) > 1:
         # Clips whose times fall between two samples may differ by one.
@@ -126,7 +126,7 @@ MODALITY = Modality(
     settings=AudioSettings,
     prepare=prepare,
     clip_dims=3,
-    keeps_clips=True,
+    has_clips=True,
     tower="audio",
     scale=20.0,
     extensions=frozenset(

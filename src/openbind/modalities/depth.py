@@ -61,20 +61,20 @@ class DepthSettings:
 
 
 def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
-    """Return the function from a depth picture to its pixels (1, 1, size, size)."""
+    """Return the function from a depth image to its pixels (1, 1, size, size)."""
 
     def preprocess(item: Any) -> Sample:
         source, camera = _part_camera(item, settings.camera)
         disparity_HW = _to_disparity(read_map(source), settings.units, camera, item)
-        picture = Image.fromarray(scale_disparity(disparity_HW, settings.scale))
-        fitted = center_crop(resize_short_side(picture, settings.size), settings.size)
+        image = Image.fromarray(scale_disparity(disparity_HW, settings.scale))
+        fitted = center_crop(resize_short_side(image, settings.size), settings.size)
         return Sample(torch.from_numpy(np.array(fitted))[None, None])
 
     return preprocess
 
 
 def show(item: Any, view: View) -> Any:
-    """Give a part of the stored values (H, W), with the camera if the item says one.
+    """Return a part of the stored values (H, W), with the camera if the item says one.
 
     Values stay as they are stored, so that the settings' units hold; cutting changes neither
     the camera's focal length nor its baseline.
@@ -88,7 +88,7 @@ def show(item: Any, view: View) -> Any:
 
 
 def draw(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Colour a depth picture: the nearer, the lighter; what is missing is grey.
+    """Color a depth image: the nearer, the lighter; what is missing is gray.
 
     The order of depths is all that it shows, so no unit is needed; disparities look inverted.
 
@@ -118,7 +118,7 @@ def _to_disparity(map_HW: np.ndarray, units: str, camera: DepthCamera, item: Any
         InputError: negative depths, counts of a wrong type, or values that can't be metres.
     """
     if units == "sunrgbd" and map_HW.dtype != np.uint16:
-        raise InputError(item, f"SUN RGB-D's pictures have 16 bits, found {map_HW.dtype}")
+        raise InputError(item, f"SUN RGB-D's images have 16 bits, found {map_HW.dtype}")
     counts_HW = turn_bits_back(map_HW) if units == "sunrgbd" else map_HW
     values_HW = np.nan_to_num(counts_HW.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if values_HW.min() < 0:
@@ -143,7 +143,7 @@ MODALITY = Modality(
     settings=DepthSettings,
     prepare=prepare,
     clip_dims=3,
-    keeps_clips=False,
+    has_clips=False,
     tower="depth",
     scale=5.0,
     show=show,

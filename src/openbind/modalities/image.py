@@ -1,7 +1,7 @@
-"""Image: still pictures.
+"""Image: still images.
 
 Input   path, bytes, PIL image, array (H, W[, C]) or tensor (C, H, W); uint8 or float in [0, 1].
-Tensor  image_BCHW float32, normalised by the mean and deviation of the tower's training.
+Tensor  image_BCHW float32, normalized by the mean and std of the tower's training.
 Tower   "vision", shared with video.
 Scale   1: the released ImageBind has no temperature on this side (spec 1.5).
 Source  resize and crop: spec 3.1; constants: CLIP's, the reference's own.
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from openbind.media.image import read_image
-from openbind.media.video import is_film, read_frame_at
+from openbind.media.video import is_video, read_frame_at
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.resize import Triple, center_crop, normalize, resize_short_side, to_tensor
 
@@ -31,7 +31,7 @@ class ImageSettings:
     Args:
         size: rows and columns.
         fit: "crop" scales the shorter side and cuts the middle, as the reference does; "pad"
-            shows the whole picture on white; "squash" scales both sides by themselves.
+            shows the whole image on white; "squash" scales both sides by themselves.
         filter: how pixels are interpolated, always antialiased.
         mean, std: of each channel on the scale 0 to 1, subtracted and divided by.
     """
@@ -44,41 +44,41 @@ class ImageSettings:
 
 
 def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
-    """Return the function from a picture to its pixels (1, 3, size, size)."""
+    """Return the function from a image to its pixels (1, 3, size, size)."""
 
     def preprocess(item: Any) -> Sample:
-        fitted = fit_picture(read_image(item), settings)
+        fitted = fit_image(read_image(item), settings)
         return Sample(normalize(to_tensor(fitted), settings.mean, settings.std)[None])
 
     return preprocess
 
 
-def fit_picture(picture: Image.Image, settings: ImageSettings) -> Image.Image:
-    """Make a picture square by its settings' size, fit and filter."""
+def fit_image(image: Image.Image, settings: ImageSettings) -> Image.Image:
+    """Make a image square by its settings' size, fit and filter."""
     size, resampling = settings.size, FILTERS[settings.filter]
     if settings.fit == "squash":
-        return picture.resize((size, size), resampling)
+        return image.resize((size, size), resampling)
     if settings.fit == "pad":
-        scale = size / max(picture.size)
-        inner = [max(1, round(side * scale)) for side in picture.size]
+        scale = size / max(image.size)
+        inner = [max(1, round(side * scale)) for side in image.size]
         ground = Image.new("RGB", (size, size), "white")
-        small = picture.resize((inner[0], inner[1]), resampling)
+        small = image.resize((inner[0], inner[1]), resampling)
         ground.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
         return ground
-    return center_crop(resize_short_side(picture, size, resampling), size)
+    return center_crop(resize_short_side(image, size, resampling), size)
 
 
 def show(item: Any, view: View) -> Image.Image:
-    """Give the upright RGB picture of a part.
+    """Return the upright RGB image of a part.
 
-    Of a film (by its ending, or its first bytes) the frame in the middle of the excerpt is the
-    picture, so that pictures and sounds can be paired from films.
+    Of a video (by its extension, or its first bytes) the frame in the middle of the excerpt is the
+    image, so that images and sounds can be paired from videos.
 
     Raises:
         InputError: the item can't be used, or nothing of the view's span is in it.
-        MissingExtraError: a film, without the extra "video".
+        MissingExtraError: a video, without the extra "video".
     """
-    if is_film(item):
+    if is_video(item):
         pixels_HWC = read_frame_at(item, lambda seconds: sum(view.excerpt(seconds, item)) / 2)
     else:
         pixels_HWC = np.asarray(read_image(item))
@@ -86,7 +86,7 @@ def show(item: Any, view: View) -> Image.Image:
 
 
 def draw(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Give a small upright RGB copy.
+    """Return a small upright RGB copy.
 
     Raises:
         InputError: the item can't be used.
@@ -102,7 +102,7 @@ MODALITY = Modality(
     settings=ImageSettings,
     prepare=prepare,
     clip_dims=3,
-    keeps_clips=False,
+    has_clips=False,
     tower="vision",
     scale=1.0,
     extensions=frozenset(

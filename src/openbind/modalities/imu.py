@@ -3,7 +3,7 @@
 Input   (values, rate in Hz): values (T, 6), accelerometer x y z in m/s², gravity included, then
         gyroscope x y z in rad/s; an array, or the path or bytes of a CSV, .npy or .npz file. A
         file with a column of times in seconds needs no rate. {"array", "sampling_rate"} too.
-Tensor  imu_BCT float32 (batch, 6, 2000), not normalised.
+Tensor  imu_BCT float32 (batch, 6, 2000), not normalized.
 Window  UNRESOLVED in the sources: the paper says 5 s (then 2,000 steps are 400 Hz), its authors'
         own IMU2CLIP resamples to 200 Hz (then they are 10 s). `rate_hz` decides (spec 3.7).
 Scale   5, the paper's temperature 0.2 (Table 9).
@@ -75,7 +75,7 @@ def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
 
 
 def show(item: Any, view: View) -> tuple[np.ndarray, int]:
-    """Give the values (steps, 6) and the rate of an excerpt; box and flip say nothing.
+    """Return the values (steps, 6) and the rate of an excerpt; box and flip say nothing.
 
     Raises:
         InputError: the item can't be used, or nothing of the view's span is in it.
@@ -107,7 +107,7 @@ MODALITY = Modality(
     settings=ImuSettings,
     prepare=prepare,
     clip_dims=2,
-    keeps_clips=False,
+    has_clips=False,
     tower="imu",
     scale=5.0,
     show=show,

@@ -32,7 +32,7 @@ class Sample:
 class View:
     """A part of an item, in shares of the whole, so that both sides of a pair can show the same.
 
-    What has no pictures leaves `box` and `flip` alone, what doesn't last all the rest.
+    What has no images leaves `box` and `flip` alone, what doesn't last all the rest.
 
     Args:
         box: top, left, height and width in [0, 1] of the item's; None is all of it.
@@ -139,14 +139,14 @@ class Modality:
             the checkpoint's own files are (a vocabulary, say), or None. The function raises
             `InputError` for items that can't be used and never changes what it is given.
         clip_dims: number of axes of one clip, without batch and clips: 3 for (C, H, W).
-        keeps_clips: whether `space.preprocess` shows the axis of clips.
+        has_clips: whether `space.preprocess` shows the axis of clips.
         tower: the tower it goes through unless a space says otherwise.
         scale: the logit scale it is trained with unless a space says otherwise.
-        extensions: endings of the files that hold it, in lower case with the dot.
+        extensions: extensions of the files that hold it, in lower case with the dot.
         files: settings → names of files in the checkpoint's folder that have to travel with it.
         show: (item, view) → the part of the item that a view shows, as something that `prepare`'s
             function takes; used in training. None for kinds that have no parts.
-        draw: (item, (width, height)) → a picture for people to look at, at most of that size;
+        draw: (item, (width, height)) → a image for people to look at, at most of that size;
             raises `InputError` as the function of `prepare` does. None for words.
     """
 
@@ -155,7 +155,7 @@ class Modality:
     settings: type
     prepare: Callable[[Any, Path | None], Preprocess]
     clip_dims: int
-    keeps_clips: bool
+    has_clips: bool
     tower: str
     scale: float
     extensions: frozenset[str] = frozenset()

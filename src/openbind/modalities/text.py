@@ -92,7 +92,7 @@ MODALITY = Modality(
     settings=TextSettings,
     prepare=prepare,
     clip_dims=1,
-    keeps_clips=False,
+    has_clips=False,
     tower="text",
     scale=100.0,
     files=lambda settings: () if settings.tokenizer == CLIP else (settings.tokenizer,),

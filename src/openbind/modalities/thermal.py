@@ -1,10 +1,10 @@
-"""Thermal: long-wave infrared pictures.
+"""Thermal: long-wave infrared images.
 
-Input   path, bytes, PIL image, array (H, W) or tensor: 8-bit grey, 16-bit raw counts, or float
+Input   path, bytes, PIL image, array (H, W) or tensor: 8-bit gray, 16-bit raw counts, or float
         temperatures.
-Tensor  thermal_BCHW float32 (batch, 1, 224, 224) in [0, 1], not normalised.
+Tensor  thermal_BCHW float32 (batch, 1, 224, 224) in [0, 1], not normalized.
 Scale   10, the paper's temperature 0.1 (Table 9).
-Source  spec 3.6: [0, 1] without mean and deviation reproduces LLVIP (62.4 of 63.4; 55.2 with).
+Source  spec 3.6: [0, 1] without mean and std reproduces LLVIP (62.4 of 63.4; 55.2 with).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class ThermalSettings:
     Args:
         size: rows and columns.
         radiometric: files are JPEGs of FLIR's cameras; their temperatures are read, not their
-            picture (extra "flir").
+            image (extra "flir").
         low, high: counts or temperatures that become 0 and 1; others are clipped. None takes 0
-            and 255 for 8 bits, and each picture's own least and greatest for all else.
+            and 255 for 8 bits, and each image's own least and greatest for all else.
         mean, std: subtracted and divided by at the end.
     """
 
@@ -48,22 +48,22 @@ class ThermalSettings:
 
 
 def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
-    """Return the function from a thermal picture to its pixels (1, 1, size, size)."""
+    """Return the function from a thermal image to its pixels (1, 1, size, size)."""
 
     def preprocess(item: Any) -> Sample:
         part = Part.of(item)
-        # Cameras write their grey pictures as colour, too: equal or nearly equal channels.
-        read = read_celsius if settings.radiometric else partial(read_map, colour="luminance")
+        # Cameras write their gray images as color, too: equal or nearly equal channels.
+        read = read_celsius if settings.radiometric else partial(read_map, color="luminance")
         map_HW = read(part.item)
         # Cut after the values got their range: a part looks as it does in the whole.
         unit_HW = part.view.crop(_to_unit(map_HW, settings, part.item))
-        # 8-bit pictures are scaled as pictures, as in the recipe that reproduced the paper.
-        picture = (
+        # 8-bit images are scaled as images, as in the recipe that reproduced the paper.
+        image = (
             Image.fromarray(np.round(unit_HW * 255).astype(np.uint8))
             if (map_HW.dtype == np.uint8)
             else Image.fromarray(unit_HW)
         )
-        fitted = center_crop(resize_short_side(picture, settings.size), settings.size)
+        fitted = center_crop(resize_short_side(image, settings.size), settings.size)
         values_HW = np.asarray(fitted, dtype=np.float32) / (255 if fitted.mode == "L" else 1)
         scaled_HW = (values_HW - settings.mean) / settings.std
         return Sample(torch.from_numpy(scaled_HW)[None, None])
@@ -72,12 +72,12 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
 
 
 def draw(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Colour a thermal picture: the hotter, the lighter.
+    """Color a thermal image: the hotter, the lighter.
 
     Raises:
         InputError: the item can't be used.
     """
-    return draw_map(read_map(item, colour="luminance").astype(np.float64), size)
+    return draw_map(read_map(item, color="luminance").astype(np.float64), size)
 
 
 def _to_unit(map_HW: np.ndarray, settings: ThermalSettings, item: Any) -> np.ndarray:
@@ -93,7 +93,7 @@ def _to_unit(map_HW: np.ndarray, settings: ThermalSettings, item: Any) -> np.nda
     )
     low = own[0] if settings.low is None else settings.low
     high = own[1] if settings.high is None else settings.high
-    # A picture of one value has no range: it is as cold as can be.
+    # A image of one value has no range: it is as cold as can be.
     unit_HW = (np.where(good_HW, values_HW, low) - low) / (high - low if high > low else 1.0)
     return np.asarray(unit_HW.clip(0, 1), dtype=np.float32)
 
@@ -104,7 +104,7 @@ MODALITY = Modality(
     settings=ThermalSettings,
     prepare=prepare,
     clip_dims=3,
-    keeps_clips=False,
+    has_clips=False,
     tower="thermal",
     scale=10.0,
     show=Part,

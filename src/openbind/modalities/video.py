@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.media.video import FILM_ENDINGS, probe_video, read_frames
+from openbind.media.video import VIDEO_EXTENSIONS, probe_video, read_frames
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample
 from openbind.signal.clips import cover_clips, frame_indices, uniform_clips
 from openbind.signal.resize import Triple, crop_thrice, resize_frames
@@ -84,18 +84,18 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
 
 
 def draw(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Give the frame in the middle.
+    """Return the frame in the middle.
 
     Raises:
         InputError: the item can't be used.
-        MissingExtraError: a film, without the extra "video".
+        MissingExtraError: a video, without the extra "video".
     """
     part = Part.of(item)
     middle = _measure(part.item)[0] // 2
     frame_CHW = _read(part, 0, [middle])[middle]
-    picture = Image.fromarray(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0)))
-    picture.thumbnail(size)
-    return picture
+    image = Image.fromarray(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0)))
+    image.thumbnail(size)
+    return image
 
 
 def _measure(item: Any) -> tuple[int, Fraction]:
@@ -114,7 +114,7 @@ def _measure(item: Any) -> tuple[int, Fraction]:
 
 
 def _read(part: Part, first: int, indices: list[int]) -> dict[int, np.ndarray]:
-    """Give the frames that any clip uses, each decoded once, as (3, H, W)."""
+    """Return the frames that any clip uses, each decoded once, as (3, H, W)."""
     item, places = part.item, [first + index for index in indices]
     found = np.asarray(item[0])[places] if isinstance(item, tuple) else read_frames(item, places)
     shown = (part.view.crop(frame).transpose(2, 0, 1) for frame in found)
@@ -127,10 +127,10 @@ MODALITY = Modality(
     settings=VideoSettings,
     prepare=prepare,
     clip_dims=4,
-    keeps_clips=True,
+    has_clips=True,
     tower="vision",
     scale=1.0,
-    extensions=FILM_ENDINGS,
+    extensions=VIDEO_EXTENSIONS,
     show=Part,
     draw=draw,
 )

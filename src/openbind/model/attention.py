@@ -104,7 +104,7 @@ def pick(x_BND: Tensor, at_B: Tensor) -> Tensor:
 
 
 def _table_is_faster(q_BAND: Tensor, keys: int) -> bool:
-    """Whether two batched products beat the fused kernel.
+    """Return whether two batched products beat the fused kernel.
 
     On CPUs the fused kernel multiplies bfloat16 in small tiles at an eighth of the speed of a
     whole product; holding the scores of short sequences halves the time of attention, and with

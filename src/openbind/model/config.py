@@ -106,7 +106,7 @@ class TrunkConfig:
         pre_norm: LayerNorm before the first block.
         drop_path: probability that a sample skips a branch of the last block while training; it
             rises linearly from 0 at the first (stochastic depth, arXiv 1603.09382).
-        patch_dropout: share of a sample's patches that is left out while training, never its cls
+        patch_dropout: share of a sample's patches that is excluded while training, never its cls
             token (FLIP, arXiv 2212.00794).
     """
 
@@ -129,7 +129,7 @@ class TrunkConfig:
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), found {getattr(self, name)}")
         if self.patch_dropout and self.causal:
-            raise ValueError("patch_dropout leaves out patches; a causal trunk has none")
+            raise ValueError("patch_dropout excludes patches; a causal trunk has none")
 
     @property
     def mlp_width(self) -> int:

@@ -19,7 +19,7 @@ _EMBEDDING_STD, _POSITION_STD = 0.02, 0.01
 
 
 @torch.no_grad()
-def initialise(tower: Tower, generator: torch.Generator | None = None) -> Tower:
+def initialize(tower: Tower, generator: torch.Generator | None = None) -> Tower:
     """Draw all weights of a tower, in place.
 
     Linears of the trunk: Xavier-uniform and zero biases. Learned keys and values: Xavier-normal.

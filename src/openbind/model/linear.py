@@ -117,7 +117,7 @@ class _Product(torch.autograd.Function):
 
 
 def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's product can be used here."""
+    """Return whether oneDNN's product can be used here."""
     if x.device.type != "cpu" or weight.device.type != "cpu":
         return False
     if not torch._C._has_mkldnn or torch.is_autocast_enabled("cpu"):

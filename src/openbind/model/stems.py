@@ -138,7 +138,7 @@ class Tokens(nn.Module):
 
 
 class Windows(nn.Module):
-    """Windows of a series that touch; a rest shorter than a window is left out."""
+    """Windows of a series that touch; a rest shorter than a window is excluded."""
 
     def __init__(self, config: WindowStem, width: int) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ class Tower(nn.Module):
     """One network of a space.
 
     Its weights are loaded (`load_state_dict`, with `assign=True` if it was built on the meta
-    device) or drawn by `initialise`; a fresh tower has no useful ones.
+    device) or drawn by `initialize`; a fresh tower has no useful ones.
 
     Args:
         config: what it is made of.
@@ -48,7 +48,7 @@ class Tower(nn.Module):
             tokens: give the tokens too.
 
         Returns:
-            embed_BE, neither normalised nor scaled. With `tokens` also tokens_BND after the
+            embed_BE, neither normalized nor scaled. With `tokens` also tokens_BND after the
             head's LayerNorm, the cls token first if there is one. Where the head projects one
             chosen token, `embed_BE = tokens_BND[b, chosen] @ head.proj.weight.T`, and the same
             product puts every other token into the joint space.

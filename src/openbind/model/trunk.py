@@ -142,11 +142,11 @@ class Trunk(nn.Module):
 
 
 def keep_patches(x_BND: Tensor, rate: float, first: int) -> Tensor:
-    """Leave out patches at random, as many of each sample.
+    """Exclude patches at random, as many of each sample.
 
     Args:
         x_BND: the tokens, with their positions.
-        rate: share in [0, 1) of the patches that is left out; one stays at least.
+        rate: share in [0, 1) of the patches that is excluded; one stays at least.
         first: tokens before the patches, which all stay: 1 with a cls token, else 0.
     """
     batch, tokens, width = x_BND.shape

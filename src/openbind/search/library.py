@@ -17,7 +17,7 @@ from openbind.modalities import modality_of_file
 from openbind.space import Space
 
 CHUNK_FILES = 64
-"""Files embedded between two writes to the cache: what a killed run loses at the most."""
+"""Files embedded between two writes to the cache: what a killed run loses at most."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Library:
 
 
 def scan(places: Iterable[str | os.PathLike[str]], modalities: Sequence[str]) -> Listing:
-    """List the files below some folders that hold one of the modalities, by their endings.
+    """List the files below some folders that hold one of the modalities, by their extensions.
 
     Hidden files and folders are passed over; links to folders are not followed.
 
@@ -73,7 +73,7 @@ def scan(places: Iterable[str | os.PathLike[str]], modalities: Sequence[str]) ->
             raise InputError(given, "no such file or folder")
         if place.is_file() and modality_of_file(place, modalities) is None:
             raise InputError(
-                given, f"its ending {place.suffix!r} belongs to none of {', '.join(modalities)}"
+                given, f"its extension {place.suffix!r} belongs to none of {', '.join(modalities)}"
             )
         for path in [place] if place.is_file() else walk_files(place):
             modality = modality_of_file(path, modalities)
@@ -115,7 +115,7 @@ def embed_files(
 
 
 def walk_files(folder: Path) -> Iterable[Path]:
-    """List the files below a folder, in order; hidden ones and links to folders are left out."""
+    """List the files below a folder, in order; hidden ones and links to folders are excluded."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))

@@ -39,7 +39,7 @@ def nearest(query_E: np.ndarray, items_KE: np.ndarray, count: int) -> list[tuple
     Args:
         query_E: unit vector.
         items_KE: unit rows.
-        count: how many at the most.
+        count: how many at most.
 
     Returns:
         (row, cosine) pairs, the nearest first; equal ones in the order of their rows.

@@ -176,7 +176,7 @@ class PartWriter:
 def _run(
     ray: Any, recipe: _Recipe, chunks: list[dict[str, Any]], workers: int | None, progress: bool
 ) -> None:
-    """Give the chunks to workers until every part is written.
+    """Return the chunks to workers until every part is written.
 
     Raises:
         OpenbindError: a worker failed.
@@ -229,7 +229,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 
 def _open_partial(final: Path, fingerprint: str, chunks: list[dict[str, Any]]) -> Path:
-    """Make the folder that parts are gathered in; one of the same plan keeps its parts."""
+    """Make the folder that parts are embedded in; one of the same plan keeps its parts."""
     folder = final.with_name(f".{final.name}.partial")
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps([fingerprint, chunks]).encode())

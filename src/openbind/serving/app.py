@@ -20,12 +20,18 @@ from openbind.evaluation.report.media_urls import media_type
 from openbind.search.index.thumbnails import LARGE, draw_thumbnail
 from openbind.serving import schemas
 from openbind.serving.atlas import Method
+from openbind.serving.errors import ApiError, add_handlers
 from openbind.serving.files import UNKNOWN, find_hit, hit_row, locate
-from openbind.serving.guards import COOKIE, AccessGuard, BodyGuard, HeaderGuard, session_value
 from openbind.serving.memory import keep_releasing
 from openbind.serving.metrics import CONTENT_TYPE, RequestMeter
+from openbind.serving.middleware import (
+    COOKIE,
+    AccessMiddleware,
+    BodyMiddleware,
+    HeaderMiddleware,
+    session_value,
+)
 from openbind.serving.payloads import message_parts
-from openbind.serving.refusals import Refusal, add_handlers
 from openbind.serving.service import Service
 
 PAGE_TYPES = {
@@ -61,7 +67,7 @@ MEDIA: dict[int | str, dict[str, Any]] = {
 }
 THUMBNAIL_TYPE = "image/jpeg"
 THUMBNAIL: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A picture", "content": {THUMBNAIL_TYPE: {}}}
+    200: {"description": "A image", "content": {THUMBNAIL_TYPE: {}}}
 }
 
 
@@ -91,9 +97,9 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     )
     page = [f"/page/{name}" for name in PAGE_TYPES]
     add_handlers(app)
-    app.add_middleware(BodyGuard, limits=service.limits)
-    app.add_middleware(AccessGuard, api_key=api_key, open_paths=["/", "/health", *page])
-    app.add_middleware(HeaderGuard)
+    app.add_middleware(BodyMiddleware, limits=service.limits)
+    app.add_middleware(AccessMiddleware, api_key=api_key, open_paths=["/", "/health", *page])
+    app.add_middleware(HeaderMiddleware)
     app.add_middleware(RequestMeter, metrics=service.metrics)
     _add_embedding(app, service)
     _add_search(app, service)
@@ -110,9 +116,11 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
         """Embed items of one modality, or the parts of `messages` as one vector."""
         service.check_model(request.model)
         if request.dimensions not in (None, service.space.dim):
-            raise Refusal(400, f"this space has {service.space.dim} dimensions", param="dimensions")
+            raise ApiError(
+                400, f"this space has {service.space.dim} dimensions", param="dimensions"
+            )
         if (request.messages is None) == (request.input is None):
-            raise Refusal(400, "expected either 'input' or 'messages'", param="input")
+            raise ApiError(400, "expected either 'input' or 'messages'", param="input")
         modality = service.check_modality(request.modality)
         if request.messages is not None:
             parts = await asyncio.to_thread(
@@ -131,7 +139,7 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/classify", tags=["vectors"])
     async def classify(request: schemas.ClassifyRequest) -> schemas.ClassifyResponse:
-        """Give items a probability for each label, without training."""
+        """Return items a probability for each label, without training."""
         service.check_model(request.model)
         modality = service.check_modality(request.modality)
         given = [request.input] if isinstance(request.input, str) else request.input
@@ -149,7 +157,7 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
 def _add_search(app: FastAPI, service: Service) -> None:
     @app.post("/v1/search", tags=["search"])
     async def search(request: schemas.SearchRequest) -> schemas.SearchResponse:
-        """Find what is nearest to words, pictures, sounds, indexed items, or a sum of them."""
+        """Find what is nearest to words, images, sounds, indexed items, or a sum of them."""
         start = time.perf_counter()
         hits = await service.search(request)
         return schemas.SearchResponse(
@@ -170,7 +178,7 @@ def _add_search(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/index", tags=["search"])
     async def index() -> schemas.IndexResponse:
-        """Tell what is indexed."""
+        """Return what is indexed."""
         info = await asyncio.to_thread(service.need_index().info)
         return schemas.IndexResponse(
             object="index",
@@ -192,29 +200,29 @@ def _add_items(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/items/{id}/thumbnail", responses=THUMBNAIL, tags=["items"])
     async def thumbnail(id: str) -> Response:
-        """Give a small picture of an indexed item: of sounds, depth and motion a drawing."""
+        """Return a small image of an indexed item: of sounds, depth and motion a drawing."""
         index = service.need_index()
         hit = await asyncio.to_thread(find_hit, index, id)
-        picture = await asyncio.to_thread(index.thumbnail, hit.id)
-        if picture is None:
-            raise Refusal(404, f"item {hit.id!r} has no picture")
+        image = await asyncio.to_thread(index.thumbnail, hit.id)
+        if image is None:
+            raise ApiError(404, f"item {hit.id!r} has no image")
         headers = {"Cache-Control": "private, max-age=3600"}
-        return Response(picture, media_type=THUMBNAIL_TYPE, headers=headers)
+        return Response(image, media_type=THUMBNAIL_TYPE, headers=headers)
 
     @app.get("/v1/items/{id}/drawing", responses=THUMBNAIL, tags=["items"])
     async def drawing(id: str) -> Response:
         """Draw an indexed item large: what a browser can't show of depth, heat and motion."""
         hit = await asyncio.to_thread(find_hit, service.need_index(), id)
         path = await asyncio.to_thread(locate, hit)
-        picture = await asyncio.to_thread(draw_thumbnail, hit.modality, path, LARGE)
-        if picture is None:
-            raise Refusal(404, f"item {hit.id!r} can't be drawn")
+        image = await asyncio.to_thread(draw_thumbnail, hit.modality, path, LARGE)
+        if image is None:
+            raise ApiError(404, f"item {hit.id!r} can't be drawn")
         headers = {"Cache-Control": "private, no-cache"}
-        return Response(picture, media_type=THUMBNAIL_TYPE, headers=headers)
+        return Response(image, media_type=THUMBNAIL_TYPE, headers=headers)
 
     @app.api_route("/v1/items/{id}/media", methods=["GET"], responses=MEDIA, tags=["items"])
     async def media(id: str) -> FileResponse:
-        """Give an indexed item's file, or the part of it asked for with Range."""
+        """Return an indexed item's file, or the part of it asked for with Range."""
         index = service.need_index()
         hit = await asyncio.to_thread(find_hit, index, id)
         path = await asyncio.to_thread(locate, hit)
@@ -247,7 +255,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", tags=["state"], responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
-        """Give what Prometheus reads."""
+        """Return what Prometheus reads."""
         text = await asyncio.to_thread(service.metrics.text)
         return Response(text, media_type=CONTENT_TYPE)
 
@@ -263,12 +271,12 @@ def _add_page(app: FastAPI, api_key: str | None) -> None:
     @app.get("/page/{name}", include_in_schema=False)
     async def page_file(name: str) -> Response:
         if name not in contents:
-            raise Refusal(404, f"no file {name[:80]!r} of the page")
+            raise ApiError(404, f"no file {name[:80]!r} of the page")
         return Response(contents[name], media_type=PAGE_TYPES[name])
 
     @app.post("/v1/session", status_code=204, tags=["state"])
     async def session() -> Response:
-        """Let a browser that knows the key show pictures and play sounds, which send no header."""
+        """Let a browser that knows the key show images and play sounds, which send no header."""
         response = Response(status_code=204)
         if api_key is not None:
             response.set_cookie(COOKIE, session_value(api_key), httponly=True, samesite="strict")

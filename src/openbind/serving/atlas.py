@@ -37,8 +37,8 @@ class Atlas:
         """Lay rows out; takes seconds for the first who asks, and others wait for the same.
 
         Args:
-            count: rows at the most.
-            method: "tsne" keeps neighbours together, "pca" is quick.
+            count: rows at most.
+            method: "tsne" keeps neighbors together, "pca" is quick.
 
         Raises:
             MissingExtraError: scikit-learn isn't there.
@@ -56,13 +56,13 @@ class Atlas:
         if len(hits) < 2:
             places_N2 = np.full((len(hits), 2), 0.5)
         else:
-            centred_NE = centre([hit.modality for hit in hits], np.asarray(vectors_NE))
-            places_N2 = project(centred_NE, SEED) if method == "tsne" else flatten(centred_NE)
+            centerd_NE = center([hit.modality for hit in hits], np.asarray(vectors_NE))
+            places_N2 = project(centerd_NE, SEED) if method == "tsne" else flatten(centerd_NE)
         dots = [_dot(hit, *map(float, place)) for hit, place in zip(hits, places_N2, strict=True)]
         return AtlasResponse(object="atlas", method=method, data=dots)
 
 
-def centre(modalities: Sequence[str], vectors_NE: np.ndarray) -> np.ndarray:
+def center(modalities: Sequence[str], vectors_NE: np.ndarray) -> np.ndarray:
     """Take each modality's mean off: otherwise every modality is an island of its own.
 
     Args:
@@ -72,11 +72,11 @@ def centre(modalities: Sequence[str], vectors_NE: np.ndarray) -> np.ndarray:
     Returns:
         (n, dim) float32 of unit length; zero for a modality of one row.
     """
-    centred_NE = np.array(vectors_NE, np.float32)
+    centerd_NE = np.array(vectors_NE, np.float32)
     names = np.asarray(modalities)
     for name in set(modalities):
-        centred_NE[names == name] -= centred_NE[names == name].mean(axis=0)
-    return unit_rows(centred_NE)
+        centerd_NE[names == name] -= centerd_NE[names == name].mean(axis=0)
+    return unit_rows(centerd_NE)
 
 
 def flatten(vectors_NE: np.ndarray) -> np.ndarray:

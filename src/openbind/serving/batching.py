@@ -331,6 +331,6 @@ class Batcher:
 
 
 def _go_together(a: _Piece, b: _Piece) -> bool:
-    """Whether two items fit in one batch without the shorter being mostly filled up."""
+    """Return whether two items fit in one batch without the shorter being mostly filled up."""
     shorter, longer = sorted((max(a.length, SHORT_TOKENS), max(b.length, SHORT_TOKENS)))
     return a.kind == b.kind and longer <= 2 * shorter

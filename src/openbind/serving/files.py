@@ -8,7 +8,7 @@ from openbind.errors import InputError
 from openbind.evaluation.report.media_urls import media_type
 from openbind.search.index.answers import Hit
 from openbind.search.index.index import Index
-from openbind.serving.refusals import Refusal
+from openbind.serving.errors import ApiError
 from openbind.serving.schemas import HitRow
 
 UNKNOWN = "application/octet-stream"
@@ -18,22 +18,22 @@ def find_hit(index: Index, row_id: str) -> Hit:
     """Look a row up.
 
     Raises:
-        Refusal: 404, there is none.
+        ApiError: 404, there is none.
     """
     try:
         return index.hit(row_id)
     except InputError as error:
-        raise Refusal(404, f"no item {row_id[:80]!r} in the index", param="id") from error
+        raise ApiError(404, f"no item {row_id[:80]!r} in the index", param="id") from error
 
 
 def locate(hit: Hit) -> Path:
-    """Give the file of a row, links followed.
+    """Return the file of a row, links followed.
 
     Raises:
-        Refusal: 404, it is gone, or it lies outside its indexed folder: a link that was put in
+        ApiError: 404, it is gone, or it lies outside its indexed folder: a link that was put in
             its place must not lead to other files.
     """
-    gone = Refusal(404, f"the file of item {hit.id!r} is no longer there; update the index")
+    gone = ApiError(404, f"the file of item {hit.id!r} is no longer there; update the index")
     try:
         path = hit.path.resolve(strict=True)
         home = hit.root.resolve(strict=True)

@@ -1,4 +1,4 @@
-"""What a service takes at the most, checked before anything is decoded."""
+"""What a service takes at most, checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from openbind.media.tables import read_table
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a service takes at the most.
+    """What a service takes at most.
 
     Args:
         body_bytes: of one request.
@@ -29,8 +29,8 @@ class Limits:
         body_seconds: that a client may take between two parts of its body.
         items: of one request: inputs, parts of a query, labels times templates.
         characters: of one text.
-        pixels: of one picture, one map, one frame of a film.
-        seconds: of one sound, film or recording.
+        pixels: of one image, one map, one frame of a video.
+        seconds: of one sound, video or recording.
         samples: of one sound, all channels together.
         rows: of one table of measurements.
         array_bytes: of a zip file of arrays, unpacked.
@@ -63,7 +63,7 @@ def check_item(item: Any, limits: Limits) -> None:
     """Refuse what would take too much to decode; what can't be read at all is left to decoders.
 
     Args:
-        item: a text, or the bytes of a file of any kind; headers are read, no picture or sound
+        item: a text, or the bytes of a file of any kind; headers are read, no image or sound
             is decoded.
         limits: the bounds.
 
@@ -77,15 +77,15 @@ def check_item(item: Any, limits: Limits) -> None:
         return
     if item.startswith((NPY, NPZ)):
         _check_array(item, limits)
-    elif not (_check_picture(item, limits) or _check_sound(item, limits)):
-        _check_table(item, limits) if _is_text(item) else _check_film(item, limits)
+    elif not (_check_image(item, limits) or _check_sound(item, limits)):
+        _check_table(item, limits) if _is_text(item) else _check_video(item, limits)
 
 
-def _check_picture(data: bytes, limits: Limits) -> bool:
-    """Check the size that a picture's header says; returns whether it is a picture."""
+def _check_image(data: bytes, limits: Limits) -> bool:
+    """Check the size that a image's header says; returns whether it is a image."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            width, height = picture.size
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooLargeError(data, f"more than {limits.pixels:,} pixels; refused") from error
     except BROKEN:
@@ -120,7 +120,7 @@ def _check_sound(data: bytes, limits: Limits) -> bool:
     return True
 
 
-def _check_film(data: bytes, limits: Limits) -> None:
+def _check_video(data: bytes, limits: Limits) -> None:
     """Add up a container's packets: headers may say nothing, or less than the truth."""
     try:
         with open_container(data) as container:
@@ -169,5 +169,5 @@ def _check_table(data: bytes, limits: Limits) -> None:
 
 
 def _is_text(data: bytes) -> bool:
-    """Tell a table from other files by its first bytes."""
+    """Return a table from other files by its first bytes."""
     return not any(byte < 9 for byte in data[:512])

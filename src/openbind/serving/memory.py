@@ -32,7 +32,7 @@ def limit_arenas() -> bool:
 
 
 def release_free() -> bool:
-    """Give free memory back to the system.
+    """Return free memory back to the system.
 
     Returns:
         whether there was any.
@@ -44,7 +44,7 @@ def release_free() -> bool:
 
 
 async def keep_releasing() -> None:
-    """Give free memory back every few seconds, until cancelled."""
+    """Return free memory back every few seconds, until cancelled."""
     while True:
         await asyncio.sleep(RELEASE_SECONDS)
         await asyncio.to_thread(release_free)

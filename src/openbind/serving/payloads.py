@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Sequence
 
 from openbind.errors import InputError
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 from openbind.search.query import Part
 from openbind.serving.schemas import ContentPart, Message
 
@@ -26,7 +26,7 @@ def read_payload(modality: str, given: str, name: str) -> Payload:
     Raises:
         InputError: no data URL, or one that is broken; addresses and paths are never followed.
     """
-    if modality == WORDS:
+    if modality == TEXT:
         if not given.strip():
             raise InputError(name, "an empty text has nothing to embed")
         return given
@@ -79,7 +79,7 @@ def message_parts(messages: Sequence[Message], modalities: Sequence[str]) -> lis
     for at, message in enumerate(messages):
         contents = message.content
         if isinstance(contents, str):
-            contents = [ContentPart(type=WORDS, text=contents)]
+            contents = [ContentPart(type=TEXT, text=contents)]
         for place, part in enumerate(contents):
             name = f"messages[{at}].content[{place}]"
             parts.append(_read_part(part, modalities, name))
@@ -87,13 +87,13 @@ def message_parts(messages: Sequence[Message], modalities: Sequence[str]) -> lis
 
 
 def _read_part(part: ContentPart, modalities: Sequence[str], name: str) -> Part:
-    if part.type == WORDS:
+    if part.type == TEXT:
         if part.text is None:
-            raise InputError(name, f"expected the key {WORDS!r}")
-        return Part(WORDS, read_payload(WORDS, part.text, name), part.weight)
+            raise InputError(name, f"expected the key {TEXT!r}")
+        return Part(TEXT, read_payload(TEXT, part.text, name), part.weight)
     modality = part.type.removesuffix("_url").removeprefix("input_")
-    known = [WORDS, *(f"{each}_url" for each in modalities if each != WORDS)]
-    if part.type == modality or modality not in modalities or modality == WORDS:
+    known = [TEXT, *(f"{each}_url" for each in modalities if each != TEXT)]
+    if part.type == modality or modality not in modalities or modality == TEXT:
         raise InputError(name, f"no content of type {part.type!r}; known: {', '.join(known)}")
     content = (part.model_extra or {}).get(part.type)
     key = "url" if part.type.endswith("_url") else "data"

@@ -12,17 +12,17 @@ import torch
 
 from openbind.encoding import unit_rows
 from openbind.errors import InputError, UnknownNameError
-from openbind.modalities import MODALITIES, WORDS
+from openbind.modalities import MODALITIES, TEXT
 from openbind.search.index.answers import Hit
 from openbind.search.index.index import Index
 from openbind.search.query import Part
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, Embedded, ItemRefusedError
+from openbind.serving.errors import ApiError
 from openbind.serving.files import find_hit
 from openbind.serving.limits import Limits
 from openbind.serving.metrics import Metrics
 from openbind.serving.payloads import Payload, read_payload
-from openbind.serving.refusals import Refusal
 from openbind.serving.schemas import ModalityRow, ModelRow, QueryPart, SearchRequest
 from openbind.space import Space, combine
 
@@ -69,10 +69,10 @@ class Service:
         """Refuse another model than the one there is.
 
         Raises:
-            Refusal: 404.
+            ApiError: 404.
         """
         if name is not None and name != self.space.name:
-            raise Refusal(
+            raise ApiError(
                 404,
                 f"no model {name[:80]!r}; this service has {self.space.name!r}",
                 param="model",
@@ -80,12 +80,12 @@ class Service:
             )
 
     def check_modality(self, name: str | None, param: str = "modality") -> str:
-        """Give the modality that was said, or that of words.
+        """Return the modality that was said, or that of words.
 
         Raises:
             InputError: the space hasn't got it.
         """
-        chosen = WORDS if name is None else name
+        chosen = TEXT if name is None else name
         if chosen not in self.space.modalities:
             known = UnknownNameError(
                 f"modality of {self.space.name}", chosen, self.space.modalities
@@ -164,7 +164,7 @@ class Service:
 
         Raises:
             InputError: a part, a modality or the condition can't be used.
-            Refusal: 404, no index, or no such item.
+            ApiError: 404, no index, or no such item.
             Overloaded: too much is waiting.
         """
         index = self.need_index()
@@ -187,7 +187,7 @@ class Service:
         labels: Sequence[str],
         templates: Sequence[str],
     ) -> np.ndarray:
-        """Give items a probability for each label, as `openbind.evaluation.zero_shot.classify`.
+        """Return items a probability for each label, as `openbind.evaluation.zero_shot.classify`.
 
         Returns:
             (items, labels), rows sum to 1.
@@ -196,30 +196,30 @@ class Service:
             InputError: an item or a template can't be used, or there are too many.
             Overloaded: too much is waiting.
         """
-        self.check_modality(WORDS)
+        self.check_modality(TEXT)
         self.check_count(len(labels) * len(templates), "labels × templates")
         for at, template in enumerate(templates):
             if template.count("{}") != 1 or template.count("{") + template.count("}") != 2:
                 raise InputError(f"templates[{at}]", "expected one {} for the label")
         prompts = [template.replace("{}", label) for label in labels for template in templates]
-        read = await self.read_items(WORDS, prompts, "labels")
+        read = await self.read_items(TEXT, prompts, "labels")
         found, words = await asyncio.gather(
-            self.embed(modality, items, "input"), self.embed(WORDS, read, "labels")
+            self.embed(modality, items, "input"), self.embed(TEXT, read, "labels")
         )
         means_KE = words.vectors_NE.reshape(len(labels), len(templates), -1).mean(axis=1)
         bindings = self.space.config.modalities
-        scale = max(bindings[modality].scale, bindings[WORDS].scale)
+        scale = max(bindings[modality].scale, bindings[TEXT].scale)
         logits_QK = scale * (found.vectors_NE.astype(np.float64) @ unit_rows(means_KE).T)
         return np.asarray(torch.from_numpy(logits_QK).softmax(dim=1))
 
     def need_index(self) -> Index:
-        """Give the index.
+        """Return the index.
 
         Raises:
-            Refusal: 404, the service was started without.
+            ApiError: 404, the service was started without.
         """
         if self.index is None:
-            raise Refusal(404, "this service has no index: `openbind serve --index DIRECTORY`")
+            raise ApiError(404, "this service has no index: `openbind serve --index DIRECTORY`")
         return self.index
 
     def model(self) -> ModelRow:
@@ -235,7 +235,7 @@ class Service:
             modalities=[
                 ModalityRow(
                     name=name,
-                    words=name == WORDS,
+                    words=name == TEXT,
                     accepts=kind.accepts,
                     extensions=sorted(kind.extensions),
                 )

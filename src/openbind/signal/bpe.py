@@ -22,7 +22,7 @@ MERGES = 48_894
 """Merges used, of the 262,144 in the published list (spec 3.4)."""
 START_TEXT, END_TEXT = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
-WORDS = (
+TEXT = (
     rf"{re.escape(START_TEXT)}|{re.escape(END_TEXT)}"
     r"|(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 )
@@ -55,7 +55,7 @@ class ClipTokenizer:
         self._tokenizer = Tokenizer(model)
         self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
-                pre_tokenizers.Split(Regex(WORDS), "removed", invert=True),
+                pre_tokenizers.Split(Regex(TEXT), "removed", invert=True),
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
         )

@@ -38,7 +38,7 @@ def cover_clips(seconds: Fraction | float, clip_seconds: Fraction | float) -> li
 
 
 def sample_range(clip: Clip, rate_hz: int) -> tuple[int, int]:
-    """Give the samples [start, end) of a clip, both times cut to whole samples (spec 3.3)."""
+    """Return the samples [start, end) of a clip, both times cut to whole samples (spec 3.3)."""
     return int(clip[0] * rate_hz), int(clip[1] * rate_hz)
 
 

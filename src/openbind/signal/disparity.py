@@ -1,7 +1,7 @@
-"""Depth pictures: stored counts → metres → disparity → what a tower gets (spec 3.5).
+"""Depth images: stored counts → metres → disparity → what a tower gets (spec 3.5).
 
 The released ImageBind came without a loader for depth, so nothing here is fixed: each camera and
-each normalisation that was published or reported has a name, and the rest can be given.
+each normalization that was published or reported has a name, and the rest can be given.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class DisparityScale:
 
 
 SCALES = {
-    # Omnivore's tutorial, for its own disparities, which come from SUN RGB-D's pictures read as
+    # Omnivore's tutorial, for its own disparities, which come from SUN RGB-D's images read as
     # millimetres without turning their bits back, some 8 times too deep.
     "omnivore": DisparityScale(mean=0.0418, std=0.0295),
     # The same for true metres, as the spec infers it.

@@ -72,7 +72,7 @@ def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
 
     Args:
         samples_BT: (batch, samples) in [-1, 1] at the config's rate; frames that would reach
-            past the end are left out (snip_edges).
+            past the end are excluded (snip_edges).
 
     Returns:
         logmel_BFT: (batch, mels, 1 + (samples - window) // hop) natural logarithms.
@@ -94,7 +94,7 @@ def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
 
 
 def _cut_kaldi_frames(samples_BT: torch.Tensor, config: KaldiFbank, out: torch.Tensor) -> None:
-    """Write centred, pre-emphasised, windowed frames, in Kaldi's order of roundings.
+    """Write centerd, pre-emphasised, windowed frames, in Kaldi's order of roundings.
 
     Quiet bins show any other order. The first sample of a frame is left 0: so is the window there.
     """

@@ -21,7 +21,7 @@ ROLLOFF = 0.99
 DENSE_WEIGHTS = 1 << 19
 """Largest kernel, phases times taps, for which the convolution is the faster way."""
 BLOCK = 1 << 16
-"""Output samples computed at once: bounds the memory for the gathered taps."""
+"""Output samples computed at once: bounds the memory for the embedded taps."""
 
 
 def resample(samples_CT: torch.Tensor, from_hz: int, to_hz: int) -> torch.Tensor:

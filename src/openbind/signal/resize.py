@@ -1,4 +1,4 @@
-"""Sizes of pictures and frames, crops, and the step from pixels to a normalised tensor."""
+"""Sizes of images and frames, crops, and the step from pixels to a normalized tensor."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ Triple = tuple[float, float, float]
 
 
 def resize_short_side(
-    picture: Image.Image, size: int, filter: Image.Resampling = Image.Resampling.BICUBIC
+    image: Image.Image, size: int, filter: Image.Resampling = Image.Resampling.BICUBIC
 ) -> Image.Image:
     """Scale so that the shorter side has `size` pixels; the longer one is rounded down.
 
-    The rule of torchvision's `Resize(size)` on PIL pictures, antialiased (spec 3.1).
+    The rule of torchvision's `Resize(size)` on PIL images, antialiased (spec 3.1).
     """
-    width, height = picture.size
+    width, height = image.size
     short = min(width, height)
     scaled = (int(size * width / short), int(size * height / short))
-    return picture if scaled == picture.size else picture.resize(scaled, filter)
+    return image if scaled == image.size else image.resize(scaled, filter)
 
 
-def center_crop(picture: Image.Image, size: int) -> Image.Image:
+def center_crop(image: Image.Image, size: int) -> Image.Image:
     """Cut a square from the middle; the offset is rounded half to even, as torchvision does."""
-    width, height = picture.size
+    width, height = image.size
     left, top = round((width - size) / 2.0), round((height - size) / 2.0)
-    return picture.crop((left, top, left + size, top + size))
+    return image.crop((left, top, left + size, top + size))
 
 
-def to_tensor(picture: Image.Image) -> torch.Tensor:
-    """Give the pixels of an RGB or grey picture as image_CHW float32 in [0, 1]."""
-    values = np.array(picture)
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    """Return the pixels of an RGB or gray image as image_CHW float32 in [0, 1]."""
+    values = np.array(image)
     if values.ndim == 2:
         values = values[:, :, None]
     return torch.from_numpy(values).permute(2, 0, 1).float().div_(255)
@@ -49,7 +49,7 @@ def resize_frames(frames_CTHW: torch.Tensor, size: int) -> torch.Tensor:
     """Scale video frames so that the shorter side has `size` pixels; the longer is rounded down.
 
     Bilinear without antialiasing, corners not aligned, as the reference does for video, unlike
-    for pictures (spec 3.2).
+    for images (spec 3.2).
 
     Args:
         frames_CTHW: float; (..., H, W) with at least two axes before them.

@@ -34,7 +34,7 @@ from openbind.errors import InputError
 from openbind.space import Space
 
 CHUNK = 64
-"""Embeddings between two writes to the cache: what a killed run loses at the most."""
+"""Embeddings between two writes to the cache: what a killed run loses at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class AnchorPlan:
     Args:
         modality: of the items.
         views: what is shown of them.
-        operations: augmentations of items, drawn anew for each view.
+        operations: augmentations of items, redrawn for each view.
         seed: of views and operations.
     """
 
@@ -93,7 +93,7 @@ def embed_anchors(
     mine = range(len(anchors))[part]
 
     @lru_cache(maxsize=256)
-    def digest(item: Item) -> bytes:  # a film has many windows
+    def digest(item: Item) -> bytes:  # a video has many windows
         return b"" if isinstance(item, StoredVector) else content_digest(item)
 
     def key_views(index: int) -> list[bytes]:

@@ -26,7 +26,7 @@ from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.recipe_file import check_names
 from openbind.training.run import load_origin, load_start
 from openbind.training.towers import trained_names
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 
 SAMPLED_ROWS = 8
 """Rows that are decoded and timed of each pair."""
@@ -166,9 +166,11 @@ def _check_pair(
     frozen, other = plan.pair
     rows = read_pair(plan, root, recipe.seed)
     table = tabulate(rows.train, frozen, rows.others)
-    trainee = Trainee(recipe.towers[other], other, load_origin(recipe, space), recipe.seed)
-    inputs, broken, reading = _decode(plan, table, trainee, space, recipe)
-    broken += rows.left_out
+    trained_tower = TrainedTower(
+        recipe.towers[other], other, load_origin(recipe, space), recipe.seed
+    )
+    inputs, broken, reading = _decode(plan, table, trained_tower, space, recipe)
+    broken += rows.excluded
     chosen = table.anchors[:SAMPLED_ROWS]
     operations = read_augmentations(plan.augment.get(frozen, ()))
     once = AnchorPlan(modality=frozen, views=ViewPlan(), operations=operations, seed=recipe.seed)
@@ -176,7 +178,7 @@ def _check_pair(
     anchors = embed_anchors(space, once, chosen, None)
     per_anchor = (time.perf_counter() - started) / len(chosen)
     broken += list(anchors.broken.values())
-    tower = trainee.tower
+    tower = trained_tower.tower
     trained = set(trained_names(tower))
     return PairReport(
         pair=plan.name,
@@ -194,20 +196,20 @@ def _check_pair(
         trained=sum(p.numel() for name, p in tower.named_parameters() if name in trained),
         seconds_per_anchor=per_anchor,
         seconds_to_read=reading,
-        seconds_to_learn=_time_learning(trainee, inputs, recipe, world),
-        reads_once=trainee.plan.train == "head",
+        seconds_to_learn=_time_learning(trained_tower, inputs, recipe, world),
+        reads_once=trained_tower.plan.train == "head",
         batches=max(1, int(len(rows.train) * plan.replicate) // recipe.batch_size),
     )
 
 
 def _decode(
-    plan: PairPlan, table: PairTable, trainee: Trainee, space: Space, recipe: Recipe
+    plan: PairPlan, table: PairTable, trained_tower: TrainedTower, space: Space, recipe: Recipe
 ) -> tuple[torch.Tensor, list[str], float]:
     """Read the first rows of the first batch; returns clips, what is broken, seconds a row."""
     size = PairSize(name=plan.name, anchors=table.choices, views=plan.views.count, weight=1)
     sampler = Sampler([size], batch_size=recipe.batch_size, steps=1, seed=recipe.seed)
     operations = read_augmentations(plan.augment.get(plan.pair[1], ()))
-    settings, folder = trainee.settings, space.folder
+    settings, folder = trained_tower.settings, space.folder
     side = ShownItems(table, plan.pair[1], settings, folder, plan.views, operations, recipe.seed)
     clips, broken = [], []
     draws: Sequence[Draw] = sampler.batch(0)[:SAMPLED_ROWS]
@@ -228,20 +230,22 @@ def _decode(
     return torch.stack(clips), broken, seconds
 
 
-def _time_learning(trainee: Trainee, inputs: torch.Tensor, recipe: Recipe, world: World) -> float:
+def _time_learning(
+    trained_tower: TrainedTower, inputs: torch.Tensor, recipe: Recipe, world: World
+) -> float:
     """Time forward and backward of a few rows, the second time round; seconds a row."""
     kept = None
-    if trainee.plan.train == "head":
-        inputs = features(trainee.tower, inputs)
-        kept = inputs, inputs.new_zeros(len(inputs), head_layer(trainee.tower).out_features)
-    trainee.begin(recipe.hardware, world, None, kept)
+    if trained_tower.plan.train == "head":
+        inputs = features(trained_tower.tower, inputs)
+        kept = inputs, inputs.new_zeros(len(inputs), head_layer(trained_tower.tower).out_features)
+    trained_tower.begin(recipe.hardware, world, None, kept)
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()
         with torch.autocast(
             world.device.type, torch.bfloat16, enabled=recipe.hardware.precision == "bfloat16"
         ):
-            query_QE = trainee.embed(inputs)
+            query_QE = trained_tower.embed(inputs)
         info_nce(query_QE, query_QE.detach(), 10.0).backward()
         seconds = time.perf_counter() - started
     return seconds / len(inputs)

@@ -39,7 +39,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes files and reports."""
+        """Return whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def gather(self, x: Tensor) -> Tensor:
@@ -141,17 +141,17 @@ def share(module: nn.Module, world: World, parallel: Literal["ddp", "fsdp"]) -> 
     return module
 
 
-def unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
+def unsynchronized(module: nn.Module) -> AbstractContextManager[None]:
     """Gradients of this backward pass stay in the process; the next one outside exchanges both."""
     if isinstance(module, DistributedDataParallel):
         return module.no_sync()
     if hasattr(module, "set_requires_gradient_sync"):
-        return _unsynchronised_shares(module)
+        return _unsynchronized_shares(module)
     return nullcontext()
 
 
 @contextmanager
-def _unsynchronised_shares(module: Any) -> Iterator[None]:
+def _unsynchronized_shares(module: Any) -> Iterator[None]:
     module.set_requires_gradient_sync(False)
     try:
         yield
@@ -181,33 +181,33 @@ def load_full_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     inner.load_state_dict(placed)
 
 
-def full_optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """Copy an optimiser's state to the CPU with whole tensors; all processes must call.
+def full_optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Copy an optimizer's state to the CPU with whole tensors; all processes must call.
 
     Returns:
-        what `optimiser.state_dict()` gives in a run of one process, in every process.
+        what `optimizer.state_dict()` gives in a run of one process, in every process.
     """
-    state: dict[str, Any] = _copy_whole(optimiser.state_dict())
+    state: dict[str, Any] = _copy_whole(optimizer.state_dict())
     return state
 
 
-def load_full_optimiser_state(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Set an optimiser's state from what `full_optimiser_state` gave; all processes must call.
+def load_full_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Set an optimizer's state from what `full_optimizer_state` gave; all processes must call.
 
     Args:
-        optimiser: of the same weights in the same order, shared or not.
+        optimizer: of the same weights in the same order, shared or not.
         state: is not changed.
 
     Raises:
         ValueError: the groups or the numbers of weights differ.
     """
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     placed = {
         index: {name: _place(value, weight) for name, value in state["state"][index].items()}
         for index, weight in enumerate(weights)
         if index in state["state"]
     }
-    optimiser.load_state_dict({**state, "state": placed})
+    optimizer.load_state_dict({**state, "state": placed})
 
 
 def whole(x: Tensor) -> Tensor:

@@ -19,13 +19,13 @@ from openbind.modalities import MODALITIES
 from openbind.modalities.spec import View
 from openbind.training.heads import features
 from openbind.training.recipe import PairPlan
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 
 
 def keep_features(
     plan: PairPlan,
     table: PairTable,
-    trainee: Trainee,
+    trained_tower: TrainedTower,
     folder: Path | None,
     seed: int,
     progress: bool,
@@ -35,7 +35,7 @@ def keep_features(
     Args:
         plan: of the pair; an item is seen through each of its anchors' views.
         table: its rows.
-        trainee: the tower.
+        trained_tower: the tower.
         folder: of the starting space, where files that preprocessing needs are.
         seed: of the views.
         progress: show a bar on stderr.
@@ -47,7 +47,7 @@ def keep_features(
         ConfigError: not one row can be used.
     """
     modality = plan.pair[1]
-    preprocess = MODALITIES.get(modality).prepare(trainee.settings, folder)
+    preprocess = MODALITIES.get(modality).prepare(trained_tower.settings, folder)
 
     def view(row: Row, sight: Sight) -> View:
         if sight is None:
@@ -72,7 +72,7 @@ def keep_features(
     bar = tqdm(results, desc=label, total=len(table.rows), delay=1, disable=not progress)
     for index, result in enumerate(bar):
         try:
-            found.append({sight: features(trainee.tower, x) for sight, x in result().items()})
+            found.append({sight: features(trained_tower.tower, x) for sight, x in result().items()})
             kept.append(index)
         except InputError as error:
             broken.append(Broken(plan.name, table.rows[index].key, str(error)))
@@ -84,7 +84,7 @@ def keep_features(
 def join_features(
     parts: Sequence[tuple[KeptFeatures, PairTable, torch.Tensor]],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give all features of some pairs, and what each is to be mapped to.
+    """Return all features of some pairs, and what each is to be mapped to.
 
     Args:
         parts: the features, the rows they are of, and vectors_KVE of the rows' frozen items.

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from openbind.training.distributed import unsynchronised
+from openbind.training.distributed import unsynchronized
 
 Batch = TypeVar("Batch")
 
@@ -55,7 +55,7 @@ def cached_backward(
     states, parts = [], []
     # Gradients stay on, though nothing is kept: without them a tower may take its samples in other
     # parts, and draw other numbers.
-    with unsynchronised(module):
+    with unsynchronized(module):
         for batch in micro_batches:
             states.append(_random_states(device))
             parts.append(embed(batch).detach())
@@ -67,7 +67,7 @@ def cached_backward(
     last = len(micro_batches) - 1
     for index, (batch, state) in enumerate(zip(micro_batches, states, strict=True)):
         with (
-            unsynchronised(module) if index < last else nullcontext(),
+            unsynchronized(module) if index < last else nullcontext(),
             _replaying(state, device),
         ):
             embed(batch).backward(gradients[index])

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from openbind.errors import ConfigError
 
-_LEAST_DEVIATION = 0.05
-"""Added to deviations of features, so that a feature that hardly varies isn't blown up."""
+_MIN_STD = 0.05
+"""Added to deviations of features, so that a feature that hardly varies isn't amplified."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,28 +22,28 @@ class HeadPlan:
     """How the last Linear is trained.
 
     Args:
-        fresh: draw it anew; otherwise it starts as the space has it.
+        fresh: draw it again; otherwise it starts as the space has it.
         dropout: of the features, where only this layer is trained.
-        standardise: give every feature mean 0 and about deviation 1 over the training items first,
+        standardize: give every feature mean 0 and about deviation 1 over the training items first,
             where only this layer is trained; in the end that is folded into the layer.
-        ridge: start as the ridge regression from the standardised features to the frozen items'
+        ridge: start as the ridge regression from the standardized features to the frozen items'
             embeddings, with this much added to their correlation's diagonal. A good start where
             pairs are few; a loss that only contrasts goes on from there.
         center: the share of those embeddings' mean that the regression's targets lack. What all
-            pictures of a sensor's kind have in common, such as being rendered, says little about
+            images of a sensor's kind have in common, such as being rendered, says little about
             any of them; 0 keeps it, 1 removes it.
     """
 
     fresh: bool = False
     dropout: float = 0.0
-    standardise: bool = False
+    standardize: bool = False
     ridge: float | None = None
     center: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.ridge is not None and (self.ridge <= 0 or not self.standardise or self.fresh):
+        if self.ridge is not None and (self.ridge <= 0 or not self.standardize or self.fresh):
             raise ValueError(
-                f"ridge: expected a number above 0 with standardise and without fresh, "
+                f"ridge: expected a number above 0 with standardize and without fresh, "
                 f"found {self.ridge}"
             )
         if not 0 <= self.center <= 1 or (self.center and self.ridge is None):
@@ -88,13 +88,13 @@ class HeadNet(nn.Module):
     Args:
         tower: whose it is. Unless the layer is fresh, the net starts as the function that it is.
         plan: of the training.
-        features_ND: of the training items, whose mean and deviation standardise; only looked at
+        features_ND: of the training items, whose mean and std standardize; only looked at
             if the plan asks for that.
         targets_NE: the frozen items' vectors that they belong to, for `ridge`.
     """
 
     mean_D: Tensor
-    deviation_D: Tensor
+    std_D: Tensor
 
     def __init__(
         self, tower: nn.Module, plan: HeadPlan, features_ND: Tensor, targets_NE: Tensor
@@ -103,19 +103,19 @@ class HeadNet(nn.Module):
         layer = head_layer(tower)
         self.dropout = plan.dropout
         weight_ED = layer.weight.detach()
-        mean_D, deviation_D = torch.zeros_like(weight_ED[0]), torch.ones_like(weight_ED[0])
-        if plan.standardise:
-            deviation_D, mean_D = torch.std_mean(features_ND.to(weight_ED), dim=0, correction=0)
-            deviation_D = deviation_D + _LEAST_DEVIATION
+        mean_D, std_D = torch.zeros_like(weight_ED[0]), torch.ones_like(weight_ED[0])
+        if plan.standardize:
+            std_D, mean_D = torch.std_mean(features_ND.to(weight_ED), dim=0, correction=0)
+            std_D = std_D + _MIN_STD
         self.register_buffer("mean_D", mean_D)
-        self.register_buffer("deviation_D", deviation_D)
+        self.register_buffer("std_D", std_D)
         self.linear = copy.deepcopy(layer).requires_grad_(True)
-        if plan.standardise and not plan.fresh:
+        if plan.standardize and not plan.fresh:
             with torch.no_grad():
-                self.linear.weight.mul_(deviation_D)
+                self.linear.weight.mul_(std_D)
                 self.linear.bias.add_(weight_ED @ mean_D)
         if plan.ridge is not None:
-            scaled_ND = (features_ND.to(weight_ED) - mean_D) / deviation_D
+            scaled_ND = (features_ND.to(weight_ED) - mean_D) / std_D
             targets_NE = targets_NE.to(weight_ED)
             targets_NE = targets_NE - plan.center * targets_NE.mean(dim=0)
             weight, bias = _solve_ridge(scaled_ND, targets_NE, plan.ridge)
@@ -125,7 +125,7 @@ class HeadNet(nn.Module):
 
     def forward(self, features_BD: Tensor) -> Tensor:
         """Embed features: (B, D) to (B, E), not yet of unit length."""
-        scaled_BD = (features_BD - self.mean_D) / self.deviation_D
+        scaled_BD = (features_BD - self.mean_D) / self.std_D
         embed_BE: Tensor = self.linear(F.dropout(scaled_BD, self.dropout, self.training))
         return embed_BE
 
@@ -134,14 +134,14 @@ class HeadNet(nn.Module):
 def fold_head(net: HeadNet, tower: nn.Module) -> None:
     """Set a tower's last Linear to what was trained: weight / deviation, bias - weight · mean."""
     layer = head_layer(tower)
-    weight_ED = net.linear.weight.double() / net.deviation_D
+    weight_ED = net.linear.weight.double() / net.std_D
     layer.weight.copy_(weight_ED)
     if layer.bias is not None:
         layer.bias.copy_(net.linear.bias - weight_ED @ net.mean_D.double())
 
 
 def _solve_ridge(x_ND: Tensor, y_NE: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Give weight and bias of the affine map of least squares, solved in float64 (centred)."""
+    """Return weight and bias of the affine map of least squares, solved in float64 (centerd)."""
     x_ND, y_NE = x_ND.double(), y_NE.double()
     mean_D, mean_E = x_ND.mean(dim=0), y_NE.mean(dim=0)
     x_ND, y_NE = x_ND - mean_D, y_NE - mean_E
@@ -153,7 +153,7 @@ def _solve_ridge(x_ND: Tensor, y_NE: Tensor, ridge: float) -> tuple[Tensor, Tens
 
 
 def draw_head(layer: nn.Linear, generator: torch.Generator) -> None:
-    """Draw it as `initialise` does, U(±1/√inputs), with a bias of 0."""
+    """Draw it as `initialize` does, U(±1/√inputs), with a bias of 0."""
     bound = layer.in_features**-0.5
     drawn = torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator)
     with torch.no_grad():

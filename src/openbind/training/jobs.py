@@ -33,7 +33,7 @@ from openbind.training.distributed import World, gather_objects
 from openbind.training.features import keep_features
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.state import RunFolder
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import choose_rows
 
 
@@ -64,7 +64,7 @@ class Job:
         return max(1, int(len(self.table.rows) * self.plan.replicate) // batch_size)
 
     def kept_pairs(self) -> tuple[KeptFeatures, PairTable, torch.Tensor]:
-        """Give features that were computed before, their rows, and the frozen items' vectors."""
+        """Return features that were computed before, their rows, and the frozen items' vectors."""
         assert isinstance(self.side, KeptFeatures)
         return self.side, self.table, self.corpus.vectors_KVE
 
@@ -108,13 +108,13 @@ class PairRows:
         train: that train.
         held: that validate.
         others: whose frozen items only repel.
-        left_out: what the sources passed over, and why.
+        excluded: what the sources passed over, and why.
     """
 
     train: list[Row]
     held: list[Row]
     others: tuple[Row, ...] = ()
-    left_out: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 def read_pair(plan: PairPlan, root: Path, seed: int) -> PairRows:
@@ -126,10 +126,10 @@ def read_pair(plan: PairPlan, root: Path, seed: int) -> PairRows:
     found = read_rows(plan.data, plan.pair, root)
     train, held = _part_rows(plan, found.rows, seed)
     if plan.others is None:
-        return PairRows(train, held, left_out=found.left_out)
+        return PairRows(train, held, excluded=found.excluded)
     frozen = plan.pair[0]
     others = read_rows(plan.others, (frozen, frozen), root)
-    return PairRows(train, held, others.rows, found.left_out + others.left_out)
+    return PairRows(train, held, others.rows, found.excluded + others.excluded)
 
 
 def _part_rows(plan: PairPlan, rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
@@ -144,7 +144,7 @@ def _part_rows(plan: PairPlan, rows: Sequence[Row], seed: int) -> tuple[list[Row
     return hold_out(chosen, plan.validation, seed)
 
 
-def prepare_job(index: int, plan: PairPlan, trainee: Trainee, given: Preparation) -> Job:
+def prepare_job(index: int, plan: PairPlan, trained_tower: TrainedTower, given: Preparation) -> Job:
     """Read a pair's rows and make both of its sides ready.
 
     Raises:
@@ -162,10 +162,10 @@ def prepare_job(index: int, plan: PairPlan, trainee: Trainee, given: Preparation
         modality=frozen, views=plan.views, operations=operations, seed=recipe.seed
     )
     anchors = _embed_all(given, anchor_plan, table.anchors, index)
-    broken = [Broken(plan.name, "left out", text) for text in rows.left_out]
+    broken = [Broken(plan.name, "excluded", text) for text in rows.excluded]
     broken += _list_broken(plan, table.anchors, anchors.broken)
     table, vectors_KVE = table.without(anchors.broken), _good(anchors)
-    side, table, more = _trained_side(plan, table, trainee, given)
+    side, table, more = _trained_side(plan, table, trained_tower, given)
     job = Job(plan, table, Corpus(table, vectors_KVE, plan.match), side, broken=broken + more)
     if rows.held:
         held = choose_rows(tabulate(rows.held, frozen), recipe.watch.validation_rows)
@@ -213,18 +213,20 @@ def _list_broken(plan: PairPlan, anchors: Sequence[Anchor], broken: dict[int, st
 
 
 def _trained_side(
-    plan: PairPlan, table: PairTable, trainee: Trainee, given: Preparation
+    plan: PairPlan, table: PairTable, trained_tower: TrainedTower, given: Preparation
 ) -> tuple[Side, PairTable, list[Broken]]:
     """Set up how the trained side is read: items, or a frozen body's features of them."""
     modality = plan.pair[1]
     operations = read_augmentations(plan.augment.get(modality, ()))
     folder, seed = given.space.folder, given.recipe.seed
-    if trainee.plan.train != "head":
-        shown = ShownItems(table, modality, trainee.settings, folder, plan.views, operations, seed)
+    if trained_tower.plan.train != "head":
+        shown = ShownItems(
+            table, modality, trained_tower.settings, folder, plan.views, operations, seed
+        )
         return shown, table, []
     if operations:
         raise ConfigError(
             f"{plan.name}: towers.{modality}.train: head keeps each item's features, so "
             "augmentations of it would do nothing; leave them out, or train it in full"
         )
-    return keep_features(plan, table, trainee, folder, seed, given.progress)
+    return keep_features(plan, table, trained_tower, folder, seed, given.progress)

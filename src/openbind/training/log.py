@@ -15,7 +15,7 @@ from openbind.training.state import RunFolder
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the lines of a log; a last one that was cut off by a crash is left out."""
+    """Read the lines of a log; a last one that was cut off by a crash is excluded."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8") as file:

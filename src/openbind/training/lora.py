@@ -59,7 +59,7 @@ def add_lora(tower: nn.Module, plan: LoraPlan, where: str) -> None:
 
 
 def merge_lora(tower: Network) -> Network:
-    """Give a copy of a tower with its low-rank changes added to the weights, and plain names.
+    """Return a copy of a tower with its low-rank changes added to the weights, and plain names.
 
     Its outputs are those of the tower in evaluation, to rounding; the tower itself can go on
     training.

@@ -201,7 +201,7 @@ def _apply(*arguments: Tensor | float | Part | Gather) -> Tensor:
 
 
 def _as_given(gradient: Tensor | None, value: Tensor | float) -> Tensor | None:
-    """Give a gradient the shape, type and device of what it is by."""
+    """Return a gradient the shape, type and device of what it is by."""
     if gradient is None or not isinstance(value, Tensor):
         return None
     return gradient.to(value).reshape(value.shape)

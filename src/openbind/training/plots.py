@@ -1,4 +1,4 @@
-"""The log of a run as one picture."""
+"""The log of a run as one image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openbind.errors import MissingExtraError
 
 
 def draw_curves(lines: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Draw loss, rate and retrieval over the steps, one colour for each pair.
+    """Draw loss, rate and retrieval over the steps, one color for each pair.
 
     Args:
         lines: of a run's log.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from openbind.data.pairs import DataConfig
 from openbind.data.views import ViewPlan
-from openbind.training.optimisation import Schedule
+from openbind.training.optimization import Schedule
 from openbind.training.towers import TowerPlan
 
 
@@ -106,7 +106,7 @@ class Watch:
     Args:
         log_every: between two lines of the log.
         validate_every: between two retrievals on the validation rows; None does it each epoch.
-        validation_rows: how many are looked at, at the most.
+        validation_rows: how many are looked at, at most.
         save_every: between two checkpoints; None does it when it validates.
         keep: which weights the space gets in the end: the last, or the best by validation.
         wandb: a project of Weights & Biases to send the numbers to.
@@ -126,13 +126,13 @@ class About:
 
     Args:
         summary: one paragraph; None writes one.
-        licence: of the result, as it may be used.
-        data: name of the data set, its licence and where it can be had, of each pair.
+        license: of the result, as it may be used.
+        data: name of the data set, its license and where it can be had, of each pair.
         limits: what it can't do.
     """
 
     summary: str | None = None
-    licence: str = ""
+    license: str = ""
     data: tuple[dict[str, str], ...] = ()
     limits: tuple[str, ...] = ()
 
@@ -147,7 +147,7 @@ class Recipe:
             `openbind.load` takes.
         pairs: what is bound to what.
         towers: modality → the network that is trained for it.
-        schedule: optimiser, rates and length.
+        schedule: optimizer, rates and length.
         batch_size: rows of one step, over all processes.
         seed: of everything random.
         dtype: the weights of the result are stored in it.

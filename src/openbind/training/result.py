@@ -86,7 +86,7 @@ def write_card(
     return replace(
         card,
         summary=summary,
-        licence=recipe.about.licence or card.licence,
+        license=recipe.about.license or card.license,
         trained_pairs=tuple((a, b) for a, b in pairs),
         sources=(*card.sources, *(s for s in sources if s not in card.sources)),
         measurements=(
@@ -101,7 +101,7 @@ def write_card(
 
 
 def _still_true(card: Card, replaced: set[str]) -> list[Measurement]:
-    """Numbers of the starting space that don't speak of a tower that was trained anew.
+    """Numbers of the starting space that don't speak of a tower that was retrained.
 
     One that doesn't say whose towers it is about may speak of any of them.
     """

@@ -21,9 +21,9 @@ from openbind.errors import ConfigError
 from openbind.space import Space
 from openbind.training.distributed import (
     World,
-    full_optimiser_state,
+    full_optimizer_state,
     join_world,
-    load_full_optimiser_state,
+    load_full_optimizer_state,
     load_full_state,
 )
 from openbind.training.features import join_features
@@ -34,7 +34,7 @@ from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names, write_recipe
 from openbind.training.result import extend_space, write_card
 from openbind.training.state import RunFolder, keep_as_best, load_state, save_state
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 from openbind.training.trainer import Stopwatch, Trainer
 from openbind.training.validation import Retrieval, measure_retrieval
 
@@ -96,21 +96,21 @@ class Prepared:
         self.space = load_start(recipe, world)
         given = Preparation(recipe, self.space, root, world, folder, progress)
         origin = load_origin(recipe, self.space)
-        self.trainees = {
-            modality: Trainee(plan, modality, origin, recipe.seed)
+        self.trained_towers = {
+            modality: TrainedTower(plan, modality, origin, recipe.seed)
             for modality, plan in recipe.towers.items()
         }
         self.jobs: list[Job] = [
-            prepare_job(index, plan, self.trainees[plan.pair[1]], given)
+            prepare_job(index, plan, self.trained_towers[plan.pair[1]], given)
             for index, plan in enumerate(recipe.pairs)
         ]
-        for modality, trainee in self.trainees.items():
+        for modality, trained_tower in self.trained_towers.items():
             kept = None
-            if trainee.plan.train == "head":
+            if trained_tower.plan.train == "head":
                 own = [job for job in self.jobs if job.plan.pair[1] == modality]
                 kept = join_features([job.kept_pairs() for job in own])
-            trainee.begin(recipe.hardware, world, recipe.schedule.ema, kept)
-        self.trainer = Trainer(recipe, self.jobs, self.trainees, world)
+            trained_tower.begin(recipe.hardware, world, recipe.schedule.ema, kept)
+        self.trainer = Trainer(recipe, self.jobs, self.trained_towers, world)
 
 
 class _Run:
@@ -206,33 +206,40 @@ class _Run:
             the space; None in all processes but the first.
         """
         towers = {}
-        for modality, trainee in self.prepared.trainees.items():
+        for modality, trained_tower in self.prepared.trained_towers.items():
             if state is None:
-                weights = trainee.average_state() or trainee.state()
+                weights = trained_tower.average_state() or trained_tower.state()
             else:
                 weights = state["averages"].get(modality) or state["towers"][modality]
             if self.world.is_first:
-                towers[modality] = (trainee.spec, trainee.finished_tower(weights))
+                towers[modality] = (trained_tower.spec, trained_tower.finished_tower(weights))
         if not self.world.is_first:
             return None
         scales = {
             job.plan.pair[1]: float(temperature.scale.detach())
             for job, temperature in zip(self.jobs, self.trainer.temperatures, strict=True)
         }
-        settings = {name: trainee.settings for name, trainee in self.prepared.trainees.items()}
+        settings = {
+            name: trained_tower.settings
+            for name, trained_tower in self.prepared.trained_towers.items()
+        }
         return extend_space(start, self.recipe.name, towers, settings, scales)
 
     def _save(self, done: int, best: bool) -> None:
         """Write a checkpoint; all processes take part, the first writes."""
-        trainees, trainer = self.prepared.trainees, self.trainer
-        averages = {name: trainee.average_state() for name, trainee in trainees.items()}
+        trained_towers, trainer = self.prepared.trained_towers, self.trainer
+        averages = {
+            name: trained_tower.average_state() for name, trained_tower in trained_towers.items()
+        }
         state = {
             "step": done,
             "recipe": json.dumps(to_dict(self.recipe)),
-            "towers": {name: trainee.state() for name, trainee in trainees.items()},
+            "towers": {
+                name: trained_tower.state() for name, trained_tower in trained_towers.items()
+            },
             "averages": {name: value for name, value in averages.items() if value is not None},
             "temperatures": [temperature.state_dict() for temperature in trainer.temperatures],
-            "optimiser": full_optimiser_state(trainer.optimiser),
+            "optimizer": full_optimizer_state(trainer.optimizer),
             "best": self.best,
         }
         if self.world.is_first:
@@ -245,16 +252,16 @@ class _Run:
         """Put everything as a checkpoint has it; returns the step to go on with."""
         if state is None:
             return 0
-        for name, trainee in self.prepared.trainees.items():
-            load_full_state(trainee.net, state["towers"][name])
-            if trainee.average is not None:
-                load_full_state(trainee.average.module, state["averages"][name])
-                trainee.average.n_averaged.fill_(state["step"])
+        for name, trained_tower in self.prepared.trained_towers.items():
+            load_full_state(trained_tower.net, state["towers"][name])
+            if trained_tower.average is not None:
+                load_full_state(trained_tower.average.module, state["averages"][name])
+                trained_tower.average.n_averaged.fill_(state["step"])
         for temperature, values in zip(
             self.trainer.temperatures, state["temperatures"], strict=True
         ):
             temperature.load_state_dict(values)
-        load_full_optimiser_state(self.trainer.optimiser, state["optimiser"])
+        load_full_optimizer_state(self.trainer.optimizer, state["optimizer"])
         self.best = None if state["best"] is None else tuple(state["best"])
         return int(state["step"])
 
@@ -332,5 +339,5 @@ def _require_same(was: Any, now: Any, where: str = "") -> None:
     elif was != now:
         raise ConfigError(
             f"{where}: the run was started with {was!r}, the recipe says {now!r}; change it back, "
-            "or start anew with another --output"
+            "or start again with another --output"
         )

@@ -4,7 +4,7 @@ runs/my-run/
   recipe.yaml     as it was run, complete
   space/          the result; `openbind.load("runs/my-run")` finds it
   log.jsonl       a line for each logged step and each validation
-  curves.png      the same as a picture
+  curves.png      the same as a image
   events/         the same for TensorBoard
   broken.jsonl    items that couldn't be used, and why
   state/last.pt   everything needed to go on; state/best.pt the best by validation
@@ -56,7 +56,7 @@ class RunFolder:
 
     @property
     def curves(self) -> Path:
-        """The log as a picture."""
+        """The log as a image."""
         return self.path / "curves.png"
 
     @property

@@ -17,7 +17,7 @@ from openbind.configs import from_dict, to_dict
 from openbind.errors import ConfigError, UnknownNameError
 from openbind.model import TOWERS
 from openbind.model.blank import blank_weights
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.presets import PRESETS, TowerSpec
 from openbind.space import Space
@@ -60,8 +60,8 @@ class TowerPlan:
             )
         if self.start == "scratch" and self.head.fresh:
             raise ValueError("head.fresh: a network from scratch has no other")
-        if self.train != "head" and (self.head.dropout or self.head.standardise):
-            raise ValueError("head.dropout and head.standardise need train: head")
+        if self.train != "head" and (self.head.dropout or self.head.standardize):
+            raise ValueError("head.dropout and head.standardize need train: head")
         if self.train != "lora" and self.lora != LoraPlan():
             raise ValueError("lora: needs train: lora")
 
@@ -98,8 +98,8 @@ def build_tower(
         draw_head(head_layer(tower), generator)
     tower.requires_grad_(plan.train == "full")
     if plan.train == "head":
-        if plan.head.standardise and head_layer(tower).bias is None:
-            raise ConfigError(f"{where}.head.standardise: the last Linear needs a bias to fold "
+        if plan.head.standardize and head_layer(tower).bias is None:
+            raise ConfigError(f"{where}.head.standardize: the last Linear needs a bias to fold "
                               "the mean into; config: {head: {bias: true}}")  # fmt: skip
         head_layer(tower).requires_grad_(True)
     elif plan.train == "lora":
@@ -164,11 +164,11 @@ def _with_dim(values: dict[str, Any], said: dict[str, Any], dim: int, where: str
 def _draw_tower(spec: TowerSpec, generator: torch.Generator) -> nn.Module:
     with _drawing_from(generator):
         tower = native.build_tower(spec)
-    return initialise(tower, generator) if isinstance(tower, Tower) else tower
+    return initialize(tower, generator) if isinstance(tower, Tower) else tower
 
 
 def _copy_tower(spec: TowerSpec, old: nn.Module, where: str) -> nn.Module:
-    """Give a network of this spec the weights of the space's, in float32."""
+    """Return a network of this spec the weights of the space's, in float32."""
     with blank_weights():
         tower = native.build_tower(spec)
     blank = tower.state_dict()

@@ -21,9 +21,9 @@ from openbind.training.distributed import World
 from openbind.training.gradcache import cached_backward
 from openbind.training.jobs import Job
 from openbind.training.objective import info_nce, sigmoid_loss
-from openbind.training.optimisation import build_optimiser, rate_at, take_step
+from openbind.training.optimization import build_optimizer, rate_at, take_step
 from openbind.training.recipe import PairPlan, Recipe
-from openbind.training.trainee import Trainee
+from openbind.training.trained_tower import TrainedTower
 
 
 class Temperature(nn.Module):
@@ -72,7 +72,7 @@ class Trainer:
     Args:
         recipe: of the run.
         jobs: its pairs.
-        trainees: modality → its tower, begun.
+        trained_towers: modality → its tower, begun.
         world: the processes.
 
     Raises:
@@ -80,13 +80,22 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, jobs: Sequence[Job], trainees: dict[str, Trainee], world: World
+        self,
+        recipe: Recipe,
+        jobs: Sequence[Job],
+        trained_towers: dict[str, TrainedTower],
+        world: World,
     ) -> None:
         if recipe.batch_size % world.size:
             raise ConfigError(
                 f"batch_size: {recipe.batch_size} rows can't be shared by {world.size} processes"
             )
-        self.recipe, self.jobs, self.trainees, self.world = recipe, jobs, trainees, world
+        self.recipe, self.jobs, self.trained_towers, self.world = (
+            recipe,
+            jobs,
+            trained_towers,
+            world,
+        )
         self.steps_per_epoch = sum(job.batches_per_epoch(recipe.batch_size) for job in jobs)
         self.steps = recipe.schedule.total_steps(self.steps_per_epoch)
         self.sampler = Sampler(
@@ -96,8 +105,8 @@ class Trainer:
             seed=recipe.seed,
         )
         self.temperatures = [Temperature(job.plan).to(world.device) for job in jobs]
-        nets = [trainee.net for trainee in trainees.values()]
-        self.optimiser = build_optimiser(
+        nets = [trained_tower.net for trained_tower in trained_towers.values()]
+        self.optimizer = build_optimizer(
             nn.ModuleList([*nets, *self.temperatures]), recipe.schedule
         )
 
@@ -123,22 +132,22 @@ class Trainer:
         """
         index = batch.draws[0].pair
         job, schedule = self.jobs[index], self.recipe.schedule
-        # What dropout draws hangs on the step alone: no state of it has to be kept to resume.
+        # What dropout draws depends on the step alone: no state of it has to be kept to resume.
         torch.manual_seed(_seed_of(self.recipe.seed, step, self.world.rank))
         loss = self._backward(step, index, batch)
         self._require_finite("loss", loss, step, job, batch.draws)
         rate = rate_at(step, schedule, self.steps)
-        norm = float(take_step(self.optimiser, rate, schedule.clip))
+        norm = float(take_step(self.optimizer, rate, schedule.clip))
         self._require_finite("gradient's norm", norm, step, job, batch.draws)
-        for trainee in self.trainees.values():
-            trainee.update_average()
+        for trained_tower in self.trained_towers.values():
+            trained_tower.update_average()
         scale = float(self.temperatures[index].scale.detach())
         return StepResult(loss, norm, rate, scale, batch.broken)
 
     def _backward(self, step: int, index: int, batch: Batch) -> float:
         """Find the gradients of one batch; returns the loss."""
         job, world = self.jobs[index], self.world
-        trainee = self.trainees[job.plan.pair[1]]
+        trained_tower = self.trained_towers[job.plan.pair[1]]
         draws = self._exchange(batch.draws)
         rng = view_rng(self.recipe.seed, f"{job.plan.name}/negatives", step)
         contrast = job.corpus.contrast(draws, job.plan.negatives, rng)
@@ -149,7 +158,7 @@ class Trainer:
 
         def embed(x: torch.Tensor) -> torch.Tensor:
             with self._precision():
-                return trainee.embed(x)
+                return trained_tower.embed(x)
 
         def contrast_loss(query_QE: torch.Tensor) -> torch.Tensor:
             lengths = float(query_QE.detach().norm(dim=1).sum())
@@ -164,14 +173,16 @@ class Trainer:
         inputs = batch.inputs.to(world.device)
         rows = self.recipe.hardware.micro_batch
         if rows is not None and rows < len(inputs):
-            loss = cached_backward(embed, inputs.split(rows), contrast_loss, module=trainee.net)
+            loss = cached_backward(
+                embed, inputs.split(rows), contrast_loss, module=trained_tower.net
+            )
         else:
             loss = contrast_loss(embed(inputs))
             loss.backward()
         return float(loss.detach())
 
     def _exchange(self, draws: list[Draw]) -> list[Draw]:
-        """Tell all processes what each has drawn, neighbours of broken items included."""
+        """Return all processes what each has drawn, neighbors of broken items included."""
         if self.world.size == 1:
             return draws
         mine = torch.tensor([[d.pair, d.row, d.anchor, d.view] for d in draws])
@@ -206,7 +217,7 @@ class Stopwatch:
         self._rows += rows
 
     def rows_per_second(self) -> float:
-        """Give the rate, and start anew."""
+        """Return the rate, and start again."""
         now = time.perf_counter()
         rate = self._rows / max(now - self._since, 1e-9)
         self._since, self._rows = now, 0

@@ -1,4 +1,4 @@
-"""Retrieval on rows that don't train: does a sound find its picture, and the other way round."""
+"""Retrieval on rows that don't train: does a sound find its image, and the other way round."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _encode_rows(space: Space, modality: str, rows: Sequence[Row]) -> np.ndarray
 
 
 def relevant_items(table: PairTable, by_label: bool) -> np.ndarray:
-    """Tell which frozen items answer which row: (rows, items), bool."""
+    """Return which frozen items answer which row: (rows, items), bool."""
     right_QK = np.zeros((len(table.rows), len(table.anchors)), bool)
     of_label: dict[str, list[int]] = {}
     for index, (row, choice) in enumerate(zip(table.rows, table.choices, strict=True)):
@@ -123,7 +123,7 @@ def relevant_items(table: PairTable, by_label: bool) -> np.ndarray:
 
 
 def choose_rows(table: PairTable, limit: int) -> PairTable:
-    """Take rows spread evenly over a table, at the most `limit`, with their frozen items alone."""
+    """Take rows spread evenly over a table, at most `limit`, with their frozen items alone."""
     step = max(1.0, len(table.rows) / limit)
     rows = [int(i * step) for i in range(min(limit, len(table.rows)))]
     return _compact(table.only(rows))

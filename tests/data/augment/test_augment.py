@@ -15,11 +15,11 @@ from openbind.data.augment import AUGMENTATIONS, apply_all, read_augmentations
 from openbind.errors import ConfigError, UnknownNameError
 
 RNG = np.random.default_rng(0)
-PICTURE = Image.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8))
+IMAGE = Image.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8))
 # What each operation works on, and settings under which it nearly always changes something.
 EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
-    "color_jitter": ({}, PICTURE),
-    "rand_augment": ({"layers": 8}, PICTURE),
+    "color_jitter": ({}, IMAGE),
+    "rand_augment": ({"layers": 8}, IMAGE),
     "erase": ({"probability": 1.0, "fill": "noise"}, torch.rand(3, 32, 40)),
     "frequency_mask": ({}, torch.rand(1, 128, 204)),
     "time_mask": ({"width": 40}, torch.rand(1, 128, 204)),
@@ -58,7 +58,7 @@ def test_operations_name_what_does_not_fit(name: str) -> None:
     fields, x = EXAMPLES[name]
     [operation] = read_augmentations([{name: fields}])
     wrong: list[Any] = ["a.wav", (np.zeros(9), 16_000)]
-    wrong += [PICTURE.convert("L")] if operation.stage == "item" else [torch.zeros(9), x.numpy()]
+    wrong += [IMAGE.convert("L")] if operation.stage == "item" else [torch.zeros(9), x.numpy()]
     for item in wrong:
         with pytest.raises(ConfigError, match=rf"{type(operation).__name__} works on .+, found"):
             operation(item, np.random.default_rng(0))
@@ -70,8 +70,8 @@ def test_stages_are_apart() -> None:
         ["color_jitter", {"erase": {"probability": 1.0}}, {"rand_augment": {}}]
     )
     rng = np.random.default_rng(0)
-    expected = operations[2](operations[0](PICTURE, rng), rng)
-    shown = apply_all(operations, "item", PICTURE, np.random.default_rng(0))
+    expected = operations[2](operations[0](IMAGE, rng), rng)
+    shown = apply_all(operations, "item", IMAGE, np.random.default_rng(0))
     np.testing.assert_array_equal(values(shown), values(expected))
     clip = torch.ones(1, 20, 20)
     assert (apply_all(operations, "tensor", clip, np.random.default_rng(0)) == 0).any()

@@ -64,7 +64,7 @@ def test_fill() -> None:
 
 
 def test_what_does_not_fit_is_not_erased() -> None:
-    """A blot as large as the picture, and a picture of one pixel."""
+    """A blot as large as the image, and a image of one pixel."""
     rng = np.random.default_rng(0)
     assert Erase(probability=1.0, area=(1.0, 1.0))(ONES_CHW, rng) is ONES_CHW
     assert (Erase(probability=1.0)(torch.ones(1, 1, 1), rng) == 1).all()
@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_not_erased() -> None:
     [(FrequencyMask(), 1, 12), (FrequencyMask(width=3), 1, 3), (TimeMask(width=40), 2, 40)],
 )
 def test_masks_are_bands(operation: FrequencyMask | TimeMask, axis: int, width: int) -> None:
-    """Whole, neighbouring bins or frames at 0; each width up to the greatest is as likely."""
+    """Whole, neighboring bins or frames at 0; each width up to the greatest is as likely."""
     widths, starts = [], []
     for hole_CFT in holes(operation, MEL_CFT, 400):
         lines = hole_CFT[0].any(dim=2 - axis)

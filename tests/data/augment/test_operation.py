@@ -8,24 +8,24 @@ import torch
 from PIL import Image
 
 from openbind.data.augment.grids import FrequencyMask
-from openbind.data.augment.operation import check_axes, check_picture
+from openbind.data.augment.operation import check_axes, check_image
 from openbind.data.augment.pixels import ColorJitter
 from openbind.errors import ConfigError
 
 
 def test_what_fits_passes_as_it_is() -> None:
     """No copy is made."""
-    picture, clip = Image.new("RGB", (2, 2)), torch.zeros(1, 2, 3)
-    assert check_picture(picture, ColorJitter()) is picture
+    image, clip = Image.new("RGB", (2, 2)), torch.zeros(1, 2, 3)
+    assert check_image(image, ColorJitter()) is image
     assert check_axes(clip, "CFT", FrequencyMask()) is clip
 
 
 def test_what_does_not_fit() -> None:
     """The error says which operation, what it works on, what was found, and what to do."""
-    expected = r"ColorJitter works on RGB pictures, found a picture of mode L; take it out"
+    expected = r"ColorJitter works on RGB images, found a image of mode L; take it out"
     with pytest.raises(ConfigError, match=expected):
-        check_picture(Image.new("L", (2, 2)), ColorJitter())
+        check_image(Image.new("L", (2, 2)), ColorJitter())
     with pytest.raises(ConfigError, match=r"found <ndarray \(2, 2, 3\) float64>"):
-        check_picture(np.zeros((2, 2, 3)), ColorJitter())
+        check_image(np.zeros((2, 2, 3)), ColorJitter())
     with pytest.raises(ConfigError, match=r"FrequencyMask works on clips \(C, F, T\), found"):
         check_axes(torch.zeros(6, 200), "CFT", FrequencyMask())

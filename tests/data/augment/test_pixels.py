@@ -1,4 +1,4 @@
-"""Pictures change by factors and changes in their published ranges, and keep their size."""
+"""Images change by factors and changes in their published ranges, and keep their size."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from openbind.data.augment.pixels import CHANGES, FILL, Change, ColorJitter, Ran
 
 GREYS = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
-# Brighter to the right and downwards by steps, each colour by itself.
+# Brighter to the right and downwards by steps, each color by itself.
 STAIRS_HWC = (np.arange(60)[:, None, None] + np.arange(90)[:, None] * [1, 0.5, 1.5]) // 8 * 8
 STAIRS = Image.fromarray(STAIRS_HWC.astype(np.uint8))
 
 
-def pixels(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture, dtype=np.int64)
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image, dtype=np.int64)
 
 
 def test_jitter_is_three_factors_in_some_order() -> None:
@@ -33,10 +33,10 @@ def test_jitter_is_three_factors_in_some_order() -> None:
 
 
 def test_jitter_keeps_to_its_strength() -> None:
-    """A plain grey gets brighter or darker by the strength at the most; none changes nothing."""
-    grey = Image.new("RGB", (4, 4), (100, 100, 100))
+    """A plain gray gets brighter or darker by the strength at most; none changes nothing."""
+    gray = Image.new("RGB", (4, 4), (100, 100, 100))
     found = [
-        int(pixels(ColorJitter()(grey, np.random.default_rng(seed)))[0, 0, 0])
+        int(pixels(ColorJitter()(gray, np.random.default_rng(seed)))[0, 0, 0])
         for seed in range(300)
     ]
     assert 59 <= min(found) <= 63
@@ -48,7 +48,7 @@ def test_jitter_keeps_to_its_strength() -> None:
 @pytest.mark.parametrize("level", [0.0, 0.37, 1.0])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_changes_keep_size_and_mode(name: str, level: float, sign: int) -> None:
-    """Whatever the level; the picture itself stays."""
+    """Whatever the level; the image itself stays."""
     before = NOISE.tobytes()
     found = CHANGES[name](NOISE, level, sign)
     assert (found.size, found.mode) == (NOISE.size, "RGB")
@@ -68,7 +68,7 @@ def test_changes_grow_with_their_level(name: str) -> None:
 
 
 def test_ranges_are_timms() -> None:
-    """At the greatest level, on all greys, or a white picture that is moved."""
+    """At the greatest level, on all greys, or a white image that is moved."""
     greys = pixels(GREYS)
     np.testing.assert_array_equal(pixels(CHANGES["solarize"](GREYS, 1.0, 1)), 255 - greys)
     found = pixels(CHANGES["solarize"](GREYS, 0.9, 1))
@@ -94,7 +94,7 @@ def test_ranges_are_timms() -> None:
 
 
 def test_half_of_the_changes_drawn_are_made() -> None:
-    """One layer leaves about half of the pictures as they are."""
+    """One layer leaves about half of the images as they are."""
     same = [
         RandAugment(layers=1)(NOISE, np.random.default_rng(seed)).tobytes() == NOISE.tobytes()
         for seed in range(400)
@@ -108,9 +108,9 @@ def test_every_change_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, list[float]] = {name: [] for name in CHANGES}
 
     def note(name: str) -> Change:
-        def change(picture: Image.Image, level: float, sign: int) -> Image.Image:
+        def change(image: Image.Image, level: float, sign: int) -> Image.Image:
             drawn[name].append(level)
-            return picture
+            return image
 
         return change
 

@@ -41,7 +41,7 @@ def names(rows: Rows, root: Path, modality: str) -> list[list[str]]:
 
 
 def test_by_stem(tmp_path: Path) -> None:
-    """The same path but for the ending pairs up; other names, classes and splits don't."""
+    """The same path but for the extension pairs up; other names, classes and splits don't."""
     for name in ("train/dog/1.jpg", "train/dog/2.png", "val/dog/1.jpg", "train/cat/3.jpg"):
         draw(tmp_path / "image" / name, width=9)
     for name in ("train/dog/1.wav", "train/dog/2.flac", "valid/dog/1.wav", "train/dog/3.wav"):
@@ -62,7 +62,7 @@ def test_by_stem(tmp_path: Path) -> None:
         ("train/dog/2.flac", "train", "dog"),
         ("valid/dog/1.wav", "val", "dog"),
     ]
-    assert rows.left_out == (
+    assert rows.excluded == (
         f"1 files of {tmp_path / 'image'} have no partner, train/cat/3.jpg for one",
         f"1 files of {tmp_path / 'audio'} have no partner, train/dog/3.wav for one",
     )
@@ -71,7 +71,7 @@ def test_by_stem(tmp_path: Path) -> None:
 
 
 def test_several_of_one_stem(tmp_path: Path) -> None:
-    """Files of one modality that differ in the ending alone are items of one row."""
+    """Files of one modality that differ in the extension alone are items of one row."""
     for name in ("a.b.jpg", "a.b.png"):
         draw(tmp_path / "image" / name)
     hum(tmp_path / "audio" / "a.b.wav")
@@ -81,7 +81,7 @@ def test_several_of_one_stem(tmp_path: Path) -> None:
 
 
 def test_by_class(tmp_path: Path) -> None:
-    """Each sound has all pictures of its class and split; without its class it has none."""
+    """Each sound has all images of its class and split; without its class it has none."""
     for name in ("train/dog/1.jpg", "train/dog/2.jpg", "val/dog/3.jpg", "train/cat/4.jpg", "5.jpg"):
         draw(tmp_path / "image" / name)
     for name in ("train/dog/x.wav", "train/dog/y.wav", "val/dog/z.wav", "val/cat/u.wav", "v.wav"):
@@ -96,11 +96,11 @@ def test_by_class(tmp_path: Path) -> None:
         ("val", "dog"),
     ]
     assert rows.rows[0].items["image"] is rows.rows[1].items["image"]
-    assert [text.split(" of ")[0] for text in rows.left_out] == ["2 files", "2 files"]
+    assert [text.split(" of ")[0] for text in rows.excluded] == ["2 files", "2 files"]
 
 
-def test_by_class_without_splits_of_pictures(tmp_path: Path) -> None:
-    """Pictures without splits serve those of the sounds, whose split the row has."""
+def test_by_class_without_splits_of_images(tmp_path: Path) -> None:
+    """Images without splits serve those of the sounds, whose split the row has."""
     draw(tmp_path / "image" / "dog" / "1.jpg")
     for split in ("train", "test"):
         hum(tmp_path / "audio" / split / "dog" / "x.wav")
@@ -109,8 +109,8 @@ def test_by_class_without_splits_of_pictures(tmp_path: Path) -> None:
     assert names(rows, tmp_path, "image") == [["dog/1.jpg"]] * 2
 
 
-def test_any_file_of_a_modality_without_endings(tmp_path: Path) -> None:
-    """Depth has no ending of its own: every file that isn't hidden may be it."""
+def test_any_file_of_a_modality_without_extensions(tmp_path: Path) -> None:
+    """Depth has no extension of its own: every file that isn't hidden may be it."""
     draw(tmp_path / "image" / "1.jpg")
     (tmp_path / "depth").mkdir()
     np.save(tmp_path / "depth" / "1.npy", np.ones((4, 4)))
@@ -135,7 +135,7 @@ def test_words_are_read(tmp_path: Path) -> None:
 
 
 def test_one_folder_for_both(tmp_path: Path) -> None:
-    """Pictures and sounds may share a folder; two modalities of the same endings may not."""
+    """Images and sounds may share a folder; two modalities of the same extensions may not."""
     draw(tmp_path / "all" / "1.png")
     hum(tmp_path / "all" / "1.wav")
     folders = {"image": "all", "audio": "all", "depth": "."}
@@ -155,7 +155,7 @@ def test_nothing_pairs_up(tmp_path: Path) -> None:
         draw(tmp_path / "image" / "dog" / f"p{number}.jpg")
         hum(tmp_path / "audio" / "hund" / f"s{number}.wav")
     both = r"image has 3 files, dog/p0\.jpg, dog/p1\.jpg; .*audio has 3 files, hund/s0\.wav"
-    with pytest.raises(ConfigError, match=both + ".*differ in the ending alone"):
+    with pytest.raises(ConfigError, match=both + ".*differ in the extension alone"):
         read(tmp_path)
     with pytest.raises(ConfigError, match=both + ".*class folders have one name"):
         read(tmp_path, by="class")

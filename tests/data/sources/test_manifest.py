@@ -26,7 +26,7 @@ Record = dict[str, Any]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A data folder with four pictures, sounds and vectors."""
+    """A data folder with four images, sounds and vectors."""
     for number in range(4):
         Image.new("RGB", (8 + number, 8), (40 * number, 0, 0)).save(tmp_path / f"{number}.png")
         soundfile.write(tmp_path / f"{number}.wav", np.zeros(800 + number), 8_000)
@@ -34,14 +34,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(root: Path, records: list[Record], ending: str = "csv") -> None:
-    path = root / f"m.{ending}"
-    if ending == "csv":
+def write(root: Path, records: list[Record], extension: str = "csv") -> None:
+    path = root / f"m.{extension}"
+    if extension == "csv":
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(records[0]))
             writer.writeheader()
             writer.writerows(records)
-    elif ending == "jsonl":
+    elif extension == "jsonl":
         path.write_text("\n".join(map(json.dumps, records)))
     else:
         pq.write_table(pa.Table.from_pylist(records), path)
@@ -55,12 +55,12 @@ def media(number: int, **more: Any) -> Record:
     return {"image": f"{number}.png", "audio": f"{number}.wav", **more}
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_rows(root: Path, ending: str) -> None:
+@pytest.mark.parametrize("extension", ["csv", "jsonl", "parquet"])
+def test_rows(root: Path, extension: str) -> None:
     """All columns arrive, from each format; columns of other names don't matter."""
     notes = {"label": "dog", "split": "valid", "key": "k", "start": 0.5, "end": 2, "other": "x"}
-    write(root, [media(1, **notes), media(2, **{**notes, "key": "l", "label": None})], ending)
-    rows = read(root, manifest=f"m.{ending}")
+    write(root, [media(1, **notes), media(2, **{**notes, "key": "l", "label": None})], extension)
+    rows = read(root, manifest=f"m.{extension}")
     first = Row(
         key="k",
         items={"image": (root / "1.png",), "audio": (root / "1.wav",)},
@@ -71,26 +71,26 @@ def test_rows(root: Path, ending: str) -> None:
     )
     assert rows.rows[0] == first
     assert (rows.rows[1].key, rows.rows[1].label) == ("l", None)
-    assert not rows.left_out
+    assert not rows.excluded
     assert read_image(open_item(rows.rows[1].items["image"][0])).width == 10
     assert read_audio(open_item(rows.rows[1].items["audio"][0])).samples_CT.shape == (1, 802)
 
 
 def test_holes(root: Path) -> None:
-    """A line that lacks one of the two is left out and counted; keys are the lines' numbers."""
+    """A line that lacks one of the two is excluded and counted; keys are the lines' numbers."""
     write(root, [media(0), media(1, audio=""), media(2), {"image": " ", "audio": "3.wav"}])
     rows = read(root)
     assert [row.key for row in rows.rows] == ["2", "4"]
     path = root / "m.csv"
-    assert rows.left_out == (f"1 lines of {path} have no audio", f"1 lines of {path} have no image")
+    assert rows.excluded == (f"1 lines of {path} have no audio", f"1 lines of {path} have no image")
 
 
 def test_several_items(root: Path) -> None:
     """A list holds several items, without its empty ones."""
     record = {"image": ["0.png", "1.png", None, ""], "text": ["a dog", " a hound "]}
-    for ending in ("jsonl", "parquet"):
-        write(root, [record], ending)
-        rows = read(root, ("image", "text"), manifest=f"m.{ending}").rows
+    for extension in ("jsonl", "parquet"):
+        write(root, [record], extension)
+        rows = read(root, ("image", "text"), manifest=f"m.{extension}").rows
         images = (root / "0.png", root / "1.png")
         assert dict(rows[0].items) == {"image": images, "text": ("a dog", "a hound")}
 
@@ -111,8 +111,8 @@ def test_absolute_paths(root: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_columns_are_mapped(root: Path) -> None:
     """A modality's column may have another name."""
-    write(root, [{"picture": "0.png", "wav": "0.wav", "image": "none.png"}])
-    rows = read(root, columns={"image": "picture", "audio": "wav"}).rows
+    write(root, [{"photo": "0.png", "wav": "0.wav", "image": "none.png"}])
+    rows = read(root, columns={"image": "photo", "audio": "wav"}).rows
     assert rows[0].items["image"] == (root / "0.png",)
 
 

@@ -37,7 +37,7 @@ def test_formats_agree(tmp_path: Path) -> None:
     for path, numbers in ((table, [4, 5]), (lines, [1, 3]), (columnar, [1, 2])):
         found = open_records(path)
         assert found.columns == ("image", "text", "split")
-        for _ in range(2):  # each call reads anew
+        for _ in range(2):  # each call reads again
             records = list(found.records(["image", "text", "split"]))
             assert [record for _, record in records] == RECORDS
             assert [line for line, _ in records] == numbers
@@ -94,7 +94,7 @@ def test_truncated_parquet(tmp_path: Path) -> None:
 
 
 def test_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown ending, no file, no pyarrow."""
+    """An unknown extension, no file, no pyarrow."""
     with pytest.raises(ConfigError, match=r"ends in \.csv, \.jsonl, \.parquet"):
         open_records(tmp_path / "a.tsv")
     with pytest.raises(InputError, match="no such file"):

@@ -67,15 +67,15 @@ def test_members_are_read_by_their_place(tmp_path: Path, kind: int) -> None:
     rows = read(tmp_path).rows
     assert [row.key for row in rows] == [f"a.tar/{stem}" for stem in stems]
     for number, row in enumerate(rows):
-        (picture,), (sound,) = row.items["image"], row.items["audio"]
-        assert isinstance(picture, Member)
+        (image,), (sound,) = row.items["image"], row.items["audio"]
+        assert isinstance(image, Member)
         assert open_item(sound) == parts[f"{stems[number]}.wav"]
-        assert read_image(open_item(picture)).width == 9 + number
+        assert read_image(open_item(image)).width == 9 + number
         assert read_audio(open_item(sound)).samples_CT.shape == (1, 900 + number)
 
 
-def test_endings_say_the_modality(tmp_path: Path) -> None:
-    """`<modality>.<ending>` or an ending of one modality; others belong to none."""
+def test_extensions_say_the_modality(tmp_path: Path) -> None:
+    """`<modality>.<extension>` or an extension of one modality; others belong to none."""
     parts = {"1.PNG": png(), "1.depth.png": png(), "1.seg.png": png(), "1.txt": b" a dog\n"}
     pack(tmp_path / "a.tar", parts)
     for pair, expected in {
@@ -88,15 +88,15 @@ def test_endings_say_the_modality(tmp_path: Path) -> None:
 
 
 def test_several_members(tmp_path: Path) -> None:
-    """Two pictures of one sample are two items."""
+    """Two images of one sample are two items."""
     pack(tmp_path / "a.tar", {"1.jpg": png(), "1.wav": wav(), "1.image.png": png()})
     items = read(tmp_path).rows[0].items
     assert [m.name for m in items["image"]] == ["1.jpg", "1.image.png"]  # type: ignore[union-attr]
 
 
-def test_columns_map_endings(tmp_path: Path) -> None:
-    """An ending that is mapped belongs to that modality alone; two may share a film."""
-    pack(tmp_path / "a.tar", {"1.jpg": png(), "1.png": png(), "1.cam.mp4": b"film"})
+def test_columns_map_extensions(tmp_path: Path) -> None:
+    """An extension that is mapped belongs to that modality alone; two may share a video."""
+    pack(tmp_path / "a.tar", {"1.jpg": png(), "1.png": png(), "1.cam.mp4": b"video"})
     items = read(tmp_path, ("image", "depth"), columns={"depth": ".png"}).rows[0].items
     assert [m.name for m in (*items["image"], *items["depth"])] == ["1.jpg", "1.png"]  # type: ignore[union-attr]
     both = {"image": "cam.mp4", "audio": "cam.mp4"}
@@ -119,7 +119,7 @@ def test_notes(tmp_path: Path) -> None:
     ]
     texts = read(tmp_path, ("image", "text"))
     assert [row.items["text"] for row in texts.rows] == [("a dog",)]
-    assert texts.left_out == ("2 samples of a.tar have no text",)
+    assert texts.excluded == ("2 samples of a.tar have no text",)
 
 
 def test_ranges_and_stars(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_is_no_member(tmp_path: Path) -> None:
             archive.addfile(info)
     rows = read(tmp_path)
     assert [row.key for row in rows.rows] == ["a.tar/1"]
-    assert rows.left_out == ("1 members of a.tar are links or sparse files",)
+    assert rows.excluded == ("1 members of a.tar are links or sparse files",)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
@@ -245,9 +245,11 @@ def test_bad_parts(tmp_path: Path, name: str, data: bytes, message: str) -> None
 
 
 def test_no_pairs(tmp_path: Path) -> None:
-    """The endings there are, and what is missing."""
+    """The extensions there are, and what is missing."""
     pack(tmp_path / "a.tar", {"1.png": png(), "1.snd": b"x", "2.png": png()})
-    with pytest.raises(ConfigError, match=r"2 samples .* no audio; endings: png \(2\), snd \(1\)"):
+    with pytest.raises(
+        ConfigError, match=r"2 samples .* no audio; extensions: png \(2\), snd \(1\)"
+    ):
         read(tmp_path)
 
 

@@ -17,8 +17,8 @@ PAIR = ("image", "text")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """One picture with its words, as manifest, folders and shard."""
-    for name in ("image", "text", "films"):
+    """One image with its words, as manifest, folders and shard."""
+    for name in ("image", "text", "videos"):
         (tmp_path / name).mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "image" / "1.png")
     (tmp_path / "text" / "1.txt").write_text("a dog")
@@ -44,10 +44,10 @@ def test_each_source(root: Path, config: DataConfig, key: str) -> None:
     assert list(row.items) == ["image", "text"]
 
 
-def test_films(root: Path) -> None:
-    """A folder of films is looked through."""
-    with pytest.raises(ConfigError, match="of 0 films"):
-        read_rows(DataConfig(films="films"), PAIR, root)
+def test_videos(root: Path) -> None:
+    """A folder of videos is looked through."""
+    with pytest.raises(ConfigError, match="of 0 videos"):
+        read_rows(DataConfig(videos="videos"), PAIR, root)
 
 
 @pytest.mark.parametrize(

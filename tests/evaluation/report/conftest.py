@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 import openbind
-from openbind.evaluation.collection import Gathered, Item
+from openbind.evaluation.collection import EmbeddedItems, Item
 from openbind.evaluation.report.composition import compose_report
 from openbind.evaluation.report.contents import Report
 from openbind.evaluation.run import SuiteResult
@@ -30,7 +30,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     generator = np.random.default_rng(0)
     paths = {
         "image": folder / "red.png",
-        "video": folder / "film.mp4",
+        "video": folder / "video.mp4",
         "audio": folder / "noise.wav",
         "thermal": folder / "map.npy",
         "imu": folder / "motion.csv",
@@ -53,8 +53,8 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def gathered(media: dict[str, Path]) -> list[Gathered]:
-    """Four items of every modality that share three directions; pictures and maps share scenes."""
+def embedded(media: dict[str, Path]) -> list[EmbeddedItems]:
+    """Four items of every modality that share three directions; images and maps share scenes."""
     generator = np.random.default_rng(1)
     directions_LE = generator.normal(size=(len(LABELS), 16))
     found = []
@@ -73,7 +73,7 @@ def gathered(media: dict[str, Path]) -> list[Gathered]:
             for number, label in enumerate(labels)
         )
         unit_NE = (rows_NE / np.linalg.norm(rows_NE, axis=1, keepdims=True)).astype(np.float32)
-        found.append(Gathered(modality=modality, items=items, vectors_NE=unit_NE))
+        found.append(EmbeddedItems(modality=modality, items=items, vectors_NE=unit_NE))
     return found
 
 
@@ -94,7 +94,7 @@ def results() -> list[SuiteResult]:
             space=space,
             scores=scores,
             published=(published,),
-            left_out={"/data/broken.wav": "truncated"},
+            excluded={"/data/broken.wav": "truncated"},
             overlaps=("ESC-10",) if space == "ours" else (),
             skipped={"probe": "no items to train on"} if space == "ours" else {},
             confusions=(confusion,),
@@ -104,8 +104,10 @@ def results() -> list[SuiteResult]:
 
 
 @pytest.fixture(scope="session")
-def report(starter: openbind.Space, gathered: list[Gathered], results: list[SuiteResult]) -> Report:
+def report(
+    starter: openbind.Space, embedded: list[EmbeddedItems], results: list[SuiteResult]
+) -> Report:
     """The collection's, with the starter's card."""
     return compose_report(
-        starter, gathered, results, title="A <small> report", warnings=["made up"], seed=3
+        starter, embedded, results, title="A <small> report", warnings=["made up"], seed=3
     )

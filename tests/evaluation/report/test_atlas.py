@@ -1,4 +1,4 @@
-"""Neighbours stay neighbours on the plane; a seed gives one layout; the extra is asked for."""
+"""Neighbors stay neighbors on the plane; a seed gives one layout; the extra is asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw_clusters() -> np.ndarray:
     return np.asarray(rows_NE / np.linalg.norm(rows_NE, axis=1, keepdims=True))
 
 
-def test_neighbours_stay() -> None:
+def test_neighbors_stay() -> None:
     """Clusters stay together, by scikit-learn's measure of it; all is in the unit square."""
     vectors_NE = draw_clusters()
     places_N2 = project(vectors_NE, seed=1)

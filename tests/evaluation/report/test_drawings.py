@@ -1,4 +1,4 @@
-"""Every modality but words has a small picture of its own drawing; small recordings are played."""
+"""Every modality but words has a small image of its own drawing; small recordings are played."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.evaluation.report.drawings import MOST_PLAYED_BYTES, draw_item, playable_url
-from openbind.media.drawing import FALSE_COLOURS, MISSING
+from openbind.media.drawing import FALSE_COLORS, MISSING
 
 
 def decode(url: str | None) -> bytes:
@@ -30,16 +30,16 @@ def decode(url: str | None) -> bytes:
         ("imu", (100, 38)),
     ],
 )
-def test_pictures_are_small(media: dict[str, Path], modality: str, size: tuple[int, int]) -> None:
+def test_images_are_small(media: dict[str, Path], modality: str, size: tuple[int, int]) -> None:
     """At most the side asked for, in their own shape, and never enlarged."""
     url = draw_item(str(media[modality]), modality, 100)
-    with Image.open(io.BytesIO(decode(url))) as picture:
-        assert (picture.format, picture.size) == ("WEBP", size)
+    with Image.open(io.BytesIO(decode(url))) as image:
+        assert (image.format, image.size) == ("WEBP", size)
     assert len(url or "") < 8000
 
 
-def test_a_picture_shows_its_colours(media: dict[str, Path]) -> None:
-    """Red stays red; a film is shown by its middle frame."""
+def test_a_image_shows_its_colors(media: dict[str, Path]) -> None:
+    """Red stays red; a video is shown by its middle frame."""
     with Image.open(io.BytesIO(decode(draw_item(str(media["image"]), "image", 50)))) as red:
         assert red.convert("RGB").getpixel((9, 9)) == pytest.approx((255, 0, 0), abs=6)
     with Image.open(io.BytesIO(decode(draw_item(str(media["video"]), "video", 50)))) as middle:
@@ -47,24 +47,24 @@ def test_a_picture_shows_its_colours(media: dict[str, Path]) -> None:
 
 
 def test_near_is_light(tmp_path: Path) -> None:
-    """Of depth in 16 bits: near is the lightest colour, far the darkest, missing grey."""
+    """Of depth in 16 bits: near is the lightest color, far the darkest, missing gray."""
     millimetres_HW = np.repeat(np.array([[800, 4000, 0]], np.uint16), 32, axis=1).repeat(48, axis=0)
     Image.fromarray(millimetres_HW).save(tmp_path / "depth.png")
     url = draw_item(str(tmp_path / "depth.png"), "depth", 96)
     with Image.open(io.BytesIO(decode(url))) as drawn:
         row = [drawn.convert("RGB").getpixel((16 + 32 * third, 24)) for third in range(3)]
-    colours = (FALSE_COLOURS[-1], FALSE_COLOURS[0], [MISSING] * 3)
-    for found, expected in zip(row, colours, strict=True):
+    colors = (FALSE_COLORS[-1], FALSE_COLORS[0], [MISSING] * 3)
+    for found, expected in zip(row, colors, strict=True):
         assert found == pytest.approx(tuple(expected), abs=12)
 
 
-def test_words_have_no_picture() -> None:
+def test_words_have_no_image() -> None:
     """They are shown as they are."""
     assert draw_item("", "text", 100) is None
 
 
 def test_wrong_files_are_named(media: dict[str, Path], tmp_path: Path) -> None:
-    """A file that isn't of its kind is an error, not an empty picture."""
+    """A file that isn't of its kind is an error, not an empty image."""
     with pytest.raises(InputError, match=r"noise\.wav"):
         draw_item(str(media["audio"]), "image", 100)
     with pytest.raises(InputError, match="no such file"):
@@ -72,7 +72,7 @@ def test_wrong_files_are_named(media: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_what_is_played(media: dict[str, Path], tmp_path: Path) -> None:
-    """Small sounds and films as they are; not pictures, large files, or unknown formats."""
+    """Small sounds and videos as they are; not images, large files, or unknown formats."""
     sound = media["audio"]
     assert decode(playable_url(str(sound))) == sound.read_bytes()
     assert (playable_url(str(media["video"])) or "").startswith("data:video/mp4;")

@@ -1,4 +1,4 @@
-"""Media become URLs that hold them, by endings that don't depend on the machine's own table."""
+"""Media become URLs that hold them, by extensions that don't depend on the machine's own table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from openbind.evaluation.report.media_urls import data_url, file_url, media_type
     ],
 )
 def test_types(path: str | Path, kind: str | None) -> None:
-    """By the ending, whatever its case; what no browser shows has none."""
+    """By the extension, whatever its case; what no browser shows has none."""
     assert media_type(path) == kind
 
 

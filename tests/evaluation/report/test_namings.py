@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from openbind.evaluation.collection import Gathered, Item
+from openbind.evaluation.collection import EmbeddedItems, Item
 from openbind.evaluation.report.namings import name_by_words, name_items
 
 
-def gather(modality: str, labels: list[str], vectors_NE: np.ndarray, name: str = "") -> Gathered:
+def gather(
+    modality: str, labels: list[str], vectors_NE: np.ndarray, name: str = ""
+) -> EmbeddedItems:
     items = tuple(Item(title=str(n), label=label, set=name) for n, label in enumerate(labels))
     unit_NE = vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True)
-    return Gathered(modality=modality, items=items, vectors_NE=unit_NE)
+    return EmbeddedItems(modality=modality, items=items, vectors_NE=unit_NE)
 
 
 def test_agrees_with_scikit_learn() -> None:
-    """Rows are true classes; classes without items, and items without a class, are left out."""
+    """Rows are true classes; classes without items, and items without a class, are excluded."""
     generator = np.random.default_rng(2)
     names = ["ant", "bee", "cow"]
     words_KE = generator.normal(size=(4, 8)).astype(np.float32)

@@ -24,10 +24,10 @@ def test_cells_and_suites(report: Report) -> None:
     found = plain_numbers(report)
     cell, plain = report.cells[0], found["emergence"][0]
     assert (plain["query"], plain["target"], plain["trained"]) == ("image", "video", True)
-    for raw, centred, shuffled in zip(cell.raw, cell.centred, cell.shuffled, strict=True):
+    for raw, centerd, shuffled in zip(cell.raw, cell.centerd, cell.shuffled, strict=True):
         numbers = plain["metrics"][raw.metric]
         assert (numbers["value"], numbers["chance"]) == (raw.value, raw.chance)
-        assert (numbers["centred"], numbers["shuffled"]) == (centred.value, shuffled.value)
+        assert (numbers["centerd"], numbers["shuffled"]) == (centerd.value, shuffled.value)
     ours, theirs = found["suites"]
     assert ours["scores"][0]["published"]["value"] == 0.669
     assert ours["scores"][1]["published"] is None

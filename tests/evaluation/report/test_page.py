@@ -49,17 +49,17 @@ def test_nothing_is_fetched(html: str) -> None:
 
 
 def test_everything_is_shown(html: str) -> None:
-    """Pictures, players and curves; a sound that is found often is in the page once."""
+    """Images, players and curves; a sound that is found often is in the page once."""
     assert html.count("<audio ") > 3
     assert html.count("<video ") > 3
     assert html.count("<blockquote>") > 10
     store = json.loads(re.findall(r'id="store">(.*?)</script>', html, re.DOTALL)[0])
     assert sorted(url[:9] for url in store["played"]) == ["data:audi", "data:vide"]
-    assert len(store["pictures"]) == html.count("</title></use>") == 24
+    assert len(store["images"]) == html.count("</title></use>") == 24
 
 
 def test_matrix_has_every_direction(html: str, report: Report) -> None:
-    """Raw and centred: 30 cells each, with what they are, the control and chance."""
+    """Raw and centerd: 30 cells each, with what they are, the control and chance."""
     cells = re.findall(r'<td class="(trained|emergent)[ "]', html)
     assert len(cells) == 60
     assert cells.count("trained") == 2 * sum(cell.trained for cell in report.cells) == 36
@@ -124,10 +124,10 @@ def test_unwritten_where_an_item_is_missing(report: Report, tmp_path: Path) -> N
 
 def test_players_are_held_once_and_not_too_many(media: dict[str, Path]) -> None:
     """One number for one file, however often; none once the page is full."""
-    sound, film = (Item(title=name, path=str(media[name])) for name in ("audio", "video"))
+    sound, video = (Item(title=name, path=str(media[name])) for name in ("audio", "video"))
     shown = Media()
     assert [shown.player(sound) for _ in range(2)] == [0, 0]
-    assert shown.player(film) == 1
+    assert shown.player(video) == 1
     assert len(shown.played) == 2
     full = Media(played=["x" * MOST_PLAYED_TOTAL_BYTES])
     assert full.player(sound) is None
@@ -136,15 +136,15 @@ def test_players_are_held_once_and_not_too_many(media: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("modality", "kind"),
     [
-        ("image", "picture"),
-        ("thermal", "picture"),
-        ("imu", "picture"),
+        ("image", "image"),
+        ("thermal", "image"),
+        ("imu", "image"),
         ("audio", "sound"),
-        ("video", "film"),
+        ("video", "video"),
     ],
 )
 def test_kinds(media: dict[str, Path], modality: str, kind: str) -> None:
-    """What can be played is a sound or a film, words are words, all else is drawn."""
+    """What can be played is a sound or a video, words are words, all else is drawn."""
     assert Media().kind(Item(title="x", path=str(media[modality])), modality) == kind
     assert Media().kind(Item(title="x"), "text") == "words"
 

@@ -13,19 +13,19 @@ from openbind.errors import InputError
 from openbind.evaluation.suites.audiocaps import SUITE
 from openbind.evaluation.tasks import Task
 
-FILMS = (("7fmOlUlwoNg", 0), ("6BJ455B1aAs", 10))
+VIDEOS = (("7fmOlUlwoNg", 0), ("6BJ455B1aAs", 10))
 
 
 def test_read(tmp_path: Path, tones: list[Path], embed: Callable[[Task], np.ndarray]) -> None:
     """Captions of one sound come together, wherever they stand in the table."""
     lines = ["audiocap_id,youtube_id,start_time,caption"]
     lines += [
-        f'{9 * k},{film},{start},"{film}, said {k}"' for k in range(5) for film, start in FILMS
+        f'{9 * k},{video},{start},"{video}, said {k}"' for k in range(5) for video, start in VIDEOS
     ]
     table = tmp_path / "test.csv"
     table.write_text("\n".join(lines) + "\n")
-    for tone, (film, start) in zip(tones, FILMS, strict=False):
-        shutil.copy(tone, tmp_path / f"{film}_{start}.wav")
+    for tone, (video, start) in zip(tones, VIDEOS, strict=False):
+        shutil.copy(tone, tmp_path / f"{video}_{start}.wav")
     (task,) = SUITE.read(tmp_path)
     assert [len(captions) for captions in task.captions] == [5, 5]
     assert task.captions[1][4] == "6BJ455B1aAs, said 4"

@@ -13,21 +13,21 @@ from openbind.errors import InputError
 from openbind.evaluation.suites.ego4d import SUITE, Window, choose_split
 from openbind.files import embed_paths
 
-HELD = "film18"  # its name makes it one of those that aren't trained on
+HELD = "video18"  # its name makes it one of those that aren't trained on
 
 
 def make_look_alike(data: Path) -> Path:
-    """Three films of one scenario and one of two, each with IMU at 200 Hz and five narrations."""
+    """Three videos of one scenario and one of two, each with IMU at 200 Hz and five narrations."""
     scenarios = {
         "a": ["Cooking"],
         "b": ["Cooking", "Cleaning"],
         HELD: ["Walking the dog / pet"],
         "c": ["Gardening"],
     }
-    films = [{"video_uid": uid, "scenarios": found} for uid, found in scenarios.items()]
+    videos = [{"video_uid": uid, "scenarios": found} for uid, found in scenarios.items()]
     (data / "v2" / "annotations").mkdir(parents=True)
     (data / "v2" / "imu").mkdir()
-    (data / "ego4d.json").write_text(json.dumps({"videos": films}))
+    (data / "ego4d.json").write_text(json.dumps({"videos": videos}))
     milliseconds = np.arange(0, 11_000, 5)
     motion = np.sin(milliseconds[:, None] / np.arange(50, 110, 10))
     names = "component_idx,canonical_timestamp_ms,gyro_x,gyro_y,gyro_z,accl_x,accl_y,accl_z"
@@ -43,7 +43,7 @@ def make_look_alike(data: Path) -> Path:
 
 
 def test_read(tmp_path: Path) -> None:
-    """5 s around each narration of the films held out; names are those of all single scenarios."""
+    """5 s around each narration of the videos held out; names are those of all single scenarios."""
     assert choose_split(HELD) == "val"
     (task,) = SUITE.read(make_look_alike(tmp_path))
     assert task.classes == [("Cooking",), ("Gardening",), ("Walking the dog / pet",)]
@@ -64,7 +64,7 @@ def test_read(tmp_path: Path) -> None:
 
 
 def test_embed(tmp_path: Path, tiny: openbind.Space) -> None:
-    """Windows of one recording have vectors of their own; one without enough of it is left out."""
+    """Windows of one recording have vectors of their own; one without enough of it is excluded."""
     (task,) = SUITE.read(make_look_alike(tmp_path))
     vectors_NE, reasons = embed_paths(tiny, task.modality, task.paths)
     assert reasons.keys() == {2}
@@ -72,10 +72,10 @@ def test_embed(tmp_path: Path, tiny: openbind.Space) -> None:
 
 
 def test_broken(tmp_path: Path) -> None:
-    """Lists of another kind, and no film to test on."""
+    """Lists of another kind, and no video to test on."""
     data = make_look_alike(tmp_path)
     (data / "v2" / "imu" / f"{HELD}.csv").unlink()
-    with pytest.raises(InputError, match="of the 1 in 50 that training leaves out"):
+    with pytest.raises(InputError, match="of the 1 in 50 that training excludes"):
         SUITE.read(data)
     (data / "ego4d.json").write_text('{"videos": [{"uid": "a"}]}')
     with pytest.raises(InputError, match="no 'video_uid'"):

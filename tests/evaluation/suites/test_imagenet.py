@@ -27,7 +27,7 @@ def test_read(tmp_path: Path) -> None:
 
 
 def test_unsorted(tmp_path: Path) -> None:
-    """Pictures as the archive has them, in one folder, are refused with what to do."""
+    """Images as the archive has them, in one folder, are refused with what to do."""
     (tmp_path / "val").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG")
     with pytest.raises(InputError, match=r"expected 1,000 folders.*found 0; .* sorted"):

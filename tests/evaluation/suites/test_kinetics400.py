@@ -14,7 +14,7 @@ from openbind.evaluation.suites.kinetics400 import SUITE
 from openbind.evaluation.tasks import Task
 
 
-def write_film(path: Path) -> None:
+def write_video(path: Path) -> None:
     """A second of noise."""
     frames = np.random.default_rng(0).integers(0, 255, (5, 48, 64, 3), dtype=np.uint8)
     with av.open(str(path), "w") as container:
@@ -26,7 +26,7 @@ def write_film(path: Path) -> None:
 
 
 def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
-    """Films of two actions, named as the data set's own scripts name them."""
+    """Videos of two actions, named as the data set's own scripts name them."""
     (tmp_path / "annotations").mkdir()
     (tmp_path / "val").mkdir()
     lines = ["label,youtube_id,time_start,time_end,split"]
@@ -34,7 +34,7 @@ def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
     table = tmp_path / "annotations" / "val.csv"
     table.write_text("\n".join(lines) + "\n")
     for name in ("--07WQ2iBlw_000001_000011", "--33Lscn6sk_000004_000014"):
-        write_film(tmp_path / "val" / f"{name}.mp4")
+        write_video(tmp_path / "val" / f"{name}.mp4")
     (task,) = SUITE.read(tmp_path)
     assert task.classes == [("air drumming",), ("javelin throw",)]
     assert task.targets == [(1,), (0,)]

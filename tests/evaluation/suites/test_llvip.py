@@ -22,7 +22,7 @@ SIZE = "<size><width>1280</width><height>1024</height><depth>3</depth></size>"
 
 
 def make_look_alike(folder: Path) -> Path:
-    """A picture of a cold street with two warm people, one half outside, and one of nobody."""
+    """A image of a cold street with two warm people, one half outside, and one of nobody."""
     (folder / "infrared" / "test").mkdir(parents=True)
     (folder / "Annotations").mkdir()
     pixels = np.full((1024, 1280), 40, np.uint8)
@@ -71,7 +71,7 @@ def test_background_touches_nobody() -> None:
 
 
 def test_broken(tmp_path: Path) -> None:
-    """Boxes of another kind, or none for a picture."""
+    """Boxes of another kind, or none for a image."""
     data = make_look_alike(tmp_path)
     xml = data / "Annotations" / "190001.xml"
     xml.write_text("<annotation></annotation>")

@@ -21,7 +21,7 @@ SCENES = ("kitchen", "student_lounge", "home_office", "study")
 
 
 def make_look_alike(data: Path, scenes: tuple[str, ...] = SCENES) -> Path:
-    """Pictures 1, 2, … m deep with a near left half, as MATLAB 7.3 writes them: axes turned."""
+    """Images 1, 2, … m deep with a near left half, as MATLAB 7.3 writes them: axes turned."""
     depths = np.stack([np.full((40, 30), 1.0 + row, np.float32) for row in range(len(scenes))])
     depths[:, :20] = 0.5
     with h5py.File(data / "nyu_depth_v2_labeled.mat", "w") as file:
@@ -36,7 +36,7 @@ def make_look_alike(data: Path, scenes: tuple[str, ...] = SCENES) -> Path:
 
 
 def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
-    """Pictures by their numbers from 1; rooms beside the nine are "other" by 18 names."""
+    """Images by their numbers from 1; rooms beside the nine are "other" by 18 names."""
     (task,) = SUITE.read(make_look_alike(tmp_path))
     assert len(task.classes) == 10
     assert len(task.classes[9]) == 18
@@ -53,7 +53,7 @@ def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
     assert not np.allclose(vectors_NE[0], vectors_NE[1], atol=1e-4)
 
 
-def test_pictures_of_one_file_are_kept_apart(tmp_path: Path, tiny: openbind.Space) -> None:
+def test_images_of_one_file_are_kept_apart(tmp_path: Path, tiny: openbind.Space) -> None:
     """Each has its own place in the cache, found again without reading it."""
     (task,) = SUITE.read(make_look_alike(tmp_path))
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
@@ -64,12 +64,12 @@ def test_pictures_of_one_file_are_kept_apart(tmp_path: Path, tiny: openbind.Spac
 
 
 def test_broken(tmp_path: Path) -> None:
-    """Rooms of an unknown kind, other files, numbers of pictures that aren't there."""
+    """Rooms of an unknown kind, other files, numbers of images that aren't there."""
     with pytest.raises(InputError, match="unknown kind 'garage'"):
         SUITE.read(make_look_alike(tmp_path, ("kitchen", "garage", "study", "study")))
     data = make_look_alike(tmp_path)
     scipy.io.savemat(data / "splits.mat", {"trainNdxs": [[1]], "testNdxs": [[9]]})
-    with pytest.raises(InputError, match="there are only 4 pictures"):
+    with pytest.raises(InputError, match="there are only 4 images"):
         SUITE.read(data)
     scipy.io.savemat(data / "splits.mat", {"testNdxs": [[1]]})
     with pytest.raises(InputError, match="no field trainNdxs"):

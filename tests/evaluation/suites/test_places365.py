@@ -12,7 +12,7 @@ from openbind.evaluation.suites.places365 import SUITE, name_scene
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Three scenes and two pictures."""
+    """Three scenes and two images."""
     (tmp_path / "val_256").mkdir()
     scenes = "/a/airfield 0\n/a/airplane_cabin 1\n/b/basketball_court/indoor 2\n"
     (tmp_path / "categories_places365.txt").write_text(scenes)

@@ -51,7 +51,7 @@ def test_evaluate(data: Path, tiny: openbind.Space) -> None:
     """Both directions, without words; a pair counts if both of its sides can be used."""
     result = evaluate(tiny, "roadscene", data)
     thermal, image = (
-        tiny.encode(name, [data / side / picture for picture in UNSEEN])
+        tiny.encode(name, [data / side / image for image in UNSEEN])
         for name, side in (("thermal", "thermal"), ("image", "visible"))
     )
     for task, scores_QK in (("thermal → image", thermal @ image.T), ("image → thermal", None)):
@@ -65,7 +65,7 @@ def test_evaluate(data: Path, tiny: openbind.Space) -> None:
     (data / "visible" / UNSEEN[1]).write_bytes(b"")
     broken = evaluate(tiny, "roadscene", data)
     assert broken.scores[0].count == 1
-    assert len(broken.left_out) == 2
+    assert len(broken.excluded) == 2
     (data / "thermal" / UNSEEN[2]).write_bytes(b"")
     with pytest.raises(InputError, match="of no pair both sides could be used"):
         evaluate(tiny, "roadscene", data)
@@ -81,7 +81,7 @@ def test_held_out(data: Path) -> None:
 
 
 def test_broken(data: Path) -> None:
-    """A picture alone, and a folder of nothing but the starter's own pairs."""
+    """A image alone, and a folder of nothing but the starter's own pairs."""
     shutil.rmtree(data / "visible")
     (data / "visible").mkdir()
     shutil.copy(data / "thermal" / "FLIR_00018.jpg", data / "visible")

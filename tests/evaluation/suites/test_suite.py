@@ -1,4 +1,4 @@
-"""What every suite keeps: layout, licence and origin are said, wrong folders are named."""
+"""What every suite keeps: layout, license and origin are said, wrong folders are named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_contract(name: str, tmp_path: Path) -> None:
     suite: Suite = SUITES.get(name)
     assert suite.title
     assert suite.layout
-    assert suite.licence
+    assert suite.license
     assert suite.origin.startswith("https://")
     # RoadScene isn't in the paper: its thermal numbers are LLVIP's.
     assert bool(suite.published) == (name != "roadscene")

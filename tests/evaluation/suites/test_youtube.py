@@ -26,7 +26,7 @@ def test_names(tmp_path: Path) -> None:
     assert {key: clips.find(*key) for key in names} == {
         key: tmp_path / name for key, name in names.items()
     }
-    for film, second in (("abcdefghijk", 8), ("longer_than", 0), ("-----------", 3)):
-        assert not clips.find(film, second).exists()
+    for video, second in (("abcdefghijk", 8), ("longer_than", 0), ("-----------", 3)):
+        assert not clips.find(video, second).exists()
     with pytest.raises(InputError, match=r"no clips here; expected <id>\.\*"):
         ClipFolder(tmp_path / "a", "video")

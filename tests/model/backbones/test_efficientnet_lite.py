@@ -73,7 +73,7 @@ def test_pads_as_tensorflow_does(
 
 @pytest.mark.parametrize("shape", [(1, 1), (17, 40), (64, 32)])
 def test_takes_any_size(shape: tuple[int, int]) -> None:
-    """Pictures of any height and width have one embedding, embed_dim wide."""
+    """Images of any height and width have one embedding, embed_dim wide."""
     torch.manual_seed(0)
     embed_BE = EfficientNetLite(TINY).eval()(torch.randn(2, 3, *shape))
     assert embed_BE.shape == (2, TINY.embed_dim)
@@ -81,7 +81,7 @@ def test_takes_any_size(shape: tuple[int, int]) -> None:
 
 
 def test_memory_layout_changes_nothing() -> None:
-    """Pictures in either memory format have the same embedding, and are not written to."""
+    """Images in either memory format have the same embedding, and are not written to."""
     torch.manual_seed(0)
     module = EfficientNetLite(TINY).eval()
     image_BCHW = torch.randn(2, 3, 33, 33)

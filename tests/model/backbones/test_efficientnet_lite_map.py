@@ -1,4 +1,4 @@
-"""Invariants of the tower for maps: it sees a map as the picture tower sees it in grey."""
+"""Invariants of the tower for maps: it sees a map as the image tower sees it in gray."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ STAGES = (
     StageConfig(repeats=2, kernel=5, stride=2, expand=2, channels=6),
     StageConfig(repeats=1, kernel=3, stride=2, expand=2, channels=8),
 )
-PICTURE = EfficientNetLiteConfig(
-    stem_channels=4, stages=STAGES, width=8, num_classes=7, embed_dim=5
-)
+IMAGE = EfficientNetLiteConfig(stem_channels=4, stages=STAGES, width=8, num_classes=7, embed_dim=5)
 
 
 def make(stages: int) -> EfficientNetLiteMap:
@@ -35,13 +33,13 @@ def make(stages: int) -> EfficientNetLiteMap:
 
 
 @pytest.mark.parametrize("stages", [2, 3])
-def test_sees_grey_pictures(stages: int) -> None:
-    """With a picture tower's body, features of a map are those of the grey picture."""
-    picture, tower = EfficientNetLite(PICTURE).eval(), make(stages)
-    copy_body(picture, tower)
+def test_sees_grey_images(stages: int) -> None:
+    """With a image tower's body, features of a map are those of the gray image."""
+    image, tower = EfficientNetLite(IMAGE).eval(), make(stages)
+    copy_body(image, tower)
     map_BCHW = torch.randn(2, 1, 40, 50)
-    hidden = F.relu6(picture.stem(map_BCHW.expand(2, 3, 40, 50)))
-    expected = read_cells(picture.blocks.split(hidden, stages)[0], 3)
+    hidden = F.relu6(image.stem(map_BCHW.expand(2, 3, 40, 50)))
+    expected = read_cells(image.blocks.split(hidden, stages)[0], 3)
     torch.testing.assert_close(tower.features(map_BCHW), expected)
     assert tower(map_BCHW).shape == (2, 5)
 
@@ -50,7 +48,7 @@ def test_other_stages_are_refused() -> None:
     """A body of other stages isn't copied in part."""
     other = EfficientNetLiteMapConfig(stem_channels=4, stages=(STAGES[0], STAGES[2]), embed_dim=5)
     with pytest.raises(RuntimeError, match="size mismatch"):
-        copy_body(EfficientNetLite(PICTURE), EfficientNetLiteMap(other))
+        copy_body(EfficientNetLite(IMAGE), EfficientNetLiteMap(other))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (17, 40), (64, 32)])

@@ -16,11 +16,11 @@ from openbind.search.index.update import update
 
 @pytest.fixture
 def media(samples: Path, tmp_path: Path) -> Path:
-    """Four pictures, two sounds and a broken picture, in two levels, all an hour old."""
+    """Four images, two sounds and a broken image, in two levels, all an hour old."""
     place = tmp_path / "media"
     (place / "deep").mkdir(parents=True)
-    for number, picture in enumerate(sorted((samples / "images").iterdir())[:4]):
-        shutil.copy(picture, place / f"{number}{picture.suffix}")
+    for number, image in enumerate(sorted((samples / "images").iterdir())[:4]):
+        shutil.copy(image, place / f"{number}{image.suffix}")
     for number, sound in enumerate(sorted((samples / "sounds").iterdir())[:2]):
         shutil.copy(sound, place / "deep" / f"{number}{sound.suffix}")
     (place / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
@@ -57,6 +57,6 @@ def rows_by_path(index: Index) -> dict[str, np.ndarray]:
 
 
 def touch(path: Path, seconds: float = 5.0) -> None:
-    """Give a file another date."""
+    """Return a file another date."""
     status = path.stat()
     os.utime(path, (status.st_atime, status.st_mtime + seconds))

@@ -16,7 +16,7 @@ DIM = 16
 
 
 def fill(folder: Path, count: int, parts: int = 1) -> tuple[RowTable, np.ndarray]:
-    """A table of vectors around forty centres, as things of a kind lie together."""
+    """A table of vectors around forty centers, as things of a kind lie together."""
     from datetime import datetime, timezone
 
     from openbind.search.index.table import Row

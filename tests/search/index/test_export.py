@@ -17,7 +17,7 @@ from openbind.search.index.update import update
 
 
 def test_parquet(index: Index, tmp_path: Path) -> None:
-    """All columns but the thumbnails, whole paths, the vectors to the bit."""
+    """All columns but the thumbnails, whole paths, the vectors bit-exactly."""
     assert write_parquet(index, tmp_path / "i.parquet") == 6
     table = pq.read_table(tmp_path / "i.parquet")
     rows, vectors_KE = index.table.read("true")
@@ -28,8 +28,8 @@ def test_parquet(index: Index, tmp_path: Path) -> None:
 
 
 def test_parquet_is_whole_or_not_there(index: Index, tmp_path: Path) -> None:
-    """Another ending is refused; a failure leaves an older file."""
-    with pytest.raises(openbind.InputError, match=r"expected an ending of \.parquet"):
+    """Another extension is refused; a failure leaves an older file."""
+    with pytest.raises(openbind.InputError, match=r"expected an extension of \.parquet"):
         write_parquet(index, tmp_path / "i.csv")
     (tmp_path / "i.parquet").write_text("old")
     (index.folder / "index.json").unlink()

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 from openbind.search.index.facts import Facts, read_content, read_facts
 
 
-def test_picture(tmp_path: Path) -> None:
+def test_image(tmp_path: Path) -> None:
     """Upright size and the camera's date."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -24,7 +24,7 @@ def test_picture(tmp_path: Path) -> None:
     assert read_facts(tmp_path / "a.jpg") == Facts(width=20, height=30, taken=taken)
 
 
-def test_picture_with_a_broken_date(tmp_path: Path) -> None:
+def test_image_with_a_broken_date(tmp_path: Path) -> None:
     """A date that can't be read is none."""
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "yesterday"
@@ -38,7 +38,7 @@ def test_sound(tmp_path: Path) -> None:
     assert read_facts(tmp_path / "a.wav") == Facts(duration=0.5)
 
 
-def test_film(tmp_path: Path) -> None:
+def test_video(tmp_path: Path) -> None:
     """Pixels and seconds."""
     import av
 

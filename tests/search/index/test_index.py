@@ -77,9 +77,9 @@ def test_rows_by_id(index: Index) -> None:
         assert index.search(vector_E, 1)[0].path.exists()
         thumbnail = index.thumbnail(hit.id)
         assert thumbnail is not None
-        with Image.open(io.BytesIO(thumbnail)) as picture:
-            assert picture.format == "JPEG"
-            assert max(picture.size) <= 256
+        with Image.open(io.BytesIO(thumbnail)) as image:
+            assert image.format == "JPEG"
+            assert max(image.size) <= 256
     for ask in (index.vector, index.hit, index.thumbnail):
         with pytest.raises(openbind.InputError, match="no such row"):
             ask("x' OR 'a'='a")
@@ -94,15 +94,15 @@ def test_sample_is_repeatable(index: Index) -> None:
 
 
 def test_a_hit_says_what_is_known(index: Index, media: Path) -> None:
-    """Pixels of pictures, seconds of sounds, size and root of both."""
+    """Pixels of images, seconds of sounds, size and root of both."""
     hits, _ = index.sample(6, 0)
     for hit in hits:
         assert hit.path.is_file()
         assert hit.root == media
         assert hit.size == hit.path.stat().st_size
         if hit.modality == "image":
-            with Image.open(hit.path) as picture:
-                assert (hit.width, hit.height) == picture.size
+            with Image.open(hit.path) as image:
+                assert (hit.width, hit.height) == image.size
         else:
             assert hit.duration == pytest.approx(5.0, abs=0.01)
             assert (hit.start_s, hit.end_s) == (0.0, hit.duration)

@@ -48,7 +48,7 @@ def test_read_as_written(meta: Meta, tmp_path: Path) -> None:
     assert '"path": ".."' in (folder / "index.json").read_text()
 
 
-def test_readings_come_before_endings(meta: Meta) -> None:
+def test_readings_come_before_extensions(meta: Meta) -> None:
     """A later one comes before an earlier, and takes the place of one of the same pattern."""
     assert modality_of(meta, "scans/a.wav") == "audio"
     assert modality_of(meta, "scans/a.xyz") is None

@@ -13,7 +13,7 @@ from openbind.search.index.scan import scan_roots
 
 
 def test_files_of_all_roots(index: Index, media: Path, tmp_path: Path) -> None:
-    """Each once, by root and name; other kinds, hidden files and the index itself are left out."""
+    """Each once, by root and name; other kinds, hidden files and the index itself are excluded."""
     extra = tmp_path / "extra"
     extra.mkdir()
     (extra / "0.webp").write_bytes(b"another")
@@ -27,7 +27,7 @@ def test_files_of_all_roots(index: Index, media: Path, tmp_path: Path) -> None:
 
 
 def test_the_index_itself(starter: openbind.Space, media: Path) -> None:
-    """It may lie among the media, and everything there may be read as pictures."""
+    """It may lie among the media, and everything there may be read as images."""
     made = Index.create(media / "index", starter, [media], read_as={"*": "image"})
     made.update(starter)
     names = {entry.name for entry in scan_roots(made.meta, made.folder)}

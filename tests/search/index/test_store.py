@@ -1,4 +1,4 @@
-"""One writer at a time, and a description that is read anew each time."""
+"""One writer at a time, and a description that is read again each time."""
 
 from __future__ import annotations
 

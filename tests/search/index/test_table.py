@@ -84,8 +84,8 @@ def test_filters_are_checked(table: RowTable) -> None:
     """What isn't SQL over the columns is refused before anything is searched."""
     table.add([row("a")], np.ones((1, 2)))
     table.check_filter("modified > timestamp '2020-01-01' AND path LIKE '%ü%'")
-    with pytest.raises(openbind.InputError, match="No field named colour"):
-        table.check_filter("colour = 3")
+    with pytest.raises(openbind.InputError, match="No field named color"):
+        table.check_filter("color = 3")
 
 
 def test_tidy_keeps_every_row(table: RowTable) -> None:

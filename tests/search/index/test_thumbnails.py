@@ -32,11 +32,11 @@ def test_small_and_not_blank(files: dict[str, Path], modality: str) -> None:
     """A JPEG within the size, in which something can be seen."""
     drawn = draw_thumbnail(modality, files[modality])
     assert drawn is not None
-    with Image.open(io.BytesIO(drawn)) as picture:
-        assert picture.format == "JPEG"
-        assert picture.width <= SIZE[0]
-        assert picture.height <= SIZE[1]
-        assert np.asarray(picture).std() > 1
+    with Image.open(io.BytesIO(drawn)) as image:
+        assert image.format == "JPEG"
+        assert image.width <= SIZE[0]
+        assert image.height <= SIZE[1]
+        assert np.asarray(image).std() > 1
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:

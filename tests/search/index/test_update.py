@@ -239,7 +239,7 @@ def test_long_recordings_have_a_row_for_each_part(
 
 
 def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path) -> None:
-    """Pictures may be read as something else than their ending says, and as another thing later."""
+    """A type override changes what files are read as, and may change later."""
     metres_HW = np.random.default_rng(0).uniform(1, 9, (48, 64))
     Image.fromarray((1000 * metres_HW).astype(np.uint16)).save(media / "deep" / "scan.png")
     made = Index.create(tmp_path / "index", starter, [media], read_as={"*.webp": "thermal"})
@@ -248,7 +248,7 @@ def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path
     made.add([], {"deep/*.png": "depth", "0.webp": "depth"})
     changes = update(made, starter)
     assert changes.embedded == 1
-    assert ["in colour" in failure.reason for failure in changes.failures[1:]] == [True]
+    assert ["in color" in failure.reason for failure in changes.failures[1:]] == [True]
     assert made.info().by_modality == {"audio": 2, "depth": 1, "thermal": 3}
     assert verify(made).clean
 

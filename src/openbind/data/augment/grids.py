@@ -1,4 +1,4 @@
-"""Operations on preprocessed pictures, maps and spectrograms: parts of them are blotted out."""
+"""Operations on preprocessed images, maps and spectrograms: parts of them are masked."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TRIES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Erase:
-    """Random erasing (Zhong et al. 2017, arXiv 1708.04896): a rectangle is blotted out.
+    """Random erasing (Zhong et al. 2017, arXiv 1708.04896): a rectangle is masked.
 
     Ranges are the paper's and torchvision's; the ratio's logarithm is uniform, as there.
 
     Args:
         probability: that there is one; Table 9 has 0.25.
-        area: its least and greatest share of the picture.
+        area: its least and greatest share of the image.
         ratio: its least and greatest height over width.
-        fill: a value after normalisation (0 is the mean where a mean is subtracted); "noise" draws
+        fill: a value after normalization (0 is the mean where a mean is subtracted); "noise" draws
             each from the standard normal distribution.
     """
 
@@ -66,9 +66,9 @@ class Erase:
 
 @dataclass(frozen=True, kw_only=True)
 class FrequencyMask:
-    """A band of neighbouring mel bins becomes 0 (SpecAugment, arXiv 1904.08779, section 2).
+    """A band of neighboring mel bins becomes 0 (SpecAugment, arXiv 1904.08779, section 2).
 
-    0 as in torchaudio; features are normalised before, so that it is about the mean of all sounds.
+    0 as in torchaudio; features are normalized before, so that it is about the mean of all sounds.
 
     Args:
         width: greatest number of bins; each from 0 to it is as likely. Table 9 has 12.
@@ -87,7 +87,7 @@ class FrequencyMask:
 
 @dataclass(frozen=True, kw_only=True)
 class TimeMask:
-    """Neighbouring frames become 0, as bins do in `FrequencyMask`.
+    """Neighboring frames become 0, as bins do in `FrequencyMask`.
 
     Args:
         width: greatest number of frames (10 ms each in most front ends); the paper has none.

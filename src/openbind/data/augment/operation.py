@@ -20,27 +20,27 @@ class Operation(Protocol):
     isn't changed.
 
     Attributes:
-        stage: "item" works on what `show` gives, a PIL picture say; "tensor" on one clip after
+        stage: "item" works on what `show` gives, a PIL image say; "tensor" on one clip after
             preprocessing: (C, H, W), (1, F, T), (C, T).
     """
 
     stage: ClassVar[Stage]
 
     def __call__(self, x: Any, rng: np.random.Generator) -> Any:
-        """Give a changed copy, or `x` itself where nothing is to change."""
+        """Return a changed copy, or `x` itself where nothing is to change."""
 
 
-def check_picture(x: Any, operation: Operation) -> Image.Image:
-    """Make sure that an operation on pictures got one.
+def check_image(x: Any, operation: Operation) -> Image.Image:
+    """Make sure that an operation on images got one.
 
     Raises:
-        ConfigError: it is no RGB picture.
+        ConfigError: it is no RGB image.
     """
     if isinstance(x, Image.Image) and x.mode == "RGB":
         return x
-    found = f"a picture of mode {x.mode}" if isinstance(x, Image.Image) else describe(x)
+    found = f"a image of mode {x.mode}" if isinstance(x, Image.Image) else describe(x)
     raise ConfigError(
-        f"{type(operation).__name__} works on RGB pictures, found {found}; take it out of this "
+        f"{type(operation).__name__} works on RGB images, found {found}; take it out of this "
         "modality's augmentations"
     )
 

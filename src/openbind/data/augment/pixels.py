@@ -1,4 +1,4 @@
-"""Operations on RGB pictures, before preprocessing."""
+"""Operations on RGB images, before preprocessing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from openbind.data.augment.operation import Stage, check_picture
+from openbind.data.augment.operation import Stage, check_image
 
 Change = Callable[[Image.Image, float, int], Image.Image]
-"""(picture, level in [0, 1], sign 1 or -1) → changed picture of the same size."""
+"""(image, level in [0, 1], sign 1 or -1) → changed image of the same size."""
 
 FILL = (128, 128, 128)
-"""What comes in from outside the picture, grey as in timm."""
+"""What comes in from outside the image, gray as in timm."""
 BILINEAR = Image.Resampling.BILINEAR
 
 
@@ -39,13 +39,13 @@ class ColorJitter:
             raise ValueError(f"strength: expected 0 or more, found {self.strength}")
 
     def __call__(self, x: Any, rng: np.random.Generator) -> Image.Image:
-        """Change a picture."""
-        picture = check_picture(x, self)
+        """Change a image."""
+        image = check_image(x, self)
         enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
         for index in rng.permutation(len(enhancers)):
             factor = rng.uniform(max(0.0, 1 - self.strength), 1 + self.strength)
-            picture = enhancers[index](picture).enhance(factor)
-        return picture
+            image = enhancers[index](image).enhance(factor)
+        return image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,46 +75,42 @@ class RandAugment:
             )
 
     def __call__(self, x: Any, rng: np.random.Generator) -> Image.Image:
-        """Change a picture."""
-        picture = check_picture(x, self)
+        """Change a image."""
+        image = check_image(x, self)
         changes = list(CHANGES.values())
         for index in rng.integers(len(changes), size=self.layers):
             if rng.random() < 0.5:
                 level = min(max(rng.normal(self.magnitude, self.deviation), 0.0), 10.0) / 10
-                picture = changes[index](picture, level, int(rng.choice((-1, 1))))
-        return picture
+                image = changes[index](image, level, int(rng.choice((-1, 1))))
+        return image
 
 
 def _enhance(enhancer: Callable[[Image.Image], ImageEnhance._Enhance]) -> Change:
-    return lambda picture, level, sign: enhancer(picture).enhance(1 + sign * 0.9 * level)
+    return lambda image, level, sign: enhancer(image).enhance(1 + sign * 0.9 * level)
 
 
-def _affine(picture: Image.Image, *row_major: float) -> Image.Image:
+def _affine(image: Image.Image, *row_major: float) -> Image.Image:
     """Take pixel (x, y) from (a x + b y + c, d x + e y + f)."""
     affine = Image.Transform.AFFINE
-    return picture.transform(picture.size, affine, row_major, BILINEAR, fillcolor=FILL)
+    return image.transform(image.size, affine, row_major, BILINEAR, fillcolor=FILL)
 
 
-def _solarize_add(picture: Image.Image, level: float, sign: int) -> Image.Image:
+def _solarize_add(image: Image.Image, level: float, sign: int) -> Image.Image:
     """Brighten the darker half of the values."""
     added = int(110 * level)
-    return picture.point([min(255, v + added) if v < 128 else v for v in range(256)] * 3)
+    return image.point([min(255, v + added) if v < 128 else v for v in range(256)] * 3)
 
 
 CHANGES: dict[str, Change] = {
-    "autocontrast": lambda picture, level, sign: ImageOps.autocontrast(picture),
-    "equalize": lambda picture, level, sign: ImageOps.equalize(picture),
-    "invert": lambda picture, level, sign: ImageOps.invert(picture),
+    "autocontrast": lambda image, level, sign: ImageOps.autocontrast(image),
+    "equalize": lambda image, level, sign: ImageOps.equalize(image),
+    "invert": lambda image, level, sign: ImageOps.invert(image),
     # Up to 30°.
-    "rotate": lambda picture, level, sign: picture.rotate(
-        30 * level * sign, BILINEAR, fillcolor=FILL
-    ),
-    # From 4 bits a channel to 1; timm goes on to 0, where nothing is left of the picture.
-    "posterize": lambda picture, level, sign: ImageOps.posterize(
-        picture, max(1, 4 - int(4 * level))
-    ),
+    "rotate": lambda image, level, sign: image.rotate(30 * level * sign, BILINEAR, fillcolor=FILL),
+    # From 4 bits a channel to 1; timm goes on to 0, where nothing is left of the image.
+    "posterize": lambda image, level, sign: ImageOps.posterize(image, max(1, 4 - int(4 * level))),
     # From 256 (no value) to 0 (all values).
-    "solarize": lambda picture, level, sign: ImageOps.solarize(picture, 256 - int(256 * level)),
+    "solarize": lambda image, level, sign: ImageOps.solarize(image, 256 - int(256 * level)),
     "solarize_add": _solarize_add,
     # From 1 to 0.1 or 1.9.
     "color": _enhance(ImageEnhance.Color),
@@ -122,14 +118,14 @@ CHANGES: dict[str, Change] = {
     "brightness": _enhance(ImageEnhance.Brightness),
     "sharpness": _enhance(ImageEnhance.Sharpness),
     # Up to 0.3 columns a row, or rows a column.
-    "shear_x": lambda picture, level, sign: _affine(picture, 1, 0.3 * level * sign, 0, 0, 1, 0),
-    "shear_y": lambda picture, level, sign: _affine(picture, 1, 0, 0, 0.3 * level * sign, 1, 0),
+    "shear_x": lambda image, level, sign: _affine(image, 1, 0.3 * level * sign, 0, 0, 1, 0),
+    "shear_y": lambda image, level, sign: _affine(image, 1, 0, 0, 0.3 * level * sign, 1, 0),
     # Up to 0.45 of the width, or of the height.
-    "translate_x": lambda picture, level, sign: _affine(
-        picture, 1, 0, 0.45 * level * sign * picture.width, 0, 1, 0
+    "translate_x": lambda image, level, sign: _affine(
+        image, 1, 0, 0.45 * level * sign * image.width, 0, 1, 0
     ),
-    "translate_y": lambda picture, level, sign: _affine(
-        picture, 1, 0, 0, 0, 1, 0.45 * level * sign * picture.height
+    "translate_y": lambda image, level, sign: _affine(
+        image, 1, 0, 0, 0, 1, 0.45 * level * sign * image.height
     ),
 }
 """The changes of `RandAugment`, by level; operations and ranges are timm's (its increasing ones,

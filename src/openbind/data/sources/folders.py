@@ -11,9 +11,9 @@ from openbind.data.items import Item, RowItems
 from openbind.data.pairs import DataConfig, Row, Rows
 from openbind.data.sources.trees import Place, locate, walk_files
 from openbind.errors import ConfigError, InputError
-from openbind.modalities import MODALITIES, WORDS
+from openbind.modalities import MODALITIES, TEXT
 
-WORDS_ENDINGS = frozenset([".txt"])
+TEXT_EXTENSIONS = frozenset([".txt"])
 """Files of words: the whole content is one text."""
 
 File = tuple[Place, str]
@@ -37,7 +37,7 @@ class _Group:
 def read_folders(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
     """List pairs of files in folders.
 
-    A modality's files are known by their endings; where it has none of its own, any file is one.
+    A modality's files are known by their extensions; where it has none of its own, any file is one.
 
     Args:
         config: its `folders` name one for each modality of the pair, its `by` how files pair up.
@@ -66,12 +66,12 @@ def read_folders(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
     if not rows:
         raise ConfigError(_tell_nothing_pairs(config.by, folders, files))
     unused = [file for group in groups.values() if group.cell is None for file in group.files]
-    left_out = [
+    excluded = [
         f"{len(found)} files of {folder} have no partner, {_relative(found[0])} for one"
         for folder, found in zip(folders, (unused, lonely), strict=True)
         if found
     ]
-    return Rows(tuple(rows), tuple(left_out))
+    return Rows(tuple(rows), tuple(excluded))
 
 
 def _locate_both(config: DataConfig, pair: tuple[str, str], root: Path) -> list[Path]:
@@ -83,9 +83,9 @@ def _locate_both(config: DataConfig, pair: tuple[str, str], root: Path) -> list[
 
 
 def _taker(modality: str) -> Callable[[str], bool]:
-    """Tell by its name whether a file holds a modality."""
-    endings = WORDS_ENDINGS if modality == WORDS else MODALITIES.get(modality).extensions
-    return lambda name: not endings or os.path.splitext(name)[1].lower() in endings
+    """Return by its name whether a file holds a modality."""
+    extensions = TEXT_EXTENSIONS if modality == TEXT else MODALITIES.get(modality).extensions
+    return lambda name: not extensions or os.path.splitext(name)[1].lower() in extensions
 
 
 def _refuse_shared(folders: Sequence[Path], files: Sequence[list[File]]) -> None:
@@ -97,7 +97,7 @@ def _refuse_shared(folders: Sequence[Path], files: Sequence[list[File]]) -> None
     if shared := sorted(paths[0] & paths[1]):
         raise ConfigError(
             f"{shared[0]} would be of both modalities; folders of modalities with the same "
-            "endings must lie side by side"
+            "extensions must lie side by side"
         )
 
 
@@ -106,7 +106,7 @@ def _match(
 ) -> tuple[dict[str, _Group], list[tuple[_Group | None, list[File]]]]:
     """Find the partners of each row's files.
 
-    By stem a row has all files of one path but for the ending. By class it has one file; partners
+    By stem a row has all files of one path but for the extension; by class one file, whose partners
     are of its class, and of its split if the first modality's folder has splits.
 
     Returns:
@@ -149,7 +149,7 @@ def _relative(file: File) -> str:
 
 
 def _make_cell(modality: str, files: list[File]) -> Cell:
-    if modality == WORDS:
+    if modality == TEXT:
         return tuple(_read_text(_path(file)) for file in files)
     return _path(files[0]) if len(files) == 1 else tuple(Path(_path(file)) for file in files)
 
@@ -170,7 +170,7 @@ def _tell_nothing_pairs(by: str, folders: Sequence[Path], files: Sequence[list[F
         for folder, own in zip(folders, files, strict=True)
     ]
     rule = (
-        "files pair up whose paths differ in the ending alone"
+        "files pair up whose paths differ in the extension alone"
         if by == "stem"
         else "files pair up whose class folders have one name, in the same split"
     )

@@ -17,7 +17,7 @@ from openbind.data.pairs import DataConfig, Row, Rows, read_name, read_span, rea
 from openbind.data.sources.records import Record, RecordFile, open_records
 from openbind.data.sources.trees import locate
 from openbind.errors import ConfigError, InputError
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 
 CHECKED_ROWS = 20
 """Rows whose files must be there before the rest is read: a wrong data folder shows at once."""
@@ -66,15 +66,15 @@ def read_manifest(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows
     rows = list(islice(found, CHECKED_ROWS))
     _check_files(rows, root)
     rows += found
-    left_out = [
+    excluded = [
         f"{count} {table.line}s of {path} have no {m}" for m, count in reader.missing.items()
     ]
     if not rows:
         raise ConfigError(
             f"{path}: no {table.line} has both {' and '.join(pair)}; "
-            + ("; ".join(left_out) or f"it has no {table.line}s but its columns' names")
+            + ("; ".join(excluded) or f"it has no {table.line}s but its columns' names")
         )
-    return Rows(tuple(rows), tuple(left_out))
+    return Rows(tuple(rows), tuple(excluded))
 
 
 def _check_files(rows: list[Row], root: Path) -> None:
@@ -163,7 +163,7 @@ class _RowReader:
         return self.columns[self._modalities[-1]][0].name
 
     def _read_cells(self, columns: tuple[_Column, ...], record: Record) -> str | tuple[Item, ...]:
-        """Give the items of one modality, all its columns together."""
+        """Return the items of one modality, all its columns together."""
         cells = [self._read_cell(column, record) for column in columns]
         filled = [cell for cell in cells if cell]
         if len(filled) < 2:
@@ -172,7 +172,7 @@ class _RowReader:
         return tuple(item for part in parts for item in part)
 
     def _read_cell(self, column: _Column, record: Record) -> str | tuple[Item, ...]:
-        """Give a cell's items, as `RowItems` keeps them; nothing for an empty cell."""
+        """Return a cell's items, as `RowItems` keeps them; nothing for an empty cell."""
         value = record.get(column.name)
         listed = value if isinstance(value, list) else [value]
         texts = []
@@ -184,7 +184,7 @@ class _RowReader:
                     f"{column.name}: expected a text, or a list of texts, found {text!r:.60}"
                 )
         texts = [text for text in texts if text]
-        if column.modality == WORDS and not column.holds_vectors:
+        if column.modality == TEXT and not column.holds_vectors:
             return tuple(texts)
         if column.holds_vectors:
             return tuple(self._read_vector(text, column) for text in texts)

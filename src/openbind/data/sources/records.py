@@ -24,7 +24,7 @@ class RecordFile:
     Args:
         columns: all there are.
         records: wanted columns → the number of each line, from 1, and its cells by column, those
-            of the wanted columns at least; reads the file anew.
+            of the wanted columns at least; reads the file again.
         line: what a line is called.
     """
 
@@ -34,14 +34,14 @@ class RecordFile:
 
 
 def open_records(path: Path) -> RecordFile:
-    """Open a file by its ending, and find its columns.
+    """Open a file by its extension, and find its columns.
 
     Args:
         path: .csv (commas, UTF-8, names in the first line), .jsonl (an object in each line; those
             without a key lack that cell) or .parquet. Empty lines are passed over.
 
     Raises:
-        ConfigError: another ending.
+        ConfigError: another extension.
         InputError: missing, empty, of another format, or with two columns of one name. When
             records are read: a line that is broken.
         MissingExtraError: Parquet without its extra.

@@ -18,10 +18,10 @@ from openbind.data.items import Item, Member, RowItems
 from openbind.data.pairs import DataConfig, Row, Rows, read_name, read_span, read_split
 from openbind.errors import ConfigError, InputError
 from openbind.media.source import open_source
-from openbind.modalities import MODALITIES, WORDS, modality_of_file
+from openbind.modalities import MODALITIES, TEXT, modality_of_file
 
-NOTES, LABEL, TEXT = "json", "cls", "txt"
-"""Endings of a sample's notes, its label and its words, as WebDataset has them."""
+NOTES, LABEL, CAPTION = "json", "cls", "txt"
+"""Extensions of a sample's notes, its label and its words, as WebDataset has them."""
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """First bytes of compressed files."""
@@ -36,8 +36,8 @@ class _Sample:
     """The parts of one sample.
 
     Args:
-        members: ending → where it is.
-        texts: ending → content, of the parts that are read with the index.
+        members: extension → where it is.
+        texts: extension → content, of the parts that are read with the index.
     """
 
     members: dict[str, Member] = field(default_factory=dict)
@@ -48,12 +48,12 @@ def read_shards(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
     """List the pairs in tar files; of each only headers, words and notes are read.
 
     A sample is what shares a name up to its first dot. What follows says what a part is:
-    `<modality>.<ending>`, or an ending that belongs to one modality, "txt" for words. "cls" is
+    `<modality>.<extension>`, or an extension that belongs to one modality ("txt": text). "cls" is
     the label; "json" may have `label`, `split`, `start`, `end`, and texts under the name of the
     words' modality.
 
     Args:
-        config: its `shards`, and its `columns` (modality → ending).
+        config: its `shards`, and its `columns` (modality → extension).
         pair: names of the two modalities, the frozen one first.
         root: relative patterns start there.
 
@@ -64,17 +64,17 @@ def read_shards(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
     reader = _RowReader(pair, config.columns)
     pattern = config.shards or ""
     rows = tuple(row for name in _expand(pattern, root) for row in reader.read(root / name, name))
-    counts = ", ".join(f"{ending} ({n})" for ending, n in reader.endings.most_common(20))
-    left_out = [f"{n} samples of {pattern} have no {m}" for m, n in reader.missing.items()]
+    counts = ", ".join(f"{extension} ({n})" for extension, n in reader.extensions.most_common(20))
+    excluded = [f"{n} samples of {pattern} have no {m}" for m, n in reader.missing.items()]
     if not rows:
         raise ConfigError(
             f"shards {pattern}: no sample has both {' and '.join(pair)}; "
-            f"{'; '.join(left_out) or 'there are no samples'}; endings: {counts or 'none'}; "
+            f"{'; '.join(excluded) or 'there are no samples'}; extensions: {counts or 'none'}; "
             "`columns` can map a modality to one of them"
         )
     if reader.odd:
-        left_out.append(f"{reader.odd} members of {pattern} are links or sparse files")
-    return Rows(rows, tuple(left_out))
+        excluded.append(f"{reader.odd} members of {pattern} are links or sparse files")
+    return Rows(rows, tuple(excluded))
 
 
 class _RowReader:
@@ -82,26 +82,26 @@ class _RowReader:
 
     Args:
         pair: names of the modalities.
-        mapped: modality → ending, for those that are said.
+        mapped: modality → extension, for those that are said.
 
     Attributes:
         missing: modality → samples that have none of it.
-        endings: of all members, with their number.
+        extensions: of all members, with their number.
         odd: members whose bytes don't lie in one piece.
     """
 
     def __init__(self, pair: tuple[str, str], mapped: Mapping[str, str]) -> None:
         self.pair = pair
-        self.mapped = {m: ending.lower().removeprefix(".") for m, ending in mapped.items()}
+        self.mapped = {m: extension.lower().removeprefix(".") for m, extension in mapped.items()}
         self.missing: Counter[str] = Counter()
-        self.endings: Counter[str] = Counter()
+        self.extensions: Counter[str] = Counter()
         self.odd = 0
         self._known: dict[tuple[str, str], bool] = {}
 
     def read(self, path: Path, name: str) -> Iterator[Row]:
         """Yield the rows of one shard, in the order of its members."""
         for stem, sample in self._index(path).items():
-            self.endings.update(sample.members.keys())
+            self.extensions.update(sample.members.keys())
             try:
                 row = self._read_row(f"{name}/{stem}", sample)
             except ValueError as error:
@@ -129,51 +129,51 @@ class _RowReader:
         with _open_tar(path) as archive:
             for info in _walk_headers(archive, path):
                 folder, name = posixpath.split(info.name.removeprefix("./"))
-                stem, _, ending = name.partition(".")
-                if info.isdir() or not stem or not ending:
+                stem, _, extension = name.partition(".")
+                if info.isdir() or not stem or not extension:
                     continue
                 if not info.isreg() or info.issparse():
                     self.odd += 1
                     continue
                 member = Member(path, info.name, info.offset_data, info.size)
                 sample = samples.setdefault(posixpath.join(folder, stem), _Sample())
-                ending = ending.lower()
-                if ending in sample.members:
+                extension = extension.lower()
+                if extension in sample.members:
                     raise InputError(path, f"has {info.name} twice")
-                sample.members[ending] = member
-                if ending in (NOTES, LABEL) or self._takes(WORDS, ending):
-                    sample.texts[ending] = _read_text(archive, member)
+                sample.members[extension] = member
+                if extension in (NOTES, LABEL) or self._takes(TEXT, extension):
+                    sample.texts[extension] = _read_text(archive, member)
         return samples
 
     def _make_cell(
         self, modality: str, sample: _Sample, notes: Mapping[str, Any]
     ) -> tuple[Item, ...]:
-        endings = [ending for ending in sample.members if self._takes(modality, ending)]
-        if modality != WORDS:
-            return tuple(sample.members[ending] for ending in endings)
-        said = [sample.texts[ending] for ending in endings] or notes.get(WORDS, [])
+        extensions = [extension for extension in sample.members if self._takes(modality, extension)]
+        if modality != TEXT:
+            return tuple(sample.members[extension] for extension in extensions)
+        said = [sample.texts[extension] for extension in extensions] or notes.get(TEXT, [])
         texts = said if isinstance(said, list) else [said]
         if not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"{WORDS}: expected a text, or a list of texts, found {said!r:.60}")
+            raise ValueError(f"{TEXT}: expected a text, or a list of texts, found {said!r:.60}")
         return tuple(text.strip() for text in texts if text.strip())
 
-    def _takes(self, modality: str, ending: str) -> bool:
-        """Tell whether a member of some ending holds a modality."""
-        if (modality, ending) not in self._known:
-            self._known[modality, ending] = self._decide(modality, ending)
-        return self._known[modality, ending]
+    def _takes(self, modality: str, extension: str) -> bool:
+        """Return whether a member of some extension holds a modality."""
+        if (modality, extension) not in self._known:
+            self._known[modality, extension] = self._decide(modality, extension)
+        return self._known[modality, extension]
 
-    def _decide(self, modality: str, ending: str) -> bool:
+    def _decide(self, modality: str, extension: str) -> bool:
         if modality in self.mapped:
-            return ending == self.mapped[modality]
-        if ending in self.mapped.values():
+            return extension == self.mapped[modality]
+        if extension in self.mapped.values():
             return False
-        first, dot, _ = ending.partition(".")
+        first, dot, _ = extension.partition(".")
         if dot:
             return first == modality
-        if ending == TEXT:
-            return modality == WORDS
-        return modality_of_file(f"member.{ending}", MODALITIES.names()) == modality
+        if extension == CAPTION:
+            return modality == TEXT
+        return modality_of_file(f"member.{extension}", MODALITIES.names()) == modality
 
 
 def _parse_notes(text: str) -> dict[str, Any]:

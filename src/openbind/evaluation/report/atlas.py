@@ -7,7 +7,7 @@ import numpy as np
 from openbind.errors import InputError, MissingExtraError
 
 PERPLEXITY = 30.0
-"""Neighbours that t-SNE keeps near (van der Maaten and Hinton 2008: 5 to 50)."""
+"""Neighbors that t-SNE keeps near (van der Maaten and Hinton 2008: 5 to 50)."""
 
 
 def project(vectors_NE: np.ndarray, seed: int) -> np.ndarray:

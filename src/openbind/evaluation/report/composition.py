@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from openbind.evaluation.collection import Gathered
-from openbind.evaluation.emergence import centre, measure_emergence
+from openbind.evaluation.collection import EmbeddedItems
+from openbind.evaluation.emergence import center, measure_emergence
 from openbind.evaluation.report.atlas import project
 from openbind.evaluation.report.contents import Dot, Kind, Report
 from openbind.evaluation.report.namings import name_by_words
-from openbind.evaluation.report.neighbours import ask
+from openbind.evaluation.report.neighbors import ask
 from openbind.space import Space
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MOST_DOTS = 300
 
 def compose_report(
     space: Space,
-    gathered: Sequence[Gathered],
+    embedded: Sequence[EmbeddedItems],
     results: Sequence[SuiteResult] = (),
     *,
     title: str,
@@ -35,8 +35,8 @@ def compose_report(
     """Measure what aligns with what, and put it beside the suites' results.
 
     Args:
-        space: whose vectors were gathered.
-        gathered: two modalities or more, one for each.
+        space: whose vectors were embedded.
+        embedded: two modalities or more, one for each.
         results: of suites, of this space and others; a column each.
         title: of the report.
         warnings: to be read before the numbers, beside those of the results.
@@ -53,21 +53,21 @@ def compose_report(
         space=space.name,
         dim=space.dim,
         card=space.card,
-        kinds=tuple(Kind(modality=some.modality, count=len(some.items)) for some in gathered),
-        warnings=(*warnings, *_warn_of_sets(space, gathered), *_warn_of_results(results)),
+        kinds=tuple(Kind(modality=some.modality, count=len(some.items)) for some in embedded),
+        warnings=(*warnings, *_warn_of_sets(space, embedded), *_warn_of_results(results)),
         results=tuple(results),
-        cells=measure_emergence(gathered, trained, generator),
-        atlas=_lay_out(gathered, generator, seed),
-        namings=name_by_words(gathered, trained),
-        queries=ask(gathered, trained, generator),
+        cells=measure_emergence(embedded, trained, generator),
+        atlas=_lay_out(embedded, generator, seed),
+        namings=name_by_words(embedded, trained),
+        queries=ask(embedded, trained, generator),
     )
 
 
 def find_trained_pairs(space: Space) -> frozenset[tuple[str, str]]:
     """Name the pairs of modalities that were trained together, in both orders.
 
-    Modalities that share a tower count as one: what was trained with pictures was trained with
-    films, and pictures and films themselves are one network's.
+    Modalities that share a tower count as one: what was trained with images was trained with
+    videos, and images and videos themselves are one network's.
     """
     tower = {name: binding.tower for name, binding in space.config.modalities.items()}
     towers = {frozenset((tower.get(a, a), tower.get(b, b))) for a, b in space.card.trained_pairs}
@@ -79,8 +79,8 @@ def find_trained_pairs(space: Space) -> frozenset[tuple[str, str]]:
     return frozenset([*together, *((b, a) for a, b in together)])
 
 
-def _warn_of_sets(space: Space, gathered: Sequence[Gathered]) -> list[str]:
-    names = sorted({name for some in gathered for name in some.sets if name})
+def _warn_of_sets(space: Space, embedded: Sequence[EmbeddedItems]) -> list[str]:
+    names = sorted({name for some in embedded for name in some.sets if name})
     return [
         f"{space.name} was trained on {source.name}, and is measured on {name}"
         for name in names
@@ -101,27 +101,27 @@ def _warn_of_results(results: Sequence[SuiteResult]) -> list[str]:
             f"{result.suite}, {result.space}: {task} was not asked: {reason}"
             for task, reason in result.skipped.items()
         ]
-        if result.left_out:
-            first, reason = next(iter(result.left_out.items()))
+        if result.excluded:
+            first, reason = next(iter(result.excluded.items()))
             found.append(
-                f"{result.suite}, {result.space}: {len(result.left_out)} files could not be used; "
+                f"{result.suite}, {result.space}: {len(result.excluded)} files could not be used; "
                 f"the first is {first}: {reason}"
             )
     return found
 
 
 def _lay_out(
-    gathered: Sequence[Gathered], generator: np.random.Generator, seed: int
+    embedded: Sequence[EmbeddedItems], generator: np.random.Generator, seed: int
 ) -> tuple[Dot, ...]:
     """Place the items of all modalities; each one's mean is taken off, or it would be an island."""
-    kept = [np.sort(generator.permutation(len(some.items))[:MOST_DOTS]) for some in gathered]
-    centred = [centre(some.vectors_NE)[places] for some, places in zip(gathered, kept, strict=True)]
+    kept = [np.sort(generator.permutation(len(some.items))[:MOST_DOTS]) for some in embedded]
+    centerd = [center(some.vectors_NE)[places] for some, places in zip(embedded, kept, strict=True)]
     items = [
         (some.modality, some.items[place])
-        for some, places in zip(gathered, kept, strict=True)
+        for some, places in zip(embedded, kept, strict=True)
         for place in places
     ]
-    places_N2 = project(np.concatenate(centred), seed)
+    places_N2 = project(np.concatenate(centerd), seed)
     return tuple(
         Dot(item=item, modality=modality, x=float(x), y=float(y))
         for (modality, item), (x, y) in zip(items, places_N2, strict=True)

@@ -1,20 +1,20 @@
-"""Small pictures of items, as their modalities draw them, and what can be played."""
+"""Small images of items, as their modalities draw them, and what can be played."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
 
-from openbind.evaluation.report.media_urls import data_url, file_url, is_film, is_sound
+from openbind.evaluation.report.media_urls import data_url, file_url, is_sound, is_video
 from openbind.modalities import MODALITIES
 
 MOST_PLAYED_BYTES = 300_000
-"""Sounds and films of more bytes are drawn only."""
+"""Sounds and videos of more bytes are drawn only."""
 WEBP_QUALITY = 80
 
 
 def draw_item(path: str, modality: str, side: int) -> str | None:
-    """Draw a small picture of an item.
+    """Draw a small image of an item.
 
     Args:
         path: of its file.
@@ -26,7 +26,7 @@ def draw_item(path: str, modality: str, side: int) -> str | None:
 
     Raises:
         InputError: the file can't be read as that modality.
-        MissingExtraError: a film, without the extra "video".
+        MissingExtraError: a video, without the extra "video".
     """
     draw = MODALITIES.get(modality).draw
     if draw is None:
@@ -37,7 +37,7 @@ def draw_item(path: str, modality: str, side: int) -> str | None:
 
 
 def playable_url(path: str) -> str | None:
-    """Embed a sound or a film as it is.
+    """Embed a sound or a video as it is.
 
     Returns:
         a data URL; None for what isn't played, is too large, or no browser knows.
@@ -45,6 +45,6 @@ def playable_url(path: str) -> str | None:
     Raises:
         OSError: it can't be read.
     """
-    if not is_sound(path) and not is_film(path):
+    if not is_sound(path) and not is_video(path):
         return None
     return None if Path(path).stat().st_size > MOST_PLAYED_BYTES else file_url(path)

@@ -24,22 +24,22 @@ MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
 }
-"""What browsers show and play, by the ending (IANA's registry of media types). Python's own table
+"""What browsers show and play, by extension (IANA media types). Python's own table
 lacks WebP, Ogg and FLAC where the system has none."""
 
 
 def media_type(path: str | Path) -> str | None:
-    """Tell a file's media type by its ending; None for what a browser neither shows nor plays."""
+    """Return a file's media type by its extension; None for what browsers can't render."""
     return MEDIA_TYPES.get(Path(path).suffix.lower())
 
 
 def is_sound(path: str | Path) -> bool:
-    """Tell whether a browser plays a file as a sound."""
+    """Return whether a browser plays a file as a sound."""
     return (media_type(path) or "").startswith("audio/")
 
 
-def is_film(path: str | Path) -> bool:
-    """Tell whether a browser plays a file as a film."""
+def is_video(path: str | Path) -> bool:
+    """Return whether a browser plays a file as a video."""
     return (media_type(path) or "").startswith("video/")
 
 

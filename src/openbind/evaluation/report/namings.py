@@ -7,41 +7,41 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from openbind.encoding import unit_rows
-from openbind.evaluation.collection import Gathered
+from openbind.evaluation.collection import EmbeddedItems
 from openbind.evaluation.metrics import share_interval
 from openbind.evaluation.report.contents import Naming
 from openbind.evaluation.tasks import Confusion, Score
-from openbind.modalities import WORDS
+from openbind.modalities import TEXT
 
 
 def name_by_words(
-    gathered: Sequence[Gathered], trained_pairs: Collection[tuple[str, str]]
+    embedded: Sequence[EmbeddedItems], trained_pairs: Collection[tuple[str, str]]
 ) -> tuple[Naming, ...]:
     """Call the items of each data set by the words that it has for its classes.
 
     Args:
-        gathered: one for each modality; without words among them there is nothing to call by.
+        embedded: one for each modality; without words among them there is nothing to call by.
         trained_pairs: modalities that were trained together, in both orders.
     """
-    words = [some for some in gathered if some.modality == WORDS]
+    words = [some for some in embedded if some.modality == TEXT]
     found = []
-    for some in gathered:
+    for some in embedded:
         for name in sorted(set(some.sets) & {name for other in words for name in other.sets}):
-            if some.modality == WORDS:
+            if some.modality == TEXT:
                 continue
             naming = name_items(
-                some.of_set(name), words[0].of_set(name), (some.modality, WORDS) in trained_pairs
+                some.of_set(name), words[0].of_set(name), (some.modality, TEXT) in trained_pairs
             )
             if naming is not None:
                 found.append(naming)
     return tuple(found)
 
 
-def name_items(some: Gathered, words: Gathered, trained: bool) -> Naming | None:
+def name_items(some: EmbeddedItems, words: EmbeddedItems, trained: bool) -> Naming | None:
     """Call items by the nearest class, a class being the mean of the words for it.
 
     Args:
-        some: items of one data set; those of a class without words are left out.
+        some: items of one data set; those of a class without words are excluded.
         words: of the same data set.
         trained: whether the two were trained together.
 
@@ -62,7 +62,7 @@ def name_items(some: Gathered, words: Gathered, trained: bool) -> Naming | None:
     counts_CC = np.zeros((len(labels), len(labels)), int)
     np.add.at(counts_CC, (true_Q, called_Q), 1)
     share = float((true_Q == called_Q).mean())
-    task = f"{some.modality} named by {WORDS}"
+    task = f"{some.modality} named by {TEXT}"
     return Naming(
         modality=some.modality,
         set=some.items[0].set,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plain_numbers(report: Report) -> dict[str, Any]:
-    """Give what JSON can hold of a report: everything but the map and the neighbours.
+    """Return what JSON can hold of a report: everything but the map and the neighbors.
 
     Args:
         report: to be written.
@@ -52,7 +52,7 @@ def _plain_result(result: SuiteResult) -> dict[str, Any]:
         "space": result.space,
         "scores": scores,
         "confusions": [_plain_confusion(confusion) for confusion in result.confusions],
-        "left_out": result.left_out,
+        "excluded": result.excluded,
         "skipped": result.skipped,
         "overlaps": list(result.overlaps),
     }
@@ -67,7 +67,7 @@ def _plain_confusion(confusion: Confusion) -> dict[str, Any]:
 
 
 def _plain_cell(cell: Cell) -> dict[str, Any]:
-    rows = zip(cell.raw, cell.centred, cell.shuffled, strict=True)
+    rows = zip(cell.raw, cell.centerd, cell.shuffled, strict=True)
     return {
         "query": cell.query,
         "target": cell.target,
@@ -80,11 +80,11 @@ def _plain_cell(cell: Cell) -> dict[str, Any]:
             raw.metric: {
                 "value": raw.value,
                 "interval": raw.interval,
-                "centred": centred.value,
-                "centred_interval": centred.interval,
+                "centerd": centerd.value,
+                "centerd_interval": centerd.interval,
                 "shuffled": shuffled.value,
                 "chance": raw.chance,
             }
-            for raw, centred, shuffled in rows
+            for raw, centerd, shuffled in rows
         },
     }

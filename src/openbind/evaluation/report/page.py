@@ -14,11 +14,11 @@ import numpy as np
 
 from openbind.atomic import atomic_path
 from openbind.evaluation.collection import Item
-from openbind.evaluation.emergence import Cell, lies_above_chance
+from openbind.evaluation.emergence import Cell, above_chance
 from openbind.evaluation.metrics import share_interval
 from openbind.evaluation.report.contents import Dot, Report
 from openbind.evaluation.report.drawings import draw_item, playable_url
-from openbind.evaluation.report.media_urls import is_film, is_sound
+from openbind.evaluation.report.media_urls import is_sound, is_video
 from openbind.evaluation.tasks import Confusion, Score
 from openbind.modalities import MODALITIES
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from openbind.evaluation.suites.suite import Published
 
 SHOWN_SIDE, DOT_SIDE = 160, 96
-"""Pixels of the pictures among the neighbours, and of those on the map."""
+"""Pixels of the images among the neighbors, and of those on the map."""
 MOST_PLAYED_TOTAL_BYTES = 12_000_000
-"""Of all sounds and films together, as text in the page."""
+"""Of all sounds and videos together, as text in the page."""
 MAP_WIDTH, MAP_HEIGHT, MAP_MARGIN = 1000, 640, 24
 MOST_NAMES = 40
 """Names of classes on the map."""
@@ -69,8 +69,8 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
         names=_name_regions(report.atlas),
         namings=_namings(report),
         number=format_number,
-        above_chance=lies_above_chance,
-        colours={kind.modality: place for place, kind in enumerate(report.kinds)},
+        above_chance=above_chance,
+        colors={kind.modality: place for place, kind in enumerate(report.kinds)},
         size=(MAP_WIDTH, MAP_HEIGHT),
         dot_side=DOT_SIDE,
         shown_side=SHOWN_SIDE,
@@ -81,31 +81,31 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
 
 @dataclass
 class Media:
-    """Pictures and players of items, each made once.
+    """Images and players of items, each made once.
 
     Attributes:
-        played: sounds and films by number; the page holds each once, wherever it is shown.
+        played: sounds and videos by number; the page holds each once, wherever it is shown.
     """
 
     played: list[str] = field(default_factory=list)
-    _pictures: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
+    _images: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
     _numbers: dict[str, int | None] = field(default_factory=dict)
 
-    def kind(self, item: Item, modality: str) -> Literal["words", "picture", "sound", "film"]:
-        """Tell how an item is shown."""
+    def kind(self, item: Item, modality: str) -> Literal["words", "image", "sound", "video"]:
+        """Return how an item is shown."""
         if MODALITIES.get(modality).draw is None:
             return "words"
-        return "sound" if is_sound(item.path) else "film" if is_film(item.path) else "picture"
+        return "sound" if is_sound(item.path) else "video" if is_video(item.path) else "image"
 
-    def picture(self, item: Item, modality: str, side: int) -> str | None:
+    def image(self, item: Item, modality: str, side: int) -> str | None:
         """Draw an item; None for words."""
         key = (item.path, modality, side)
-        if key not in self._pictures:
-            self._pictures[key] = draw_item(*key)
-        return self._pictures[key]
+        if key not in self._images:
+            self._images[key] = draw_item(*key)
+        return self._images[key]
 
     def player(self, item: Item) -> int | None:
-        """Give the number of an item's sound or film; None for others, and for too large ones."""
+        """Return the number of an item's sound or video; None for others and large ones."""
         if item.path not in self._numbers:
             url = playable_url(item.path)
             used = sum(map(len, self.played))
@@ -176,15 +176,15 @@ def _tabulate(results: Sequence[SuiteResult]) -> list[ScoreTable]:
 
 
 def _count_above_chance(cells: Sequence[Cell]) -> dict[str, tuple[int, int, int]]:
-    """Count directions whose R@1 lies above chance: as they are, centred, and all there are."""
+    """Count directions whose R@1 lies above chance: as they are, centerd, and all there are."""
     groups = {
         "emergent": [cell for cell in cells if not cell.trained],
         "trained": [cell for cell in cells if cell.trained],
     }
     return {
         name: (
-            sum(lies_above_chance(cell.raw[0]) for cell in group),
-            sum(lies_above_chance(cell.centred[0]) for cell in group),
+            sum(above_chance(cell.raw[0]) for cell in group),
+            sum(above_chance(cell.centerd[0]) for cell in group),
             len(group),
         )
         for name, group in groups.items()
@@ -192,7 +192,7 @@ def _count_above_chance(cells: Sequence[Cell]) -> dict[str, tuple[int, int, int]
 
 
 def _farthest_control(cells: Sequence[Cell]) -> float:
-    """Tell how far R@1 of shuffled pairs is from chance where it is farthest."""
+    """Return how far R@1 of shuffled pairs is from chance where it is farthest."""
     strays = [abs(cell.shuffled[0].value - cell.shuffled[0].chance) for cell in cells]
     return max(strays, default=0.0)
 

@@ -19,8 +19,8 @@ function show(dot) {
   if (!dot) return;
   dot.classList.add("on");
   tip.replaceChildren();
-  const picture = store.pictures[dots.indexOf(dot)];
-  if (picture) tip.append(Object.assign(new Image(), { src: picture, alt: "" }));
+  const image = store.images[dots.indexOf(dot)];
+  if (image) tip.append(Object.assign(new Image(), { src: image, alt: "" }));
   tip.append(dot.dataset.title);
   const box = dot.getBoundingClientRect(), frame = atlas.parentElement.getBoundingClientRect();
   const right = box.left - frame.left > frame.width / 2;

@@ -36,7 +36,7 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
     task = TextRetrieval(
         name="retrieval",
         modality="audio",
-        paths=[clips.find(film, start) for film, start in captions],
+        paths=[clips.find(video, start) for video, start in captions],
         captions=[tuple(own) for own in captions.values()],
         settings={"clips": "cover"},  # paper, section 3.1: ⌈t / 2⌉ clips
     )
@@ -45,9 +45,9 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
 
 SUITE = Suite(
     title="AudioCaps, test split",
-    layout=f"{TABLE} (audiocap_id, youtube_id, start_time, caption)\nsounds or films, {NAMES}",
+    layout=f"{TABLE} (audiocap_id, youtube_id, start_time, caption)\nsounds or videos, {NAMES}",
     origin="https://audiocaps.github.io",
-    licence="captions: see its page; sounds by their owners",
+    license="captions: see its page; sounds by their owners",
     read=read,
     published=tuple(
         Published(

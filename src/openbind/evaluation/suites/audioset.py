@@ -25,11 +25,11 @@ def read(data: Path) -> tuple[Classification, ...]:
     places = {row["mid"]: place for place, row in enumerate(rows)}
     clips = ClipFolder(data, "audio", "video")
     paths, targets = [], []
-    for film, start, mids in read_segments(data / SEGMENTS):
+    for video, start, mids in read_segments(data / SEGMENTS):
         unknown = [mid for mid in mids if mid not in places]
         if unknown:
-            raise InputError(data / SEGMENTS, f"{film}: class {unknown[0]} isn't in {LABELS}")
-        paths.append(clips.find(film, start))
+            raise InputError(data / SEGMENTS, f"{video}: class {unknown[0]} isn't in {LABELS}")
+        paths.append(clips.find(video, start))
         targets.append(tuple(places[mid] for mid in mids))
     task = Classification(
         name="zero-shot",
@@ -45,7 +45,7 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_segments(path: Path) -> list[tuple[str, int, list[str]]]:
-    """Read film, first second and classes of each segment.
+    """Read video, first second and classes of each segment.
 
     Raises:
         InputError: a line of another kind, or none.
@@ -57,8 +57,8 @@ def read_segments(path: Path) -> list[tuple[str, int, list[str]]]:
             if not cells or cells[0].startswith("#"):
                 continue
             try:
-                film, start, _, mids = cells
-                found.append((film, int(float(start)), mids.split(",")))
+                video, start, _, mids = cells
+                found.append((video, int(float(start)), mids.split(",")))
             except ValueError as error:
                 raise InputError(
                     path, f'expected <id>, 30.000, 40.000, "/m/…,/m/…", found {cells}'
@@ -70,9 +70,9 @@ def read_segments(path: Path) -> list[tuple[str, int, list[str]]]:
 
 SUITE = Suite(
     title="AudioSet, evaluation set",
-    layout=f"{SEGMENTS}\n{LABELS} (index, mid, display_name)\nsounds or films, {NAMES}",
+    layout=f"{SEGMENTS}\n{LABELS} (index, mid, display_name)\nsounds or videos, {NAMES}",
     origin="https://research.google.com/audioset/",
-    licence="labels CC BY 4.0; sounds by their owners",
+    license="labels CC BY 4.0; sounds by their owners",
     read=read,
     published=(Published(task="zero-shot", metric="mAP", value=0.176, where="ImageBind, Table 2"),),
 )

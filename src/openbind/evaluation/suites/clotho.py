@@ -33,7 +33,7 @@ SUITE = Suite(
     title="Clotho v2.1, evaluation split",
     layout=f"{TABLE} (file_name, caption_1 … caption_5)\nevaluation/*.wav",
     origin="https://zenodo.org/records/4783391",
-    licence="sounds by clip, captions Tampere University's, non-commercial",
+    license="sounds by clip, captions Tampere University's, non-commercial",
     read=read,
     published=tuple(
         Published(task="text → audio", metric=metric, value=value, where="ImageBind, Table 3")

@@ -23,12 +23,12 @@ from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.suites.suite import Published, Suite, require
 from openbind.evaluation.tasks import Classification
 
-FILMS, NARRATIONS, MOTION = "ego4d.json", "v2/annotations/narration.json", "v2/imu"
+VIDEOS, NARRATIONS, MOTION = "ego4d.json", "v2/annotations/narration.json", "v2/imu"
 CLIP_SECONDS = 5.0  # paper, section 4
 LEAST_COVERED = 0.9  # share of a clip that its IMU must reach over
-HELD_OUT = 50  # one film in so many isn't trained on
+HELD_OUT = 50  # one video in so many isn't trained on
 AXES = ("accl_x", "accl_y", "accl_z", "gyro_x", "gyro_y", "gyro_z")  # the tower's order
-TIMES = "canonical_timestamp_ms"  # on the film's own clock
+TIMES = "canonical_timestamp_ms"  # on the video's own clock
 
 Motion = tuple[np.ndarray, np.ndarray]
 """Times in seconds (T,) and values (T, 6), accelerometer first, gaps as NaN."""
@@ -45,7 +45,7 @@ class Window(FilePart):
         return f"{self.path} from {self.start:.2f} s"
 
     def read(self) -> Any:
-        """Give values (T, 6) and their rate in Hz."""
+        """Return values (T, 6) and their rate in Hz."""
         table_TC = cut_window(_read_again(self.path), self.start)
         if table_TC is None:
             raise InputError(
@@ -55,20 +55,20 @@ class Window(FilePart):
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the films that training leaves out, see `choose_split`.
+    """Read the videos that training excludes, see `choose_split`.
 
-    UNRESOLVED in the sources: which films the paper tested on, and whether its 108 scenarios are
-    those of films with a single one, as here.
+    UNRESOLVED in the sources: which videos the paper tested on, and whether its 108 scenarios are
+    those of videos with a single one, as here.
 
     Raises:
-        InputError: a file is missing or wrong, or no film is left.
+        InputError: a file is missing or wrong, or no video is left.
     """
-    require("Ego4D", data, FILMS, NARRATIONS, MOTION)
+    require("Ego4D", data, VIDEOS, NARRATIONS, MOTION)
     narrations = read_json(data / NARRATIONS)
-    films = list_films(data)
-    names = sorted({scenario for _, scenario in films})
+    videos = list_videos(data)
+    names = sorted({scenario for _, scenario in videos})
     paths, targets = [], []
-    for uid, scenario in films:
+    for uid, scenario in videos:
         table = data / MOTION / f"{uid}.csv"
         if choose_split(uid) == "train" or not table.exists():
             continue
@@ -79,8 +79,8 @@ def read(data: Path) -> tuple[Classification, ...]:
     if not paths:
         raise InputError(
             data / MOTION,
-            f"no <uid>.csv of a film with one scenario, narrations, and of the 1 in {HELD_OUT} "
-            "that training leaves out",
+            f"no <uid>.csv of a video with one scenario, narrations, and of the 1 in {HELD_OUT} "
+            "that training excludes",
         )
     task = Classification(
         name="zero-shot",
@@ -93,20 +93,20 @@ def read(data: Path) -> tuple[Classification, ...]:
     return (task,)
 
 
-def list_films(data: Path) -> list[tuple[str, str]]:
-    """Return uid and scenario of the films that have one scenario (paper: 7,485 of 9,645).
+def list_videos(data: Path) -> list[tuple[str, str]]:
+    """Return uid and scenario of the videos that have one scenario (paper: 7,485 of 9,645).
 
     Raises:
-        InputError: the list of films is of another kind.
+        InputError: the list of videos is of another kind.
     """
     try:
-        films = read_json(data / FILMS)["videos"]
-        single = [(film["video_uid"], *film["scenarios"]) for film in films]
+        videos = read_json(data / VIDEOS)["videos"]
+        single = [(video["video_uid"], *video["scenarios"]) for video in videos]
     except (KeyError, TypeError) as error:
         raise InputError(
-            data / FILMS, f"expected videos with video_uid and scenarios; no {error}"
+            data / VIDEOS, f"expected videos with video_uid and scenarios; no {error}"
         ) from error
-    return [(film[0], film[1]) for film in single if len(film) == 2]
+    return [(video[0], video[1]) for video in single if len(video) == 2]
 
 
 def read_json(path: Path) -> Any:
@@ -122,19 +122,19 @@ def read_json(path: Path) -> Any:
 
 
 def list_times(narrations: dict[str, Any], uid: str) -> Iterator[float]:
-    """Yield the times of a film's narrations, in seconds."""
+    """Yield the times of a video's narrations, in seconds."""
     for part in ("narration_pass_1", "narration_pass_2"):
         for narration in narrations.get(uid, {}).get(part, {}).get("narrations", []):
             yield float(narration["timestamp_sec"])
 
 
 def choose_split(uid: str) -> str:
-    """Return "val" for some films, by their names: rows of one film overlap and stay together."""
+    """Return "val" for some videos, by their names: rows of one video overlap and stay together."""
     return "val" if zlib.crc32(uid.encode()) % HELD_OUT == 0 else "train"
 
 
 def read_motion(path: Path) -> Motion:
-    """Read a film's IMU.
+    """Read a video's IMU.
 
     Raises:
         InputError: a column is missing, or something isn't a number.
@@ -156,7 +156,7 @@ def read_motion(path: Path) -> Motion:
     return table_TC[:, 0] / 1000, table_TC[:, 1:]
 
 
-# Clips of one film come one after the other, and a recording of an hour takes seconds to parse.
+# Clips of one video come one after the other, and a recording of an hour takes seconds to parse.
 _read_again = lru_cache(maxsize=1)(read_motion)
 
 
@@ -174,9 +174,9 @@ def cut_window(motion: Motion, start: float) -> np.ndarray | None:
 
 SUITE = Suite(
     title="Ego4D, scenarios by motion",
-    layout=f"{FILMS} (videos: video_uid, scenarios)\n{NARRATIONS}\n{MOTION}/<uid>.csv",
+    layout=f"{VIDEOS} (videos: video_uid, scenarios)\n{NARRATIONS}\n{MOTION}/<uid>.csv",
     origin="https://ego4d-data.org",
-    licence="by agreement with its authors",
+    license="by agreement with its authors",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.250, where="ImageBind, Table 2"),

@@ -40,7 +40,7 @@ SUITE = Suite(
     title="ESC-50",
     layout="meta/esc50.csv (filename, fold, category)\naudio/*.wav",
     origin="https://github.com/karolpiczak/ESC-50",
-    licence="CC BY-NC 3.0; its part ESC-10 CC BY 3.0",
+    license="CC BY-NC 3.0; its part ESC-10 CC BY 3.0",
     read=read,
     published=(
         Published(

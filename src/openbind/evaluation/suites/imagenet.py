@@ -1,4 +1,4 @@
-"""ImageNet-1k, validation split: 50,000 pictures of 1,000 classes (Russakovsky et al. 2015)."""
+"""ImageNet-1k, validation split: 50,000 images of 1,000 classes (Russakovsky et al. 2015)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASSES = 1_000
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the pictures; classes are their folders in order, names from a list that ships.
+    """Read the images; classes are their folders in order, names from a list that ships.
 
     Raises:
         InputError: there is no folder `val`, or it hasn't one folder for each class.
@@ -26,7 +26,7 @@ def read(data: Path) -> tuple[Classification, ...]:
         raise InputError(
             data / "val",
             f"expected {CLASSES:,} folders, one for each class (val/n01440764/…), found "
-            f"{len(folders):,}; the pictures have to be sorted into their classes first",
+            f"{len(folders):,}; the images have to be sorted into their classes first",
         )
     paths, targets = [], []
     for index, folder in enumerate(folders):
@@ -57,7 +57,7 @@ SUITE = Suite(
     title="ImageNet-1k, validation split",
     layout="val/<WordNet id>/*.JPEG, 1,000 folders",
     origin="https://image-net.org",
-    licence="for non-commercial research",
+    license="for non-commercial research",
     read=read,
     published=(
         Published(

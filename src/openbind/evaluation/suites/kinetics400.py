@@ -1,4 +1,4 @@
-"""Kinetics-400, validation split: some 20,000 films of 10 s, 400 actions (Kay et al. 2017)."""
+"""Kinetics-400, validation split: some 20,000 videos of 10 s, 400 actions (Kay et al. 2017)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABLE = "annotations/val.csv"
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the table of films; class names are its labels.
+    """Read the table of videos; class names are its labels.
 
     Raises:
         InputError: a file or a column is missing, or a start is no number.
@@ -41,9 +41,9 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 SUITE = Suite(
     title="Kinetics-400, validation split",
-    layout=f"{TABLE} (label, youtube_id, time_start, time_end, split)\nval/ films, {NAMES}",
+    layout=f"{TABLE} (label, youtube_id, time_start, time_end, split)\nval/ videos, {NAMES}",
     origin="https://github.com/cvdfoundation/kinetics-dataset",
-    licence="annotations CC BY 4.0; films by their owners",
+    license="annotations CC BY 4.0; videos by their owners",
     read=read,
     published=(
         Published(

@@ -1,4 +1,4 @@
-"""LLVIP, test split: people in infrared pictures of streets at night (Jia et al. 2021)."""
+"""LLVIP, test split: people in infrared images of streets at night (Jia et al. 2021)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.suites.suite import Published, Suite, require
 from openbind.evaluation.tasks import Classification
 
-PICTURES, BOXES = "infrared/test", "Annotations"
+IMAGES, BOXES = "infrared/test", "Annotations"
 # Paper, appendix A. UNRESOLVED in the sources: how several names of a class are joined; the best
 # of them counts, as it does for NYU-D.
 CLASSES = (("person", "man", "woman", "people"), ("street", "road", "car", "light", "tree"))
@@ -31,12 +31,12 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Crop(FilePart):
-    """A part of a picture: top, left, height and width in shares of the whole."""
+    """A part of a image: top, left, height and width in shares of the whole."""
 
     box: tuple[float, float, float, float]
 
     def read(self) -> Any:
-        """Give the part, to be cut when the picture has its range of values."""
+        """Return the part, to be cut when the image has its range of values."""
         from openbind.modalities.spec import Part, View
 
         return Part(str(self.path), View(box=self.box))
@@ -52,16 +52,16 @@ def read(data: Path) -> tuple[Classification, ...]:
     Raises:
         InputError: a file is missing, or a table of boxes is of another kind.
     """
-    require("LLVIP", data, PICTURES, BOXES)
+    require("LLVIP", data, IMAGES, BOXES)
     paths, targets = [], []
-    for picture in sorted((data / PICTURES).glob("*.jpg")):
-        size, people = read_boxes(data / BOXES / f"{picture.stem}.xml")
-        pieces = draw_background(size, people, zlib.crc32(picture.stem.encode()))
+    for image in sorted((data / IMAGES).glob("*.jpg")):
+        size, people = read_boxes(data / BOXES / f"{image.stem}.xml")
+        pieces = draw_background(size, people, zlib.crc32(image.stem.encode()))
         for target, boxes in ((PERSON, people), (BACKGROUND, pieces)):
-            paths += [Crop(path=picture, box=_shares(box, size)) for box in boxes]
+            paths += [Crop(path=image, box=_shares(box, size)) for box in boxes]
             targets += [(target,)] * len(boxes)
     if not paths:
-        raise InputError(data / PICTURES, "no *.jpg with people")
+        raise InputError(data / IMAGES, "no *.jpg with people")
     task = Classification(
         name="zero-shot",
         modality="thermal",
@@ -74,7 +74,7 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_boxes(path: Path) -> tuple[tuple[int, int], list[Box]]:
-    """Read width and height of a picture, and its people, cut to the picture.
+    """Read width and height of a image, and its people, cut to the image.
 
     Raises:
         InputError: no such file, or one of another kind.
@@ -100,7 +100,7 @@ def draw_background(size: tuple[int, int], people: list[Box], seed: int) -> list
     """Draw for each person a box of the same size that touches nobody, where there is room.
 
     Args:
-        size: width and height of the picture.
+        size: width and height of the image.
         people: their boxes.
         seed: decides the places.
     """
@@ -129,9 +129,9 @@ def _shares(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float
 
 SUITE = Suite(
     title="LLVIP, test split",
-    layout=f"{PICTURES}/*.jpg\n{BOXES}/*.xml (Pascal VOC: size, object/name, object/bndbox)",
+    layout=f"{IMAGES}/*.jpg\n{BOXES}/*.xml (Pascal VOC: size, object/name, object/bndbox)",
     origin="https://bupt-ai-cz.github.io/LLVIP/",
-    licence="for non-commercial research",
+    license="for non-commercial research",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.634, where="ImageBind, Table 2"),

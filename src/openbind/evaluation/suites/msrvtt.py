@@ -13,10 +13,10 @@ COVER = {"clips": "cover"}  # paper, section 3.1: ⌈t / 2⌉ clips of sound
 
 
 def read(data: Path) -> tuple[TextRetrieval, ...]:
-    """Read the captions: videos are searched by pictures, by sound, and by both (paper, Table 4).
+    """Read the captions: videos are searched by images, by sound, and by both (paper, Table 4).
 
-    UNRESOLVED in the sources: what becomes of the videos without a sound track. They are left out
-    where sound alone is searched, and stand with their pictures where both are.
+    UNRESOLVED in the sources: what becomes of the videos without a sound track. They are excluded
+    where sound alone is searched, and stand with their images where both are.
 
     Raises:
         InputError: a file or a column is missing.
@@ -27,7 +27,7 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
     captions = [(row["sentence"],) for row in rows]
     sound = Added(modality="audio", paths=paths, weight=SOUND_WEIGHT, settings=COVER)
     return (
-        TextRetrieval(name="pictures", modality="video", paths=paths, captions=captions),
+        TextRetrieval(name="images", modality="video", paths=paths, captions=captions),
         TextRetrieval(
             name="sound", modality="audio", paths=paths, captions=captions, settings=COVER
         ),
@@ -46,7 +46,7 @@ SUITE = Suite(
     title="MSR-VTT 1k-A",
     layout=f"{TABLE} (key, vid_key, video_id, sentence)\n{VIDEOS}/video7010.mp4, …",
     origin="https://www.microsoft.com/en-us/research/publication/msr-vtt-a-large-video-description-dataset-for-bridging-video-and-language/",
-    licence="for research; videos by their owners",
+    license="for research; videos by their owners",
     read=read,
     published=(
         *_publish("text → video", "Table 2; OpenCLIP's", 0.361),

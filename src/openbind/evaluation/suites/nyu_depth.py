@@ -1,7 +1,7 @@
-"""NYU Depth V2, test split: depth pictures of 27 kinds of rooms as 10 (Silberman et al. 2012).
+"""NYU Depth V2, test split: depth images of 27 kinds of rooms as 10 (Silberman et al. 2012).
 
 Of the layouts there are this is the authors' own: one HDF5 file with in-filled depths in metres,
-whose pictures the official split numbers.
+whose images the official split numbers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from openbind.errors import InputError, MissingExtraError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.suites.suite import Published, Suite, require
 from openbind.evaluation.suites.sun_rgbd import PROBE, load_matlab
-from openbind.evaluation.tasks import Classification, Labelled
+from openbind.evaluation.tasks import Classification, Labeled
 from openbind.signal.disparity import CAMERAS, DepthCamera, metres_to_disparity
 
 if TYPE_CHECKING:
     import h5py
 
-PICTURES, SPLITS = "nyu_depth_v2_labeled.mat", "splits.mat"
+IMAGES, SPLITS = "nyu_depth_v2_labeled.mat", "splits.mat"
 # UNRESOLVED in the sources: the nine aren't listed in the paper; the usual ones are taken.
 SCENES = (
     "bathroom",
@@ -61,41 +61,41 @@ OTHER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Frame(FilePart):
-    """One of the pictures in the file."""
+    """One of the images in the file."""
 
     row: int
     camera: DepthCamera = CAMERAS["kv1"]
 
     def __str__(self) -> str:
         """Name it in reports."""
-        return f"{self.path}, picture {self.row + 1}"
+        return f"{self.path}, image {self.row + 1}"
 
     def read(self) -> Any:
-        """Give disparity (H, W) in pixels, float32."""
+        """Return disparity (H, W) in pixels, float32."""
         with open_hdf5(self.path) as file:
-            # MATLAB writes axes in the opposite order: (pictures, W, H).
+            # MATLAB writes axes in the opposite order: (images, W, H).
             metres_HW = np.asarray(file["depths"][self.row], np.float32).T
         return metres_to_disparity(metres_HW, self.camera)
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the test pictures. The paper has 653 of them, the official split 654.
+    """Read the test images. The paper has 653 of them, the official split 654.
 
     Raises:
         InputError: a file is missing or wrong.
         MissingExtraError: h5py or SciPy isn't there.
     """
-    require("NYU Depth V2", data, PICTURES, SPLITS)
+    require("NYU Depth V2", data, IMAGES, SPLITS)
     splits = load_matlab(data / SPLITS)
-    scenes = read_scenes(data / PICTURES)
+    scenes = read_scenes(data / IMAGES)
     parts: dict[str, tuple[list[Frame], list[int]]] = {}
     for name in ("trainNdxs", "testNdxs"):
         if name not in splits:
             raise InputError(data / SPLITS, f"no field {name}")
         rows = [int(number) - 1 for number in np.atleast_1d(splits[name])]
         if not all(0 <= row < len(scenes) for row in rows):
-            raise InputError(data / SPLITS, f"{name}: there are only {len(scenes)} pictures")
-        frames = [Frame(path=data / PICTURES, row=row) for row in rows]
+            raise InputError(data / SPLITS, f"{name}: there are only {len(scenes)} images")
+        frames = [Frame(path=data / IMAGES, row=row) for row in rows]
         parts[name] = (frames, [_class_of(scenes[row], data) for row in rows])
     paths, targets = parts["testNdxs"]
     task = Classification(
@@ -106,14 +106,14 @@ def read(data: Path) -> tuple[Classification, ...]:
         classes=[*((_words(scene),) for scene in SCENES), tuple(map(_words, OTHER))],
         templates=CLIP_TEMPLATES,
         settings={"units": "disparity"},
-        train=Labelled(paths=parts["trainNdxs"][0], targets=parts["trainNdxs"][1]),
+        train=Labeled(paths=parts["trainNdxs"][0], targets=parts["trainNdxs"][1]),
         probe=PROBE,
     )
     return (task,)
 
 
 def read_scenes(path: Path) -> list[str]:
-    """Read each picture's kind of room.
+    """Read each image's kind of room.
 
     Raises:
         InputError: not an HDF5 file with depths and kinds of rooms.
@@ -149,7 +149,7 @@ def _class_of(scene: str, data: Path) -> int:
     if scene in SCENES:
         return SCENES.index(scene)
     if scene not in OTHER:
-        raise InputError(data / PICTURES, f"a room of an unknown kind {scene!r}")
+        raise InputError(data / IMAGES, f"a room of an unknown kind {scene!r}")
     return len(SCENES)
 
 
@@ -159,9 +159,9 @@ def _words(scene: str) -> str:
 
 SUITE = Suite(
     title="NYU Depth V2, test split",
-    layout=f"{PICTURES} (HDF5: depths, sceneTypes)\n{SPLITS} (trainNdxs, testNdxs)",
+    layout=f"{IMAGES} (HDF5: depths, sceneTypes)\n{SPLITS} (trainNdxs, testNdxs)",
     origin="https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html",
-    licence="none stated that we know of",
+    license="none stated that we know of",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.540, where="ImageBind, Table 2"),

@@ -1,4 +1,4 @@
-"""Places365-Standard, validation split: 36,500 pictures of 365 scenes (Zhou et al. 2017)."""
+"""Places365-Standard, validation split: 36,500 images of 365 scenes (Zhou et al. 2017)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.suites.suite import Published, Suite, require
 from openbind.evaluation.tasks import Classification
 
-NAMES, LABELS, PICTURES = "categories_places365.txt", "places365_val.txt", "val_256"
+NAMES, LABELS, IMAGES = "categories_places365.txt", "places365_val.txt", "val_256"
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the list of pictures and the names of scenes.
+    """Read the list of images and the names of scenes.
 
     Raises:
         InputError: a file is missing, or a line isn't what is expected.
     """
-    require("Places365", data, NAMES, LABELS, PICTURES)
+    require("Places365", data, NAMES, LABELS, IMAGES)
     names = {index: name_scene(place) for place, index in read_pairs(data / NAMES)}
     order = sorted(names)
     labels = read_pairs(data / LABELS)
-    for picture, index in labels:
+    for image, index in labels:
         if index not in names:
-            raise InputError(data / LABELS, f"{picture}: class {index} isn't in {NAMES}")
+            raise InputError(data / LABELS, f"{image}: class {index} isn't in {NAMES}")
     task = Classification(
         name="zero-shot",
         modality="image",
-        paths=[data / PICTURES / picture for picture, _ in labels],
+        paths=[data / IMAGES / image for image, _ in labels],
         targets=[(order.index(index),) for _, index in labels],
         classes=[(names[index],) for index in order],
         templates=CLIP_TEMPLATES,
@@ -61,9 +61,9 @@ def name_scene(place: str) -> str:
 
 SUITE = Suite(
     title="Places365-Standard, validation split",
-    layout=f"{NAMES} (/a/airfield 0)\n{LABELS} (Places365_val_00000001.jpg 165)\n{PICTURES}/*.jpg",
+    layout=f"{NAMES} (/a/airfield 0)\n{LABELS} (Places365_val_00000001.jpg 165)\n{IMAGES}/*.jpg",
     origin="https://places2.csail.mit.edu",
-    licence="pictures for non-commercial research and teaching",
+    license="images for non-commercial research and teaching",
     read=read,
     published=(
         Published(

@@ -15,9 +15,9 @@ from openbind.evaluation.tasks import PairRetrieval, Side
 
 TITLE = "RoadScene, the pairs that the starter hasn't seen"
 VISIBLE, THERMAL = "visible", "thermal"
-"""Folders of the two sides; a picture has the same name in both."""
+"""Folders of the two sides; a image has the same name in both."""
 
-# Numbers of the pictures that the starter was trained on (recipes/starter/scenes.py).
+# Numbers of the images that the starter was trained on (recipes/starter/scenes.py).
 SEEN = (
     "18 122 211 311 452 455 497 548 550 578 594 691 977 993 1022 1130 1274 1415 1945 3801 3813 "
     "3952 4071 4208 4229 4269 4285 4302 4319 4354 4370 4412 4424 4484 4512 4514 4598 4602 4607 "
@@ -41,16 +41,16 @@ PHRASES = (
     "a road with trees",
     "an empty road",
 )
-"""What a report looks for scenes with: no picture has a label, so they are in no number."""
+"""What a report looks for scenes with: no image has a label, so they are in no number."""
 
 
 def read(data: Path) -> tuple[PairRetrieval, ...]:
-    """Pair the pictures by their names.
+    """Pair the images by their names.
 
-    The pictures are registered: what is at a place of the one is at the same place of the other.
+    The images are registered: what is at a place of the one is at the same place of the other.
 
     Raises:
-        InputError: a folder is missing, a picture has no partner, or the starter has seen all.
+        InputError: a folder is missing, a image has no partner, or the starter has seen all.
     """
     names = read_names(data)
     task = PairRetrieval(
@@ -63,10 +63,10 @@ def read(data: Path) -> tuple[PairRetrieval, ...]:
 
 
 def read_names(data: Path) -> list[str]:
-    """Give the names of the pairs that the starter wasn't trained on.
+    """Return the names of the pairs that the starter wasn't trained on.
 
     Raises:
-        InputError: a folder is missing, a picture has no partner, or the starter has seen all.
+        InputError: a folder is missing, a image has no partner, or the starter has seen all.
     """
     require("RoadScene", data, VISIBLE, THERMAL)
     visible, thermal = (
@@ -86,14 +86,14 @@ def read_names(data: Path) -> list[str]:
 
 
 def seen_names() -> frozenset[str]:
-    """Give the names of the 160 pictures that the starter was trained on."""
+    """Return the names of the 160 images that the starter was trained on."""
     stems = [f"FLIR_{int(number):05}" for number in SEEN.split()]
     stems += [f"FLIR_video_{int(number):05}" for number in SEEN_OF_VIDEOS.split()]
     return frozenset(f"{stem}.jpg" for stem in stems)
 
 
 def read_held_out(data: Path) -> HeldOutSet:
-    """Give the unseen pairs as a held-out set, with words to look for them.
+    """Return the unseen pairs as a held-out set, with words to look for them.
 
     Raises:
         InputError: see `read`.
@@ -121,6 +121,6 @@ SUITE = Suite(
     title=TITLE,
     layout=f"{VISIBLE}/*.jpg\n{THERMAL}/*.jpg, of the same names; 160 are passed over",
     origin="https://github.com/hanna-xu/RoadScene",
-    licence="for research; the pictures are FLIR's",
+    license="for research; the images are FLIR's",
     read=read,
 )

@@ -36,7 +36,7 @@ class Suite:
         title: as its authors call it.
         layout: the files that are expected below the data folder, a line each.
         origin: where it can be had.
-        licence: of the data.
+        license: of the data.
         read: data folder → what is asked; raises InputError naming what is missing or wrong.
         published: numbers to hold ours against.
         overlaps: names of data sets that share items with it; spaces trained on one are warned of,
@@ -46,7 +46,7 @@ class Suite:
     title: str
     layout: str
     origin: str
-    licence: str
+    license: str
     read: Callable[[Path], tuple[Task, ...]]
     published: tuple[Published, ...] = ()
     overlaps: tuple[str, ...] = ()

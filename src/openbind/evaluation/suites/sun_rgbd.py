@@ -1,4 +1,4 @@
-"""SUN RGB-D, test split: depth pictures of 19 kinds of rooms (Song et al. 2015)."""
+"""SUN RGB-D, test split: depth images of 19 kinds of rooms (Song et al. 2015)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openbind.cache import FilePart
 from openbind.errors import InputError, MissingExtraError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.suites.suite import Published, Suite, require
-from openbind.evaluation.tasks import Classification, Labelled, ProbeSettings
+from openbind.evaluation.tasks import Classification, Labeled, ProbeSettings
 from openbind.signal.disparity import (
     CAMERAS,
     DepthCamera,
@@ -51,12 +51,12 @@ PROBE = ProbeSettings(rate=1e-2, weight_decay=0.0, epochs=60)
 
 @dataclass(frozen=True, kw_only=True)
 class Frame(FilePart):
-    """A depth picture with the camera that took it."""
+    """A depth image with the camera that took it."""
 
     camera: DepthCamera
 
     def read(self) -> Any:
-        """Give disparity (H, W) in pixels, float32."""
+        """Return disparity (H, W) in pixels, float32."""
         return read_disparity(self.path, self.camera)
 
 
@@ -87,7 +87,7 @@ def read(data: Path) -> tuple[Classification, ...]:
         classes=[(scene.replace("_", " "),) for scene in SCENES],
         templates=CLIP_TEMPLATES,
         settings={"units": "disparity"},
-        train=Labelled(paths=parts["train"][0], targets=parts["train"][1]),
+        train=Labeled(paths=parts["train"][0], targets=parts["train"][1]),
         probe=PROBE,
     )
     return (task,)
@@ -177,7 +177,7 @@ def read_disparity(depth: Path, camera: DepthCamera) -> np.ndarray:
 
     counts_HW = read_map(depth)
     if counts_HW.dtype != np.uint16:
-        raise InputError(depth, f"SUN RGB-D's pictures have 16 bits, found {counts_HW.dtype}")
+        raise InputError(depth, f"SUN RGB-D's images have 16 bits, found {counts_HW.dtype}")
     return metres_to_disparity(millimetres_to_metres(turn_bits_back(counts_HW)), camera)
 
 
@@ -185,7 +185,7 @@ SUITE = Suite(
     title="SUN RGB-D, test split",
     layout=f"{FRAMES}/<sensor>/…/<frame>/: depth_bfx/*.png, intrinsics.txt, scene.txt\n{SPLITS}",
     origin="https://rgbd.cs.princeton.edu",
-    licence="none stated that we know of; made of NYU Depth V2, B3DO and SUN3D too",
+    license="none stated that we know of; made of NYU Depth V2, B3DO and SUN3D too",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.351, where="ImageBind, Table 2"),

@@ -23,14 +23,14 @@ def read(data: Path) -> tuple[Classification, ...]:
     require("VGGSound", data, TABLE)
     rows = read_rows(data / TABLE)
     names = sorted({label for _, _, label, _ in rows})
-    test = [(film, start, label) for film, start, label, split in rows if split == "test"]
+    test = [(video, start, label) for video, start, label, split in rows if split == "test"]
     if not test:
         raise InputError(data / TABLE, "no rows of the split 'test'")
     clips = ClipFolder(data, "audio", "video")
     task = Classification(
         name="zero-shot",
         modality="audio",
-        paths=[clips.find(film, start) for film, start, _ in test],
+        paths=[clips.find(video, start) for video, start, _ in test],
         targets=[(names.index(label),) for _, _, label in test],
         classes=[(name,) for name in names],
         templates=CLIP_TEMPLATES,
@@ -40,7 +40,7 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_rows(path: Path) -> list[tuple[str, int, str, str]]:
-    """Read film, first second, label and split of each row.
+    """Read video, first second, label and split of each row.
 
     Raises:
         InputError: a line of another kind.
@@ -56,9 +56,9 @@ def read_rows(path: Path) -> list[tuple[str, int, str, str]]:
 
 SUITE = Suite(
     title="VGGSound, test split",
-    layout=f"{TABLE} (id, second, label, split; no header)\nsounds or films, {NAMES}",
+    layout=f"{TABLE} (id, second, label, split; no header)\nsounds or videos, {NAMES}",
     origin="https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
-    licence="labels CC BY 4.0; sounds by their owners",
+    license="labels CC BY 4.0; sounds by their owners",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.278, where="ImageBind, Table 2"),

@@ -1,4 +1,4 @@
-"""Clips of films on YouTube, found by name wherever they lie below a folder."""
+"""Clips of videos on YouTube, found by name wherever they lie below a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 
 ID_LETTERS = 11
-"""Of a film's id."""
+"""Of a video's id."""
 NAMES = "<id>.* or <id>_<first second>.*, anywhere below"
 """Names that clips may have; behind the second there may be more, as in <id>_000001_000011.mp4."""
 
@@ -20,7 +20,7 @@ class ClipFolder:
 
     Args:
         folder: its subfolders are looked through too.
-        modalities: whose endings count.
+        modalities: whose extensions count.
 
     Raises:
         InputError: there is no clip at all.
@@ -28,27 +28,27 @@ class ClipFolder:
 
     def __init__(self, folder: Path, *modalities: str) -> None:
         self.folder = folder
-        endings = {end for name in modalities for end in MODALITIES.get(name).extensions}
+        extensions = {end for name in modalities for end in MODALITIES.get(name).extensions}
         self._paths: dict[tuple[str, int | None], Path] = {}
         for root, folders, names in os.walk(folder):
             folders.sort()
             for name in sorted(names):
-                stem, ending = os.path.splitext(name)
+                stem, extension = os.path.splitext(name)
                 match = re.fullmatch(rf"(.{{{ID_LETTERS}}})(?:_(\d+)(?:_.*)?)?", stem)
-                if match and ending.lower() in endings:
+                if match and extension.lower() in extensions:
                     second = None if match[2] is None else int(match[2])
                     self._paths[match[1], second] = Path(root, name)
         if not self._paths:
             raise InputError(folder, f"no clips here; expected {NAMES}")
 
-    def find(self, film: str, second: int) -> Path:
-        """Give a clip's path; of one that isn't there the path that it is expected at.
+    def find(self, video: str, second: int) -> Path:
+        """Return a clip's path; of one that isn't there the path that it is expected at.
 
         Args:
-            film: its id.
-            second: where in the film the clip begins.
+            video: its id.
+            second: where in the video the clip begins.
         """
-        for name in ((film, second), (film, None)):
+        for name in ((video, second), (video, None)):
             if name in self._paths:
                 return self._paths[name]
-        return self.folder / f"{film}_{second:06d}.*"
+        return self.folder / f"{video}_{second:06d}.*"

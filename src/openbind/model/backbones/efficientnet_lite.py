@@ -1,11 +1,11 @@
-"""EfficientNet-Lite: a small convolutional picture classifier, used as a picture tower.
+"""EfficientNet-Lite: a small convolutional image classifier, used as a image tower.
 
 Architecture: EfficientNet (Tan and Le 2019, arXiv:1905.11946, table 1 and section 3.3's compound
 scaling) in its Lite form, published with the official TensorFlow code: no squeeze-and-excitation,
 ReLU6 for swish, stem, head and the first and last stages' depth not scaled. Batch norm is folded
 into the convolutions, since the tower only runs for inference.
 
-The head sums two views of what a picture shows: what the classifier knows (a mixture of one vector
+The head sums two views of what a image shows: what the classifier knows (a mixture of one vector
 per ImageNet class, weighted by its softened probabilities; Norouzi et al. 2014, arXiv:1312.5650)
 and a learned projection of its features. With `layout` further dimensions say where things are: a
 projection of an earlier stage's map, averaged in the cells of a grid. Modalities that know nothing
@@ -69,7 +69,7 @@ class EfficientNetLiteConfig:
     """Everything that decides a number; the defaults are EfficientNet-Lite2's published ones.
 
     `temperature` softens the classifier's probabilities in the mixture; it was chosen on held-out
-    pictures (recipes/starter/README.md). `embed_dim` counts the layout's dimensions too.
+    images (recipes/starter/README.md). `embed_dim` counts the layout's dimensions too.
     """
 
     stem_channels: int = 32
@@ -158,7 +158,7 @@ def read_cells(map_BCHW: torch.Tensor, grid: int) -> torch.Tensor:
 
 
 class EfficientNetLite(nn.Module):
-    """A picture of any size, or a clip of several, to one vector in the joint space."""
+    """A image of any size, or a clip of several, to one vector in the joint space."""
 
     config_type = EfficientNetLiteConfig
 
@@ -180,7 +180,7 @@ class EfficientNetLite(nn.Module):
         nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def read(self, image_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Look at RGB pictures scaled to about [-1, 1].
+        """Look at RGB images scaled to about [-1, 1].
 
         Returns:
             features_BD, averaged over space, for `embed`; cells_BC, the map that `layout` gets, as
@@ -195,7 +195,7 @@ class EfficientNetLite(nn.Module):
         return hidden.mean(dim=(2, 3)), cells_BC
 
     def features(self, image_BCHW: torch.Tensor) -> torch.Tensor:
-        """Encode RGB pictures scaled to about [-1, 1]; return features_BD, averaged over space."""
+        """Encode RGB images scaled to about [-1, 1]; return features_BD, averaged over space."""
         return self.read(image_BCHW)[0]
 
     def embed(self, features_BD: torch.Tensor) -> torch.Tensor:
@@ -205,7 +205,7 @@ class EfficientNetLite(nn.Module):
         return shown_BE
 
     def forward(self, image_BCHW: torch.Tensor) -> torch.Tensor:
-        """Embed pictures, or clips (B, C, T, H, W) as the mean of their frames.
+        """Embed images, or clips (B, C, T, H, W) as the mean of their frames.
 
         Returns:
             embed_BE; of unit length only with a layout, whose share of it is that of the config.

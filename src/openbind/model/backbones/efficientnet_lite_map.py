@@ -1,7 +1,7 @@
 """EfficientNet-Lite's body on maps of one channel: depth, thermal.
 
-The stem is a picture tower's with its three channels summed, so that the map is seen as a grey
-picture would be. Early stages are enough: one Linear reads the last one's map, averaged in the
+The stem is a image tower's with its three channels summed, so that the map is seen as a gray
+image would be. Early stages are enough: one Linear reads the last one's map, averaged in the
 cells of a grid.
 """
 
@@ -65,20 +65,20 @@ class EfficientNetLiteMap(nn.Module):
 
 
 @torch.no_grad()
-def copy_body(picture: EfficientNetLite, tower: EfficientNetLiteMap) -> None:
-    """Let a tower start as a picture tower sees a grey picture; its head stays as it is.
+def copy_body(image: EfficientNetLite, tower: EfficientNetLiteMap) -> None:
+    """Let a tower start as a image tower sees a gray image; its head stays as it is.
 
     Args:
-        picture: whose stages begin with the tower's.
+        image: whose stages begin with the tower's.
         tower: gets the weights.
 
     Raises:
         RuntimeError: the stages differ.
     """
-    tower.stem.weight.copy_(picture.stem.weight.sum(dim=1, keepdim=True))
+    tower.stem.weight.copy_(image.stem.weight.sum(dim=1, keepdim=True))
     assert tower.stem.bias is not None
-    assert picture.stem.bias is not None
-    tower.stem.bias.copy_(picture.stem.bias)
+    assert image.stem.bias is not None
+    tower.stem.bias.copy_(image.stem.bias)
     known = set(tower.blocks.state_dict())
-    kept = {key: value for key, value in picture.blocks.state_dict().items() if key in known}
+    kept = {key: value for key, value in image.blocks.state_dict().items() if key in known}
     tower.blocks.load_state_dict(kept)

@@ -24,7 +24,7 @@ TOP = 10
 KIND = "IVF_SQ"
 """Partitions of vectors in a byte a dimension; candidates are compared again in full."""
 GROWN = 2.0
-"""An index is trained anew when the table has grown by this."""
+"""An index is retrained when the table has grown by this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def search_rows(
     Args:
         table: of an index.
         query_E: (dim,).
-        count: how many at the most.
+        count: how many at most.
         where: a filter that was checked.
         ann: None compares every row.
 

@@ -47,7 +47,7 @@ class Hit:
         score: cosine to the query; 1 where nothing was asked.
         size: bytes of the file.
         modified: when it was changed, UTC.
-        year: of the picture's own date, else of `modified`.
+        year: of the image's own date, else of `modified`.
         width, height: in pixels; duration: in seconds; where they are known.
     """
 

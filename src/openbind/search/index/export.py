@@ -28,14 +28,14 @@ def write_parquet(index: Index, target: str | os.PathLike[str]) -> int:
         how many rows.
 
     Raises:
-        InputError: the file's ending isn't `.parquet`.
+        InputError: the file's extension isn't `.parquet`.
         OSError: the file can't be written; an older one stays.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if Path(target).suffix.lower() != ".parquet":
-        raise InputError(target, "expected an ending of .parquet")
+        raise InputError(target, "expected an extension of .parquet")
     schema = index.table.rows.schema
     kept = pa.schema([_stored(pa, schema.field(name)) for name in (*SHOWN, "vector")])
     rows = 0

@@ -17,12 +17,12 @@ from openbind.errors import InputError, MissingExtraError
 from openbind.media.audio import UNKNOWN_LENGTH
 from openbind.media.containers import open_container, said_seconds
 from openbind.media.image import BROKEN
-from openbind.media.video import is_film
+from openbind.media.video import is_video
 
 TAKEN = "%Y:%m:%d %H:%M:%S"
 """How Exif 2.32 writes dates (tag 0x9003)."""
 LYING = {5, 6, 7, 8}
-"""EXIF orientations of pictures that are stored lying on a side (Exif 2.32, tag 0x0112)."""
+"""EXIF orientations of images that are stored lying on a side (Exif 2.32, tag 0x0112)."""
 UNREADABLE = (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning)
 SETTLED_NS = 2_000_000_000
 """Clocks of file systems step by as much at the worst (FAT): a file that was changed less than
@@ -34,9 +34,9 @@ class Facts:
     """What a file says of itself; None where it says nothing.
 
     Args:
-        width, height: in pixels; of a picture upright.
+        width, height: in pixels; of a image upright.
         duration: in seconds.
-        taken: when the picture was taken, by its camera's clock.
+        taken: when the image was taken, by its camera's clock.
     """
 
     width: int | None = None
@@ -62,7 +62,7 @@ class Content:
     modified: datetime
 
 
-def stamp_of(status: os.stat_result) -> str:
+def stat_key_of(status: os.stat_result) -> str:
     """Write down what changes when a file does: its size, times and place on the disk."""
     # The time of change (ctime) can't be set, so a restored date doesn't hide a change.
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
@@ -85,20 +85,20 @@ def read_content(path: Path) -> Content:
     settled = now_ns - max(before.st_mtime_ns, before.st_ctime_ns) > SETTLED_NS
     return Content(
         hash=digest.hexdigest(),
-        stamp=stamp_of(before) if settled else "",
+        stamp=stat_key_of(before) if settled else "",
         size=before.st_size,
         modified=datetime.fromtimestamp(before.st_mtime, timezone.utc),
     )
 
 
 def read_facts(path: Path) -> Facts:
-    """Read what the header of a picture, film or sound says; other files say nothing."""
-    if is_film(path):
-        return _of_film(path)
+    """Read what the header of a image, video or sound says; other files say nothing."""
+    if is_video(path):
+        return _of_video(path)
     try:
-        with Image.open(path) as picture:  # only the header is read
-            exif = picture.getexif()
-            width, height = picture.size
+        with Image.open(path) as image:  # only the header is read
+            exif = image.getexif()
+            width, height = image.size
             if exif.get(ExifTags.Base.Orientation, 1) in LYING:
                 width, height = height, width
             return Facts(width=width, height=height, taken=_taken(exif))
@@ -106,7 +106,7 @@ def read_facts(path: Path) -> Facts:
         return Facts(duration=_sound_seconds(path))
 
 
-def _of_film(path: Path) -> Facts:
+def _of_video(path: Path) -> Facts:
     try:
         with open_container(path) as container:
             stream = container.streams.video[0]

@@ -52,7 +52,7 @@ class Index(Store):
             roots: folders whose files it will hold.
             source: what `openbind.load` takes to get the space; None is the space's name.
             read_as: pattern of paths below the roots (`*` spans folders too) → modality, for files
-                whose ending doesn't say it, as in {"scans/*": "depth"}.
+                whose extension doesn't say it, as in {"scans/*": "depth"}.
 
         Raises:
             InputError: there is an index already, a root is no folder, or the space hasn't got a
@@ -224,7 +224,7 @@ class Index(Store):
 
         Args:
             query_E: unit vector of the index's space.
-            count: how many at the most.
+            count: how many at most.
             only: modalities; none are all.
             where: SQL over the columns of a hit, such as "year > 2020 AND path LIKE '%beach%'".
             exact: compare with every row, also where there is an approximate index.
@@ -246,7 +246,7 @@ class Index(Store):
         return self._hits(meta, rows)
 
     def vector(self, row_id: str) -> np.ndarray:
-        """Give the vector of a row, (dim,) float32.
+        """Return the vector of a row, (dim,) float32.
 
         Raises:
             InputError: there is no such row.
@@ -256,7 +256,7 @@ class Index(Store):
         return vector_E
 
     def hit(self, row_id: str) -> Hit:
-        """Give a row as a hit of score 1.
+        """Return a row as a hit of score 1.
 
         Raises:
             InputError: there is no such row.
@@ -264,7 +264,7 @@ class Index(Store):
         return self._hits(self.meta, self._row(row_id, SHOWN).to_pylist())[0]
 
     def thumbnail(self, row_id: str) -> bytes | None:
-        """Give the small picture of a row's file, a JPEG; None if its kind has none.
+        """Return the small image of a row's file, a JPEG; None if its kind has none.
 
         Raises:
             InputError: there is no such row.

@@ -34,7 +34,7 @@ class Root:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What files are read as whose ending doesn't say it: a depth map may be any PNG.
+    """What files are read as whose extension doesn't say it: a depth map may be any PNG.
 
     Args:
         pattern: of paths below a root, as shells have them; `*` spans folders too.
@@ -57,7 +57,7 @@ class Meta:
         modalities: the space's.
         roots: the folders.
         roots_made: how many roots there ever were, so that no number is given twice.
-        readings: asked in this order, before a file's ending.
+        readings: asked in this order, before a file's extension.
         ann: the approximate index, if the table has one.
     """
 
@@ -78,7 +78,7 @@ def file_key(root: int, path: str) -> str:
 
 
 def has_meta(folder: Path) -> bool:
-    """Whether there is an index in a folder."""
+    """Return whether there is an index in a folder."""
     return (folder / META).is_file()
 
 
@@ -122,7 +122,7 @@ def with_readings(meta: Meta, patterns: Mapping[str, str]) -> Meta:
 
 
 def modality_of(meta: Meta, name: str) -> str | None:
-    """Tell what a file is read as by its path below its root; None for no modality.
+    """Return what a file is read as by its path below its root; None for no modality.
 
     Args:
         meta: of the index.

@@ -1,4 +1,4 @@
-"""Long recordings, cut into parts of which each has a row: where in a film something is."""
+"""Long recordings, cut into parts of which each has a row: where in a video something is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from openbind.space import Space
 PART_SECONDS = 10.0
 """A part's length; what is shorter than one and a half of them stays whole."""
 MAX_PARTS = 64
-"""Parts of one recording at the most: those of a longer one are longer."""
+"""Parts of one recording at most: those of a longer one are longer."""
 PARTS_AT_ONCE = 16
 """Parts of one recording that are in memory together."""
 LONGEST_SECONDS = 30 * 86_400.0

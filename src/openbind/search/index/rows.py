@@ -12,7 +12,7 @@ from openbind.search.index.thumbnails import draw_thumbnail
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class ScannedFile:
     """A file that was looked at.
 
     Args:
@@ -34,7 +34,7 @@ class Seen:
         return self.content
 
 
-def rows_of(seen: Seen, parts: int) -> list[Row]:
+def rows_of(seen: ScannedFile, parts: int) -> list[Row]:
     """Write the rows of a file that was embedded."""
     found, content, facts = seen.found, seen.hashed(), seen.facts
     whole = (0.0, facts.duration) if facts.duration is not None else (None, None)
@@ -63,7 +63,7 @@ def rows_of(seen: Seen, parts: int) -> list[Row]:
     ]
 
 
-def relabel(row: Row, seen: Seen) -> Row:
+def relabel(row: Row, seen: ScannedFile) -> Row:
     """Write the row of the same content in another place, or with another date."""
     found, content = seen.found, seen.hashed()
     return replace(
@@ -78,10 +78,10 @@ def relabel(row: Row, seen: Seen) -> Row:
     )
 
 
-def describe(found: Found, content: Content) -> Seen:
+def describe(found: Found, content: Content) -> ScannedFile:
     """Read what a file to embed says of itself, and draw it."""
     facts = read_facts(found.path)
-    return Seen(
+    return ScannedFile(
         found=found,
         content=content,
         facts=facts,
@@ -90,8 +90,8 @@ def describe(found: Found, content: Content) -> Seen:
     )
 
 
-def is_still(seen: Seen) -> bool:
-    """Whether a file is still what was hashed before it was embedded."""
+def is_still(seen: ScannedFile) -> bool:
+    """Return whether a file is still what was hashed before it was embedded."""
     try:
         return read_content(seen.found.path).hash == seen.hashed().hash
     except OSError:

@@ -40,7 +40,7 @@ class Row:
             without changing them.
         size: of the file in bytes.
         modified: when the file was changed.
-        year: of the picture's own date, else of `modified`.
+        year: of the image's own date, else of `modified`.
         width, height: in pixels, where the file has any.
         duration: in seconds, where it lasts.
         thumbnail: a JPEG; only the first row of a file has it.
@@ -234,7 +234,7 @@ def one_of(column: str, values: Iterable[str]) -> str:
 
 
 def vectors_of(column: Any, dim: int) -> np.ndarray:
-    """Give a column of vectors as (n, dim) float32."""
+    """Return a column of vectors as (n, dim) float32."""
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, np.float32).reshape(-1, dim)
 

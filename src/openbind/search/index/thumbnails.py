@@ -1,4 +1,4 @@
-"""Small pictures of files, for people to look at."""
+"""Small images of files, for people to look at."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ QUALITY = 80
 
 
 def draw_thumbnail(modality: str, path: Path, size: tuple[int, int] = SIZE) -> bytes | None:
-    """Draw a file: a picture small, a film's middle, a sound's loudness, a map in colours, curves.
+    """Draw a file: a image small, a video's middle, a sound's loudness, a map in colors, curves.
 
     Args:
         modality: what the file is read as.
         path: of the file.
-        size: width and height in pixels, at the most.
+        size: width and height in pixels, at most.
 
     Returns:
-        a JPEG; None for kinds that have no picture, and for files that can't
+        a JPEG; None for kinds that have no image, and for files that can't
         be read (what embeds them says why).
     """
     draw = MODALITIES.get(modality).draw
     if draw is None:
         return None
     try:
-        picture = draw(path, size)
+        image = draw(path, size)
     except InputError:
         return None
     written = io.BytesIO()
-    picture.convert("RGB").save(written, "JPEG", quality=QUALITY)
+    image.convert("RGB").save(written, "JPEG", quality=QUALITY)
     return written.getvalue()

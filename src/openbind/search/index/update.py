@@ -19,9 +19,9 @@ from tqdm import tqdm
 from openbind.encoding import map_ahead
 from openbind.errors import InputError
 from openbind.search.index.ann import build_ann
-from openbind.search.index.facts import read_content, stamp_of
+from openbind.search.index.facts import read_content, stat_key_of
 from openbind.search.index.parts import Task, embed_tasks
-from openbind.search.index.rows import Seen, describe, is_still, relabel, rows_of
+from openbind.search.index.rows import ScannedFile, describe, is_still, relabel, rows_of
 from openbind.search.index.scan import Found, scan_roots
 from openbind.search.index.store import Store
 from openbind.search.index.table import FileState, Row, one_of
@@ -95,8 +95,8 @@ class _Run:
         self.contents = {(state.hash, state.modality) for state in self.states.values()}
         self.moved: set[tuple[str, str]] = set()
         self.changes = Changes()
-        self.waiting: dict[str, list[Seen]] = {}
-        self.relabels: list[Seen] = []
+        self.waiting: dict[str, list[ScannedFile]] = {}
+        self.relabels: list[ScannedFile] = []
         self.committed, self.commits = time.monotonic(), 0
 
     def check_roots(self, found: Sequence[Found]) -> None:
@@ -147,19 +147,19 @@ class _Run:
         if ann != meta.ann:
             self.store.write_meta(replace(meta, ann=ann))
 
-    def _look(self, found: Found) -> Seen:
+    def _look(self, found: Found) -> ScannedFile:
         """See whether a file is new or changed; runs in threads.
 
         Raises:
             OSError: it can't be read.
         """
         state = self._known(found)
-        if state and state.stamp and state.stamp == stamp_of(found.path.stat()):
-            return Seen(found=found)
+        if state and state.stamp and state.stamp == stat_key_of(found.path.stat()):
+            return ScannedFile(found=found)
         content = read_content(found.path)
         same = state is not None and state.hash == content.hash
         if same or (content.hash, found.modality) in self.contents:
-            return Seen(found=found, content=content)
+            return ScannedFile(found=found, content=content)
         return describe(found, content)
 
     def _known(self, found: Found) -> FileState | None:
@@ -169,7 +169,7 @@ class _Run:
             state = self.failed[found.key][0]
         return state if state and state.modality == found.modality else None
 
-    def _take(self, seen: Seen) -> None:
+    def _take(self, seen: ScannedFile) -> None:
         """Sort a file that was looked at."""
         found, content = seen.found, seen.content
         state = self._known(found)
@@ -195,7 +195,7 @@ class _Run:
         for modality in list(self.waiting):
             self._commit_new(self.waiting.pop(modality))
 
-    def _commit_new(self, group: list[Seen]) -> None:
+    def _commit_new(self, group: list[ScannedFile]) -> None:
         """Embed files of one modality and commit their rows."""
         modality = group[0].found.modality
         tasks = [Task(path=seen.found.path, spans=seen.spans) for seen in group]
@@ -234,7 +234,7 @@ class _Run:
         self._committed()
 
     def _commit_relabels(self) -> None:
-        """Give the vectors of known content to the files that have it now."""
+        """Return the vectors of known content to the files that have it now."""
         group, self.relabels = self.relabels, []
         if not group:
             return

@@ -45,12 +45,12 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Whether the table itself is whole, out of date or not."""
+        """Return whether the table itself is whole, out of date or not."""
         return not self.doubled and not self.damaged
 
     @property
     def clean(self) -> bool:
-        """Whether it is whole and holds just what the folders hold now."""
+        """Return whether it is whole and holds just what the folders hold now."""
         return self.sound and not (self.lost or self.stale or self.gone)
 
 
@@ -146,7 +146,7 @@ def _read_rows(store: Store) -> tuple[dict[str, _File], Counter[str]]:
 
 
 def _is_damaged(file: _File) -> bool:
-    """Whether rows are missing or don't agree; doubled ones are told apart."""
+    """Return whether rows are missing or don't agree; doubled ones are told apart."""
     if file.broken or len(file.contents) != 1:
         return True
     ((_, _, parts),) = file.contents

@@ -1,6 +1,6 @@
 // The map of the collection on a canvas: dots to point at, to walk over, to search with.
 
-import { colourOf, element } from "./dom.js";
+import { colorOf, element } from "./dom.js";
 import { clock, thumbnail } from "./gallery.js";
 
 const MARGIN = 16;
@@ -40,7 +40,7 @@ export class Atlas {
     for (const dot of this.#seen()) {
       const [x, y] = this.#place(dot);
       pen.globalAlpha = dot === this.current ? 1 : 0.75;
-      pen.fillStyle = colourOf(dot.modality);
+      pen.fillStyle = colorOf(dot.modality);
       pen.beginPath();
       pen.arc(x, y, dot === this.current ? 9 : 5, 0, 2 * Math.PI);
       pen.fill();
@@ -60,7 +60,7 @@ export class Atlas {
       this.draw();
     });
     const swatch = element("span", { className: "swatch" });
-    swatch.style.background = colourOf(kind);
+    swatch.style.background = colorOf(kind);
     const count = this.dots.filter((dot) => dot.modality === kind).length;
     return element("label", { className: "choice" }, [box, swatch, `${kind} ${count}`]);
   }

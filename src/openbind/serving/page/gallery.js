@@ -1,6 +1,6 @@
-// Results: pictures, sounds and films that play from the moment that was found, drawings of the rest.
+// Results: images, sounds and videos that play from the moment that was found, drawings of the rest.
 
-import { colourOf, element } from "./dom.js";
+import { colorOf, element } from "./dom.js";
 
 /**
  * @param list the element to fill
@@ -24,7 +24,7 @@ function card(hit, low, high, acts) {
     element("span", { textContent: hit.modality }),
     element("span", { textContent: hit.score.toFixed(3), title: "cosine with the query" }),
   ]);
-  facts.firstChild.style.background = colourOf(hit.modality);
+  facts.firstChild.style.background = colorOf(hit.modality);
   const about = element("div", { className: "about" }, [
     element("div", { className: "name", textContent: name, title: hit.path }),
     facts,
@@ -58,35 +58,35 @@ function shown(hit, kind, name, moment) {
   if (kind === "video" && !isSound(hit)) {
     return [element("video", { controls: true, preload: "none", poster: hit.thumbnail_url, src: hit.media_url + moment, ariaLabel: name })];
   }
-  const picture = element("button", { type: "button", className: "picture", ariaLabel: `Show ${name}` }, [thumbnail(hit)]);
+  const image = element("button", { type: "button", className: "image", ariaLabel: `Show ${name}` }, [thumbnail(hit)]);
   if (kind === "audio" || isSound(hit)) {
     const player = element("audio", { controls: true, preload: "none", src: hit.media_url + moment, ariaLabel: name });
-    picture.ariaLabel = `Play ${name}`;
-    picture.addEventListener("click", () => (player.paused ? player.play() : player.pause()));
-    return [picture, player];
+    image.ariaLabel = `Play ${name}`;
+    image.addEventListener("click", () => (player.paused ? player.play() : player.pause()));
+    return [image, player];
   }
-  picture.addEventListener("click", () => view(hit, kind === hit.modality ? hit.media_url : hit.drawing_url, name));
-  return [picture];
+  image.addEventListener("click", () => view(hit, kind === hit.modality ? hit.media_url : hit.drawing_url, name));
+  return [image];
 }
 
-/** The sound track of a film is found as a sound. */
+/** The sound track of a video is found as a sound. */
 function isSound(hit) {
   return hit.modality === "audio";
 }
 
 export function thumbnail(hit) {
-  const picture = element("img", { loading: "lazy", decoding: "async", alt: "", src: hit.thumbnail_url });
-  picture.addEventListener("error", () => picture.replaceWith(element("span", { className: "soft", textContent: hit.modality })));
-  return picture;
+  const image = element("img", { loading: "lazy", decoding: "async", alt: "", src: hit.thumbnail_url });
+  image.addEventListener("error", () => image.replaceWith(element("span", { className: "soft", textContent: hit.modality })));
+  return image;
 }
 
 function view(hit, url, name) {
   const viewer = document.getElementById("viewer");
-  const picture = viewer.querySelector("img");
+  const image = viewer.querySelector("img");
   // What the browser doesn't know (TIFF, say) is shown as its small copy.
-  picture.onerror = () => { picture.onerror = null; picture.src = hit.thumbnail_url; };
-  picture.src = url;
-  picture.alt = name;
+  image.onerror = () => { image.onerror = null; image.src = hit.thumbnail_url; };
+  image.src = url;
+  image.alt = name;
   viewer.querySelector("p").textContent = hit.path;
   viewer.showModal();
 }

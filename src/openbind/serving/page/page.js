@@ -1,7 +1,7 @@
 // The page: a query, its results, the atlas.
 
 import { Atlas } from "./atlas.js";
-import { colourOf, element } from "./dom.js";
+import { colorOf, element } from "./dom.js";
 import { showHits } from "./gallery.js";
 import { Query, recorder } from "./query.js";
 import { get, post } from "./service.js";
@@ -21,7 +21,7 @@ let drawn = false;
 async function search() {
   if (!(await ready)) return;
   const parts = query.body(at("words").value);
-  if (!parts.length) { say("Type words, or drop a picture or a sound."); return; }
+  if (!parts.length) { say("Type words, or drop a image or a sound."); return; }
   underWay?.abort();
   underWay = new AbortController();
   choose("results");
@@ -112,7 +112,7 @@ function showKinds(index) {
     const box = element("input", { type: "checkbox", value: kind });
     box.addEventListener("change", () => { if (query.body(at("words").value).length) search(); });
     const swatch = element("span", { className: "swatch" });
-    swatch.style.background = colourOf(kind);
+    swatch.style.background = colorOf(kind);
     at("only").append(element("label", { className: "choice" }, [box, swatch, `${kind} ${rows.toLocaleString()}`]));
   }
   at("summary").textContent = `${index.files.toLocaleString()} files in ${index.roots.join(", ")}, by what they mean`;

@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 
-const LARGEST_BYTES = 23 << 20; // base64 makes a third more of it, and a body has 32 MB at the most
+const LARGEST_BYTES = 23 << 20; // base64 makes a third more of it, and a body has 32 MB at most
 
 export class Query {
   /**
@@ -27,17 +27,17 @@ export class Query {
     this.#add({ sent: { input: words }, weight, name: words, mark: "Aa" });
   }
 
-  /** "More like this" begins anew with one item. */
+  /** "More like this" begins again with one item. */
   setLike(hit) {
     this.clear();
-    this.#add({ sent: { id: hit.id }, weight: 1, name: hit.path.split("/").pop(), picture: hit.thumbnail_url });
+    this.#add({ sent: { id: hit.id }, weight: 1, name: hit.path.split("/").pop(), image: hit.thumbnail_url });
   }
 
   async addFile(file, modality = this.#kindOf(file)) {
     if (file.size > LARGEST_BYTES) throw new Error(`${file.name}: larger than ${LARGEST_BYTES >> 20} MB`);
     if (!modality) throw new Error(`${file.name}: this space takes no files`);
     const url = await read(file);
-    const shown = file.type.startsWith("image/") ? { picture: url } : { mark: file.type.startsWith("audio/") ? "♪" : "▤" };
+    const shown = file.type.startsWith("image/") ? { image: url } : { mark: file.type.startsWith("audio/") ? "♪" : "▤" };
     const sound = file.type.startsWith("audio/") ? url : null;
     this.#add({ sent: { modality, input: url }, weight: 1, name: file.name, sound, ...shown });
   }
@@ -49,10 +49,10 @@ export class Query {
 
   #kindOf(file) {
     const files = this.kinds.filter((kind) => !kind.words);
-    const ending = file.name.match(/\.[^.]*$/)?.[0].toLowerCase();
-    // A recording is a sound, whatever else files with its ending hold.
+    const extension = file.name.match(/\.[^.]*$/)?.[0].toLowerCase();
+    // A recording is a sound, whatever else files with its extension hold.
     const found = files.find((kind) => kind.name === file.type.split("/")[0])
-      ?? files.find((kind) => kind.extensions.includes(ending))
+      ?? files.find((kind) => kind.extensions.includes(extension))
       ?? files.find((kind) => !kind.extensions.length);
     return (found ?? files[0])?.name;
   }
@@ -64,8 +64,8 @@ export class Query {
   }
 
   #show(part) {
-    const shown = part.picture
-      ? element("img", { className: "shown", src: part.picture, alt: "" })
+    const shown = part.image
+      ? element("img", { className: "shown", src: part.image, alt: "" })
       : element("span", { className: "shown", textContent: part.mark, ariaHidden: "true" });
     const about = element("div", {}, [element("div", { className: "name", textContent: part.name, title: part.name })]);
     if (part.sent.modality) about.append(this.#chooser(part));

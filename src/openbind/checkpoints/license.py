@@ -1,4 +1,4 @@
-"""The licence that a model repository states."""
+"""The license that a model repository states."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 
-def read_licence(folder: Path | None) -> str:
+def read_license(folder: Path | None) -> str:
     """Read `license:` in the front matter of a folder's README.md; "" if it says none."""
     readme = folder / "README.md" if folder else None
     if readme is None or not readme.is_file():

@@ -11,11 +11,11 @@ from torch import nn
 from openbind.configs import from_dict, to_dict
 from openbind.errors import ConfigError
 from openbind.model.config import HeadConfig, PatchStem, TowerConfig, TrunkConfig
-from openbind.model.initial import initialise
+from openbind.model.initial import initialize
 from openbind.model.tower import Tower
-from openbind.training.optimisation import (
+from openbind.training.optimization import (
     Schedule,
-    build_optimiser,
+    build_optimizer,
     group_parameters,
     rate_at,
     take_step,
@@ -35,11 +35,11 @@ def test_rates() -> None:
 def test_rates_are_those_of_pytorch() -> None:
     """Without a warm-up they are `CosineAnnealingLR`'s."""
     schedule = Schedule(rate=0.3, steps=9, final_rate_share=0.2)
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
-    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 9, eta_min=0.06)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 9, eta_min=0.06)
     for step in range(9):
         assert rate_at(step, schedule, 9) == pytest.approx(theirs.get_last_lr()[0])
-        optimiser.step()
+        optimizer.step()
         theirs.step()
 
 
@@ -103,7 +103,7 @@ def build_tower() -> Tower:
         trunk=TrunkConfig(width=8, depth=1, heads=2, bias_kv=True),
         head=HeadConfig(embed_dim=4),
     )
-    return initialise(Tower(config), torch.Generator().manual_seed(0))
+    return initialize(Tower(config), torch.Generator().manual_seed(0))
 
 
 def test_groups() -> None:
@@ -126,12 +126,12 @@ def test_groups() -> None:
 
 
 def test_only_what_is_trained() -> None:
-    """Frozen parameters are in no group; with nothing to train there is no optimiser."""
+    """Frozen parameters are in no group; with nothing to train there is no optimizer."""
     tower = build_tower().requires_grad_(False)
     with pytest.raises(ValueError, match="nothing in the model is trained"):
-        build_optimiser(tower, Schedule(rate=1.0, steps=1))
+        build_optimizer(tower, Schedule(rate=1.0, steps=1))
     tower.head.proj.requires_grad_(True)
-    groups = build_optimiser(tower, Schedule(rate=1.0, steps=1)).param_groups
+    groups = build_optimizer(tower, Schedule(rate=1.0, steps=1)).param_groups
     assert [id(p) for g in groups for p in g["params"]] == [id(tower.head.proj.weight)]
 
 
@@ -142,7 +142,7 @@ def test_steps_are_adamw(clip: float | None) -> None:
     layer = nn.Linear(3, 2)
     schedule = Schedule(rate=9.0, weight_decay=0.1, betas=(0.8, 0.9), eps=1e-6, steps=5)
     weight, bias = (p.detach().double().clone() for p in layer.parameters())
-    optimiser = build_optimiser(layer, schedule)
+    optimizer = build_optimizer(layer, schedule)
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in (weight, bias)]
     for step in range(1, 4):
         layer(torch.randn(4, 3)).square().sum().backward()
@@ -150,7 +150,7 @@ def test_steps_are_adamw(clip: float | None) -> None:
         norm = torch.cat([g.flatten() for g in gradients]).norm()
         assert norm > 0.5
         rate = 0.01 * step
-        found = take_step(optimiser, rate, clip)
+        found = take_step(optimizer, rate, clip)
         assert found.item() == pytest.approx(norm.item(), rel=1e-5)
         for index, (parameter, decay) in enumerate(((weight, 0.1), (bias, 0.0))):
             gradient = gradients[index] * (1.0 if clip is None else clip / norm)

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.serving.batching import Overloaded
-from openbind.serving.refusals import Refusal, add_handlers
+from openbind.serving.errors import ApiError, add_handlers
 
 
 class Body(BaseModel):
@@ -20,10 +20,10 @@ def make() -> TestClient:
     app = FastAPI()
     add_handlers(app)
     errors = {
-        "refusal": Refusal(413, "too large", param="x", code="c", headers={"X-A": "b"}),
+        "error_response": ApiError(413, "too large", param="x", code="c", headers={"X-A": "b"}),
         "overloaded": Overloaded(3.2),
-        "input": InputError("input[2]", "not a picture"),
-        "extra": MissingExtraError("reading films", "av", "video"),
+        "input": InputError("input[2]", "not a image"),
+        "extra": MissingExtraError("reading videos", "av", "video"),
         "fault": RuntimeError("/secret/path"),
     }
 
@@ -42,7 +42,7 @@ def test_errors() -> None:
     """Status, type, place, code and headers of each."""
     client = make()
     expected = {
-        "refusal": (413, "invalid_request_error", "x", "c"),
+        "error_response": (413, "invalid_request_error", "x", "c"),
         "overloaded": (503, "overloaded_error", None, "overloaded"),
         "input": (400, "invalid_request_error", "input[2]", None),
         "extra": (501, "server_error", None, None),
@@ -56,7 +56,7 @@ def test_errors() -> None:
         )  # fmt: skip
         assert "secret" not in answer.text
     assert client.get("overloaded").headers["retry-after"] == "4"
-    assert client.get("refusal").headers["x-a"] == "b"
+    assert client.get("error_response").headers["x-a"] == "b"
     assert "pip install" in client.get("extra").json()["error"]["message"]
 
 

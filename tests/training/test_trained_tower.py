@@ -14,7 +14,7 @@ from openbind.training.distributed import World
 from openbind.training.heads import HeadPlan, features
 from openbind.training.recipe import Hardware
 from openbind.training.towers import TowerPlan
-from openbind.training.trainee import Trainee, choose_settings
+from openbind.training.trained_tower import TrainedTower, choose_settings
 
 SMALL = {
     "stem": {"channels": 6, "kernel": 8, "steps": 64},
@@ -23,17 +23,17 @@ SMALL = {
 }
 
 
-def begin(world: Any, plan: TowerPlan, ema: float | None = None, rows: int = 0) -> Trainee:
+def begin(world: Any, plan: TowerPlan, ema: float | None = None, rows: int = 0) -> TrainedTower:
     space = openbind.load(world.folder / "start")
     if plan.start == "space":
         space = with_imu(world)
-    trainee = Trainee(plan, "imu", space, seed=0)
+    trained_tower = TrainedTower(plan, "imu", space, seed=0)
     kept = None
     if rows:
-        found = features(trainee.tower, torch.randn(rows, 6, 64))
-        kept = found, torch.zeros(rows, trainee.spec.config.head.embed_dim)
-    trainee.begin(Hardware(), World(), ema, kept)
-    return trainee
+        found = features(trained_tower.tower, torch.randn(rows, 6, 64))
+        kept = found, torch.zeros(rows, trained_tower.spec.config.head.embed_dim)
+    trained_tower.begin(Hardware(), World(), ema, kept)
+    return trained_tower
 
 
 def with_imu(world: Any) -> openbind.Space:
@@ -41,19 +41,19 @@ def with_imu(world: Any) -> openbind.Space:
     from openbind.training.result import extend_space
 
     space = openbind.load(world.folder / "start")
-    trainee = Trainee(TowerPlan(config=SMALL), "imu", space, seed=3)
-    tower = (trainee.spec, trainee.tower)
+    trained_tower = TrainedTower(TowerPlan(config=SMALL), "imu", space, seed=3)
+    tower = (trained_tower.spec, trained_tower.tower)
     return extend_space(space, "with-imu", {"imu": tower}, {"imu": ImuSettings()}, {"imu": 5.0})
 
 
-def learn(trainee: Trainee, x: torch.Tensor) -> None:
+def learn(trained_tower: TrainedTower, x: torch.Tensor) -> None:
     """Take one rough step."""
-    trainee.embed(x)[:, 0].sum().backward()
+    trained_tower.embed(x)[:, 0].sum().backward()
     with torch.no_grad():
-        for weight in trainee.net.parameters():
+        for weight in trained_tower.net.parameters():
             if weight.grad is not None:
                 weight -= 0.1 * weight.grad
-    trainee.update_average()
+    trained_tower.update_average()
 
 
 @pytest.mark.parametrize(
@@ -67,35 +67,35 @@ def learn(trainee: Trainee, x: torch.Tensor) -> None:
 )
 def test_finished(world: Any, plan: TowerPlan) -> None:
     """The finished tower gives what the trained one gives, and has the plain names."""
-    trainee, x = begin(world, plan), torch.randn(3, 6, 64)
-    learn(trainee, x)
-    finished = trainee.finished_tower(trainee.state())
-    trainee.net.eval()
+    trained_tower, x = begin(world, plan), torch.randn(3, 6, 64)
+    learn(trained_tower, x)
+    finished = trained_tower.finished_tower(trained_tower.state())
+    trained_tower.net.eval()
     with torch.no_grad():
-        assert torch.allclose(finished(x), trainee.net(x), atol=1e-5)
-    plain = Trainee(TowerPlan(config=SMALL), "imu", openbind.load(world.folder / "start"), 0)
+        assert torch.allclose(finished(x), trained_tower.net(x), atol=1e-5)
+    plain = TrainedTower(TowerPlan(config=SMALL), "imu", openbind.load(world.folder / "start"), 0)
     assert finished.state_dict().keys() == plain.tower.state_dict().keys()
 
 
 def test_head(world: Any) -> None:
-    """A head trained on standardised features is folded back exactly."""
-    plan = TowerPlan(start="space", train="head", head=HeadPlan(fresh=True, standardise=True))
-    trainee, x = begin(world, plan, rows=20), torch.randn(3, 6, 64)
-    kept = features(trainee.tower, x)
-    learn(trainee, kept)
-    finished = trainee.finished_tower(trainee.state())
-    trainee.net.eval()
+    """A head trained on standardized features is folded back exactly."""
+    plan = TowerPlan(start="space", train="head", head=HeadPlan(fresh=True, standardize=True))
+    trained_tower, x = begin(world, plan, rows=20), torch.randn(3, 6, 64)
+    kept = features(trained_tower.tower, x)
+    learn(trained_tower, kept)
+    finished = trained_tower.finished_tower(trained_tower.state())
+    trained_tower.net.eval()
     with torch.no_grad():
-        assert torch.allclose(finished(x), trainee.net(kept), atol=1e-5)
+        assert torch.allclose(finished(x), trained_tower.net(kept), atol=1e-5)
 
 
 def test_average(world: Any) -> None:
     """The moving average lies between the start and the end."""
-    trainee = begin(world, TowerPlan(config=SMALL), ema=0.5)
-    before = trainee.state()["head.proj.weight"]
-    trainee.update_average()
-    learn(trainee, torch.randn(3, 6, 64))
-    after, average = trainee.state()["head.proj.weight"], trainee.average_state()
+    trained_tower = begin(world, TowerPlan(config=SMALL), ema=0.5)
+    before = trained_tower.state()["head.proj.weight"]
+    trained_tower.update_average()
+    learn(trained_tower, torch.randn(3, 6, 64))
+    after, average = trained_tower.state()["head.proj.weight"], trained_tower.average_state()
     assert average is not None
     assert torch.allclose(average["head.proj.weight"], (before + after) / 2, atol=1e-6)
 
@@ -113,8 +113,8 @@ def test_nothing_to_recompute(world: Any) -> None:
     """Recomputation needs blocks."""
     plan = TowerPlan(start="space", train="head")
     space = with_imu(world)
-    trainee = Trainee(plan, "imu", space, seed=0)
-    trainee.tower.trunk = torch.nn.Identity()
+    trained_tower = TrainedTower(plan, "imu", space, seed=0)
+    trained_tower.tower.trunk = torch.nn.Identity()
     with pytest.raises(ConfigError, match="imu's tower has no blocks"):
         kept = torch.randn(4, 16), torch.zeros(4, 1)
-        trainee.begin(Hardware(recompute=True), World(), None, kept)
+        trained_tower.begin(Hardware(recompute=True), World(), None, kept)

@@ -1,4 +1,4 @@
-"""Films become windows of their own sound and pictures; those that can't are told."""
+"""Videos become windows of their own sound and images; those that can't are told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from openbind.data.items import open_item
 from openbind.data.pairs import DataConfig, Rows, hold_out
-from openbind.data.sources.films import read_films
+from openbind.data.sources.videos import read_videos
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
 from openbind.media.video import probe_video
@@ -21,7 +21,7 @@ RATE_HZ = 16_000
 
 
 def shoot(path: Path, seconds: float, sound: bool = True) -> None:
-    """A film of 32 × 32 pixels at 10 frames a second."""
+    """A video of 32 × 32 pixels at 10 frames a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("mpeg4", rate=10)
@@ -29,8 +29,8 @@ def shoot(path: Path, seconds: float, sound: bool = True) -> None:
         stream.pix_fmt = "yuv420p"
         track: Any = container.add_stream("aac", rate=RATE_HZ, layout="mono") if sound else None
         for number in range(round(seconds * 10)):
-            grey = np.full((32, 32, 3), 3 * number, np.uint8)
-            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            gray = np.full((32, 32, 3), 3 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(gray, format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 10)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -42,12 +42,12 @@ def shoot(path: Path, seconds: float, sound: bool = True) -> None:
 
 
 def read(root: Path, **config: Any) -> Rows:
-    return read_films(DataConfig(films="films", **config), ("image", "audio"), root)
+    return read_videos(DataConfig(videos="videos", **config), ("image", "audio"), root)
 
 
 def test_windows(tmp_path: Path) -> None:
-    """Windows follow each other from the start; both sides are the film itself."""
-    path = tmp_path / "films" / "train" / "dog" / "a.mp4"
+    """Windows follow each other from the start; both sides are the video itself."""
+    path = tmp_path / "videos" / "train" / "dog" / "a.mp4"
     shoot(path, 6)
     rows = read(tmp_path).rows
     assert [row.span for row in rows] == [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0)]
@@ -64,18 +64,18 @@ def test_windows(tmp_path: Path) -> None:
 )
 def test_last_window(tmp_path: Path, seconds: float, ends: list[float]) -> None:
     """What is left at the end is a window if it has half of its length."""
-    shoot(tmp_path / "films" / "a.mp4", seconds)
-    shoot(tmp_path / "films" / "b.mkv", 2)
+    shoot(tmp_path / "videos" / "a.mp4", seconds)
+    shoot(tmp_path / "videos" / "b.mkv", 2)
     rows = read(tmp_path)
     found = [row.span[1] for row in rows.rows if row.recording == "a.mp4" and row.span]
     assert found == pytest.approx(ends, abs=0.05)
-    short = f"{tmp_path / 'films' / 'a.mp4'}: shorter than half a window"
-    assert rows.left_out == (() if ends else (short,))
+    short = f"{tmp_path / 'videos' / 'a.mp4'}: shorter than half a window"
+    assert rows.excluded == (() if ends else (short,))
 
 
 def test_length_of_windows(tmp_path: Path) -> None:
     """The config decides it."""
-    shoot(tmp_path / "films" / "a.mp4", 3)
+    shoot(tmp_path / "videos" / "a.mp4", 3)
     assert [row.span for row in read(tmp_path, seconds=0.75).rows] == [
         (0.0, 0.75),
         (0.75, 1.5),
@@ -85,35 +85,35 @@ def test_length_of_windows(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out(tmp_path: Path) -> None:
-    """Films without sound and broken ones are named with the reason; other files don't count."""
-    films = tmp_path / "films"
-    shoot(films / "a.mp4", 2)
-    shoot(films / "mute.mp4", 2, sound=False)
-    (films / "cut.mp4").write_bytes((films / "a.mp4").read_bytes()[:1_000])
-    (films / "notes.txt").write_text("no film")
+    """Videos without sound and broken ones are named with the reason; other files don't count."""
+    videos = tmp_path / "videos"
+    shoot(videos / "a.mp4", 2)
+    shoot(videos / "mute.mp4", 2, sound=False)
+    (videos / "cut.mp4").write_bytes((videos / "a.mp4").read_bytes()[:1_000])
+    (videos / "notes.txt").write_text("no video")
     rows = read(tmp_path)
     assert [row.key for row in rows.rows] == ["a.mp4@0"]
-    assert len(rows.left_out) == 2
-    assert rows.left_out[0].startswith(f"{films / 'cut.mp4'}: not a sound or video")
-    assert rows.left_out[1] == f"{films / 'mute.mp4'}: has no sound track"
+    assert len(rows.excluded) == 2
+    assert rows.excluded[0].startswith(f"{videos / 'cut.mp4'}: not a sound or video")
+    assert rows.excluded[1] == f"{videos / 'mute.mp4'}: has no sound track"
 
 
-def test_films_are_held_out_whole(tmp_path: Path) -> None:
-    """Neighbouring windows look alike: they never stand on both sides."""
+def test_videos_are_held_out_whole(tmp_path: Path) -> None:
+    """Neighboring windows look alike: they never stand on both sides."""
     for name in "abcdef":
-        shoot(tmp_path / "films" / f"{name}.mp4", 4)
+        shoot(tmp_path / "videos" / f"{name}.mp4", 4)
     kept, held = hold_out(read(tmp_path).rows, 0.4, seed=0)
     assert len(kept) + len(held) == 12
     assert not {row.recording for row in kept} & {row.recording for row in held}
 
 
 def test_nothing_usable(tmp_path: Path) -> None:
-    """No film at all, none with sound, no folder."""
+    """No video at all, none with sound, no folder."""
     with pytest.raises(InputError, match="expected a folder"):
         read(tmp_path)
-    (tmp_path / "films").mkdir()
-    with pytest.raises(ConfigError, match="of 0 films none can be used"):
+    (tmp_path / "videos").mkdir()
+    with pytest.raises(ConfigError, match="of 0 videos none can be used"):
         read(tmp_path)
-    shoot(tmp_path / "films" / "mute.mp4", 2, sound=False)
-    with pytest.raises(ConfigError, match=r"of 1 films none .*mute\.mp4: has no sound track"):
+    shoot(tmp_path / "videos" / "mute.mp4", 2, sound=False)
+    with pytest.raises(ConfigError, match=r"of 1 videos none .*mute\.mp4: has no sound track"):
         read(tmp_path)

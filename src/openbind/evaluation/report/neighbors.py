@@ -6,30 +6,30 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from openbind.evaluation.collection import Gathered, Item
+from openbind.evaluation.collection import EmbeddedItems, Item
 from openbind.evaluation.report.contents import Answer, Found, Match, Query
 
 QUERIES = 3
-"""Items of each modality whose neighbours are shown."""
+"""Items of each modality whose neighbors are shown."""
 BEST = 3
-"""Neighbours shown of each other modality."""
+"""Neighbors shown of each other modality."""
 
 
 def ask(
-    gathered: Sequence[Gathered],
+    embedded: Sequence[EmbeddedItems],
     trained_pairs: Collection[tuple[str, str]],
     generator: np.random.Generator,
 ) -> tuple[Query, ...]:
     """Draw a few items of every modality and find what is nearest to them in the others.
 
     Args:
-        gathered: one for each modality; items of all data sets are searched.
+        embedded: one for each modality; items of all data sets are searched.
         trained_pairs: modalities that were trained together, in both orders.
         generator: draws the items.
     """
     queries = []
-    for some in gathered:
-        others = [other for other in gathered if other is not some]
+    for some in embedded:
+        others = [other for other in embedded if other is not some]
         for place in _draw(some, others, generator):
             item, vector_E = some.items[place], some.vectors_NE[place]
             found = tuple(
@@ -44,7 +44,9 @@ def ask(
     return tuple(queries)
 
 
-def _draw(some: Gathered, others: Sequence[Gathered], generator: np.random.Generator) -> list[int]:
+def _draw(
+    some: EmbeddedItems, others: Sequence[EmbeddedItems], generator: np.random.Generator
+) -> list[int]:
     """Draw items: those with an answer in another modality first, of different classes."""
     targets = [target for other in others for target in other.items]
     scenes, labels = ({target.pair for target in targets}, {target.label for target in targets})
@@ -60,7 +62,7 @@ def _draw(some: Gathered, others: Sequence[Gathered], generator: np.random.Gener
     return sorted(drawn, key=order)[:QUERIES]
 
 
-def _nearest(item: Item, vector_E: np.ndarray, other: Gathered) -> tuple[Found, ...]:
+def _nearest(item: Item, vector_E: np.ndarray, other: EmbeddedItems) -> tuple[Found, ...]:
     """Find the best of another modality, each title and file once."""
     cosines_K = other.vectors_NE @ vector_E
     found: dict[tuple[str, str], Found] = {}

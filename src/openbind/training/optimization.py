@@ -12,7 +12,7 @@ from torch import nn
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Optimiser, rates and length of a run.
+    """Optimizer, rates and length of a run.
 
     The rate rises linearly and falls along half a cosine. The paper gives AdamW, its betas, the
     peak and two epochs of warm-up (Table 9), not how the rate falls; the cosine is the field's
@@ -89,7 +89,7 @@ class Schedule:
 
 
 def rate_at(step: int, schedule: Schedule, total: int) -> float:
-    """Give the learning rate of a step.
+    """Return the learning rate of a step.
 
     With w steps of warm-up and p = (step - w) / (total - w), the share of the peak is
     (step + 1) / w before w, then final + (1 - final) · (1 + cos πp) / 2: every step learns.
@@ -115,11 +115,11 @@ def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, An
     the field's convention.
 
     Args:
-        model: whatever is trained; what needs no gradient is left out.
+        model: whatever is trained; what needs no gradient is excluded.
         weight_decay: of the first group.
 
     Returns:
-        groups for an optimiser, empty ones left out.
+        groups for an optimizer, empty ones excluded.
     """
     decaying: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
@@ -134,7 +134,7 @@ def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [group for group in groups if group["params"]]
 
 
-def build_optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
     """Make AdamW for all that is trained in a model; `take_step` sets its rate.
 
     Raises:
@@ -149,21 +149,21 @@ def build_optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
     )
 
 
-def take_step(optimiser: torch.optim.Optimizer, rate: float, clip: float | None) -> torch.Tensor:
+def take_step(optimizer: torch.optim.Optimizer, rate: float, clip: float | None) -> torch.Tensor:
     """Clip the gradients, move the weights by them, and drop them.
 
     Args:
-        optimiser: of the weights, whose gradients are there.
+        optimizer: of the weights, whose gradients are there.
         rate: learning rate of this step.
         clip: largest norm of the gradient, all weights together; None clips nothing.
 
     Returns:
         the norm of the gradient before clipping, a scalar tensor.
     """
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, math.inf if clip is None else clip)
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
     return norm

@@ -22,7 +22,7 @@ from openbind.training.recipe import Hardware
 from openbind.training.towers import TowerPlan, build_tower
 
 
-class Trainee:
+class TrainedTower:
     """One trained tower.
 
     Args:
@@ -97,7 +97,7 @@ class Trainee:
         return None if self.average is None else full_state(self.average.module)
 
     def finished_tower(self, state: Mapping[str, torch.Tensor]) -> nn.Module:
-        """Give the plain network with some weights: heads folded in, adapters merged.
+        """Return the plain network with some weights: heads folded in, adapters merged.
 
         Args:
             state: as `state` or `average_state` gave it.
@@ -112,7 +112,7 @@ class Trainee:
 
 
 def choose_settings(plan: TowerPlan, modality: str, space: Space) -> Any:
-    """Give a trained modality's preprocessing: the space's or the defaults, with changes.
+    """Return a trained modality's preprocessing: the space's or the defaults, with changes.
 
     Raises:
         ConfigError: no such field (the nearest is named), or a wrong value.

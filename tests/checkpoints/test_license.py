@@ -1,4 +1,4 @@
-"""The licence is what a README's front matter says, and nothing else."""
+"""The license is what a README's front matter says, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from openbind.checkpoints.licence import read_licence
+from openbind.checkpoints.license import read_license
 
 
 @pytest.mark.parametrize(
-    ("text", "licence"),
+    ("text", "license"),
     [
         ("---\nlicense: mit\n---\n# x", "mit"),
         ("---\ntags:\n- a\nlicense: 'cc-by-nc-4.0'\n---\n", "cc-by-nc-4.0"),
@@ -19,13 +19,13 @@ from openbind.checkpoints.licence import read_licence
         ("", ""),
     ],
 )
-def test_licence(tmp_path: Path, text: str, licence: str) -> None:
+def test_license(tmp_path: Path, text: str, license: str) -> None:
     """Only the front matter counts."""
     (tmp_path / "README.md").write_text(text)
-    assert read_licence(tmp_path) == licence
+    assert read_license(tmp_path) == license
 
 
 def test_no_readme(tmp_path: Path) -> None:
     """Nothing is made up."""
-    assert read_licence(tmp_path) == ""
-    assert read_licence(None) == ""
+    assert read_license(tmp_path) == ""
+    assert read_license(None) == ""

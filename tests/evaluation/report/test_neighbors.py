@@ -1,24 +1,24 @@
-"""Queries are drawn at random, and their neighbours are the nearest of every other modality."""
+"""Queries are drawn at random, and their neighbors are the nearest of every other modality."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from openbind.evaluation.collection import Gathered, Item
-from openbind.evaluation.report.neighbours import BEST, QUERIES, ask
+from openbind.evaluation.collection import EmbeddedItems, Item
+from openbind.evaluation.report.neighbors import BEST, QUERIES, ask
 
 
-def gather(modality: str, items: list[Item], vectors_NE: np.ndarray) -> Gathered:
+def gather(modality: str, items: list[Item], vectors_NE: np.ndarray) -> EmbeddedItems:
     unit_NE = vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True)
-    return Gathered(modality=modality, items=tuple(items), vectors_NE=unit_NE)
+    return EmbeddedItems(modality=modality, items=tuple(items), vectors_NE=unit_NE)
 
 
-def test_neighbours_are_the_nearest(gathered: list[Gathered]) -> None:
+def test_neighbors_are_the_nearest(embedded: list[EmbeddedItems]) -> None:
     """Cosines are those of the vectors and fall; every other modality answers."""
-    queries = ask(gathered, {("image", "text"), ("text", "image")}, np.random.default_rng(0))
-    assert len(queries) == QUERIES * len(gathered)
-    of = {some.modality: some for some in gathered}
+    queries = ask(embedded, {("image", "text"), ("text", "image")}, np.random.default_rng(0))
+    assert len(queries) == QUERIES * len(embedded)
+    of = {some.modality: some for some in embedded}
     for query in queries:
         own = of[query.modality]
         vector_E = own.vectors_NE[own.items.index(query.item)]
@@ -44,7 +44,7 @@ def test_says_what_matches() -> None:
 
 
 def test_equal_items_are_shown_once() -> None:
-    """The same words in two data sets are one neighbour."""
+    """The same words in two data sets are one neighbor."""
     query = gather("audio", [Item(title="q")], np.ones((1, 2)))
     words = [Item(title="a dog", set=name) for name in "ab"] + [Item(title="a cat")]
     (asked, *_) = ask([query, gather("text", words, np.ones((3, 2)))], (), np.random.default_rng(0))

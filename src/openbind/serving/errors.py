@@ -24,7 +24,7 @@ SHOWN_ERRORS = 3
 """Faults of one request that are named; there may be one for each of thousands of items."""
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
+class ApiError(Exception):
     """An answer that isn't what was asked for.
 
     Args:
@@ -52,15 +52,15 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
         self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
-        """Give the answer."""
+        """Return the answer."""
         kind = KINDS.get(self.status, INVALID if self.status < 500 else "server_error")
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return JSONResponse({"error": error}, self.status, self.headers)
 
 
-def overloaded(seconds: int) -> Refusal:
+def overloaded(seconds: int) -> ApiError:
     """Turn a request away for now."""
-    return Refusal(
+    return ApiError(
         503,
         f"too much work is waiting; try again in {seconds} s",
         code="overloaded",
@@ -70,7 +70,7 @@ def overloaded(seconds: int) -> Refusal:
 
 def add_handlers(app: FastAPI) -> None:
     """Make an application answer in this shape whatever goes wrong."""
-    app.add_exception_handler(Refusal, _refuse)
+    app.add_exception_handler(ApiError, _refuse)
     app.add_exception_handler(Overloaded, _refuse_overload)
     app.add_exception_handler(OpenbindError, _refuse_input)
     app.add_exception_handler(RequestValidationError, _refuse_shape)
@@ -89,8 +89,8 @@ async def _refuse_overload(request: Request, error: Any) -> Response:
 
 async def _refuse_input(request: Request, error: Any) -> Response:
     if isinstance(error, MissingExtraError):
-        return Refusal(501, f"this service lacks a package: {error}").response()
-    return Refusal(400, str(error), param=getattr(error, "item", None)).response()
+        return ApiError(501, f"this service lacks a package: {error}").response()
+    return ApiError(400, str(error), param=getattr(error, "item", None)).response()
 
 
 async def _refuse_shape(request: Request, error: Any) -> Response:
@@ -98,7 +98,7 @@ async def _refuse_shape(request: Request, error: Any) -> Response:
     named = [f"{_place(fault)}: {fault['msg']}" for fault in faults[:SHOWN_ERRORS]]
     if len(faults) > SHOWN_ERRORS:
         named.append(f"and {len(faults) - SHOWN_ERRORS} more")
-    return Refusal(400, "; ".join(named), param=_place(faults[0])).response()
+    return ApiError(400, "; ".join(named), param=_place(faults[0])).response()
 
 
 def _place(fault: Mapping[str, Any]) -> str:
@@ -114,9 +114,9 @@ async def _refuse_http(request: Request, error: Any) -> Response:
         message = f"nothing is at {request.url.path}; /openapi.json lists what there is"
     elif error.status_code == 405:
         message = f"{request.method} isn't for {request.url.path}; see /openapi.json"
-    return Refusal(error.status_code, message, headers=error.headers).response()
+    return ApiError(error.status_code, message, headers=error.headers).response()
 
 
 async def _refuse_fault(request: Request, error: Exception) -> Response:
     # The text of an unexpected error may hold paths of the server; its log has it.
-    return Refusal(500, "the service failed at this request; its log says why").response()
+    return ApiError(500, "the service failed at this request; its log says why").response()

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from openbind.serving.guards import (
+from openbind.serving.limits import Limits
+from openbind.serving.middleware import (
     COOKIE,
-    AccessGuard,
-    BodyGuard,
-    HeaderGuard,
+    AccessMiddleware,
+    BodyMiddleware,
+    HeaderMiddleware,
     is_loopback,
     session_value,
 )
-from openbind.serving.limits import Limits
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,27 +61,27 @@ def ask(
 
 def test_bodies_come_whole() -> None:
     """In however many parts they were sent."""
-    guard = BodyGuard(echo, Limits())
+    guard = BodyMiddleware(echo, Limits())
     assert ask(guard, [b"ab", b"", b"cde"])[:2] == (200, b"5")
     assert guard.held_bytes == 0
 
 
 def test_a_large_body() -> None:
     """It is refused at the limit and its rest dropped, however it was announced."""
-    guard = BodyGuard(echo, Limits(body_bytes=10))
+    guard = BodyMiddleware(echo, Limits(body_bytes=10))
     assert ask(guard, [b"x" * 10])[0] == 200
     status, body, _ = ask(guard, [b"x" * 4] * 50)
     assert status == 413
     assert "more than 10 bytes" in json.loads(body)["error"]["message"]
     assert guard.held_bytes == 0
     # A sender that goes on and on isn't listened to for ever.
-    endless = BodyGuard(echo, Limits(body_bytes=10, drain_bytes=20))
+    endless = BodyMiddleware(echo, Limits(body_bytes=10, drain_bytes=20))
     assert ask(endless, [b"x" * 15] * 1000)[0] == 413
 
 
 def test_bodies_under_way_are_bounded_together() -> None:
     """Beyond the limit of all together: come back later."""
-    guard = BodyGuard(echo, Limits(held_bytes=20))
+    guard = BodyMiddleware(echo, Limits(held_bytes=20))
     guard.held_bytes = 15
     status, _, headers = ask(guard, [b"x" * 3, b"x" * 3])
     assert (status, headers["retry-after"]) == (503, "2")
@@ -91,7 +91,7 @@ def test_bodies_under_way_are_bounded_together() -> None:
 
 def test_a_body_that_stops_coming() -> None:
     """The client is told, and nothing is held for it."""
-    guard = BodyGuard(echo, Limits(body_seconds=0.01))
+    guard = BodyMiddleware(echo, Limits(body_seconds=0.01))
     assert ask(guard, [])[0] == 408
     assert guard.held_bytes == 0
 
@@ -114,7 +114,7 @@ def test_a_body_that_stops_coming() -> None:
 )
 def test_key(headers: dict[str, str], status: int) -> None:
     """As a bearer, or as the cookie that a session gave; open paths need none."""
-    guard = AccessGuard(echo, "key", ["/open"])
+    guard = AccessMiddleware(echo, "key", ["/open"])
     assert ask(guard, [b""], headers=headers)[0] == status
     assert ask(guard, [b""], headers=headers, path="/open")[0] == 200
     assert ask(guard, [b""], path="/open/../x")[0] == 401
@@ -135,7 +135,7 @@ def test_key(headers: dict[str, str], status: int) -> None:
 )
 def test_host_without_a_key(host: str, status: int) -> None:
     """Only this machine's own names."""
-    assert ask(AccessGuard(echo, None, []), [b""], headers={"Host": host})[0] == status
+    assert ask(AccessMiddleware(echo, None, []), [b""], headers={"Host": host})[0] == status
 
 
 def test_loopback() -> None:
@@ -146,6 +146,6 @@ def test_loopback() -> None:
 
 def test_headers_for_browsers() -> None:
     """Nothing from elsewhere, no guessing of types."""
-    headers = ask(HeaderGuard(echo), [b""])[2]
+    headers = ask(HeaderMiddleware(echo), [b""])[2]
     assert headers["x-content-type-options"] == "nosniff"
     assert "unsafe" not in headers["content-security-policy"]

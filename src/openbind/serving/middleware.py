@@ -12,8 +12,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from openbind.serving.errors import ApiError, overloaded
 from openbind.serving.limits import Limits
-from openbind.serving.refusals import Refusal, overloaded
 
 COOKIE = "openbind_session"
 LOOPBACK_NAMES = frozenset(["localhost", "127.0.0.1", "[::1]"])
@@ -36,11 +36,11 @@ def session_value(api_key: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell an address that only this machine reaches."""
+    """Return an address that only this machine reaches."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-class AccessGuard:
+class AccessMiddleware:
     """Asks for the key, if there is one; without one, answers to this machine's own names only.
 
     Args:
@@ -58,22 +58,22 @@ class AccessGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] == "http":
-            refusal = self._judge(scope["path"], Headers(scope=scope))
-            if refusal is not None:
-                await refusal.response()(scope, receive, send)
+            error_response = self._judge(scope["path"], Headers(scope=scope))
+            if error_response is not None:
+                await error_response.response()(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _judge(self, path: str, headers: Headers) -> Refusal | None:
+    def _judge(self, path: str, headers: Headers) -> ApiError | None:
         if self.api_key is None:
             host = headers.get("host", "")
             name = host if host.endswith("]") else host.rpartition(":")[0] or host
             if name.lower() in LOOPBACK_NAMES:
                 return None
-            return Refusal(403, f"this service has no key and isn't called {name[:80]!r}")
+            return ApiError(403, f"this service has no key and isn't called {name[:80]!r}")
         if path in self.open_paths or self._knows_key(headers):
             return None
-        return Refusal(
+        return ApiError(
             401,
             "expected the service's key, as in `Authorization: Bearer KEY`",
             code="invalid_api_key",
@@ -96,7 +96,7 @@ def _same(given: str, expected: str) -> bool:
     return secrets.compare_digest(given.encode(), expected.encode())
 
 
-class HeaderGuard:
+class HeaderMiddleware:
     """Says to browsers what they may do with what is served.
 
     Args:
@@ -119,7 +119,7 @@ class HeaderGuard:
         await self.app(scope, receive, add if scope["type"] == "http" else send)
 
 
-class BodyGuard:
+class BodyMiddleware:
     """Reads bodies before the routes do, none larger than a limit, not too many at once.
 
     Args:
@@ -139,46 +139,46 @@ class BodyGuard:
             return
         body = _Body()
         try:
-            refusal = await self._read(body, receive)
-            if refusal is not None:
-                await refusal.response()(scope, receive, send)
+            error_response = await self._read(body, receive)
+            if error_response is not None:
+                await error_response.response()(scope, receive, send)
             elif not body.gone:
                 await self.app(scope, body.replay(receive), send)
         finally:
             self.held_bytes -= body.size
 
-    async def _read(self, body: _Body, receive: Receive) -> Refusal | None:
+    async def _read(self, body: _Body, receive: Receive) -> ApiError | None:
         dropped = 0
-        refusal: Refusal | None = None
+        error_response: ApiError | None = None
         while True:
             try:
                 message = await asyncio.wait_for(receive(), self.limits.body_seconds)
             except asyncio.TimeoutError:
-                return Refusal(408, f"nothing came for {self.limits.body_seconds:g} s")
+                return ApiError(408, f"nothing came for {self.limits.body_seconds:g} s")
             if message["type"] == "http.disconnect":
                 body.gone = True
-                return refusal
+                return error_response
             part = message.get("body", b"")
-            if refusal is None:
+            if error_response is None:
                 body.add(part)
                 self.held_bytes += len(part)
-                refusal = self._judge(body)
-                if refusal is not None:
+                error_response = self._judge(body)
+                if error_response is not None:
                     self.held_bytes -= body.size
                     body.drop()
             else:
                 # Read on for a while: a client that is still writing doesn't read the answer.
                 dropped += len(part)
                 if dropped > self.limits.drain_bytes:
-                    return refusal
+                    return error_response
             if not message.get("more_body", False):
-                return refusal
+                return error_response
 
-    def _judge(self, body: _Body) -> Refusal | None:
+    def _judge(self, body: _Body) -> ApiError | None:
         if body.size > self.limits.body_bytes:
             most = self.limits.body_bytes
             message = f"a body of more than {most:,} bytes; send less, or in several requests"
-            return Refusal(413, message, code="body_too_large")
+            return ApiError(413, message, code="body_too_large")
         if self.held_bytes > self.limits.held_bytes:
             return overloaded(RETRY_SECONDS)
         return None
@@ -201,7 +201,7 @@ class _Body:
         self.size = 0
 
     def replay(self, receive: Receive) -> Receive:
-        """Give the whole body as one message, then what the client says next."""
+        """Return the whole body as one message, then what the client says next."""
         waiting = [b"".join(self.parts)]
         self.parts.clear()
 
