@@ -25,12 +25,12 @@ import soundfile
 from PIL import Image
 
 import openbind
-from openbind.encoding import unit_rows
-from openbind.search.index.ann import build_ann, search_rows
-from openbind.search.index.index import Index
-from openbind.search.index.table import Row, RowTable
-from openbind.search.index.update import update
-from openbind.search.library import scan
+from openbind.search.adhoc import scan
+from openbind.search.ann import build_ann, search_rows
+from openbind.search.index import Index
+from openbind.search.table import Row, RowTable
+from openbind.search.update import update
+from openbind.space.pipeline import unit_rows
 
 DIM, TOP, CENTERS, COMMIT = 1024, 10, 2000, 5000
 NOISE = 1.0

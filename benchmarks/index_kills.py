@@ -25,10 +25,10 @@ import numpy as np
 import openbind
 from openbind.demo.samples import samples_folder
 from openbind.errors import InputError
-from openbind.search.index.index import Index
-from openbind.search.index.update import update
-from openbind.search.index.verify import verify
-from openbind.space import Space
+from openbind.search.index import Index
+from openbind.search.update import update
+from openbind.search.verify import verify
+from openbind.space.space import Space
 
 LONGEST_SECONDS = 2.5
 """About what an update of what `change` leaves takes."""
@@ -36,7 +36,7 @@ SAME = 1e-4
 """Vectors of one file in other batches differ by float32's rounding."""
 CHILD = """
 import sys, openbind
-from openbind.search.index.index import Index
+from openbind.search.index import Index
 from openbind.search.index import update as updating
 updating.COMMIT_FILES = 8
 space = openbind.load("starter", device="cpu")

@@ -21,11 +21,11 @@ STEPS = [
     {"training", "search", "testing"},
     {"evaluation"},
     {"data"},
-    {"catalog", "files"},
+    {"catalog"},
+    {"embedding"},
     {"checkpoints"},
-    {"space"},
-    {"encoding", "card", "cache"},
     {"presets"},
+    {"space"},
     {"modalities"},
     {"model", "media", "signal"},
     {"registry", "atomic", "download"},
@@ -98,7 +98,7 @@ def test_modality_names_stay_home(path: Path) -> None:
 
 # Files where such a word is another thing: the main part of a media type, an extra of pip.
 MEDIA_WORDS = {
-    "demo/page.py": {"image", "audio", "text"},
+    "demo/page.py": {"image", "audio", "text", "video"},
     "media/audio.py": {"video", "audio"},
     "media/video.py": {"video", "audio"},
     "media/containers.py": {"video", "audio"},

@@ -13,15 +13,8 @@ from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES
 from openbind.model.config import TowerConfig
 from openbind.model.tower import Tower
-from openbind.presets import (
-    PRESETS,
-    SpaceConfig,
-    bind,
-    imagebind_huge,
-    read_space_config,
-    text_settings,
-    write_space_config,
-)
+from openbind.presets import PRESETS, bind, imagebind_huge, text_settings
+from openbind.space.config import SpaceConfig, read_space_config, write_space_config
 
 
 def towers_of(config: SpaceConfig) -> dict[str, TowerConfig]:

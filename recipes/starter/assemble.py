@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from widen import same_logits_scale
 
-from openbind.card import Card, Measurement, Source
 from openbind.checkpoints import native
 from openbind.modalities import MODALITIES
 from openbind.modalities.audio import AudioSettings
@@ -21,10 +20,11 @@ from openbind.modalities.imu import ImuSettings
 from openbind.modalities.text import TextSettings
 from openbind.modalities.thermal import ThermalSettings
 from openbind.modalities.video import VideoSettings
-from openbind.presets import Binding, SpaceConfig, TowerSpec
 from openbind.signal.disparity import DisparityScale
 from openbind.signal.fbank import PowerMel
-from openbind.space import Space
+from openbind.space.card import Card, Measurement, Source
+from openbind.space.config import Binding, SpaceConfig, TowerSpec
+from openbind.space.space import Space
 
 EFFICIENTNET_MEAN, EFFICIENTNET_STD = 127 / 255, 128 / 255
 """(x - 127) / 128 on bytes, as EfficientNet-Lite was trained."""

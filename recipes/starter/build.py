@@ -34,10 +34,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import openbind
-from openbind.card import Measurement, to_markdown
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite, EfficientNetLiteConfig
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
+from openbind.space.card import Measurement, to_markdown
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 

@@ -16,7 +16,7 @@ from pairs import Image
 from torch.nn import functional as F
 
 import openbind
-from openbind.card import Measurement
+from openbind.space.card import Measurement
 
 # What a user would call ESC-10's classes, in three ways; words are for measuring alone.
 SOUND_WORDS: dict[str, tuple[str, str, str]] = {

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         OpenbindError,
         UnknownNameError,
     )
-    from openbind.search.index.index import Index
-    from openbind.space import Space, combine
+    from openbind.search.index import Index
+    from openbind.space.space import Space, combine
 
 __version__ = "0.1.0"
 
@@ -44,9 +44,9 @@ __all__ = [
 _HOMES = {
     "load": "openbind.catalog",
     "save": "openbind.checkpoints.native",
-    "Index": "openbind.search.index.index",
-    "Space": "openbind.space",
-    "combine": "openbind.space",
+    "Index": "openbind.search.index",
+    "Space": "openbind.space.space",
+    "combine": "openbind.space.space",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "openbind.errors"),
 }
 

@@ -15,8 +15,9 @@ from typing import Any, Literal
 from openbind.checkpoints import formats, hub, native
 from openbind.download import cache_directory, download
 from openbind.errors import CheckpointError, UnknownNameError
-from openbind.presets import PRESETS, SpaceConfig
-from openbind.space import Space
+from openbind.presets import PRESETS
+from openbind.space.config import SpaceConfig
+from openbind.space.space import Space
 
 LICENSE_VARIABLE = "OPENBIND_ACCEPT_LICENSE"
 """Names of entries, comma-separated, whose license the user accepts."""

@@ -1,15 +1,12 @@
-"""What a space is made of, as plain values, and the named models as functions."""
+"""Named architectures, as functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from openbind.configs import from_dict, to_dict
 from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES, TEXT
-from openbind.model import TOWERS
 from openbind.model.config import (
     HeadConfig,
     PatchStem,
@@ -18,100 +15,7 @@ from openbind.model.config import (
     TrunkConfig,
     WindowStem,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TowerSpec:
-    """One network of a space.
-
-    Args:
-        kind: a name in the table of towers.
-        config: the config of that kind, a frozen dataclass.
-    """
-
-    kind: str
-    config: Any
-
-
-@dataclass(frozen=True, kw_only=True)
-class Binding:
-    """How one modality enters a space.
-
-    Args:
-        tower: name of the tower it goes through; modalities may share one.
-        settings: the modality's own settings: everything that decides a preprocessed number.
-        scale: logit scale; the similarity of modalities a and b is scale_a · scale_b · cosine.
-    """
-
-    tower: str
-    settings: Any
-    scale: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpaceConfig:
-    """Everything about a space but its weights and its card.
-
-    Args:
-        name: what it is called.
-        dim: dimensions of the joint embedding.
-        towers: name → network.
-        modalities: name → how it enters.
-        dtype: the precision it is computed in ("float32", "bfloat16", "float16"); None lets the
-            machine decide.
-    """
-
-    name: str
-    dim: int
-    towers: dict[str, TowerSpec]
-    modalities: dict[str, Binding]
-    dtype: str | None = None
-
-    def narrow(self, modalities: list[str] | tuple[str, ...]) -> SpaceConfig:
-        """Keep only some modalities and the towers they need."""
-        kept = {name: self.modalities[name] for name in self.modalities if name in modalities}
-        used = {binding.tower for binding in kept.values()}
-        towers = {name: tower for name, tower in self.towers.items() if name in used}
-        return SpaceConfig(
-            name=self.name, dim=self.dim, towers=towers, modalities=kept, dtype=self.dtype
-        )
-
-
-def write_space_config(config: SpaceConfig) -> dict[str, Any]:
-    """Turn a config into what JSON can hold; `read_space_config` reads it back equal."""
-    values: dict[str, Any] = to_dict(config)
-    return values
-
-
-def read_space_config(values: dict[str, Any]) -> SpaceConfig:
-    """Build a config from plain values: each tower's and modality's part by its own dataclass.
-
-    Raises:
-        ConfigError: an unknown or missing key or a wrong value anywhere, named by its place.
-        UnknownNameError: a tower or modality that no table has.
-    """
-    if not isinstance(values, dict) or not all(
-        isinstance(values.get(part), dict) for part in ("towers", "modalities")
-    ):
-        raise ConfigError("a space needs the mappings 'towers' and 'modalities'")
-    towers = {}
-    for name, part in values["towers"].items():
-        spec = from_dict(TowerSpec, part, f"towers.{name}")
-        kind = TOWERS.get(spec.kind).config_type
-        towers[name] = TowerSpec(
-            kind=spec.kind, config=from_dict(kind, spec.config, f"towers.{name}.config")
-        )
-    modalities = {}
-    for name, part in values["modalities"].items():
-        binding = from_dict(Binding, part, f"modalities.{name}")
-        settings = from_dict(
-            MODALITIES.get(name).settings, binding.settings, f"modalities.{name}.settings"
-        )
-        if binding.tower not in towers:
-            raise ConfigError(f"modalities.{name}.tower: no tower named {binding.tower!r}")
-        modalities[name] = Binding(tower=binding.tower, settings=settings, scale=binding.scale)
-    rest = {k: v for k, v in values.items() if k not in ("towers", "modalities")}
-    return from_dict(SpaceConfig, {**rest, "towers": towers, "modalities": modalities})
+from openbind.space.config import Binding, SpaceConfig, TowerSpec
 
 
 def imagebind_huge() -> SpaceConfig:

@@ -14,7 +14,7 @@ import torch
 
 from openbind.errors import InputError
 from openbind.modalities import MODALITIES
-from openbind.space import Space
+from openbind.space.space import Space
 
 SAME = 2e-5
 """Largest difference of an entry between two ways to the same vector, in float32."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from openbind.card import Card
 from openbind.checkpoints.assembly import assemble, widest
 from openbind.model.config import HeadConfig, TokenStem, TowerConfig, TrunkConfig
 from openbind.model.tower import Tower
 from openbind.presets import bind
+from openbind.space.card import Card
 
 CONFIG = TowerConfig(
     stem=TokenStem(vocabulary=10, context=4),

@@ -8,7 +8,7 @@ import pytest
 
 from openbind.cli.verb import parse_weights, report_failures
 from openbind.errors import InputError
-from openbind.search.library import Failure
+from openbind.search.adhoc import Failure
 
 
 def test_weights() -> None:

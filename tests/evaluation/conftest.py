@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 import openbind
-from openbind.cache import VectorCache
+from openbind.embedding.cache import VectorCache
 from openbind.evaluation.held_out import TABLE, HeldOutRow
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.cache import VectorCache
-from openbind.card import Card, Source
+from openbind.embedding.cache import VectorCache
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.builtin import build_tasks, find_sets, gather, measure_built_in
 from openbind.evaluation.emergence import above_chance, measure_emergence
 from openbind.evaluation.held_out import held_out_folder, read_sets
 from openbind.evaluation.tasks import Classification, PairRetrieval
+from openbind.space.card import Card, Source
 
 
 def test_tasks(held_out: Path) -> None:

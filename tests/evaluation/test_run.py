@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.cache import VectorCache
-from openbind.card import Card, Source
 from openbind.demo.samples import SampleItem
+from openbind.embedding.cache import VectorCache
 from openbind.errors import ConfigError, InputError, UnknownNameError
 from openbind.evaluation.metrics import ranks
 from openbind.evaluation.run import evaluate, find_overlaps
 from openbind.evaluation.suites import SUITES
+from openbind.space.card import Card, Source
 
 CATEGORIES = {"dog": "dog", "rooster": "rooster", "rain": "rain", "helicopter": "helicopter"}
 

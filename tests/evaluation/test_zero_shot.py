@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 from sklearn.metrics import top_k_accuracy_score
 
 import openbind
-from openbind.cache import KeyMaker, VectorCache
+from openbind.embedding.cache import KeyMaker, VectorCache
 from openbind.evaluation.tasks import Classification
 from openbind.evaluation.zero_shot import (
     class_scores,

@@ -21,7 +21,7 @@ from PIL import Image
 import openbind
 from openbind.demo.samples import SampleItem
 from openbind.evaluation.held_out import held_out_folder
-from openbind.search.index.index import Index, default_folder
+from openbind.search.index import Index, default_folder
 from openbind.serving.app import create_app
 from openbind.serving.service import Service
 

@@ -16,7 +16,7 @@ from openbind.modalities.image import ImageSettings
 from openbind.model.config import HeadConfig, PatchStem, TowerConfig, TrunkConfig
 from openbind.model.initial import initialize
 from openbind.presets import bind
-from openbind.space import Space
+from openbind.space.space import Space
 
 ROWS, STEPS = 40, 64
 

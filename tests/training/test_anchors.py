@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import openbind
-from openbind.cache import VectorCache
 from openbind.data.augment import read_augmentations
-from openbind.data.items import StoredVector
 from openbind.data.table import Anchor
 from openbind.data.views import ViewPlan
-from openbind.space import Space
+from openbind.embedding.cache import VectorCache
+from openbind.embedding.items import StoredVector
+from openbind.space.space import Space
 from openbind.training.anchors import (
     AnchorPlan,
     Anchors,

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 import openbind
-from openbind.card import Card, Measurement, Source
 from openbind.modalities.imu import ImuSettings
 from openbind.modalities.thermal import ThermalSettings
+from openbind.space.card import Card, Measurement, Source
 from openbind.training.recipe_file import read_recipe
 from openbind.training.result import extend_space, write_card
 from openbind.training.towers import TowerPlan

@@ -18,8 +18,9 @@ from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
 from openbind.model.initial import initialize
 from openbind.model.tower import Tower
-from openbind.presets import PRESETS, Binding, SpaceConfig, TowerSpec
-from openbind.space import Space
+from openbind.presets import PRESETS
+from openbind.space.config import Binding, SpaceConfig, TowerSpec
+from openbind.space.space import Space
 from openbind.training.heads import features, head_layer
 from openbind.training.lora import merge_lora
 from openbind.training.towers import TowerPlan, build_tower, trained_names

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openbind.card import Card
 from openbind.checkpoints.native import build_tower
 from openbind.checkpoints.tensors import place
-from openbind.presets import SpaceConfig
-from openbind.space import Space
+from openbind.space.card import Card
+from openbind.space.config import SpaceConfig
+from openbind.space.space import Space
 
 
 def assemble(

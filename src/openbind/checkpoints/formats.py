@@ -13,7 +13,7 @@ from openbind.checkpoints import huggingface, imagebind, native, openclip
 from openbind.checkpoints.tensors import open_tensors
 from openbind.errors import CheckpointError
 from openbind.model.config import Activation
-from openbind.space import Space
+from openbind.space.space import Space
 
 WEIGHTS = (
     "open_clip_model.safetensors",

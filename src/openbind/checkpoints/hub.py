@@ -9,7 +9,7 @@ from typing import Any
 
 from openbind.checkpoints import huggingface, native
 from openbind.errors import CheckpointError
-from openbind.space import Space
+from openbind.space.space import Space
 
 _SMALL = ["*.json", "README.md"]
 _FOREIGN = (

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from openbind.card import Card, Source
 from openbind.checkpoints.assembly import assemble
 from openbind.checkpoints.huggingface_settings import image_settings, text_settings
 from openbind.checkpoints.license import read_license
@@ -39,7 +38,8 @@ from openbind.model.config import (
     TrunkConfig,
 )
 from openbind.presets import bind
-from openbind.space import Space
+from openbind.space.card import Card, Source
+from openbind.space.space import Space
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Files of weights, the first that is there is taken; or their tables of shards."""

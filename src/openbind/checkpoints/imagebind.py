@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from openbind.card import Card, Source
 from openbind.checkpoints.assembly import assemble
 from openbind.checkpoints.imagebind_keys import HEADS, read_towers, scales
 from openbind.checkpoints.tensors import open_tensors
 from openbind.errors import CheckpointError, ConfigError, UnknownNameError
 from openbind.modalities import MODALITIES
 from openbind.presets import bind
-from openbind.space import Space
+from openbind.space.card import Card, Source
+from openbind.space.space import Space
 
 LICENSE = "CC-BY-NC-SA-4.0"
 """Of the weights that Meta released; other weights in the same layout have their own."""

@@ -18,15 +18,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from openbind.card import Card, to_markdown
 from openbind.checkpoints.tensors import place
 from openbind.configs import from_dict, to_dict
 from openbind.errors import CheckpointError, ConfigError, UnknownNameError
 from openbind.modalities import MODALITIES
 from openbind.model import TOWERS
 from openbind.model.blank import blank_weights
-from openbind.presets import SpaceConfig, TowerSpec, read_space_config, write_space_config
-from openbind.space import Space
+from openbind.space.card import Card, to_markdown
+from openbind.space.config import SpaceConfig, TowerSpec, read_space_config, write_space_config
+from openbind.space.space import Space
 
 FORMAT = 1
 CONFIG, CARD, README = "config.json", "card.json", "README.md"

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from openbind.card import Card, Source
 from openbind.checkpoints.assembly import assemble
 from openbind.checkpoints.imagebind import open_source
 from openbind.checkpoints.license import read_license
@@ -42,7 +41,8 @@ from openbind.model.config import (
     TrunkConfig,
 )
 from openbind.presets import bind, text_settings
-from openbind.space import Space
+from openbind.space.card import Card, Source
+from openbind.space.space import Space
 
 CONFIG = "open_clip_config.json"
 """Lies beside the weights in OpenCLIP's repositories; says activation, mean and std."""

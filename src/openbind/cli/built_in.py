@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from openbind.cache import VectorCache
+    from openbind.embedding.cache import VectorCache
     from openbind.evaluation.builtin import BuiltIn
     from openbind.evaluation.report.contents import Report
     from openbind.evaluation.run import SuiteResult
-    from openbind.space import Space
+    from openbind.space.space import Space
 
 DEFAULT_REPORT = "openbind-report.html"
 SEED = 0

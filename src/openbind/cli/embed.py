@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Embed and write."""
-    from openbind.search.export import WRITERS
+    from openbind.search.library_export import WRITERS
 
     extension = arguments.output.suffix.lower()
     if extension not in WRITERS:
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_on_ray(arguments: argparse.Namespace) -> int:
     """Embed on a cluster and write a folder of parts."""
     from openbind.catalog import load
-    from openbind.search.ray_engine import embed_on_ray
+    from openbind.search.cluster import embed_on_ray
 
     if arguments.output.suffix.lower() != ".parquet":
         raise InputError(arguments.output, "--engine ray writes Parquet: expected .parquet")

@@ -13,7 +13,7 @@ from openbind.cli.verb import Verb, print_json
 from openbind.errors import ConfigError, InputError, OpenbindError
 
 if TYPE_CHECKING:
-    from openbind.cache import VectorCache
+    from openbind.embedding.cache import VectorCache
     from openbind.evaluation.run import SuiteResult
 
 ALL = "all"
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _list_suites(arguments.json)
     _check(arguments)
 
-    from openbind.cache import VectorCache
+    from openbind.embedding.cache import VectorCache
 
     suites: dict[str, list[SuiteResult]] = {}
     failed, showing = False, arguments.report is not None or arguments.suite is None

@@ -13,8 +13,8 @@ from openbind.cli.verb import Verb, add_space_arguments, print_json, space_sourc
 from openbind.errors import InputError
 
 if TYPE_CHECKING:
-    from openbind.search.index.index import Index
-    from openbind.space import Space
+    from openbind.search.index import Index
+    from openbind.space.space import Space
 
 LISTED = 10
 """Files of one kind of trouble that are named unless JSON is asked for."""
@@ -79,8 +79,8 @@ def _take_index(parser: argparse.ArgumentParser) -> None:
 
 def _create(arguments: argparse.Namespace) -> int:
     from openbind.catalog import load
-    from openbind.search.index.index import Index, default_folder
-    from openbind.search.index.meta import has_meta
+    from openbind.search.index import Index, default_folder
+    from openbind.search.meta import has_meta
 
     space = load(arguments.space)
     source = space_source(arguments.space)
@@ -99,7 +99,7 @@ def _same_index(folder: Path, roots: Sequence[str], read_as: dict[str, str]) -> 
     Raises:
         InputError: it is of other folders, or reads them otherwise.
     """
-    from openbind.search.index.index import Index
+    from openbind.search.index import Index
 
     index = Index.open(folder)
     meta = index.meta
@@ -191,7 +191,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from openbind.search.index.verify import repair
+    from openbind.search.verify import repair
 
     index = _open(arguments)
     report = index.verify(progress=True)
@@ -214,7 +214,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from openbind.search.index.export import write_parquet, write_qdrant
+    from openbind.search.export import write_parquet, write_qdrant
 
     if bool(arguments.output) == bool(arguments.qdrant):
         raise InputError("index export", "say where to: -o FILE.parquet, or --qdrant URL")
@@ -229,7 +229,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> Index:
-    from openbind.search.index.index import Index
+    from openbind.search.index import Index
 
     return Index.open(arguments.index)
 

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _search_index(arguments: argparse.Namespace, parts: list[Part]) -> int:
     from openbind.catalog import load
-    from openbind.search.index.index import Index
+    from openbind.search.index import Index
     from openbind.search.query import embed_query
 
     for name in ("strict", "no_cache"):

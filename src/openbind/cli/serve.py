@@ -14,8 +14,8 @@ from openbind.cli.verb import DEFAULT_SPACE, Verb, space_source
 from openbind.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from openbind.search.index.index import Index
-    from openbind.space import Space
+    from openbind.search.index import Index
+    from openbind.space.space import Space
 
 KEY_VARIABLE = "OPENBIND_API_KEY"
 BACKLOG = 2048
@@ -88,8 +88,8 @@ def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
         InputError: both folders and an index are given; or the index is of another space.
     """
     from openbind.catalog import load
-    from openbind.search.index.index import Index, default_folder
-    from openbind.search.index.meta import has_meta
+    from openbind.search.index import Index, default_folder
+    from openbind.search.meta import has_meta
 
     folders = arguments.folders
     if folders and arguments.index:

@@ -14,7 +14,7 @@ from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
-    from openbind.search.library import Entry, Failure, Library
+    from openbind.search.adhoc import Entry, Failure, Library
     from openbind.search.query import Part
 
 
@@ -102,8 +102,8 @@ def embed_places(space: Any, arguments: argparse.Namespace) -> Library:
     Raises:
         InputError: a place doesn't exist, or nothing in them can be embedded.
     """
-    from openbind.cache import VectorCache
-    from openbind.search.library import embed_files
+    from openbind.embedding.cache import VectorCache
+    from openbind.search.adhoc import embed_files
 
     entries = list_places(space, arguments)
     if arguments.no_cache:
@@ -118,7 +118,7 @@ def list_places(space: Any, arguments: argparse.Namespace) -> Sequence[Entry]:
     Raises:
         InputError: a place doesn't exist, or nothing in them can be embedded.
     """
-    from openbind.search.library import scan
+    from openbind.search.adhoc import scan
 
     chosen = arguments.only.split(",") if arguments.only else list(space.modalities)
     listing = scan(arguments.places, chosen)

@@ -12,10 +12,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from openbind.data.augment import apply_all
-from openbind.data.items import open_item
 from openbind.data.sampler import Draw
 from openbind.data.table import PairTable
 from openbind.data.views import ViewPlan, draw_view, view_rng
+from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Preprocess, View

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from openbind.data.items import Item
+from openbind.embedding.items import Item
 from openbind.errors import ConfigError
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

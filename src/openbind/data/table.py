@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from openbind.data.items import Item, item_key
 from openbind.data.pairs import Row
+from openbind.embedding.items import Item, item_key
 
 
 @dataclass(frozen=True, slots=True)

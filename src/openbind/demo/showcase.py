@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from openbind.card import Card
 from openbind.demo.samples import Arithmetic, Retrieval, SampleItem, Script
-from openbind.encoding import unit_rows
 from openbind.evaluation.metrics import accuracy, chance_recall_at, recall_at
 from openbind.evaluation.zero_shot import label_vectors
 from openbind.modalities import TEXT
 from openbind.search.query import nearest
-from openbind.space import Space, combine
+from openbind.space.card import Card
+from openbind.space.pipeline import unit_rows
+from openbind.space.space import Space, combine
 
 BEST = 5
 """Matches shown for a query."""

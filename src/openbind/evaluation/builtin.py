@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from openbind.cache import VectorCache
+from openbind.embedding.cache import VectorCache
+from openbind.embedding.files import embed_paths, embed_texts
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.collection import EmbeddedItems, Item, share_scenes
 from openbind.evaluation.held_out import HeldOutSet, HeldOutSide, held_out_folder, read_sets
 from openbind.evaluation.run import SuiteResult, match_sources, run_tasks
 from openbind.evaluation.suites import roadscene
 from openbind.evaluation.tasks import Classification, PairRetrieval, Side, Task
-from openbind.files import embed_paths, embed_texts
 from openbind.modalities import TEXT
-from openbind.space import Space
+from openbind.space.space import Space
 
 ON_DISK = {"roadscene": roadscene.read_held_out}
 """Folder → how it is read: sets whose files may not be passed on."""

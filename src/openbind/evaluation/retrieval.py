@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from openbind.cache import VectorCache
+from openbind.embedding.cache import VectorCache
+from openbind.embedding.files import embed_texts
 from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, ranks, share_interval
 from openbind.evaluation.tasks import PairRetrieval, Score, TextRetrieval
-from openbind.files import embed_texts
 from openbind.modalities import TEXT
-from openbind.space import Space
+from openbind.space.space import Space
 
 RANKS = (1, 5, 10)
 

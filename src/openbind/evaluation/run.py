@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from openbind.cache import FilePart, VectorCache
-from openbind.card import Card
+from openbind.embedding.cache import FilePart, VectorCache
+from openbind.embedding.files import embed_paths
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.metrics import ranks
 from openbind.evaluation.probes import can_probe, measure_probes
@@ -35,9 +35,9 @@ from openbind.evaluation.zero_shot import (
     rank_classes,
     score_classification,
 )
-from openbind.files import embed_paths
 from openbind.modalities import TEXT
-from openbind.space import Space, combine
+from openbind.space.card import Card
+from openbind.space.space import Space, combine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from openbind.cache import FilePart
+from openbind.embedding.cache import FilePart
 
 Item = str | os.PathLike[str] | FilePart
 """A file, or a part of one."""

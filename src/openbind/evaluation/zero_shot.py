@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from openbind.cache import VectorCache
+from openbind.embedding.cache import VectorCache
+from openbind.embedding.files import embed_texts
 from openbind.evaluation.metrics import accuracy_at, average_precisions, ranks, share_interval
 from openbind.evaluation.tasks import Classification, Confusion, Ranking, Score
-from openbind.files import embed_texts
 from openbind.modalities import TEXT
-from openbind.space import Space
+from openbind.space.space import Space
 
 
 def label_vectors(

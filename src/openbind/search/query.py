@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from openbind.space import Space, combine
+from openbind.space.space import Space, combine
 
 
 @dataclass(frozen=True)

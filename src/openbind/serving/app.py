@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, Response
 
 from openbind import __version__
 from openbind.evaluation.report.media_urls import media_type
-from openbind.search.index.thumbnails import LARGE, draw_thumbnail
+from openbind.modalities.thumbnails import LARGE, draw_thumbnail
 from openbind.serving import schemas
 from openbind.serving.atlas import Method
 from openbind.serving.errors import ApiError, add_handlers

@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from openbind.encoding import unit_rows
 from openbind.errors import MissingExtraError
 from openbind.evaluation.report.atlas import project
-from openbind.search.index.answers import Hit
-from openbind.search.index.index import Index
+from openbind.search.index import Index
+from openbind.search.results import Hit
 from openbind.serving.files import shown_path
 from openbind.serving.schemas import AtlasDot, AtlasResponse
+from openbind.space.pipeline import unit_rows
 
 Method = Literal["tsne", "pca"]
 SEED = 0

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from openbind.encoding import unit_rows
 from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 from openbind.serving.limits import Limits, check_item
-from openbind.space import Space
+from openbind.space.pipeline import unit_rows
+from openbind.space.space import Space
 
 DECODERS = 2
 """Threads that decode; the tower's own threads take the rest of the machine."""

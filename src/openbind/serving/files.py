@@ -6,8 +6,8 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.report.media_urls import media_type
-from openbind.search.index.answers import Hit
-from openbind.search.index.index import Index
+from openbind.search.index import Index
+from openbind.search.results import Hit
 from openbind.serving.errors import ApiError
 from openbind.serving.schemas import HitRow
 

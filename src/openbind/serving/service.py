@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from openbind.encoding import unit_rows
 from openbind.errors import InputError, UnknownNameError
 from openbind.modalities import MODALITIES, TEXT
-from openbind.search.index.answers import Hit
-from openbind.search.index.index import Index
+from openbind.search.index import Index
 from openbind.search.query import Part
+from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, Embedded, ItemRefusedError
 from openbind.serving.errors import ApiError
@@ -24,7 +23,8 @@ from openbind.serving.limits import Limits
 from openbind.serving.metrics import Metrics
 from openbind.serving.payloads import Payload, read_payload
 from openbind.serving.schemas import ModalityRow, ModelRow, QueryPart, SearchRequest
-from openbind.space import Space, combine
+from openbind.space.pipeline import unit_rows
+from openbind.space.space import Space, combine
 
 
 class Service:

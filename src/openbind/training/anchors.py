@@ -23,15 +23,15 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from openbind.atomic import atomic_path
-from openbind.cache import VectorCache
 from openbind.data.augment import apply_all
-from openbind.data.items import Item, StoredVector, content_digest, load_vector, open_item
 from openbind.data.loader import anchor_view, show
 from openbind.data.table import Anchor
 from openbind.data.views import ViewPlan, view_rng
-from openbind.encoding import map_ahead
+from openbind.embedding.cache import VectorCache
+from openbind.embedding.items import Item, StoredVector, content_digest, load_vector, open_item
 from openbind.errors import InputError
-from openbind.space import Space
+from openbind.space.pipeline import map_ahead
+from openbind.space.space import Space
 
 CHUNK = 64
 """Embeddings between two writes to the cache: what a killed run loses at most."""

@@ -16,7 +16,7 @@ from openbind.data.sampler import Draw, PairSize, Sampler
 from openbind.data.table import PairTable, tabulate
 from openbind.data.views import ViewPlan
 from openbind.errors import ConfigError, InputError
-from openbind.space import Space
+from openbind.space.space import Space
 from openbind.training.anchors import AnchorPlan, embed_anchors
 from openbind.training.distributed import World
 from openbind.training.heads import features, head_layer

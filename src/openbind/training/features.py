@@ -8,15 +8,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from openbind.data.items import open_item
 from openbind.data.loader import Broken, KeptFeatures, Sight, anchor_view, show
 from openbind.data.pairs import Row
 from openbind.data.table import PairTable
 from openbind.data.views import ViewPlan
-from openbind.encoding import map_ahead
+from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import View
+from openbind.space.pipeline import map_ahead
 from openbind.training.heads import features
 from openbind.training.recipe import PairPlan
 from openbind.training.trained_tower import TrainedTower

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openbind.cache import VectorCache
 from openbind.data.augment import read_augmentations
 from openbind.data.loader import Broken, KeptFeatures, ShownItems, Side
 from openbind.data.pairs import Row, choose_split, hold_out
@@ -18,8 +17,9 @@ from openbind.data.sampler import PairSize
 from openbind.data.sources import read_rows
 from openbind.data.table import Anchor, PairTable, tabulate
 from openbind.data.views import ViewPlan
+from openbind.embedding.cache import VectorCache
 from openbind.errors import ConfigError
-from openbind.space import Space
+from openbind.space.space import Space
 from openbind.training.anchors import (
     AnchorPlan,
     Anchors,

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from openbind.card import Card, Measurement, Source
 from openbind.configs import from_dict
 from openbind.modalities import MODALITIES
-from openbind.presets import Binding, SpaceConfig, TowerSpec
-from openbind.space import Space
+from openbind.space.card import Card, Measurement, Source
+from openbind.space.config import Binding, SpaceConfig, TowerSpec
+from openbind.space.space import Space
 from openbind.training.recipe import Recipe
 from openbind.training.validation import Retrieval
 

@@ -18,7 +18,7 @@ from openbind.checkpoints import native
 from openbind.configs import to_dict
 from openbind.data.loader import Broken
 from openbind.errors import ConfigError
-from openbind.space import Space
+from openbind.space.space import Space
 from openbind.training.distributed import (
     World,
     full_optimizer_state,

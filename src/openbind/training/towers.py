@@ -19,8 +19,9 @@ from openbind.model import TOWERS
 from openbind.model.blank import blank_weights
 from openbind.model.initial import initialize
 from openbind.model.tower import Tower
-from openbind.presets import PRESETS, TowerSpec
-from openbind.space import Space
+from openbind.presets import PRESETS
+from openbind.space.config import TowerSpec
+from openbind.space.space import Space
 from openbind.training.heads import HeadPlan, draw_head, head_layer
 from openbind.training.lora import LoraPlan, add_lora
 

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from openbind.configs import from_dict, to_dict
 from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES
-from openbind.space import Space
+from openbind.space.space import Space
 from openbind.training.distributed import World, full_state, share
 from openbind.training.heads import HeadNet, fold_head
 from openbind.training.lora import merge_lora

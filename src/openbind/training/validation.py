@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from openbind.data.items import open_item
 from openbind.data.loader import show
 from openbind.data.pairs import Row
 from openbind.data.table import PairTable
-from openbind.encoding import map_ahead
+from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.metrics import chance_recall_at, recall_at
 from openbind.modalities.spec import View
-from openbind.space import Space
+from openbind.space.pipeline import map_ahead
+from openbind.space.space import Space
 
 RANKS = (1, 5, 10)
 CHUNK = 64

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from openbind.data.items import open_item
 from openbind.data.pairs import DataConfig, Rows
 from openbind.data.sources.folders import read_folders
+from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
 from openbind.media.image import read_image

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from openbind.data.items import StoredVector, load_vector, open_item
 from openbind.data.pairs import DataConfig, Row, Rows
 from openbind.data.sources.manifest import read_manifest
+from openbind.embedding.items import StoredVector, load_vector, open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
 from openbind.media.image import read_image

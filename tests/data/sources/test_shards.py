@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from openbind.data.items import Member, open_item
 from openbind.data.pairs import DataConfig, Rows
 from openbind.data.sources.shards import read_shards
+from openbind.embedding.items import Member, open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
 from openbind.media.image import read_image

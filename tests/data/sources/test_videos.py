@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from openbind.data.items import open_item
 from openbind.data.pairs import DataConfig, Rows, hold_out
 from openbind.data.sources.videos import read_videos
+from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
 from openbind.media.video import probe_video

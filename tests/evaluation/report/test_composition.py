@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 import openbind
-from openbind.card import Card, Source
 from openbind.errors import InputError
 from openbind.evaluation.collection import EmbeddedItems
 from openbind.evaluation.report.composition import MOST_DOTS, compose_report, find_trained_pairs
 from openbind.evaluation.report.contents import Report
-from openbind.space import Space
+from openbind.space.card import Card, Source
+from openbind.space.space import Space
 
 
 def test_every_part(report: Report, embedded: list[EmbeddedItems]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from openbind.card import Card
 from openbind.evaluation.collection import Item
 from openbind.evaluation.report.contents import Report
 from openbind.evaluation.report.page import (
@@ -20,6 +19,7 @@ from openbind.evaluation.report.page import (
     format_number,
     write_report,
 )
+from openbind.space.card import Card
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 

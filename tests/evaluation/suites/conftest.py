@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 import openbind
+from openbind.embedding.files import embed_paths
 from openbind.evaluation.tasks import Task
-from openbind.files import embed_paths
 
 
 @pytest.fixture(scope="session")

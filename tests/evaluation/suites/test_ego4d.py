@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import openbind
+from openbind.embedding.files import embed_paths
 from openbind.errors import InputError
 from openbind.evaluation.suites.ego4d import SUITE, Window, choose_split
-from openbind.files import embed_paths
 
 HELD = "video18"  # its name makes it one of those that aren't trained on
 

@@ -11,11 +11,11 @@ import pytest
 import scipy.io
 
 import openbind
-from openbind.cache import VectorCache, content_key
+from openbind.embedding.cache import VectorCache, content_key
+from openbind.embedding.files import embed_paths
 from openbind.errors import InputError
 from openbind.evaluation.suites.nyu_depth import SUITE, Frame
 from openbind.evaluation.tasks import Task
-from openbind.files import embed_paths
 
 SCENES = ("kitchen", "student_lounge", "home_office", "study")
 

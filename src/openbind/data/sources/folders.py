@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from openbind.data.items import Item, RowItems
 from openbind.data.pairs import DataConfig, Row, Rows
 from openbind.data.sources.trees import Place, locate, walk_files
+from openbind.embedding.items import Item, RowItems
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES, TEXT
 

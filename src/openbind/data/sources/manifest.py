@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from openbind.data.items import Item, RowItems, StoredVector
 from openbind.data.pairs import DataConfig, Row, Rows, read_name, read_span, read_split
 from openbind.data.sources.records import Record, RecordFile, open_records
 from openbind.data.sources.trees import locate
+from openbind.embedding.items import Item, RowItems, StoredVector
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import TEXT
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openbind.data.items import Item, Member, RowItems
 from openbind.data.pairs import DataConfig, Row, Rows, read_name, read_span, read_split
+from openbind.embedding.items import Item, Member, RowItems
 from openbind.errors import ConfigError, InputError
 from openbind.media.source import open_source
 from openbind.modalities import MODALITIES, TEXT, modality_of_file

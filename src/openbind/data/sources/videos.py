@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from openbind.data.items import RowItems
 from openbind.data.pairs import DataConfig, Row, Rows
 from openbind.data.sources.trees import Place, locate, walk_files
-from openbind.encoding import map_ahead
+from openbind.embedding.items import RowItems
 from openbind.errors import ConfigError, InputError
 from openbind.media.video import is_video, measure_video
+from openbind.space.pipeline import map_ahead
 
 PROBES = 4
 """Videos opened at once: headers lie all over the disk, so that waiting is most of the work."""

@@ -14,7 +14,7 @@ from openbind.evaluation.report.atlas import project
 from openbind.evaluation.report.contents import Dot, Kind, Report
 from openbind.evaluation.report.namings import name_by_words
 from openbind.evaluation.report.neighbors import ask
-from openbind.space import Space
+from openbind.space.space import Space
 
 if TYPE_CHECKING:
     from openbind.evaluation.run import SuiteResult

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from openbind.card import Card
 from openbind.evaluation.collection import Item
 from openbind.evaluation.emergence import Cell
 from openbind.evaluation.tasks import Confusion, Score
+from openbind.space.card import Card
 
 if TYPE_CHECKING:
     from openbind.evaluation.run import SuiteResult

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from openbind.encoding import unit_rows
 from openbind.evaluation.collection import EmbeddedItems
 from openbind.evaluation.metrics import share_interval
 from openbind.evaluation.report.contents import Naming
 from openbind.evaluation.tasks import Confusion, Score
 from openbind.modalities import TEXT
+from openbind.space.pipeline import unit_rows
 
 
 def name_by_words(

@@ -1,1 +1,0 @@
-"""An index over folders: vectors of many files, kept up with them."""

@@ -1,0 +1,1 @@
+"""Space: modalities and towers that share one embedding."""

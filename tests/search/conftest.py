@@ -1,0 +1,62 @@
+"""What the tests of the index share: a few media files, an index over them, a counting space."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.search.index import Index, default_folder
+from openbind.search.update import update
+
+
+@pytest.fixture
+def media(samples: Path, tmp_path: Path) -> Path:
+    """Four images, two sounds and a broken image, in two levels, all an hour old."""
+    place = tmp_path / "media"
+    (place / "deep").mkdir(parents=True)
+    for number, image in enumerate(sorted((samples / "images").iterdir())[:4]):
+        shutil.copy(image, place / f"{number}{image.suffix}")
+    for number, sound in enumerate(sorted((samples / "sounds").iterdir())[:2]):
+        shutil.copy(sound, place / "deep" / f"{number}{sound.suffix}")
+    (place / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    return place
+
+
+@pytest.fixture
+def index(starter: openbind.Space, media: Path) -> Index:
+    """An index over the media, up to date."""
+    made = Index.create(default_folder([media]), starter, [media])
+    update(made, starter)
+    return made
+
+
+@pytest.fixture
+def encoded(starter: openbind.Space, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Everything that the starter is asked to embed from now on."""
+    items: list[object] = []
+    encode = openbind.Space.encode
+
+    def note(space: openbind.Space, modality: str, given: object, **options: object) -> object:
+        if isinstance(given, list):
+            items.extend(given)
+        return encode(space, modality, given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(openbind.Space, "encode", note)
+    return items
+
+
+def rows_by_path(index: Index) -> dict[str, np.ndarray]:
+    """The vectors of all files, by path and part."""
+    rows, vectors_KE = index.table.read("true")
+    return {f"{r.path}#{r.part}": v for r, v in zip(rows, vectors_KE, strict=True)}
+
+
+def touch(path: Path, seconds: float = 5.0) -> None:
+    """Return a file another date."""
+    status = path.stat()
+    os.utime(path, (status.st_atime, status.st_mtime + seconds))

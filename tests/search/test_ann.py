@@ -1,0 +1,117 @@
+"""Exact while small; once large, an index of measured recall, and exact behind narrow filters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openbind.search.ann import RECALL, Ann, build_ann, search_rows
+from openbind.search.index import ann as searching
+from openbind.search.table import RowTable
+from openbind.space.pipeline import unit_rows
+
+DIM = 16
+
+
+def fill(folder: Path, count: int, parts: int = 1) -> tuple[RowTable, np.ndarray]:
+    """A table of vectors around forty centers, as things of a kind lie together."""
+    from datetime import datetime, timezone
+
+    from openbind.search.table import Row
+
+    rng = np.random.default_rng(0)
+    near = rng.normal(size=(40, DIM))[rng.integers(40, size=count)]
+    vectors_KE = unit_rows(near + 0.5 * rng.normal(size=(count, DIM)))
+    rows = [
+        Row(
+            id=f"{n // parts}-{n % parts}",
+            file=str(n // parts),
+            root=0,
+            path=f"{n // parts}.x",
+            modality="image",
+            part=n % parts,
+            parts=parts,
+            start_s=None,
+            end_s=None,
+            hash="h",
+            stamp="",
+            size=n,
+            modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
+            year=2020,
+            width=None,
+            height=None,
+            duration=None,
+            thumbnail=None,
+        )
+        for n in range(count)
+    ]
+    table = RowTable(folder, DIM, create=True)
+    table.add(rows, vectors_KE)
+    return table, vectors_KE
+
+
+def exact_ids(vectors_KE: np.ndarray, query_E: np.ndarray, count: int) -> list[str]:
+    return [f"{place}-0" for place in np.argsort(-(vectors_KE @ query_E), kind="stable")[:count]]
+
+
+def test_small_tables_have_none(tmp_path: Path) -> None:
+    """Every row is compared."""
+    table, vectors_KE = fill(tmp_path, 300)
+    assert build_ann(table, None) is None
+    found = search_rows(table, vectors_KE[7], 10, None, None)
+    assert [row["id"] for row in found] == exact_ids(vectors_KE, vectors_KE[7], 10)
+    np.testing.assert_allclose(found[0]["score"], 1.0, atol=1e-6)
+
+
+def test_recall_of_large_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least 0.95 of numpy's ten nearest, for queries that the index wasn't tried with."""
+    monkeypatch.setattr(searching, "EXACT_ROWS", 2000)
+    table, vectors_KE = fill(tmp_path, 6000)
+    made = build_ann(table, None)
+    assert made is not None
+    assert made.recall >= RECALL
+    rng = np.random.default_rng(5)
+    shares = []
+    for place in rng.integers(6000, size=100):
+        query_E = unit_rows(vectors_KE[place] + 0.2 * rng.normal(size=DIM)).astype(np.float32)
+        found = {row["id"] for row in search_rows(table, query_E, 10, None, made)}
+        shares.append(len(found & set(exact_ids(vectors_KE, query_E, 10))) / 10)
+    assert np.mean(shares) >= 0.95
+    assert build_ann(table, made) is made
+
+
+def test_narrow_filters_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that lie in no partition that is looked into are found."""
+    monkeypatch.setattr(searching, "EXACT_ROWS", 2000)
+    table, vectors_KE = fill(tmp_path, 6000)
+    poor = Ann(kind="IVF_SQ", rows=6000, probes=1, recall=0.1)
+    build_ann(table, None)
+    found = search_rows(table, vectors_KE[0], 50, "size < 100", poor)
+    assert [r["id"] for r in found] == exact_ids(vectors_KE[:100], vectors_KE[0], 50)
+
+
+def test_new_rows_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows added after the index was trained, before and after tidying."""
+    monkeypatch.setattr(searching, "EXACT_ROWS", 2000)
+    table, _ = fill(tmp_path, 3000)
+    made = build_ann(table, None)
+    rows, _ = table.read("id = '0-0'")
+    lonely_E = np.eye(DIM, dtype=np.float32)[0]
+    from dataclasses import replace
+
+    table.add([replace(rows[0], id="new-0", file="new")], lonely_E[None])
+    assert search_rows(table, lonely_E, 1, None, made)[0]["id"] == "new-0"
+    table.tidy()
+    assert search_rows(table, lonely_E, 1, None, made)[0]["id"] == "new-0"
+
+
+def test_a_file_is_found_once(tmp_path: Path) -> None:
+    """By its best part, and as many files as were asked for."""
+    table, vectors_KE = fill(tmp_path, 900, parts=30)
+    found = search_rows(table, vectors_KE[0], 12, None, None)
+    files = [row["file"] for row in found]
+    assert len(set(files)) == 12
+    best = (vectors_KE @ vectors_KE[0]).reshape(30, 30).max(axis=1)
+    assert files == [str(place) for place in np.argsort(-best, kind="stable")[:12]]

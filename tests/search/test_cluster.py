@@ -1,0 +1,173 @@
+"""A cluster of two workers writes what one process does; a killed worker loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.errors import OpenbindError
+from openbind.search import ray_engine
+from openbind.search.adhoc import Entry, scan
+from openbind.search.cluster import embed_on_ray, part_entries
+
+pytest.importorskip("ray", reason="the extra ray isn't installed")
+pq = pytest.importorskip("pyarrow.parquet")
+
+SAME = 1e-5
+"""Vectors of one file in other batches differ by float32's rounding."""
+
+
+@pytest.fixture
+def entries(samples: Path, starter: openbind.Space, tmp_path: Path) -> list[Entry]:
+    """Forty files, and one that can't be read."""
+    found = scan([samples], starter.modalities).entries
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    return [*found[:30], *found[-10:], Entry(tmp_path / "broken.png", found[0].modality)]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight files a part."""
+    monkeypatch.setattr(ray_engine, "CHUNK_FILES", 8)
+
+
+def read(folder: Path) -> dict[str, np.ndarray]:
+    """The vectors of a folder of parts by path; no path twice."""
+    table = pq.read_table(folder)
+    assert table.column_names == ["path", "modality", "vector"]
+    paths = table.column("path").to_pylist()
+    assert len(set(paths)) == len(paths)
+    return dict(zip(paths, np.array(table.column("vector").to_pylist(), np.float32), strict=True))
+
+
+def check(found: dict[str, np.ndarray], space: openbind.Space, entries: list[Entry]) -> None:
+    """All files are there, each with the vector that one process gives it."""
+    good = [entry for entry in entries if entry.path.stem != "broken"]
+    assert set(found) == {str(entry.path) for entry in good}
+    for kind in {entry.modality for entry in good}:
+        paths = [str(entry.path) for entry in good if entry.modality == kind]
+        expected = space.encode(kind, paths)
+        np.testing.assert_allclose([found[path] for path in paths], expected, atol=SAME)
+
+
+def workers() -> list[int]:
+    """Processes below this one that embed."""
+    parents, names = {}, {}
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            names[int(place.name)] = (place / "cmdline").read_bytes()
+            told = (place / "stat").read_text().rpartition(") ")[2].split()
+            parents[int(place.name)] = int(told[1])
+        except (OSError, IndexError):
+            continue
+
+    def is_ours(pid: int) -> bool:
+        while pid in parents and pid != os.getpid():
+            pid = parents[pid]
+        return pid == os.getpid()
+
+    return [pid for pid, name in names.items() if b"PartWriter" in name and is_ours(pid)]
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """The address of a cluster of two machines with one processor each."""
+    from ray.cluster_utils import Cluster
+
+    machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    machines.add_node(num_cpus=1)
+    yield machines.address
+    machines.shutdown()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killed_workers_lose_nothing(
+    starter: openbind.Space, entries: list[Entry], cluster: str, tmp_path: Path
+) -> None:
+    """Those at work get SIGKILL in the middle; every file is there once, with its vector."""
+    target, killed, done = tmp_path / "out.parquet", [], []
+
+    def kill() -> None:
+        partial = tmp_path / ".out.parquet.partial"
+        while not list(partial.glob("part-*")):
+            time.sleep(0.005)
+        done.extend(partial.glob("part-*"))
+        for pid in workers():
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    outcome = embed_on_ray(starter, "starter", entries, target, workers=2, address=cluster)
+    killer.join(10)
+    assert killed
+    assert len(done) < len(list(part_entries(entries)))
+    assert outcome.files == 40
+    assert [failure.path.name for failure in outcome.failures] == ["broken.png"]
+    assert outcome.failures[0].reason
+    check(read(target), starter, entries)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_failed_run_goes_on(
+    starter: openbind.Space, entries: list[Entry], tmp_path: Path
+) -> None:
+    """What was done before a run broke off isn't done again; another plan begins again."""
+    target = tmp_path / "out.parquet"
+    with pytest.raises(OpenbindError, match=r"worker failed.*goes on"):
+        embed_on_ray(starter, "no such space", entries, target, workers=1)
+    assert not target.exists()
+    partial = tmp_path / ".out.parquet.partial"
+    first = partial / "part-000000.parquet"
+    recipe = ray_engine._Recipe(
+        source="starter",
+        dtype="float32",
+        fingerprint=starter.fingerprint,
+        folder=str(partial),
+        threads=1,
+    )
+    ray_engine.PartWriter(recipe)(next(part_entries(entries)))
+    before = first.stat().st_mtime_ns
+    embed_on_ray(starter, "starter", entries, target, workers=1)
+    assert (target / first.name).stat().st_mtime_ns == before
+    check(read(target), starter, entries)
+    with pytest.raises(openbind.InputError, match="exists already"):
+        embed_on_ray(starter, "starter", entries, target)
+
+
+def test_parts_are_always_the_same(entries: list[Entry]) -> None:
+    """Each has files of one modality; numbers go on."""
+    chunks = list(part_entries(entries))
+    assert chunks == list(part_entries(entries))
+    assert [chunk["number"] for chunk in chunks] == list(range(len(chunks)))
+    assert sum(len(chunk["paths"]) for chunk in chunks) == len(entries)
+    assert max(len(chunk["paths"]) for chunk in chunks) == 8
+
+
+def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> None:
+    """A machine of the cluster that has something else by that name says so."""
+    recipe = ray_engine._Recipe(
+        source="starter", dtype="float32", fingerprint="f" * 32, folder=str(tmp_path), threads=1
+    )
+    with pytest.raises(OpenbindError, match="another space on this machine"):
+        ray_engine.PartWriter(recipe)
+    with pytest.raises(openbind.InputError, match="1 or more"):
+        embed_on_ray(starter, "starter", [], tmp_path / "x", workers=0)
+
+
+def test_without_the_extra(
+    starter: openbind.Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(openbind.MissingExtraError, match=r"openbind\[ray\]"):
+        embed_on_ray(starter, "starter", [], tmp_path / "x")

@@ -1,0 +1,182 @@
+"""An index says what it holds, finds what is nearest, and refuses what doesn't fit."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import openbind
+from openbind.search.index import Index, default_folder
+from openbind.search.meta import file_key
+from openbind.search.query import nearest
+from openbind.search.update import update
+
+
+def test_info(starter: openbind.Space, index: Index, media: Path) -> None:
+    """Space, roots, counts and size."""
+    info = index.info()
+    assert (info.space, info.fingerprint, info.dim) == ("starter", starter.fingerprint, 512)
+    assert info.roots == (media,)
+    assert (info.rows, info.files, info.failed) == (6, 6, 1)
+    assert info.by_modality == {"audio": 2, "image": 4}
+    assert info.bytes > 6 * 512 * 4
+    assert info.ann is None
+
+
+def test_search_is_numpys(index: Index) -> None:
+    """The order and the cosines of a product with all vectors."""
+    rows, vectors_KE = index.table.read("true")
+    query_E = np.random.default_rng(0).normal(size=512).astype(np.float32)
+    query_E /= np.linalg.norm(query_E)
+    hits = index.search(query_E, 4)
+    expected = nearest(query_E, vectors_KE, 4)
+    assert [hit.id for hit in hits] == [rows[place].id for place, _ in expected]
+    np.testing.assert_allclose([h.score for h in hits], [s for _, s in expected], atol=1e-5)
+    assert len(index.search(query_E, 99)) == 6
+
+
+def test_filters(index: Index) -> None:
+    """By modality, path and date; quotes in paths are nothing special."""
+    query_E = index.vector(index.sample(1, 0)[0][0].id)
+    assert {hit.modality for hit in index.search(query_E, only=["audio"])} == {"audio"}
+    assert len(index.search(query_E, only=["audio", "image"])) == 6
+    found = index.search(query_E, where="path LIKE 'deep/%' AND year > 2020")
+    assert {hit.path.parent.name for hit in found} == {"deep"}
+    assert index.search(query_E, where="year < 1980") == []
+    assert len(index.search(query_E, only=["image"], where="size > 0 OR size = 0")) == 4
+
+
+@pytest.mark.parametrize("where", ["yeer > 3", "year >", "path", "1/0 = 1", "year > (SELECT 1)"])
+def test_wrong_filters(index: Index, where: str) -> None:
+    """They are named, with the columns there are."""
+    with pytest.raises(openbind.InputError, match=r"can't filter by that: .*Columns: id, .*year"):
+        index.search(np.ones(512), where=where)
+
+
+def test_wrong_queries(index: Index) -> None:
+    """Other dimensions, no direction, no numbers, unknown modalities."""
+    for query_E in (np.ones(5), np.zeros(512), np.full(512, np.nan), np.ones((1, 512))):
+        with pytest.raises(openbind.InputError, match=r"expected \(512,\) finite numbers"):
+            index.search(query_E)
+    with pytest.raises(openbind.InputError, match="no modality of this index"):
+        index.search(np.ones(512), only=["smell"])
+
+
+def test_rows_by_id(index: Index) -> None:
+    """A hit's vector finds itself; its thumbnail is a small JPEG; unknown ids are refused."""
+    hits, vectors_KE = index.sample(6, 1)
+    for hit, vector_E in zip(hits, vectors_KE, strict=True):
+        np.testing.assert_array_equal(index.vector(hit.id), vector_E)
+        assert index.hit(hit.id) == hit
+        assert index.search(vector_E, 1)[0].path.exists()
+        thumbnail = index.thumbnail(hit.id)
+        assert thumbnail is not None
+        with Image.open(io.BytesIO(thumbnail)) as image:
+            assert image.format == "JPEG"
+            assert max(image.size) <= 256
+    for ask in (index.vector, index.hit, index.thumbnail):
+        with pytest.raises(openbind.InputError, match="no such row"):
+            ask("x' OR 'a'='a")
+
+
+def test_sample_is_repeatable(index: Index) -> None:
+    """One seed draws the same rows; no row twice; no more than there are."""
+    first, second = (index.sample(3, 7) for _ in range(2))
+    assert first[0] == second[0]
+    np.testing.assert_array_equal(first[1], second[1])
+    assert len({hit.id for hit in index.sample(99, 0)[0]}) == 6
+
+
+def test_a_hit_says_what_is_known(index: Index, media: Path) -> None:
+    """Pixels of images, seconds of sounds, size and root of both."""
+    hits, _ = index.sample(6, 0)
+    for hit in hits:
+        assert hit.path.is_file()
+        assert hit.root == media
+        assert hit.size == hit.path.stat().st_size
+        if hit.modality == "image":
+            with Image.open(hit.path) as image:
+                assert (hit.width, hit.height) == image.size
+        else:
+            assert hit.duration == pytest.approx(5.0, abs=0.01)
+            assert (hit.start_s, hit.end_s) == (0.0, hit.duration)
+
+
+def test_create_refuses(starter: openbind.Space, index: Index, tmp_path: Path) -> None:
+    """An index where there is one; roots that are no folders."""
+    with pytest.raises(openbind.InputError, match="has an index already"):
+        Index.create(index.folder, starter, [tmp_path])
+    with pytest.raises(openbind.InputError, match="no such folder"):
+        Index.create(tmp_path / "new", starter, [tmp_path / "nowhere"])
+    with pytest.raises(openbind.InputError, match="no modality of starter"):
+        Index.create(tmp_path / "new", starter, [tmp_path], read_as={"*": "smell"})
+    with pytest.raises(openbind.InputError, match="no index here"):
+        Index.open(tmp_path / "new")
+
+
+def test_creation_that_was_killed(starter: openbind.Space, index: Index, media: Path) -> None:
+    """A folder without `index.json` is no index, and can become one."""
+    (index.folder / "index.json").unlink()
+    again = Index.create(index.folder, starter, [media])
+    assert again.info().rows == 0
+    assert update(again, starter).embedded == 6
+
+
+def test_roots(starter: openbind.Space, index: Index, media: Path, tmp_path: Path) -> None:
+    """Added, refused where they overlap, removed with their rows; numbers aren't used again."""
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    shutil.copy(media / "0.webp", extra)
+    for overlapping in (media, media / "deep", tmp_path):
+        with pytest.raises(openbind.InputError, match="in the index already"):
+            index.add([overlapping])
+    index.add([extra])
+    assert update(index, starter).moved == 1
+    assert index.info().roots == (media, extra)
+    assert index.remove(extra) == 1
+    assert index.info().files == 6
+    index.add([extra])
+    assert [root.number for root in index.meta.roots] == [0, 2]
+    with pytest.raises(openbind.InputError, match="is no root of this index; its roots are"):
+        index.remove(tmp_path)
+
+
+def test_moves_with_its_media(index: Index, media: Path) -> None:
+    """An index in its media's folder is found there, and goes where the folder goes."""
+    query_E = index.vector(index.sample(1, 0)[0][0].id)
+    before = index.search(query_E, 1)[0]
+    media.rename(media.with_name("elsewhere"))
+    moved = Index.open(media.with_name("elsewhere"))
+    after = moved.search(query_E, 1)[0]
+    assert after.id == before.id
+    assert after.path.is_file()
+
+
+def test_spaces(index: Index, starter: openbind.Space) -> None:
+    """The index loads its own space; a space that goes by the name and isn't it is refused."""
+    assert index.load_space(device="cpu").fingerprint == starter.fingerprint
+    told = json.loads((index.folder / "index.json").read_text())
+    (index.folder / "index.json").write_text(json.dumps({**told, "fingerprint": "0" * 32}))
+    with pytest.raises(openbind.InputError, match="vectors of two spaces can't be compared"):
+        index.load_space(device="cpu")
+
+
+def test_open_readers_see_updates(starter: openbind.Space, index: Index, media: Path) -> None:
+    """A service that opened the index before an update finds what it brought."""
+    reader = Index.open(media)
+    shutil.copy(media / "0.webp", media / "new.webp")
+    update(index, starter)
+    assert reader.info().files == 7
+    row_id = f"{file_key(0, 'new.webp')}-0"
+    assert reader.hit(row_id).path == media / "new.webp"
+
+
+def test_default_folder(tmp_path: Path) -> None:
+    """Hidden in the first root."""
+    assert default_folder([tmp_path, "x"]) == tmp_path / ".openbind"

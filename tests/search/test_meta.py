@@ -1,0 +1,78 @@
+"""`index.json` is read as it was written, moves with its folder, and is refused when broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import openbind
+from openbind.search.ann import Ann
+from openbind.search.index import Index
+from openbind.search.meta import (
+    Meta,
+    file_key,
+    modality_of,
+    read_meta,
+    with_readings,
+    with_root,
+    write_meta,
+)
+
+
+@pytest.fixture
+def meta() -> Meta:
+    """One without roots."""
+    return Meta(
+        space="starter",
+        fingerprint="f",
+        dtype="float32",
+        dim=2,
+        modalities=("image", "audio"),
+        roots=(),
+        roots_made=0,
+        ann=Ann(kind="IVF_SQ", rows=9, probes=8, recall=0.99),
+    )
+
+
+def test_read_as_written(meta: Meta, tmp_path: Path) -> None:
+    """Every field, roots inside and outside, readings."""
+    for name in ("media ü", "other"):
+        (tmp_path / name).mkdir()
+        meta = with_root(meta, tmp_path / name)
+    meta = with_readings(meta, {"scans/*": "image"})
+    folder = tmp_path / "media ü" / ".openbind"
+    folder.mkdir()
+    write_meta(folder, meta)
+    assert read_meta(folder) == meta
+    assert '"path": ".."' in (folder / "index.json").read_text()
+
+
+def test_readings_come_before_extensions(meta: Meta) -> None:
+    """A later one comes before an earlier, and takes the place of one of the same pattern."""
+    assert modality_of(meta, "scans/a.wav") == "audio"
+    assert modality_of(meta, "scans/a.xyz") is None
+    meta = with_readings(meta, {"scans/*": "image"})
+    assert modality_of(meta, "scans/deep/a.xyz") == "image"
+    assert modality_of(meta, "Scans/a.wav") == "audio"
+    meta = with_readings(meta, {"*.xyz": "audio"})
+    assert modality_of(meta, "scans/deep/a.xyz") == "audio"
+    meta = with_readings(meta, {"scans/*": "audio"})
+    assert len(meta.readings) == 2
+    assert modality_of(meta, "scans/a.png") == "audio"
+    with pytest.raises(openbind.InputError, match="no modality of starter; it has image, audio"):
+        with_readings(meta, {"*": "smell"})
+
+
+def test_keys_of_files() -> None:
+    """Each root and path has its own; always the same."""
+    assert file_key(0, "a/b") == file_key(0, "a/b")
+    assert len({file_key(0, "a/b"), file_key(1, "a/b"), file_key(0, "a/c")}) == 3
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"format": 99}', '{"format": 1}'])
+def test_broken_meta(index: Index, text: str) -> None:
+    """A file that was edited is refused, not guessed at."""
+    (index.folder / "index.json").write_text(text)
+    with pytest.raises(openbind.InputError, match=r"can't be read|another format"):
+        Index.open(index.folder)

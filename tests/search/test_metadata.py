@@ -1,0 +1,86 @@
+"""Headers say size, length and date; content is told by its bytes alone."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import ExifTags, Image
+
+from openbind.search.metadata import Facts, read_content, read_facts
+
+
+def test_image(tmp_path: Path) -> None:
+    """Upright size and the camera's date."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2019:03:04 05:06:07"
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
+    taken = datetime(2019, 3, 4, 5, 6, 7)
+    assert read_facts(tmp_path / "a.jpg") == Facts(width=20, height=30, taken=taken)
+
+
+def test_image_with_a_broken_date(tmp_path: Path) -> None:
+    """A date that can't be read is none."""
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "yesterday"
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_facts(tmp_path / "a.jpg") == Facts(width=3, height=2)
+
+
+def test_sound(tmp_path: Path) -> None:
+    """Its length in seconds."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(4000), 8000)
+    assert read_facts(tmp_path / "a.wav") == Facts(duration=0.5)
+
+
+def test_video(tmp_path: Path) -> None:
+    """Pixels and seconds."""
+    import av
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(20):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    facts = read_facts(tmp_path / "a.mp4")
+    assert (facts.width, facts.height) == (64, 48)
+    assert facts.duration == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.wav", "a.mp4", "a.csv"])
+def test_files_that_say_nothing(tmp_path: Path, name: str) -> None:
+    """Broken ones and tables have no facts; what embeds them says what is wrong."""
+    (tmp_path / name).write_bytes(b"1,2,3\n")
+    assert read_facts(tmp_path / name) == Facts()
+
+
+def test_content(tmp_path: Path) -> None:
+    """One content has one hash under any name and date; one byte more has another."""
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"x" * 3_000_000)
+    (tmp_path / "c").write_bytes(b"x" * 3_000_001)
+    os.utime(tmp_path / "a", (0, 0))
+    a, b, c = (read_content(tmp_path / name) for name in "abc")
+    assert a.hash == b.hash != c.hash
+    assert a.modified.year == 1970
+    assert (a.size, c.size) == (3_000_000, 3_000_001)
+
+
+def test_fresh_files_have_no_stamp(tmp_path: Path) -> None:
+    """Of a file that was changed just now the times prove nothing."""
+    (tmp_path / "a").write_bytes(b"x")
+    assert read_content(tmp_path / "a").stamp == ""
+
+
+def test_pipes_are_refused(tmp_path: Path) -> None:
+    """They would never end."""
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_content(tmp_path / "a.jpg")

@@ -1,0 +1,52 @@
+"""The files below the roots are found, with names that can be stored; a missing root is no scan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import openbind
+from openbind.search.index import Index
+from openbind.search.scan import scan_roots
+
+
+def test_files_of_all_roots(index: Index, media: Path, tmp_path: Path) -> None:
+    """Each once, by root and name; other kinds, hidden files and the index itself are excluded."""
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    (extra / "0.webp").write_bytes(b"another")
+    (extra / "notes.xyz").write_bytes(b"")
+    (media / ".hidden.png").write_bytes(b"")
+    index.add([extra])
+    found = {(entry.root, entry.name): entry for entry in scan_roots(index.meta, index.folder)}
+    assert len({entry.key for entry in found.values()}) == len(found) == 8
+    assert found[1, "0.webp"].path == extra / "0.webp"
+    assert found[0, "deep/0.ogg"].modality == "audio"
+
+
+def test_the_index_itself(starter: openbind.Space, media: Path) -> None:
+    """It may lie among the media, and everything there may be read as images."""
+    made = Index.create(media / "index", starter, [media], read_as={"*": "image"})
+    made.update(starter)
+    names = {entry.name for entry in scan_roots(made.meta, made.folder)}
+    assert len(names) == 7
+    assert not any(name.startswith("index") for name in names)
+
+
+def test_names_that_are_no_text(index: Index, media: Path) -> None:
+    """A name of other bytes than UTF-8's can be stored, and its file be opened."""
+    path = os.fsencode(media) + b"/caf\xe9.png"
+    Path(os.fsdecode(path)).write_bytes(b"x")
+    (entry,) = (entry for entry in scan_roots(index.meta, index.folder) if "caf" in entry.name)
+    assert entry.name == "caf\\udce9.png"
+    assert entry.path.read_bytes() == b"x"
+
+
+def test_missing_root(index: Index, media: Path) -> None:
+    """Its files aren't taken for removed."""
+    meta = index.meta
+    media.rename(media.with_name("away"))
+    with pytest.raises(openbind.InputError, match="isn't there; mount it"):
+        list(scan_roots(meta, index.folder))

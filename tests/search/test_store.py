@@ -1,0 +1,56 @@
+"""One writer at a time, and a description that is read again each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import openbind
+from openbind.search.index import Index
+from openbind.search.store import LOCK
+
+HOLD = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_process_writes(starter: openbind.Space, index: Index, tmp_path: Path) -> None:
+    """While it lives others are refused, creation too; one that is killed lets go."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(index.folder / LOCK)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    with pytest.raises(openbind.InputError, match="another process is updating it"):
+        index.add([tmp_path])
+    (index.folder / "index.json").rename(tmp_path / "kept.json")
+    with pytest.raises(openbind.InputError, match="another process is updating it"):
+        Index.create(index.folder, starter, [tmp_path])
+    (tmp_path / "kept.json").rename(index.folder / "index.json")
+    child.kill()
+    child.communicate()
+    with index.writing():
+        pass
+
+
+def test_what_others_wrote_is_seen(index: Index) -> None:
+    """By whoever has the index open."""
+    other = Index.open(index.folder)
+    index.write_meta(replace(index.meta, space="renamed"))
+    assert other.meta.space == "renamed"
+
+
+def test_fingerprints_decide(starter: openbind.Space, index: Index) -> None:
+    """Not names."""
+    index.check_space(starter)
+    index.write_meta(replace(index.meta, fingerprint="f" * 32))
+    with pytest.raises(openbind.InputError, match="vectors of two spaces can't be compared"):
+        index.check_space(starter)

@@ -1,0 +1,104 @@
+"""Rows come back as they were written; each write is whole; filters are SQL or refused."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.search.table import FileState, Row, RowTable, one_of
+
+
+def row(file: str, part: int = 0, parts: int = 1) -> Row:
+    return Row(
+        id=f"{file}-{part}",
+        file=file,
+        root=0,
+        path=f"{file}'s ü.jpg",
+        modality="image",
+        part=part,
+        parts=parts,
+        start_s=None,
+        end_s=1.5,
+        hash="h",
+        stamp="",
+        size=1 << 40,
+        modified=datetime(2021, 5, 6, 7, 8, 9, tzinfo=timezone.utc),
+        year=2021,
+        width=3,
+        height=None,
+        duration=None,
+        thumbnail=b"\xff\x00",
+    )
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> RowTable:
+    """An empty one of two dimensions."""
+    return RowTable(tmp_path / "rows", 2, create=True)
+
+
+def test_rows_return(table: RowTable, tmp_path: Path) -> None:
+    """Every column, empty values too; also after opening again."""
+    vectors_KE = np.array([[0.6, 0.8], [1, 0]], np.float32)
+    table.add([row("a"), row("b")], vectors_KE)
+    for opened in (table, RowTable(tmp_path / "rows", 2)):
+        rows, found_KE = opened.read("true")
+        assert rows == [row("a"), row("b")]
+        np.testing.assert_array_equal(found_KE, vectors_KE)
+
+
+def test_replace_takes_the_place_of_all_parts(table: RowTable) -> None:
+    """Of its file only, in one version of the table."""
+    table.add([row("a", part, 3) for part in range(3)] + [row("b")], np.eye(4, 2) + 1)
+    before = table.rows.version
+    table.replace(["a"], [row("a", 0, 2), row("a", 1, 2)], np.ones((2, 2)))
+    assert table.rows.version == before + 1
+    assert sorted(r.id for r in table.read("true")[0]) == ["a-0", "a-1", "b-0"]
+    assert table.read("file = 'a'")[0][0].parts == 2
+
+
+def test_files_and_failures(table: RowTable) -> None:
+    """States by key; a failure is noted once, however often it happens."""
+    table.add([row("a", 0, 2), row("a", 1, 2)], np.ones((2, 2)))
+    state = FileState(file="a", path="a's ü.jpg", root=0, modality="image", hash="h", stamp="")
+    assert table.files() == {"a": state}
+    table.note_failures([(state, "old")])
+    table.note_failures([(state, "new")])
+    assert table.failed_files() == {"a": (state, "new")}
+    table.remove(["a"])
+    assert table.files() == table.failed_files() == {}
+
+
+def test_one_of_quotes() -> None:
+    """Values stay values; of none nothing passes."""
+    assert one_of("id", ["a'b", "c"]) == "id IN ('a''b', 'c')"
+    assert one_of("id", []) == "false"
+
+
+def test_filters_are_checked(table: RowTable) -> None:
+    """What isn't SQL over the columns is refused before anything is searched."""
+    table.add([row("a")], np.ones((1, 2)))
+    table.check_filter("modified > timestamp '2020-01-01' AND path LIKE '%ü%'")
+    with pytest.raises(openbind.InputError, match="No field named color"):
+        table.check_filter("color = 3")
+
+
+def test_tidy_keeps_every_row(table: RowTable) -> None:
+    """Joining pieces changes no row."""
+    for number in range(20):
+        table.add([row(str(number))], np.ones((1, 2)))
+    table.tidy()
+    assert table.rows.count_rows() == 20
+    assert table.rows.stats()["fragment_stats"]["num_fragments"] < 20
+
+
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(openbind.MissingExtraError, match=r"openbind\[index\]"):
+        RowTable(tmp_path, 4, create=True)

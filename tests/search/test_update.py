@@ -1,0 +1,330 @@
+"""Only new and changed content is embedded; what is gone leaves; no run loses or doubles a row."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+import openbind
+from openbind.search.index import Index, default_folder
+from openbind.search.index import update as updating
+from openbind.search.update import update
+from openbind.search.verify import verify
+
+CHILD = """
+import sys
+import openbind
+from openbind.search.index import Index
+from openbind.search.index import update as updating
+updating.COMMIT_FILES = 2
+space = openbind.load("starter", device="cpu")
+print("ready", flush=True)
+try:
+    print(updating.update(Index.open(sys.argv[1]), space).embedded, flush=True)
+except openbind.InputError as error:
+    sys.exit(str(error))
+"""
+
+
+def vectors(index: Index) -> dict[str, np.ndarray]:
+    rows, vectors_KE = index.table.read("true")
+    return {f"{r.path}#{r.part}": v for r, v in zip(rows, vectors_KE, strict=True)}
+
+
+def start(index: Index, **options: object) -> subprocess.Popen[str]:
+    """Start a process that updates, and wait until it does."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(index.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def test_vectors_are_the_spaces_own(starter: openbind.Space, index: Index, media: Path) -> None:
+    """Each file has the vector that `space.encode` gives it; a broken one has a reason."""
+    found = vectors(index)
+    assert len(found) == 6
+    for row in index.table.read("true")[0]:
+        expected = starter.encode(row.modality, [media / row.path])[0]
+        np.testing.assert_allclose(found[f"{row.path}#0"], expected, atol=2e-5)
+    changes = update(index, starter)
+    assert [failure.path.name for failure in changes.failures] == ["broken.jpg"]
+    assert changes.failures[0].reason
+
+
+def test_touched_files_are_not_embedded_again(
+    starter: openbind.Space, index: Index, media: Path, encoded: list[object]
+) -> None:
+    """Another date alone changes no vector; the date is noted."""
+    status = (media / "0.webp").stat()
+    os.utime(media / "0.webp", (status.st_atime, 1_000_000_000))
+    changes = update(index, starter)
+    assert (changes.embedded, changes.unchanged, changes.moved) == (0, 6, 0)
+    assert encoded == []
+    (row,) = index.table.read("path = '0.webp'")[0]
+    assert row.year == 2001
+    assert verify(index).clean
+
+
+def test_changed_content_is_embedded_with_its_date_restored(
+    starter: openbind.Space, index: Index, media: Path, encoded: list[object]
+) -> None:
+    """Content counts, not the date: one file of the same date and size gets another vector."""
+    before = vectors(index)
+    path = media / "0.webp"
+    status = path.stat()
+    shutil.copy(media / "1.webp", path)
+    path.write_bytes(path.read_bytes() + b"\0")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert update(index, starter).embedded == 1
+    assert encoded == [path]
+    after = vectors(index)
+    assert not np.allclose(after["0.webp#0"], before["0.webp#0"])
+    assert len(after) == len(before)
+    assert verify(index).clean
+
+
+def test_moved_files_keep_their_vector(
+    starter: openbind.Space, index: Index, media: Path, encoded: list[object]
+) -> None:
+    """Moved to another folder, renamed, copied: nothing is embedded."""
+    before = vectors(index)
+    (media / "other").mkdir()
+    (media / "0.webp").rename(media / "other" / "zero's.webp")
+    shutil.copy(media / "1.webp", media / "one.webp")
+    changes = update(index, starter)
+    assert (changes.embedded, changes.moved, changes.removed) == (0, 2, 0)
+    assert encoded == []
+    after = vectors(index)
+    np.testing.assert_array_equal(after["other/zero's.webp#0"], before["0.webp#0"])
+    np.testing.assert_array_equal(after["one.webp#0"], before["1.webp#0"])
+    assert "0.webp#0" not in after
+    assert verify(index).clean
+
+
+def test_names_may_be_exchanged(starter: openbind.Space, index: Index, media: Path) -> None:
+    """Content that moves to a name whose own content moves on, as logs are rotated."""
+    before = vectors(index)
+    (media / "1.webp").rename(media / "x")
+    (media / "0.webp").rename(media / "1.webp")
+    (media / "x").rename(media / "0.webp")
+    shutil.copy(media / "0.webp", media / "2.webp")
+    update(index, starter)
+    after = vectors(index)
+    np.testing.assert_allclose(after["0.webp#0"], before["1.webp#0"], atol=2e-5)
+    np.testing.assert_allclose(after["1.webp#0"], before["0.webp#0"], atol=2e-5)
+    np.testing.assert_allclose(after["2.webp#0"], before["1.webp#0"], atol=2e-5)
+    assert verify(index).clean
+
+
+def test_removed_files_disappear(starter: openbind.Space, index: Index, media: Path) -> None:
+    """From the rows and from the failures."""
+    (media / "0.webp").unlink()
+    (media / "broken.jpg").unlink()
+    changes = update(index, starter)
+    assert (changes.removed, changes.failures) == (1, [])
+    assert "0.webp#0" not in vectors(index)
+    assert index.info().failed == 0
+    assert verify(index).clean
+
+
+def test_files_break_and_are_mended(starter: openbind.Space, index: Index, media: Path) -> None:
+    """A file that breaks leaves the rows; a mended one comes in, without a trace of the failure."""
+    good = (media / "0.webp").read_bytes()
+    (media / "0.webp").write_bytes(good[:50])
+    shutil.copy(media / "1.webp", media / "broken.jpg")
+    changes = update(index, starter)
+    assert [failure.path.name for failure in changes.failures] == ["0.webp"]
+    assert "0.webp#0" not in vectors(index)
+    assert "broken.jpg#0" in vectors(index)
+    assert verify(index).clean
+    (media / "0.webp").write_bytes(good)
+    assert update(index, starter).failures == []
+    assert verify(index).clean
+
+
+def test_missing_root_is_no_empty_root(
+    starter: openbind.Space, index: Index, media: Path, tmp_path: Path
+) -> None:
+    """A drive that isn't mounted loses nothing."""
+    extra = tmp_path / "drive"
+    extra.mkdir()
+    shutil.copy(media / "0.webp", extra)
+    index.add([extra])
+    update(index, starter)
+    extra.rename(tmp_path / "away")
+    before = vectors(index)
+    with pytest.raises(openbind.InputError, match="isn't there; mount it"):
+        update(index, starter)
+    assert vectors(index).keys() == before.keys()
+
+
+def test_emptied_root_is_asked_about(
+    starter: openbind.Space, index: Index, media: Path, tmp_path: Path
+) -> None:
+    """The empty place of a drive that isn't mounted loses nothing, unless it is said to be so."""
+    for path in [*media.glob("*.webp"), *media.glob("*.jpg"), *media.glob("deep/*")]:
+        path.rename(tmp_path / path.name)
+    with pytest.raises(openbind.InputError, match="holds no file now, and 6 of its files"):
+        update(index, starter)
+    assert len(vectors(index)) == 6
+    assert update(index, starter, emptied=True).removed == 6
+    assert vectors(index) == {}
+    assert verify(index).clean
+
+
+def test_changing_file_is_left_for_the_next_run(
+    starter: openbind.Space, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is written to while it is embedded has no row until it rests."""
+    made = Index.create(default_folder([media]), starter, [media])
+    encode = openbind.Space.encode
+
+    def write_meanwhile(space: openbind.Space, modality: str, items: object, **options: object):  # type: ignore[no-untyped-def]
+        given = encode(space, modality, items, **options)  # type: ignore[arg-type]
+        shutil.copy(media / "1.webp", media / "0.webp")
+        return given
+
+    monkeypatch.setattr(openbind.Space, "encode", write_meanwhile)
+    changes = update(made, starter)
+    assert changes.postponed == [media / "0.webp"]
+    assert "0.webp#0" not in vectors(made)
+    monkeypatch.undo()
+    assert update(made, starter).postponed == []
+    found = vectors(made)
+    np.testing.assert_allclose(found["0.webp#0"], found["1.webp#0"], atol=2e-5)
+    assert verify(made).clean
+
+
+def test_long_recordings_have_a_row_for_each_part(
+    starter: openbind.Space, media: Path, samples: Path
+) -> None:
+    """Half a minute in which a dog barks at the end: three parts, the last is the best."""
+    bark, rate = soundfile.read(next((samples / "sounds").glob("*dog*")), always_2d=True)
+    sound = np.zeros((30 * rate, bark.shape[1]))
+    sound[: 20 * rate] = np.random.default_rng(0).normal(0, 0.01, (20 * rate, bark.shape[1]))
+    sound[22 * rate : 22 * rate + len(bark)] = bark
+    soundfile.write(media / "long.wav", sound, rate)
+    made = Index.create(default_folder([media]), starter, [media])
+    update(made, starter)
+    rows, vectors_KE = made.table.read("path = 'long.wav'")
+    spans = sorted((row.start_s, row.end_s) for row in rows)
+    np.testing.assert_allclose(spans, [(0, 10), (10, 20), (20, 30)], atol=0.01)
+    assert {row.parts for row in rows} == {3}
+    (kind,) = {row.modality for row in rows}
+    whole = starter.encode(kind, [(sound[20 * rate :].T, rate)])[0]
+    last = next(v for row, v in zip(rows, vectors_KE, strict=True) if row.part == 2)
+    np.testing.assert_allclose(last, whole, atol=1e-3)
+    hits = made.search(last, 5, where="path = 'long.wav'")
+    assert [(hit.start_s, hit.end_s) for hit in hits] == [(20.0, 30.0)]
+    assert verify(made).clean
+    (media / "long.wav").rename(media / "moved.wav")
+    assert update(made, starter).moved == 1
+    assert verify(made).clean
+
+
+def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path) -> None:
+    """A type override changes what files are read as, and may change later."""
+    metres_HW = np.random.default_rng(0).uniform(1, 9, (48, 64))
+    Image.fromarray((1000 * metres_HW).astype(np.uint16)).save(media / "deep" / "scan.png")
+    made = Index.create(tmp_path / "index", starter, [media], read_as={"*.webp": "thermal"})
+    update(made, starter)
+    assert made.info().by_modality == {"image": 1, "audio": 2, "thermal": 4}
+    made.add([], {"deep/*.png": "depth", "0.webp": "depth"})
+    changes = update(made, starter)
+    assert changes.embedded == 1
+    assert ["in color" in failure.reason for failure in changes.failures[1:]] == [True]
+    assert made.info().by_modality == {"audio": 2, "depth": 1, "thermal": 3}
+    assert verify(made).clean
+
+
+def test_killed_runs_go_on(starter: openbind.Space, media: Path) -> None:
+    """SIGKILL at three moments: what is committed is whole, and the next run has the rest."""
+    made = Index.create(default_folder([media]), starter, [media])
+    for seconds in (0.05, 0.3, 0.6):
+        child = start(made)
+        time.sleep(seconds)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        report = verify(made)
+        assert report.sound
+        assert not report.stale
+        assert not report.gone
+    kept = len(vectors(made))
+    changes = update(made, starter)
+    assert changes.embedded == 6 - kept
+    assert len(vectors(made)) == 6
+    assert verify(made).clean
+
+
+def test_two_processes_at_once(starter: openbind.Space, media: Path) -> None:
+    """One is told to wait, or finds nothing to do; no row is doubled."""
+    made = Index.create(default_folder([media]), starter, [media])
+    children = [start(made), start(made)]
+    told = [child.communicate(timeout=60) for child in children]
+    codes = [child.returncode for child in children]
+    assert 0 in codes
+    for code, (_, err) in zip(codes, told, strict=True):
+        assert code == 0 or "another process is updating it" in err
+    assert len(vectors(made)) == 6
+    assert verify(made).clean
+
+
+def test_one_writer_at_a_time(starter: openbind.Space, index: Index) -> None:
+    """While one writes, others are refused and readers read."""
+    with index.writing():
+        with pytest.raises(openbind.InputError, match="another process is updating"):
+            update(Index.open(index.folder), starter)
+        assert Index.open(index.folder).info().files == 6
+    update(index, starter)
+
+
+def test_full_disk(starter: openbind.Space, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update that can't write says so; what was committed is whole, and the next run goes on."""
+    import resource
+
+    made = Index.create(default_folder([media]), starter, [media])
+    monkeypatch.setattr(updating, "COMMIT_FILES", 2)
+    rows_written = made.table.add
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def add_then_fill(*given: object) -> None:
+        rows_written(*given)  # type: ignore[arg-type]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+
+    monkeypatch.setattr(made.table, "add", add_then_fill)
+    try:
+        with pytest.raises(OSError, match=r"the index can't be written.*index update"):
+            update(made, starter)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    monkeypatch.undo()
+    kept = len(vectors(made))
+    assert kept >= 2
+    assert verify(made).sound
+    assert update(Index.open(made.folder), starter).embedded == 6 - kept
+    assert verify(made).clean
+
+
+def test_other_spaces_are_refused(index: Index) -> None:
+    """Vectors of two spaces are never mixed; the message says whose they are."""
+    other = openbind.load("tiny", weights="random", device="cpu")
+    with pytest.raises(openbind.InputError, match=r"'starter'.*not of 'tiny'.*can't be compared"):
+        update(index, other)
