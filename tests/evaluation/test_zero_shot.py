@@ -12,11 +12,14 @@ from sklearn.metrics import top_k_accuracy_score
 
 import openbind
 from openbind.embedding.cache import KeyMaker, VectorCache
+from openbind.errors import InputError
 from openbind.evaluation.tasks import Classification
 from openbind.evaluation.zero_shot import (
+    class_probabilities,
     class_scores,
     classify,
     confusion_matrix,
+    fill_template,
     label_vectors,
     measure_classification,
     rank_classes,
@@ -37,6 +40,34 @@ def test_probabilities(starter: openbind.Space) -> None:
     chances = classify(starter, "text", labels, labels)
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
     assert chances.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_maps_as_wide_as_the_space_are_items(starter: openbind.Space) -> None:
+    """A 512 × 512 depth map is one item with one row, not 512 vectors of the space."""
+    random = np.random.default_rng(0)
+    map_HW = random.uniform(1, 5, (starter.dim, starter.dim)).astype(np.float32)
+    labels = ["a kitchen", "an office"]
+    found = classify(starter, "depth", [map_HW], labels)
+    assert found.shape == (1, 2)
+    vectors = starter.encode("depth", [map_HW])
+    expected = class_probabilities(starter, "depth", vectors, label_vectors(starter, labels))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.array_equal(classify(starter, "depth", map_HW, labels), found)
+
+
+def test_templates() -> None:
+    """The label is inserted once and unchanged, braces included."""
+    assert fill_template("a photo of a {}.", "{0} {x}") == "a photo of a {0} {x}."
+
+
+@pytest.mark.parametrize(
+    "template", ["", "a dog", "{} {}", "a {} in {place}", "{{}}", "{}{", "{0}"]
+)
+def test_malformed_templates(starter: openbind.Space, template: str) -> None:
+    """Anything but one pair of empty braces is refused and named."""
+    with pytest.raises(InputError, match="template") as error:
+        label_vectors(starter, ["dog"], [template])
+    assert repr(template) in str(error.value)
 
 
 def test_best_name_counts(starter: openbind.Space) -> None:

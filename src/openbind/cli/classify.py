@@ -34,13 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
     labels = [label.strip() for label in arguments.labels.split(",") if label.strip()]
     if len(labels) < 2:
         raise InputError(f"--labels {arguments.labels!r}", "expected two labels or more")
-    templates = arguments.template or ["{}"]
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(f"--template {template!r}", "expected one {} for the label")
 
     from openbind.catalog import load
-    from openbind.evaluation.zero_shot import classify
+    from openbind.evaluation.zero_shot import classify, fill_template
+
+    templates = arguments.template or ["{}"]
+    for template in templates:
+        fill_template(template, labels[0])
 
     space = load(arguments.space)
     results = []
