@@ -31,7 +31,7 @@ from openbind.evaluation.suites.ego4d import (
     read_json,
     read_motion,
 )
-from openbind.modalities.image import show
+from openbind.modalities.image import apply_view
 from openbind.modalities.spec import View
 from openbind.signal.resize import resize_short_side
 
@@ -45,7 +45,7 @@ def write_clip(out: Path, name: str, video: Path, motion: Motion, center: float)
     if table_TC is None:
         return False
     try:
-        frame = show(str(video), View(span=(start, start + CLIP_SECONDS)))
+        frame = apply_view(str(video), View(span=(start, start + CLIP_SECONDS)))
     except InputError as error:
         print(f"excluded {name}: {error}")
         return False

@@ -113,7 +113,7 @@ def _check_refused(space: Space, modality: str, item: Any) -> None:
 
 
 def _check_drawing(modality: str, items: list[Any]) -> None:
-    draw = MODALITIES.get(modality).draw
+    draw = MODALITIES.get(modality).thumbnail
     if draw is None:
         return
     for item in items:

@@ -64,9 +64,9 @@ class Half(FilePart):
     left: float
 
     def read(self) -> Any:
-        from openbind.modalities.image import show
+        from openbind.modalities.image import apply_view
 
-        return show(str(self.path), View(box=(0.0, self.left, 1.0, 0.5)))
+        return apply_view(str(self.path), View(box=(0.0, self.left, 1.0, 0.5)))
 
 
 def test_parts(samples: Path, tmp_path: Path) -> None:

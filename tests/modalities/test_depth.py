@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.modalities.depth import MODALITY, DepthSettings, show
+from openbind.modalities.depth import MODALITY, DepthSettings, apply_view
 from openbind.modalities.spec import View
 from openbind.signal.disparity import CAMERAS, SCALES, DisparityScale
 
@@ -101,11 +101,11 @@ def test_all_of_a_map_is_the_map(tmp_path: Path) -> None:
     counts = np.round(METRES * 1000).astype(np.uint16)
     Image.fromarray(counts).save(path)
     assert torch.equal(
-        prepare(show(path, View()), units="millimetres"), prepare(path, units="millimetres")
+        prepare(apply_view(path, View()), units="millimetres"), prepare(path, units="millimetres")
     )
-    assert show(path, View()).dtype == np.uint16
+    assert apply_view(path, View()).dtype == np.uint16
     for item in (METRES, {"depth": METRES, "camera": "realsense"}):
-        assert torch.equal(prepare(show(item, View())), prepare(item))
+        assert torch.equal(prepare(apply_view(item, View())), prepare(item))
 
 
 def test_a_part_of_a_map_is_in_its_own_units() -> None:
@@ -113,7 +113,7 @@ def test_a_part_of_a_map_is_in_its_own_units() -> None:
     rotated = np.random.default_rng(0).integers(0, 2**16, (40, 60), dtype=np.uint16)
     view = View(box=(0.5, 0.5, 0.5, 0.5), flip=True)
     item = {"depth": rotated, "camera": "xtion"}
-    shown = show(item, view)
+    shown = apply_view(item, view)
     assert shown["camera"] == "xtion"
     assert shown["depth"].dtype == np.uint16
     np.testing.assert_array_equal(shown["depth"], rotated[20:, :29:-1])
@@ -121,4 +121,4 @@ def test_a_part_of_a_map_is_in_its_own_units() -> None:
     cut = {"depth": rotated[20:, :29:-1].copy(), "camera": "xtion"}
     assert torch.equal(prepare(shown, units="sunrgbd"), prepare(cut, units="sunrgbd"))
     with pytest.raises(InputError, match="the keys 'depth' and 'camera'"):
-        show({"metres": METRES}, view)
+        apply_view({"metres": METRES}, view)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.modalities.image import MODALITY, ImageSettings, fit_image, show
+from openbind.modalities.image import MODALITY, ImageSettings, apply_view, fit_image
 from openbind.modalities.spec import View
 
 # A image of three bands: what fits shows which part is taken.
@@ -59,17 +59,17 @@ def test_all_of_a_image_is_the_image() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     BANDS.save(turned, "png", exif=exif)
-    assert show(turned.getvalue(), View()).size == BANDS.size[::-1]
+    assert apply_view(turned.getvalue(), View()).size == BANDS.size[::-1]
     for item in (BANDS, np.asarray(BANDS), turned.getvalue()):
-        assert torch.equal(prepare(show(item, View())).clips, prepare(item).clips)
+        assert torch.equal(prepare(apply_view(item, View())).clips, prepare(item).clips)
     before = BANDS.tobytes()
-    show(BANDS, View(box=(0.0, 0.0, 0.5, 0.5), flip=True)).paste("white", (0, 0, 5, 5))
+    apply_view(BANDS, View(box=(0.0, 0.0, 0.5, 0.5), flip=True)).paste("white", (0, 0, 5, 5))
     assert BANDS.tobytes() == before
 
 
 def test_a_part_of_a_image() -> None:
     """The last two bands, mirrored: blue, then green."""
-    shown = show(BANDS, View(box=(0.0, 1 / 3, 1.0, 2 / 3), flip=True))
+    shown = apply_view(BANDS, View(box=(0.0, 1 / 3, 1.0, 2 / 3), flip=True))
     assert (shown.size, shown.mode) == ((80, 40), "RGB")
     assert shown.getpixel((0, 0)) == (0, 0, 255)
     assert shown.getpixel((79, 39)) == (0, 255, 0)
@@ -89,7 +89,7 @@ def test_a_video_is_the_frame_in_the_middle_of_its_excerpt(
 ) -> None:
     """Of a path by its extension, of bytes by their beginning; cut and mirrored as images are."""
     for item in (video, str(video), video.read_bytes()):
-        shown = show(item, replace(view, box=(0.0, 0.25, 1.0, 0.5), flip=True))
+        shown = apply_view(item, replace(view, box=(0.0, 0.25, 1.0, 0.5), flip=True))
         assert shown.size == (48, 48)
         assert shown.getpixel((0, 10)) == (255,) * 3
         assert shown.getpixel((47, 10)) == (6 * frame,) * 3
@@ -97,7 +97,7 @@ def test_a_video_is_the_frame_in_the_middle_of_its_excerpt(
 
 def test_no_such_moment(video: Path) -> None:
     """A span behind a video's end, and a video that is none."""
-    with pytest.raises(InputError, match=r"video\.mkv: lasts 4\.00 s; nothing is there"):
-        show(video, View(span=(4.0, 6.0)))
+    with pytest.raises(InputError, match=r"video\.mkv: lasts 4\.00 s"):
+        apply_view(video, View(span=(4.0, 6.0)))
     with pytest.raises(InputError, match="not a sound or video"):
-        show(b"\x1a\x45\xdf\xa3 and no more", View())
+        apply_view(b"\x1a\x45\xdf\xa3 and no more", View())

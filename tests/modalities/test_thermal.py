@@ -62,8 +62,8 @@ def test_bad_images(item: object) -> None:
 
 
 def shown(item: Any, view: View, **settings: Any) -> torch.Tensor:
-    assert MODALITY.show is not None
-    return prepare(MODALITY.show(item, view), **settings)
+    assert MODALITY.apply_view is not None
+    return prepare(MODALITY.apply_view(item, view), **settings)
 
 
 COUNTS = np.random.default_rng(0).integers(20_000, 24_000, (60, 80), dtype=np.uint16)

@@ -95,8 +95,8 @@ def test_bad_videos(item: object, message: str) -> None:
 
 
 def shown(item: Any, view: View, **settings: Any) -> Sample:
-    assert MODALITY.show is not None
-    return prepare(MODALITY.show(item, view), **settings)
+    assert MODALITY.apply_view is not None
+    return prepare(MODALITY.apply_view(item, view), **settings)
 
 
 def test_all_of_a_video_is_the_video(video: Path) -> None:
@@ -135,5 +135,5 @@ def test_only_frames_that_are_used_are_read(video: Path, monkeypatch: pytest.Mon
 
 def test_no_such_moment() -> None:
     """A span behind the end."""
-    with pytest.raises(InputError, match=r"lasts 10\.00 s; nothing is there"):
+    with pytest.raises(InputError, match=r"lasts 10\.00 s"):
         shown((FRAMES, 10), View(span=(12.0, 14.0)))

@@ -141,11 +141,11 @@ def show(modality: str, item: Any, view: View) -> Any:
         InputError: the item can't be used.
     """
     spec = MODALITIES.get(modality)
-    if spec.show is None:
+    if spec.apply_view is None:
         if view == View():
             return item
         raise ConfigError(f"views: {modality} has no parts that could be shown; use the whole")
-    return spec.show(item, view)
+    return spec.apply_view(item, view)
 
 
 def anchor_view(

@@ -75,7 +75,7 @@ def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
-def show(item: Any, view: View) -> tuple[np.ndarray, int]:
+def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
     """Return the samples (channels, samples) and the rate of an excerpt; box and flip say nothing.
 
     Only the excerpt is decoded, but for what FFmpeg decodes (the sound of videos, m4a).
@@ -91,7 +91,7 @@ def show(item: Any, view: View) -> tuple[np.ndarray, int]:
     return audio.samples_CT, audio.rate_hz
 
 
-def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """Draw a sound's loudness over time.
 
     Raises:
@@ -148,6 +148,6 @@ MODALITY = Modality(
             ".w64",
         ]
     ),
-    show=show,
-    draw=draw,
+    apply_view=apply_view,
+    thumbnail=thumbnail,
 )

@@ -73,7 +73,7 @@ def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
-def show(item: Any, view: View) -> Any:
+def apply_view(item: Any, view: View) -> Any:
     """Return a part of the stored values (H, W), with the camera if the item says one.
 
     Values stay as they are stored, so that the settings' units hold; cutting changes neither
@@ -87,7 +87,7 @@ def show(item: Any, view: View) -> Any:
     return {**item, "depth": map_HW} if isinstance(item, Mapping) else map_HW
 
 
-def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """Color a depth image: the nearer, the lighter; what is missing is gray.
 
     The order of depths is all that it shows, so no unit is needed; disparities look inverted.
@@ -143,9 +143,10 @@ MODALITY = Modality(
     settings=DepthSettings,
     prepare=prepare,
     clip_dims=3,
+    array_dims=2,
     has_clips=False,
     tower="depth",
     scale=5.0,
-    show=show,
-    draw=draw,
+    apply_view=apply_view,
+    thumbnail=thumbnail,
 )

@@ -68,7 +68,7 @@ def fit_image(image: Image.Image, settings: ImageSettings) -> Image.Image:
     return center_crop(resize_short_side(image, size, resampling), size)
 
 
-def show(item: Any, view: View) -> Image.Image:
+def apply_view(item: Any, view: View) -> Image.Image:
     """Return the upright RGB image of a part.
 
     Of a video (by its extension, or its first bytes) the frame in the middle of the excerpt is the
@@ -85,7 +85,7 @@ def show(item: Any, view: View) -> Image.Image:
     return Image.fromarray(view.crop(pixels_HWC))
 
 
-def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """Return a small upright RGB copy.
 
     Raises:
@@ -124,6 +124,6 @@ MODALITY = Modality(
             ".ico",
         ]
     ),
-    show=show,
-    draw=draw,
+    apply_view=apply_view,
+    thumbnail=thumbnail,
 )

@@ -74,7 +74,7 @@ def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
-def show(item: Any, view: View) -> tuple[np.ndarray, int]:
+def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
     """Return the values (steps, 6) and the rate of an excerpt; box and flip say nothing.
 
     Raises:
@@ -85,7 +85,7 @@ def show(item: Any, view: View) -> tuple[np.ndarray, int]:
     return series.values_TC[first:end], series.rate_hz
 
 
-def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """Draw the accelerometer's three lines above the gyroscope's.
 
     Raises:
@@ -110,6 +110,6 @@ MODALITY = Modality(
     has_clips=False,
     tower="imu",
     scale=5.0,
-    show=show,
-    draw=draw,
+    apply_view=apply_view,
+    thumbnail=thumbnail,
 )

@@ -1,8 +1,8 @@
-"""What a modality is: one value that says everything about one kind of input."""
+"""The description of a modality: one `Modality` value holds everything about one kind of input."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,20 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.media.arrays import is_tensor
+
+CHANNEL_COUNTS = (1, 3, 4)
+"""Lengths of a map's third axis that make it the channels of one item."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One item, ready for its tower.
+    """One preprocessed item: the input of a tower.
 
     Args:
-        clips: (clips, ...) one row for each clip that the item was cut into; an item that isn't
-            cut has one.
-        times: start and end of each clip in seconds, for items that last.
+        clips: (clips, ...) one row per clip of the item; items that aren't cut into clips have
+            one row.
+        times: start and end of each clip in seconds, for recordings.
     """
 
     clips: torch.Tensor
@@ -30,16 +34,16 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A part of an item, in shares of the whole, so that both sides of a pair can show the same.
+    """A part of an item, as fractions of the whole, so that both sides of a pair can share it.
 
-    What has no images leaves `box` and `flip` alone, what doesn't last all the rest.
+    Modalities without pixels ignore `box` and `flip`; still images ignore the other fields.
 
     Args:
-        box: top, left, height and width in [0, 1] of the item's; None is all of it.
-        flip: mirrored, left to right.
-        span: seconds (start, end) of a longer recording that the item is; None is all of it.
-        seconds: length of the excerpt taken of the span; None is all of it.
-        moment: in [0, 1], where the excerpt lies between the span's start and its end.
+        box: (top, left, height, width) in [0, 1] of the item's size; None is the whole.
+        flip: mirror left to right.
+        span: (start, end) in seconds of a longer recording; None is the whole.
+        seconds: length of the excerpt taken from the span; None is the whole span.
+        moment: in [0, 1], position of the excerpt between the span's start and end.
     """
 
     box: tuple[float, float, float, float] | None = None
@@ -49,81 +53,83 @@ class View:
     moment: float = 0.5
 
     def excerpt(self, total_seconds: float, item: Any) -> tuple[float, float]:
-        """Start and end, in seconds, of what is shown of a recording of some length.
+        """Return start and end of the view in seconds.
 
-        A span that ends behind the recording, and an excerpt longer than the span, are cut.
+        Spans that end after the recording, and excerpts longer than the span, are clipped.
 
         Args:
-            total_seconds: how long the recording lasts.
-            item: what errors name.
+            total_seconds: duration of the recording.
+            item: named by errors.
 
         Raises:
-            InputError: nothing of the span is in the recording.
+            InputError: the span lies outside the recording.
         """
         first, last = self.span or (0.0, total_seconds)
         if self.span and not 0 <= first < min(last, total_seconds):
-            found = f"lasts {total_seconds:.2f} s"
-            raise InputError(item, f"{found}; nothing is there from {first:.2f} to {last:.2f} s")
+            reason = f"lasts {total_seconds:.2f} s; the span {first:.2f} to {last:.2f} s is outside"
+            raise InputError(item, reason)
         last = min(last, total_seconds)
         length = last - first if self.seconds is None else min(self.seconds, last - first)
         start = first + self.moment * (last - first - length)
         return start, start + length
 
     def steps(self, count: int, rate_hz: float, item: Any) -> tuple[int, int]:
-        """First of the samples or frames shown, and the one after their last; at least one.
+        """Return the view as samples or frames: the first, and one past the last; never empty.
 
         Args:
-            count: how many the recording has.
-            rate_hz: samples or frames a second.
-            item: what errors name.
+            count: samples or frames of the recording.
+            rate_hz: samples or frames per second.
+            item: named by errors.
 
         Raises:
-            InputError: nothing of the span is in the recording.
+            InputError: the span lies outside the recording.
         """
         start, end = self.excerpt(count / rate_hz, item)
-        # Rounded alone, so that excerpts of one length have one count wherever they lie.
-        shown = min(max(1, round((end - start) * rate_hz)), count)
-        first = min(round(start * rate_hz), count - shown)
-        return first, first + shown
+        # The length is rounded by itself, so excerpts of equal length have equal counts wherever
+        # they start.
+        length = min(max(1, round((end - start) * rate_hz)), count)
+        first = min(round(start * rate_hz), count - length)
+        return first, first + length
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
-        """Cut the box out and mirror it.
+        """Crop to the box, then mirror.
 
         Args:
             pixels: (H, W) or (H, W, C).
 
         Returns:
-            at least one pixel; the values are shared with `pixels`.
+            at least one pixel; a NumPy view that shares memory with `pixels`.
         """
         if self.box is not None:
             top, left, height, width = self.box
-            rows = _share(top, height, pixels.shape[0])
-            pixels = pixels[rows, _share(left, width, pixels.shape[1])]
+            rows = _pixel_range(top, height, pixels.shape[0])
+            pixels = pixels[rows, _pixel_range(left, width, pixels.shape[1])]
         return pixels[:, ::-1] if self.flip else pixels
 
 
-def _share(start: float, length: float, size: int) -> slice:
-    """Bring a part in shares to pixels."""
+def _pixel_range(start: float, length: float, size: int) -> slice:
+    """Convert fractions of an axis to pixels."""
     first = min(round(start * size), size - 1)
     return slice(first, max(first + 1, round((start + length) * size)))
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of an item, cut when the item is read: what `show` gives where settings decide how."""
+    """A view of an item, cut out when the item is preprocessed, where settings decide how."""
 
     item: Any
     view: View
 
     @classmethod
     def of(cls, item: Any) -> Part:
-        """Take an item that is no part as all of it."""
+        """Return a part unchanged, and any other item as the part that is all of it."""
         return item if isinstance(item, Part) else cls(item, View())
 
 
 Preprocess = Callable[[Any], Sample]
-Show = Callable[[Any, View], Any]
-Draw = Callable[[Any, tuple[int, int]], Image.Image]
+ApplyView = Callable[[Any, View], Any]
+ReadViews = Callable[[Any, Sequence[View]], Iterator[Any]]
+Thumbnail = Callable[[Any, tuple[int, int]], Image.Image]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,23 +137,30 @@ class Modality:
     """Everything about one kind of input.
 
     Args:
-        name: what callers say: `space.encode(name, items)`.
-        accepts: what may be handed in, with units, in one sentence.
-        settings: frozen dataclass of all that decides a preprocessed number; it travels in the
-            checkpoint.
-        prepare: (settings, folder) → a function from one item to its `Sample`. `folder` is where
-            the checkpoint's own files are (a vocabulary, say), or None. The function raises
-            `InputError` for items that can't be used and never changes what it is given.
+        name: as in `space.encode(name, items)`.
+        accepts: accepted items with their units, in one sentence.
+        settings: frozen dataclass of everything that decides a preprocessed number; it is saved
+            in the checkpoint.
+        prepare: (settings, folder) → function from one item to its `Sample`. `folder` holds the
+            checkpoint's own files (a vocabulary, for example), or is None. The function raises
+            `InputError` for unusable items and never modifies its argument.
         clip_dims: number of axes of one clip, without batch and clips: 3 for (C, H, W).
-        has_clips: whether `space.preprocess` shows the axis of clips.
-        tower: the tower it goes through unless a space says otherwise.
-        scale: the logit scale it is trained with unless a space says otherwise.
-        extensions: extensions of the files that hold it, in lower case with the dot.
-        files: settings → names of files in the checkpoint's folder that have to travel with it.
-        show: (item, view) → the part of the item that a view shows, as something that `prepare`'s
-            function takes; used in training. None for kinds that have no parts.
-        draw: (item, (width, height)) → a image for people to look at, at most of that size;
-            raises `InputError` as the function of `prepare` does. None for words.
+        has_clips: whether `space.preprocess` returns an axis of clips.
+        tower: default tower of the modality.
+        scale: default logit scale.
+        version: of the preprocessing, part of every vector's identity. Raise it whenever a change
+            of the code changes preprocessed numbers.
+        array_dims: number of axes of one item's array; arrays of more axes hold several items.
+            2 is a map (H, W), with or without channels. None means `clip_dims`.
+        extensions: file extensions of the modality, in lower case with the dot.
+        files: settings → names of the files in the checkpoint's folder that the settings use.
+        apply_view: (item, view) → the viewed part, as an item that `prepare`'s function takes.
+            None for modalities without parts.
+        open_views: (item, views) → what `apply_view` returns for each view, in order and lazily,
+            with the item opened once; closing the iterator closes the file. None calls
+            `apply_view` for each view.
+        thumbnail: (item, (width, height)) → an RGB image of at most that size; raises
+            `InputError` as `prepare`'s function does. None for modalities that can't be drawn.
     """
 
     name: str
@@ -158,7 +171,52 @@ class Modality:
     has_clips: bool
     tower: str
     scale: float
+    version: int = 1
+    array_dims: int | None = None
     extensions: frozenset[str] = frozenset()
     files: Callable[[Any], tuple[str, ...]] = lambda settings: ()
-    show: Show | None = None
-    draw: Draw | None = None
+    apply_view: ApplyView | None = None
+    open_views: ReadViews | None = None
+    thumbnail: Thumbnail | None = None
+
+    def is_batch(self, array: Any) -> bool:
+        """Return whether an array holds several items.
+
+        Arrays of strings or objects do; of numbers, those with more axes than one item. The third
+        axis of a map is its channels if it has 1, 3 or 4 of them: the last axis of an array, the
+        first of a PyTorch tensor.
+
+        Args:
+            array: array, tensor or column of a table.
+        """
+        dims = getattr(array, "ndim", 0)
+        # Kinds of NumPy: object, str, bytes, and variable-length str. PyTorch's types have none.
+        if getattr(getattr(array, "dtype", None), "kind", None) in ("O", "U", "S", "T"):
+            return bool(dims > 0)
+        item_dims = self.clip_dims if self.array_dims is None else self.array_dims
+        if self.array_dims == 2 and dims == 3:
+            return array.shape[0 if is_tensor(array) else 2] not in CHANNEL_COUNTS
+        return bool(dims > item_dims)
+
+    def read_views(self, item: Any, views: Sequence[View]) -> Generator[Any, None, None]:
+        """Yield what `prepare`'s function takes for each view, in order, one at a time.
+
+        The item is opened once. `View()` yields the item itself, or an equivalent one.
+
+        Args:
+            item: any that `prepare`'s function takes.
+            views: parts of it.
+
+        Raises:
+            InputError: the item is unusable, a span lies outside it, or the modality has no parts.
+        """
+        if self.open_views is not None:
+            yield from self.open_views(item, views)
+            return
+        for view in views:
+            if view == View():
+                yield item
+            elif self.apply_view is None:
+                raise InputError(item, f"{self.name} has no parts; use the whole item")
+            else:
+                yield self.apply_view(item, view)

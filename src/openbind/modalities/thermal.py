@@ -71,7 +71,7 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
-def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """Color a thermal image: the hotter, the lighter.
 
     Raises:
@@ -104,9 +104,10 @@ MODALITY = Modality(
     settings=ThermalSettings,
     prepare=prepare,
     clip_dims=3,
+    array_dims=2,
     has_clips=False,
     tower="thermal",
     scale=10.0,
-    show=Part,
-    draw=draw,
+    apply_view=Part,
+    thumbnail=thumbnail,
 )

@@ -25,7 +25,7 @@ def draw_thumbnail(modality: str, path: Path, size: tuple[int, int] = SIZE) -> b
         a JPEG; None for kinds that have no image, and for files that can't
         be read (what embeds them says why).
     """
-    draw = MODALITIES.get(modality).draw
+    draw = MODALITIES.get(modality).thumbnail
     if draw is None:
         return None
     try:

@@ -83,7 +83,7 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
-def draw(item: Any, size: tuple[int, int]) -> Image.Image:
+def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """Return the frame in the middle.
 
     Raises:
@@ -131,6 +131,6 @@ MODALITY = Modality(
     tower="vision",
     scale=1.0,
     extensions=VIDEO_EXTENSIONS,
-    show=Part,
-    draw=draw,
+    apply_view=Part,
+    thumbnail=thumbnail,
 )

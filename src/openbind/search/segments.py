@@ -52,7 +52,7 @@ def cut(modality: str, duration: float | None) -> tuple[Span, ...]:
     """
     if duration is None or not 1.5 * PART_SECONDS < duration < LONGEST_SECONDS:
         return (None,)
-    if MODALITIES.get(modality).show is None:
+    if MODALITIES.get(modality).apply_view is None:
         return (None,)
     count = min(MAX_PARTS, math.ceil(duration / PART_SECONDS))
     edges = [duration * place / count for place in range(count + 1)]
@@ -93,9 +93,9 @@ def embed_tasks(
 
 
 def _embed_parts(space: Space, modality: str, task: Task) -> np.ndarray:
-    show = MODALITIES.get(modality).show
+    apply_view = MODALITIES.get(modality).apply_view
     rows = []
     for start in range(0, len(task.spans), PARTS_AT_ONCE):
         views = [View(span=span) for span in task.spans[start : start + PARTS_AT_ONCE]]
-        rows.append(space.encode(modality, [show(task.path, view) for view in views]))
+        rows.append(space.encode(modality, [apply_view(task.path, view) for view in views]))
     return np.concatenate(rows)

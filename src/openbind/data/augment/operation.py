@@ -20,8 +20,8 @@ class Operation(Protocol):
     isn't changed.
 
     Attributes:
-        stage: "item" works on what `show` gives, a PIL image say; "tensor" on one clip after
-            preprocessing: (C, H, W), (1, F, T), (C, T).
+        stage: "item" works on the result of `apply_view` (a PIL image, say), "tensor" on one clip
+            after preprocessing: (C, H, W), (1, F, T), (C, T).
     """
 
     stage: ClassVar[Stage]

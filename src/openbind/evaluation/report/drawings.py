@@ -28,7 +28,7 @@ def draw_item(path: str, modality: str, side: int) -> str | None:
         InputError: the file can't be read as that modality.
         MissingExtraError: a video, without the extra "video".
     """
-    draw = MODALITIES.get(modality).draw
+    draw = MODALITIES.get(modality).thumbnail
     if draw is None:
         return None
     file = io.BytesIO()

@@ -93,7 +93,7 @@ class Media:
 
     def kind(self, item: Item, modality: str) -> Literal["words", "image", "sound", "video"]:
         """Return how an item is shown."""
-        if MODALITIES.get(modality).draw is None:
+        if MODALITIES.get(modality).thumbnail is None:
             return "words"
         return "sound" if is_sound(item.path) else "video" if is_video(item.path) else "image"
 
