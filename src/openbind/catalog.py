@@ -239,7 +239,8 @@ def _draw(name: str, modalities: list[str] | None, device: str, dtype: Any) -> S
         with torch.device("meta"):
             tower: Any = native.build_tower(spec)
         seed = torch.Generator().manual_seed(zlib.crc32(tower_name.encode()))
-        towers[tower_name] = initialize(tower.to_empty(device="cpu"), seed).to(device, precision)
+        tower = initialize(tower.to_empty(device="cpu"), seed).to(device, precision)
+        towers[tower_name] = tower.eval().requires_grad_(False)
     named = str(precision).removeprefix("torch.")
     return Space(replace(config, dtype=named), towers)
 

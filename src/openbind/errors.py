@@ -1,4 +1,4 @@
-"""Every error a caller can meet: which item, what was expected, what was found, what to do."""
+"""Every error openbind raises on purpose; each names the item, the problem and the remedy."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ from typing import Any
 
 
 class OpenbindError(Exception):
-    """Base class of all errors that openbind raises on purpose."""
+    """Base class of all errors that openbind raises on purpose.
+
+    Errors keep their type and attributes when they are pickled, and so across processes.
+    """
+
+    def __reduce__(self) -> Any:
+        # By default an exception is rebuilt by calling its class with `args`, the message alone.
+        kind, args, *state = tuple[Any, ...](super().__reduce__())
+        return _rebuild, (kind, args), *state
+
+
+def _rebuild(kind: type[OpenbindError], args: tuple[Any, ...]) -> OpenbindError:
+    return kind.__new__(kind, *args)
 
 
 class InputError(OpenbindError, ValueError):
-    """An item handed in (a file, an array, a text) can't be used.
+    """An item (a file, an array, a text) can't be used.
 
     Args:
-        item: what was handed in, or its name; it is shortened by `describe`.
+        item: the item or its name; shortened by `describe`.
         reason: one sentence without a full stop: what was found, what was expected, what to do.
 
     Attributes:
-        item: the short name of the item.
+        item: short name of the item.
         reason: the reason alone, for tables and JSON.
     """
 
@@ -30,11 +42,14 @@ class InputError(OpenbindError, ValueError):
 
 
 class CheckpointError(OpenbindError, ValueError):
-    """A weight file or model directory is missing, truncated, of another format, or doesn't fit.
+    """A weight file or model directory is missing, truncated, or of an unexpected format.
 
     Args:
-        path: the file or directory.
+        path: the file, directory or URL.
         reason: what was expected, what was found, what to do.
+
+    Attributes:
+        path, reason: as given.
     """
 
     def __init__(self, path: Any, reason: str) -> None:
@@ -44,40 +59,57 @@ class CheckpointError(OpenbindError, ValueError):
 
 
 class ConfigError(OpenbindError, ValueError):
-    """A configuration has an unknown key, a missing key, or a value of the wrong kind."""
+    """A configuration has an unknown key, a missing key, or a value of the wrong type."""
 
 
 class UnknownNameError(OpenbindError, ValueError):
-    """A name is in no table; the nearest names are listed.
+    """A name is unknown; the message lists the nearest known names.
 
     Args:
         kind: what was looked up, in the singular ("model", "modality").
-        name: the name given.
-        known: the names there are.
+        name: the unknown name.
+        known: all known names.
+        hint: what else to try, added to the message.
+
+    Attributes:
+        kind, name: as given.
+        known: all known names, sorted.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else ""
-        listed = f"known: {', '.join(names)}" if names else "none are known"
-        super().__init__(f"no {kind} named {name!r}; " + "; ".join(filter(None, [hint, listed])))
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.kind = kind
+        self.name = name
+        self.known = tuple(sorted(known))
+        near = difflib.get_close_matches(name, self.known, n=3, cutoff=0.5)
+        parts = [
+            f"no {kind} named {name!r}",
+            f"did you mean {' or '.join(map(repr, near))}?" if near else "",
+            f"known: {', '.join(self.known)}" if self.known else "none are known",
+            hint,
+        ]
+        super().__init__("; ".join(filter(None, parts)))
 
 
 class TrainingError(OpenbindError, RuntimeError):
-    """A training run can't go on: the loss is no number, or processes disagree."""
+    """A training run can't continue: the loss is NaN or infinite, or processes disagree."""
 
 
 class MissingExtraError(OpenbindError, ImportError):
-    """An optional package is needed for what was asked.
+    """An optional package is missing.
 
     Args:
         purpose: what needs it ("reading video").
-        package: the import name that is missing.
+        package: import name of the missing package.
         extra: the extra of openbind that installs it.
+
+    Attributes:
+        purpose, package, extra: as given.
     """
 
     def __init__(self, purpose: str, package: str, extra: str) -> None:
+        self.purpose = purpose
+        self.package = package
+        self.extra = extra
         super().__init__(
             f"{purpose} needs the package {package!r}: pip install 'openbind[{extra}]'",
             name=package,
@@ -85,7 +117,7 @@ class MissingExtraError(OpenbindError, ImportError):
 
 
 def describe(item: Any, limit: int = 120) -> str:
-    """Name an input in a few words: a path as it is, a text shortened, an array by its shape."""
+    """Return a short name of an item: a path unchanged, a text shortened, an array's shape."""
     if isinstance(item, bytes | bytearray | memoryview):
         return f"<{len(item)} bytes>"
     if isinstance(item, tuple) and len(item) == 2:

@@ -48,7 +48,7 @@ def assemble(
             for key, value in states[name].items()
         }
         tower.load_state_dict(state, assign=True)
-        towers[name] = tower
+        towers[name] = tower.eval().requires_grad_(False)
     named = str(precision).removeprefix("torch.")
     return Space(replace(config, dtype=named), towers, card, folder)
 

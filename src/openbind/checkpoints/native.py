@@ -205,7 +205,7 @@ def _load_tower(
         if value.ndim == 4 and blank[key].is_contiguous(memory_format=torch.channels_last):
             placed[key] = value.contiguous(memory_format=torch.channels_last)
     tower.load_state_dict(placed, assign=True)
-    return tower
+    return tower.eval().requires_grad_(False)
 
 
 def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
