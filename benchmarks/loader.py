@@ -83,7 +83,7 @@ def measure(modality: str, folder: Path, items: int, batches: int, workers: int)
     )
     sizes = [PairSize(modality, table.choices, plan.count, 1)]
     sampler = Sampler(sizes, batch_size=BATCH, steps=batches + 1, seed=0)
-    found = load_batches([modality], [side], [table], StepBatches(sampler, 0), workers=workers)
+    found = load_batches([modality], [side], [table], StepBatches(sampler, 0), num_workers=workers)
     next(found)
     started = time.perf_counter()
     count = sum(len(batch.inputs) for batch in islice(found, batches))

@@ -36,7 +36,7 @@ def make_step(
 ) -> Callable[[], None]:
     """Return a function that takes one step of a fresh tower on one batch."""
     tower = initialize(Tower(config)).train()
-    optimizer = build_optimizer(tower, Schedule(rate=1e-4, steps=1))
+    optimizer = build_optimizer(tower, Schedule(lr=1e-4, steps=1))
     x = torch.randn(shape)
     items_KE = F.normalize(torch.randn(shape[0], config.head.embed_dim), dim=1)
 

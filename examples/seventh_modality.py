@@ -121,7 +121,7 @@ RECIPE = Recipe(
             }
         )
     },
-    schedule=Schedule(rate=2e-3, steps=150, warmup_steps=15),
+    schedule=Schedule(lr=2e-3, steps=150, warmup_steps=15),
 )
 
 

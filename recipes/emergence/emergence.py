@@ -35,7 +35,7 @@ NAMES = {
 WAYS: dict[str, dict[str, str]] = {
     "bound": {},
     "shuffled": {},
-    "untrained": {"schedule.steps": "1", "schedule.warmup_steps": "0", "schedule.rate": "1e-12"},
+    "untrained": {"schedule.steps": "1", "schedule.warmup_steps": "0", "schedule.lr": "1e-12"},
 }
 
 

@@ -47,18 +47,18 @@ def side_of(
 
 
 def read(
-    table: PairTable, side: ShownItems | KeptFeatures, workers: int = 0, steps: int = 4
+    table: PairTable, side: ShownItems | KeptFeatures, num_workers: int = 0, steps: int = 4
 ) -> list[Batch]:
     sizes = [PairSize("a-b", table.choices, CROPS.count, 1)]
     sampler = Sampler(sizes, batch_size=3, steps=steps, seed=0)
     batches = StepBatches(sampler, 0)
-    return list(load_batches(["a-b"], [side], [table], batches, workers=workers))
+    return list(load_batches(["a-b"], [side], [table], batches, num_workers=num_workers))
 
 
 def test_same_everywhere(table: PairTable) -> None:
     """Worker processes give the batches of this process, and so does a pickled side."""
     here = read(table, side_of(table))
-    there = read(table, pickle.loads(pickle.dumps(side_of(table))), workers=2)
+    there = read(table, pickle.loads(pickle.dumps(side_of(table))), num_workers=2)
     assert len(here) == 4
     for a, b in zip(here, there, strict=True):
         assert a.draws == b.draws
@@ -99,7 +99,7 @@ def test_broken(table: PairTable, tmp_path: Path) -> None:
     assert all(len(batch.draws) == 3 for batch in batches)
     assert 5 not in {draw.row for draw in draws}
     assert all(draw.anchor == draw.row for draw in draws)
-    broken = [item for batch in batches for item in batch.broken]
+    broken = [item for batch in batches for item in batch.skipped]
     assert [(item.pair, item.item) for item in broken] == [("a-b", "5")]
     assert "bad.png" in broken[0].reason
 

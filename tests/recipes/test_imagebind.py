@@ -47,9 +47,9 @@ def test_table_9(name: str) -> None:
     (plan,) = recipe.pairs
     assert plan.pair == ("image", modality)
     schedule = recipe.schedule
-    assert (schedule.rate, schedule.weight_decay, schedule.clip) == (rate, decay, clip)
+    assert (schedule.lr, schedule.weight_decay, schedule.max_grad_norm) == (rate, decay, clip)
     assert (schedule.betas, schedule.epochs, schedule.warmup_epochs) == ((0.9, 0.95), epochs, 2)
-    assert (recipe.batch_size, plan.replicate, plan.temperature) == (batch, repeats, temperature)
+    assert (recipe.batch_size, plan.repeat, plan.temperature) == (batch, repeats, temperature)
     tower = openbind.presets.imagebind_huge().towers[modality].config.trunk
     assert (tower.width, tower.heads, tower.depth) == (width, heads, layers)
     assert recipe.towers[modality].size == "imagebind_huge"
@@ -84,12 +84,12 @@ def test_complete(name: str) -> None:
     recipe = read_recipe(FOLDER / f"{name}.yaml")
     assert recipe.start == "hf:laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
     assert recipe.hardware.precision == "bfloat16"
-    assert recipe.hardware.workers > 0
+    assert recipe.hardware.num_workers > 0
     assert recipe.batch_size % 8 == 0
-    assert recipe.about.license
-    assert recipe.about.limits
+    assert recipe.card.license
+    assert recipe.card.limits
     assert recipe.pairs[0].validation is not None
-    (data,) = recipe.about.data
+    (data,) = recipe.card.data
     assert data.keys() == {"name", "use", "license", "origin"}
     assert all(data.values())
 
@@ -112,7 +112,7 @@ def run(name: str, data: Path, output: Path, monkeypatch: pytest.MonkeyPatch) ->
         "start": str(output / "start"),
         "batch_size": "4",
         f"towers.{modality}.config": SMALL[modality].replace("TRUNK", trunk),
-        "schedule": "{rate: 1e-3, steps: 2}",
+        "schedule": "{lr: 1e-3, steps: 2}",
         "hardware": "{}",
         **({} if name == "ego4d" else {"pairs.0.validation": "0.2"}),
         "pairs.0.views.count": "2",

@@ -37,8 +37,8 @@ towers:
       trunk: {{width: 32, depth: 2, heads: 2, bias_kv: true, drop_path: 0.2}}
       head: {{dropout: 0.1}}
     settings: {{steps: {steps}, rate_hz: 32}}
-schedule: {{rate: 3e-3, steps: 12, warmup_steps: 2, clip: 1.0}}
-watch: {{log_every: 1, validate_every: 6, save_every: 3}}
+schedule: {{lr: 3e-3, steps: 12, warmup_steps: 2, max_grad_norm: 1.0}}
+logging: {{log_every: 1, validate_every: 6, save_every: 3}}
 """
 
 

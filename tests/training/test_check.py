@@ -68,8 +68,8 @@ def test_broken(world: Any) -> None:
 
 
 def test_command_line(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--check` prints the report; as JSON for machines."""
-    arguments = ["train", str(world.recipe), "--check", "--set", "schedule.steps=500"]
+    """`--dry-run` prints the report; as JSON for machines."""
+    arguments = ["train", str(world.recipe), "--dry-run", "--set", "schedule.steps=500"]
     assert main(arguments) == 0
     assert "500 steps" in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0

@@ -40,7 +40,7 @@ ROWS, ITEMS = 13, 9  # an odd number of rows: the processes have 7 and 6
 WAYS = ["ddp", "ddp, cached", "fsdp", "fsdp, cached"]
 # AdamW divides by the gradient's size: with the usual eps of 1e-8 rounding decides where weights
 # without influence (the biases of keys) move to.
-SCHEDULE = Schedule(rate=1e-2, eps=1e-3, steps=4)
+SCHEDULE = Schedule(lr=1e-2, eps=1e-3, steps=4)
 
 
 class Learned(nn.Module):

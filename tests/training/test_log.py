@@ -12,7 +12,7 @@ from openbind.errors import MissingExtraError
 from openbind.training.log import RunLog, cut_log, read_log
 from openbind.training.state import RunFolder
 
-NUMBERS = {"pair": "a-b", "loss": 1.5, "rate": 0.1, "rows_per_second": 10.0}
+NUMBERS = {"pair": "a-b", "loss": 1.5, "lr": 0.1, "rows_per_second": 10.0}
 
 
 def write_steps(folder: RunFolder, start: int, stop: int) -> None:

@@ -17,28 +17,28 @@ from openbind.training.optimization import (
     Schedule,
     build_optimizer,
     group_parameters,
-    rate_at,
+    lr_at,
     take_step,
 )
 
 
 def test_rates() -> None:
     """The rate rises linearly to the peak and falls along half a cosine to its final share."""
-    schedule = Schedule(rate=2.0, steps=14, warmup_steps=4, final_rate_share=0.1)
-    rates = [rate_at(step, schedule, 14) for step in range(14)]
+    schedule = Schedule(lr=2.0, steps=14, warmup_steps=4, min_lr_ratio=0.1)
+    rates = [lr_at(step, schedule, 14) for step in range(14)]
     assert rates[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]
     assert rates[9] == pytest.approx(2.0 * (0.1 + 0.9 / 2))  # halfway
     assert rates[4:] == sorted(rates[4:], reverse=True)
-    assert rate_at(14, schedule, 14) == pytest.approx(0.2)
+    assert lr_at(14, schedule, 14) == pytest.approx(0.2)
 
 
 def test_rates_are_those_of_pytorch() -> None:
     """Without a warm-up they are `CosineAnnealingLR`'s."""
-    schedule = Schedule(rate=0.3, steps=9, final_rate_share=0.2)
+    schedule = Schedule(lr=0.3, steps=9, min_lr_ratio=0.2)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 9, eta_min=0.06)
     for step in range(9):
-        assert rate_at(step, schedule, 9) == pytest.approx(theirs.get_last_lr()[0])
+        assert lr_at(step, schedule, 9) == pytest.approx(theirs.get_last_lr()[0])
         optimizer.step()
         theirs.step()
 
@@ -47,22 +47,22 @@ def test_every_step_learns() -> None:
     """No step has a rate of 0 or above the peak, whatever the lengths."""
     for total in range(1, 12):
         for warmup in range(14):
-            schedule = Schedule(rate=1.0, steps=total, warmup_steps=warmup)
-            rates = [rate_at(step, schedule, total) for step in range(total)]
+            schedule = Schedule(lr=1.0, steps=total, warmup_steps=warmup)
+            rates = [lr_at(step, schedule, total) for step in range(total)]
             assert min(rates) > 0
             assert max(rates) <= 1
 
 
 def test_lengths() -> None:
     """Epochs become steps, and epochs of warm-up their share of them."""
-    schedule = Schedule(rate=1.0, epochs=64, warmup_epochs=2)
+    schedule = Schedule(lr=1.0, epochs=64, warmup_epochs=2)
     assert schedule.total_steps(10.5) == 672
     assert schedule.rise_steps(672) == 21
     assert schedule.describe() == "64 epochs"
-    mixed = Schedule(rate=1.0, epochs=0.01, warmup_steps=5)
+    mixed = Schedule(lr=1.0, epochs=0.01, warmup_steps=5)
     assert mixed.total_steps(3) == 1
     assert mixed.rise_steps(1) == 1
-    steps = Schedule(rate=1.0, steps=7)
+    steps = Schedule(lr=1.0, steps=7)
     assert (steps.total_steps(3), steps.rise_steps(7), steps.describe()) == (7, 0, "7 steps")
 
 
@@ -74,26 +74,26 @@ def test_lengths() -> None:
         ({"epochs": 1, "warmup_epochs": 1, "warmup_steps": 1}, "at most one"),
         ({"steps": 1, "warmup_epochs": 1}, "needs warmup_steps"),
         ({"steps": 0}, "steps: expected a number greater than 0"),
-        ({"steps": 1, "rate": -1.0}, "rate: expected"),
-        ({"steps": 1, "rate": math.nan}, "rate: expected"),
-        ({"steps": 1, "clip": 0.0}, "clip: expected"),
+        ({"steps": 1, "lr": -1.0}, "lr: expected"),
+        ({"steps": 1, "lr": math.nan}, "lr: expected"),
+        ({"steps": 1, "max_grad_norm": 0.0}, "max_grad_norm: expected"),
         ({"steps": 1, "weight_decay": -0.1}, "weight_decay: expected"),
         ({"steps": 1, "warmup_steps": -1}, "warmup_steps: expected"),
         ({"steps": 1, "betas": [0.9, 1.0]}, r"betas: expected a number in \[0, 1\)"),
-        ({"steps": 1, "ema": 1.0}, "ema: expected"),
-        ({"steps": 1, "final_rate_share": 1.5}, "final_rate_share"),
+        ({"steps": 1, "ema_decay": 1.0}, "ema_decay: expected"),
+        ({"steps": 1, "min_lr_ratio": 1.5}, "min_lr_ratio"),
         ({"steps": 1, "warmup": 3}, "did you mean 'warmup_steps'"),
     ],
 )
 def test_impossible_schedules(values: dict[str, object], message: str) -> None:
     """What can't be is refused where it is read, and the key is named."""
     with pytest.raises(ConfigError, match=message):
-        from_dict(Schedule, {"rate": 1.0, **values})
+        from_dict(Schedule, {"lr": 1.0, **values})
 
 
 def test_round_trip() -> None:
     """A schedule read back is equal."""
-    schedule = Schedule(rate=1e-3, epochs=2.5, warmup_epochs=0.5, clip=1.0, ema=0.99)
+    schedule = Schedule(lr=1e-3, epochs=2.5, warmup_epochs=0.5, max_grad_norm=1.0, ema_decay=0.99)
     assert from_dict(Schedule, to_dict(schedule)) == schedule
 
 
@@ -129,9 +129,9 @@ def test_only_what_is_trained() -> None:
     """Frozen parameters are in no group; with nothing to train there is no optimizer."""
     tower = build_tower().requires_grad_(False)
     with pytest.raises(ValueError, match="nothing in the model is trained"):
-        build_optimizer(tower, Schedule(rate=1.0, steps=1))
+        build_optimizer(tower, Schedule(lr=1.0, steps=1))
     tower.head.proj.requires_grad_(True)
-    groups = build_optimizer(tower, Schedule(rate=1.0, steps=1)).param_groups
+    groups = build_optimizer(tower, Schedule(lr=1.0, steps=1)).param_groups
     assert [id(p) for g in groups for p in g["params"]] == [id(tower.head.proj.weight)]
 
 
@@ -140,7 +140,7 @@ def test_steps_are_adamw(clip: float | None) -> None:
     """Steps equal AdamW's formula (arXiv 1711.05101, algorithm 2), gradients clipped before."""
     torch.manual_seed(0)
     layer = nn.Linear(3, 2)
-    schedule = Schedule(rate=9.0, weight_decay=0.1, betas=(0.8, 0.9), eps=1e-6, steps=5)
+    schedule = Schedule(lr=9.0, weight_decay=0.1, betas=(0.8, 0.9), eps=1e-6, steps=5)
     weight, bias = (p.detach().double().clone() for p in layer.parameters())
     optimizer = build_optimizer(layer, schedule)
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in (weight, bias)]

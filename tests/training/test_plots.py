@@ -18,8 +18,8 @@ def read_gray(path: Path) -> np.ndarray:
 def test_draw(tmp_path: Path) -> None:
     """A PNG with ink in it, another one for other numbers."""
     lines = [
-        {"step": 1, "pair": "a-b", "loss": 3.0, "rate": 0.1},
-        {"step": 2, "pair": "a-b", "loss": 1.0, "rate": 0.2},
+        {"step": 1, "pair": "a-b", "loss": 3.0, "lr": 0.1},
+        {"step": 2, "pair": "a-b", "loss": 1.0, "lr": 0.2},
         {"step": 2, "validation": {"a-b": {"b→a R@1": 0.5, "b→a R@5": 0.9}}},
     ]
     draw_curves(lines, tmp_path / "curves.png")

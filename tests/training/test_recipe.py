@@ -10,7 +10,7 @@ from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.towers import TowerPlan
 
 PAIR = PairPlan(pair=("image", "audio"), data=DataConfig(manifest="pairs.csv"))
-SCHEDULE = Schedule(rate=1e-3, steps=1)
+SCHEDULE = Schedule(lr=1e-3, steps=1)
 
 
 def make(**changes: object) -> Recipe:

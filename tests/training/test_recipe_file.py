@@ -23,27 +23,31 @@ def test_changes(world: Any) -> None:
     """Values are changed by their place, in lists and in mappings that weren't there."""
     recipe = read_recipe(
         world.recipe,
-        {"schedule.rate": "1e-4", "pairs.0.temperature": "0.5", "hardware.workers": "3"},
+        {"schedule.lr": "1e-4", "pairs.0.temperature": "0.5", "hardware.num_workers": "3"},
     )
-    assert recipe.schedule.rate == 1e-4
+    assert recipe.schedule.lr == 1e-4
     assert recipe.pairs[0].temperature == 0.5
-    assert recipe.hardware.workers == 3
+    assert recipe.hardware.num_workers == 3
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("shedule", "1", r"shedule: unknown key; did you mean 'schedule'"),
-        ("schedule.rat", "1", r"schedule\.rat: unknown key; did you mean 'rate'"),
+        ("schedule.l", "1", r"schedule\.l: unknown key; did you mean 'lr'"),
         ("pairs.0.temprature", "1", r"pairs\[0\]\.temprature: unknown key; .*'temperature'"),
         ("pairs.0.data.manifst", "a", r"pairs\[0\]\.data\.manifst: unknown .*'manifest'"),
         ("pairs.0.views", "{crops: [0, 1]}", r"views\.crops: unknown key; did you mean 'crop'"),
-        ("pairs.0.temperature", "-1", r"temperature and replicate must be greater than 0"),
+        ("pairs.0.temperature", "-1", r"temperature and repeat must be greater than 0"),
         ("pairs.0.pair", "[image, image]", r"expected two modalities, found 'image' twice"),
         ("pairs.0.validation", "1.5", r"validation: expected a share in \(0, 1\)"),
         ("pairs.0.negatives", "0", r"negatives: expected 'batch', 'corpus' or a number"),
         ("pairs.0.augment", "{audio: []}", r"augment\.audio: the pair is \['image', 'imu'\]"),
-        ("pairs.0.others", "{manifest: a.csv}", r"with negatives: batch they'd do nothing"),
+        (
+            "pairs.0.extra_negatives",
+            "{manifest: a.csv}",
+            r"with negatives: batch",
+        ),
         ("pairs.3.loss", "sigmoid", r"pairs\.3\.loss: expected a number below 1, found '3'"),
         ("pairs", "[]", r"pairs: expected at least one"),
         ("towers", "{}", r"towers\.imu: missing, though a pair trains it"),

@@ -67,9 +67,9 @@ def test_card(world: Any) -> None:
     )
     recipe = read_recipe(world.recipe)
     source = {"name": "Waves", "use": "pairs", "license": "CC0", "origin": "made up"}
-    about = replace(recipe.about, data=(source,), limits=("small", "slow"))
+    card_plan = replace(recipe.card, data=(source,), limits=("small", "slow"))
     result = Retrieval(("image", "imu"), 8, 8, {"imu→image R@1": 0.9}, {"imu→image R@1": 0.1})
-    card = write_card(space, replace(recipe, about=about), space, [result], 32)
+    card = write_card(space, replace(recipe, card=card_plan), space, [result], 32)
     assert card.trained_pairs == (("image", "text"), ("image", "imu"))
     assert [m.task for m in card.measurements] == ["b", "imu→image"]
     assert card.sources == (Source(**source),)

@@ -98,7 +98,7 @@ def test_another_seed(world: World, whole: RunFolder, tmp_path: Path) -> None:
 
 def test_workers(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """Worker processes see the same rows; what they compute may differ in rounding."""
-    other = run(world, tmp_path / "other", hardware__workers="2")
+    other = run(world, tmp_path / "other", hardware__num_workers="2")
     assert np.allclose([v for _, v in losses(other)], [v for _, v in losses(whole)], atol=1e-4)
 
 
@@ -165,8 +165,8 @@ def test_refused(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """A folder with a run in it is kept; resuming with another recipe is refused by its key."""
     with pytest.raises(ConfigError, match="a run lies here"):
         run(world, whole.path)
-    with pytest.raises(ConfigError, match=r"schedule\.rate: the run was started with 0\.003"):
-        run(world, whole.path, resume=True, schedule__rate="1e-3")
+    with pytest.raises(ConfigError, match=r"schedule\.lr: the run was started with 0\.003"):
+        run(world, whole.path, resume=True, schedule__lr="1e-3")
     broken = RunFolder(tmp_path / "broken")
     broken.last.parent.mkdir(parents=True)
     broken.last.write_bytes(whole.last.read_bytes()[:1000])
@@ -183,7 +183,7 @@ def test_too_few(world: World, tmp_path: Path) -> None:
 def test_no_number(world: World, tmp_path: Path) -> None:
     """A loss that is no number stops the run and names step, pair and rows."""
     with pytest.raises(TrainingError, match=r"step \d+, image-imu: the .* is nan"):
-        run(world, tmp_path / "nan", schedule__rate="1e30", schedule__clip="null")
+        run(world, tmp_path / "nan", schedule__lr="1e30", schedule__max_grad_norm="null")
 
 
 def test_broken_items(world: World, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_broken_items(world: World, tmp_path: Path) -> None:
     (world.folder / "bad-pairs.csv").write_text("\n".join([*lines, *bad]) + "\n")
     changes = {"pairs__0__data": "{manifest: bad-pairs.csv}"}
     folder = run(world, tmp_path / "broken", **changes)
-    listed = [json.loads(line) for line in folder.broken.read_text().splitlines()]
+    listed = [json.loads(line) for line in folder.skipped.read_text().splitlines()]
     assert len(listed) == 2
     assert "bad.png" in listed[0]["item"]
     assert listed[1]["item"] == "43"  # the manifest's line
@@ -205,13 +205,14 @@ def test_broken_items(world: World, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"pairs__0__match": "label", "pairs__0__negatives": "corpus"}, "labels and the corpus"),
+        ({"pairs__0__positives": "label", "pairs__0__negatives": "corpus"}, "labels, corpus"),
         ({"pairs__0__loss": "sigmoid", "pairs__0__learn_temperature": "true"}, "sigmoid"),
         ({"pairs__0__views": "{count: 3, crop: [0.5, 1.0], flip: 0.5}"}, "several views"),
-        ({"schedule__ema": "0.9", "hardware__recompute": "true"}, "average and recomputation"),
-        ({"hardware__precision": "bfloat16", "watch__keep": "best"}, "half precision"),
+        ({"schedule__ema_decay": "0.9"}, "moving average"),
+        ({"hardware__activation_checkpointing": "true"}, "activation checkpointing"),
+        ({"hardware__precision": "bfloat16", "logging__keep": "best"}, "half precision"),
         ({"dtype": "float16", "schedule__steps": "null", "schedule__epochs": "3",
-          "schedule__warmup_steps": "1", "pairs__0__replicate": "2"}, "epochs"),
+          "schedule__warmup_steps": "1", "pairs__0__repeat": "2"}, "epochs"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip

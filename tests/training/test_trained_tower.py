@@ -117,4 +117,4 @@ def test_nothing_to_recompute(world: Any) -> None:
     trained_tower.tower.trunk = torch.nn.Identity()
     with pytest.raises(ConfigError, match="imu's tower has no blocks"):
         kept = torch.randn(4, 16), torch.zeros(4, 1)
-        trained_tower.begin(Hardware(recompute=True), World(), None, kept)
+        trained_tower.begin(Hardware(activation_checkpointing=True), World(), None, kept)

@@ -23,11 +23,11 @@ def prepare(world: Any, **changes: str) -> tuple[Recipe, Trainer]:
 
 def test_steps(world: Any) -> None:
     """Steps report loss, rate and scale, and the loss falls on one batch seen again."""
-    _, trainer = prepare(world, schedule__rate="1e-2")
+    _, trainer = prepare(world, schedule__lr="1e-2")
     batch = next(iter(trainer.batches(0)))
     results = [trainer.take_step(step, batch) for step in range(8)]
-    assert results[0].rate == pytest.approx(0.005)
-    assert max(result.rate for result in results) == pytest.approx(0.01)
+    assert results[0].lr == pytest.approx(0.005)
+    assert max(result.lr for result in results) == pytest.approx(0.01)
     assert results[-1].loss < 0.8 * results[0].loss
     assert [result.scale for result in results] == pytest.approx([10.0] * 8)
 
@@ -36,11 +36,11 @@ def test_learned_temperature(world: Any) -> None:
     """A learned temperature moves, for both losses."""
     for loss in ("info_nce", "sigmoid"):
         changes = {"pairs__0__learn_temperature": "true", "pairs__0__loss": loss}
-        _, trainer = prepare(world, schedule__rate="1e-2", **changes)
+        _, trainer = prepare(world, schedule__lr="1e-2", **changes)
         batch = next(iter(trainer.batches(0)))
         scales = [trainer.take_step(step, batch).scale for step in range(4)]
         assert len(set(scales)) == 4
-        moved = trainer.temperatures[0].bias != trainer.jobs[0].plan.bias
+        moved = trainer.temperatures[0].bias != trainer.pairs[0].plan.bias
         assert bool(moved) == (loss == "sigmoid")
 
 
@@ -69,7 +69,7 @@ def test_uneven(world: Any) -> None:
     """A batch that processes can't share evenly is refused."""
     recipe, trainer = prepare(world)
     with pytest.raises(ConfigError, match="8 rows can't be shared by 3 processes"):
-        Trainer(recipe, trainer.jobs, trainer.trained_towers, World(size=3))
+        Trainer(recipe, trainer.pairs, trainer.trained_towers, World(size=3))
 
 
 def test_same_step_same_noise(world: Any) -> None:

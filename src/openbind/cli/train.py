@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     mode.add_argument(
-        "--check",
+        "--dry-run",
         action="store_true",
         help="read the data, decode one batch, time one step; train nothing, write nothing",
     )
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     root = arguments.data or arguments.recipe.parent
     if not root.is_dir():
         raise InputError(root, "no such folder; --data says where the recipe's data lie")
-    if arguments.check:
+    if arguments.dry_run:
         from openbind.training.check import check_recipe
 
         report = check_recipe(recipe, root)

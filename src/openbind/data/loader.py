@@ -25,7 +25,7 @@ MAX_BROKEN_IN_A_ROW = 20
 
 
 @dataclass(frozen=True)
-class Broken:
+class SkippedItem:
     """An item that couldn't be used, and why."""
 
     pair: str
@@ -40,12 +40,12 @@ class Batch:
     Args:
         inputs: (rows, ...) of the trained side's clips, all of one pair.
         draws: what they are; where an item was broken, its neighbor's.
-        broken: the items that were.
+        skipped: the items that were.
     """
 
     inputs: torch.Tensor
     draws: list[Draw]
-    broken: list[Broken] = field(default_factory=list)
+    skipped: list[SkippedItem] = field(default_factory=list)
 
 
 class ShownItems:
@@ -161,15 +161,15 @@ class _Draws(Dataset[Any]):
     def __init__(self, names: Sequence[str], sides: Sequence[Side], tables: Sequence[PairTable]):
         self.names, self.sides, self.tables = names, sides, tables
 
-    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, Draw, list[Broken]]:
-        broken: list[Broken] = []
+    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, Draw, list[SkippedItem]]:
+        broken: list[SkippedItem] = []
         side, table = self.sides[draw.pair], self.tables[draw.pair]
         for _ in range(MAX_BROKEN_IN_A_ROW):
             try:
                 return side.read(draw), draw, broken
             except InputError as error:
                 key = table.rows[draw.row].key
-                broken.append(Broken(self.names[draw.pair], key, str(error)))
+                broken.append(SkippedItem(self.names[draw.pair], key, str(error)))
             row = (draw.row + 1) % len(side)
             draw = replace(draw, row=row, anchor=table.choices[row][0])
         raise InputError(
@@ -184,7 +184,7 @@ def load_batches(
     tables: Sequence[PairTable],
     draws: Iterable[list[Draw]],
     *,
-    workers: int,
+    num_workers: int,
 ) -> Iterator[Batch]:
     """Read batches ahead.
 
@@ -193,7 +193,7 @@ def load_batches(
         sides: the trained side of each pair.
         tables: the rows of each pair.
         draws: what each batch holds, in order.
-        workers: processes; 0 reads when asked, in this process. The tensors are the same.
+        num_workers: processes; 0 reads when asked, in this process. The tensors are the same.
 
     Raises:
         InputError: too many items in succession can't be read, or clips of a batch differ in
@@ -202,15 +202,15 @@ def load_batches(
     loader: DataLoader[Any] = DataLoader(
         _Draws(names, sides, tables),
         batch_sampler=draws,
-        num_workers=workers,
+        num_workers=num_workers,
         collate_fn=_stack,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=4 if num_workers else None,
         worker_init_fn=_use_one_thread,
     )
     yield from loader
 
 
-def _stack(parts: list[tuple[torch.Tensor, Draw, list[Broken]]]) -> Batch:
+def _stack(parts: list[tuple[torch.Tensor, Draw, list[SkippedItem]]]) -> Batch:
     shapes = {tuple(clip.shape) for clip, _, _ in parts}
     if len(shapes) > 1:
         raise InputError(

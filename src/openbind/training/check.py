@@ -20,8 +20,8 @@ from openbind.space.space import Space
 from openbind.training.anchors import AnchorPlan, embed_anchors
 from openbind.training.distributed import World
 from openbind.training.heads import features, head_layer
-from openbind.training.jobs import read_pair
 from openbind.training.objective import info_nce
+from openbind.training.pair_state import read_pair
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.recipe_file import check_names
 from openbind.training.run import load_origin, load_start
@@ -149,7 +149,7 @@ def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
 
 def _seconds_per_row(report: PairReport, recipe: Recipe) -> float:
     """Workers read while the network learns; without workers one waits for the other."""
-    workers, micro_batch = recipe.hardware.workers, recipe.hardware.micro_batch
+    workers, micro_batch = recipe.hardware.num_workers, recipe.hardware.micro_batch
     # Gradient caching runs forward twice: four thirds of the work of a step.
     cached = micro_batch is not None and micro_batch < recipe.batch_size
     learning = report.seconds_to_learn * (4 / 3 if cached else 1)
@@ -198,7 +198,7 @@ def _check_pair(
         seconds_to_read=reading,
         seconds_to_learn=_time_learning(trained_tower, inputs, recipe, world),
         reads_once=trained_tower.plan.train == "head",
-        batches=max(1, int(len(rows.train) * plan.replicate) // recipe.batch_size),
+        batches=max(1, int(len(rows.train) * plan.repeat) // recipe.batch_size),
     )
 
 

@@ -32,16 +32,19 @@ class Corpus:
     Args:
         table: the pair's rows.
         vectors_KVE: embeddings of its frozen items.
-        match: "row" makes each frozen item a thing of its own; "label" makes those of one label,
-            by the first row that has them, one thing.
+        positives: "item" and "row" make each frozen item a thing of its own; "label" makes those
+            of one label, by the first row that has them, one thing.
     """
 
     def __init__(
-        self, table: PairTable, vectors_KVE: torch.Tensor, match: Literal["row", "label"]
+        self,
+        table: PairTable,
+        vectors_KVE: torch.Tensor,
+        positives: Literal["item", "row", "label"],
     ) -> None:
         self.vectors_KVE = vectors_KVE
         self.thing_K = np.arange(len(table.anchors))
-        if match == "label":
+        if positives == "label":
             numbers: dict[str, int] = {}
             self.thing_K[:] = -1
             for row, choice in zip(table.rows, table.choices, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from openbind.data.loader import Broken, KeptFeatures, Sight, anchor_view, show
+from openbind.data.loader import KeptFeatures, Sight, SkippedItem, anchor_view, show
 from openbind.data.pairs import Row
 from openbind.data.table import PairTable
 from openbind.data.views import ViewPlan
@@ -29,7 +29,7 @@ def keep_features(
     folder: Path | None,
     seed: int,
     progress: bool,
-) -> tuple[KeptFeatures, PairTable, list[Broken]]:
+) -> tuple[KeptFeatures, PairTable, list[SkippedItem]]:
     """Run the frozen body over all rows. Features are a row of numbers a clip, kept in memory.
 
     Args:
@@ -66,7 +66,7 @@ def keep_features(
 
     kept: list[int] = []
     found: list[dict[Sight, torch.Tensor]] = []
-    broken: list[Broken] = []
+    broken: list[SkippedItem] = []
     results = map_ahead(clips, range(len(table.rows)))
     label = f"features of {modality}"
     bar = tqdm(results, desc=label, total=len(table.rows), delay=1, disable=not progress)
@@ -75,7 +75,7 @@ def keep_features(
             found.append({sight: features(trained_tower.tower, x) for sight, x in result().items()})
             kept.append(index)
         except InputError as error:
-            broken.append(Broken(plan.name, table.rows[index].key, str(error)))
+            broken.append(SkippedItem(plan.name, table.rows[index].key, str(error)))
     if not kept:
         raise ConfigError(f"{plan.name}: not one row can be used; the first: {broken[0].reason}")
     return KeptFeatures(found), table.only(kept), broken

@@ -123,5 +123,5 @@ def _open_wandb(project: str, name: str, folder: RunFolder) -> Any:
     try:
         import wandb
     except ImportError as error:
-        raise MissingExtraError("watch.wandb", "wandb", "wandb") from error
+        raise MissingExtraError("logging.wandb", "wandb", "wandb") from error
     return wandb.init(project=project, name=name, dir=str(folder.path), resume="allow")

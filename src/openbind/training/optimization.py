@@ -19,19 +19,19 @@ class Schedule:
     convention.
 
     Args:
-        rate: the peak learning rate.
+        lr: the peak learning rate.
         weight_decay: AdamW's, of weights that multiply (see `group_parameters`).
         betas, eps: AdamW's; the betas are Table 9's.
         epochs: length in passes over the data, or
         steps: in steps; exactly one of the two.
         warmup_epochs, warmup_steps: of the linear rise, at most one of the two.
-        clip: largest norm of the gradient; None clips nothing.
-        final_rate_share: the rate falls towards this share of the peak.
-        ema: decay of an exponential moving average of the weights, which the result then gets;
-            None keeps none.
+        max_grad_norm: largest norm of the gradient; None clips nothing.
+        min_lr_ratio: the rate falls towards this share of the peak.
+        ema_decay: of an exponential moving average of the weights, which the result then has;
+            None computes none.
     """
 
-    rate: float
+    lr: float
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
@@ -39,9 +39,9 @@ class Schedule:
     steps: int | None = None
     warmup_epochs: float | None = None
     warmup_steps: int | None = None
-    clip: float | None = None
-    final_rate_share: float = 0.0
-    ema: float | None = None
+    max_grad_norm: float | None = None
+    min_lr_ratio: float = 0.0
+    ema_decay: float | None = None
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
@@ -50,7 +50,7 @@ class Schedule:
             raise ValueError("give at most one of warmup_epochs and warmup_steps")
         if self.warmup_epochs is not None and self.epochs is None:
             raise ValueError("a length in steps needs warmup_steps, found warmup_epochs")
-        for name in ("rate", "eps", "epochs", "steps", "clip"):
+        for name in ("lr", "eps", "epochs", "steps", "max_grad_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name}: expected a number greater than 0, found {value}")
@@ -58,13 +58,12 @@ class Schedule:
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name}: expected a number of at least 0, found {value}")
-        for name, value in (("betas", self.betas[0]), ("betas", self.betas[1]), ("ema", self.ema)):
+        ranges = [("betas", beta) for beta in self.betas] + [("ema_decay", self.ema_decay)]
+        for name, value in ranges:
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name}: expected a number in [0, 1), found {value}")
-        if not 0 <= self.final_rate_share <= 1:
-            raise ValueError(
-                f"final_rate_share: expected a share in [0, 1], found {self.final_rate_share}"
-            )
+        if not 0 <= self.min_lr_ratio <= 1:
+            raise ValueError(f"min_lr_ratio: expected a share in [0, 1], found {self.min_lr_ratio}")
 
     def describe(self) -> str:
         """The length in words."""
@@ -88,7 +87,7 @@ class Schedule:
         return min(self.warmup_steps or 0, total)
 
 
-def rate_at(step: int, schedule: Schedule, total: int) -> float:
+def lr_at(step: int, schedule: Schedule, total: int) -> float:
     """Return the learning rate of a step.
 
     With w steps of warm-up and p = (step - w) / (total - w), the share of the peak is
@@ -101,10 +100,10 @@ def rate_at(step: int, schedule: Schedule, total: int) -> float:
     """
     rise = schedule.rise_steps(total)
     if step < rise:
-        return schedule.rate * (step + 1) / rise
+        return schedule.lr * (step + 1) / rise
     progress = min((step - rise) / max(total - rise, 1), 1.0)
-    final = schedule.final_rate_share
-    return schedule.rate * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+    final = schedule.min_lr_ratio
+    return schedule.lr * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 
 
 def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -145,25 +144,28 @@ def build_optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
         raise ValueError("nothing in the model is trained: no parameter needs a gradient")
     # One pass over the weights in place of ten.
     return torch.optim.AdamW(
-        groups, lr=schedule.rate, betas=schedule.betas, eps=schedule.eps, fused=True
+        groups, lr=schedule.lr, betas=schedule.betas, eps=schedule.eps, fused=True
     )
 
 
-def take_step(optimizer: torch.optim.Optimizer, rate: float, clip: float | None) -> torch.Tensor:
+def take_step(
+    optimizer: torch.optim.Optimizer, lr: float, max_grad_norm: float | None
+) -> torch.Tensor:
     """Clip the gradients, move the weights by them, and drop them.
 
     Args:
         optimizer: of the weights, whose gradients are there.
-        rate: learning rate of this step.
-        clip: largest norm of the gradient, all weights together; None clips nothing.
+        lr: learning rate of this step.
+        max_grad_norm: largest norm of the gradient, all weights together; None clips nothing.
 
     Returns:
         the norm of the gradient before clipping, a scalar tensor.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, math.inf if clip is None else clip)
+    max_norm = math.inf if max_grad_norm is None else max_grad_norm
+    norm = nn.utils.clip_grad_norm_(parameters, max_norm)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = lr
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm

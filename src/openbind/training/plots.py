@@ -56,7 +56,7 @@ def _collect(lines: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[tup
         step = int(line["step"])
         if "loss" in line:
             add("loss", str(line["pair"]), step, float(line["loss"]))
-            add("learning rate", "rate", step, float(line["rate"]))
+            add("learning rate", "lr", step, float(line["lr"]))
         for numbers in line.get("validation", {}).values():
             for name, value in numbers.items():
                 if name.endswith("R@1"):

@@ -29,13 +29,13 @@ class PairPlan:
         temperature: cosines are divided by it; the scale of the modality becomes its inverse.
         learn_temperature: start there and learn it, and the sigmoid's bias with it.
         bias: of the sigmoid's logits; SigLIP starts at -10.
-        match: "row" pairs each row with its own items; "label" counts all rows of a label as each
-            other's matches.
+        positives: which frozen items match a row: "item" the one drawn for it, "row" all of its
+            own, "label" those of all rows of its label. Only other items are negatives.
         negatives: items beside the batch's own that repel: "batch" none, "corpus" all of the
             frozen side, or how many are drawn from it at every step.
-        others: frozen items that have no partner; they only repel, among the negatives.
+        extra_negatives: frozen items that have no partner; they only repel, among the negatives.
         weight: how often its batches come, against other pairs'; None goes by its size.
-        replicate: passes through its rows in one epoch (Table 9's sample replication).
+        repeat: passes through its rows in one epoch (Table 9's sample replication).
     """
 
     pair: tuple[str, str]
@@ -48,22 +48,22 @@ class PairPlan:
     temperature: float = 0.07
     learn_temperature: bool = False
     bias: float = -10.0
-    match: Literal["row", "label"] = "row"
+    positives: Literal["item", "row", "label"] = "row"
     negatives: Literal["batch", "corpus"] | int = "batch"
-    others: DataConfig | None = None
+    extra_negatives: DataConfig | None = None
     weight: float | None = None
-    replicate: float = 1.0
+    repeat: float = 1.0
 
     def __post_init__(self) -> None:
         if self.pair[0] == self.pair[1]:
             raise ValueError(f"pair: expected two modalities, found {self.pair[0]!r} twice")
-        if self.temperature <= 0 or self.replicate <= 0:
-            raise ValueError("temperature and replicate must be greater than 0")
+        if self.temperature <= 0 or self.repeat <= 0:
+            raise ValueError("temperature and repeat must be greater than 0")
         if isinstance(self.negatives, int) and self.negatives < 1:
             raise ValueError("negatives: expected 'batch', 'corpus' or a number of at least 1")
-        if self.others is not None and self.negatives == "batch":
+        if self.extra_negatives is not None and self.negatives == "batch":
             raise ValueError(
-                "others: with negatives: batch they'd do nothing; say corpus or a number"
+                "extra_negatives: with negatives: batch they'd do nothing; say corpus or a number"
             )
         if isinstance(self.validation, float) and not 0 < self.validation < 1:
             raise ValueError(f"validation: expected a share in (0, 1), found {self.validation}")
@@ -84,23 +84,24 @@ class Hardware:
     Args:
         device: "auto", "cpu", "cuda".
         precision: of products; weights and their updates stay float32.
-        workers: processes that decode; 0 decodes in the run's own.
+        num_workers: processes that decode; 0 decodes in the run's own.
         micro_batch: rows that go through the tower at once; None takes the whole batch. Smaller
             ones cost a second pass (gradient caching) and change no gradient.
-        recompute: keep no activations of the blocks, compute them again (gradient checkpointing).
+        activation_checkpointing: recompute the transformer blocks' activations in the backward
+            pass instead of storing them.
         parallel: with several processes: "ddp" keeps all weights in each, "fsdp" a share.
     """
 
     device: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
-    workers: int = 0
+    num_workers: int = 0
     micro_batch: int | None = None
-    recompute: bool = False
+    activation_checkpointing: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class Logging:
     """What is written while it runs, in steps.
 
     Args:
@@ -121,7 +122,7 @@ class Watch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class CardPlan:
     """What the result's card says that the run can't know.
 
     Args:
@@ -152,7 +153,7 @@ class Recipe:
         seed: of everything random.
         dtype: the weights of the result are stored in it.
         modules: Python files, beside the recipe, that add modalities or operations.
-        hardware, watch, about: see there.
+        hardware, logging, card: see there.
     """
 
     name: str
@@ -165,8 +166,8 @@ class Recipe:
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     modules: tuple[str, ...] = ()
     hardware: Hardware = field(default_factory=Hardware)
-    watch: Watch = field(default_factory=Watch)
-    about: About = field(default_factory=About)
+    logging: Logging = field(default_factory=Logging)
+    card: CardPlan = field(default_factory=CardPlan)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name):

@@ -76,17 +76,17 @@ def write_card(
     pairs = (*kept, *sorted(trained))
     together = {frozenset(pair) for pair in pairs}
     emergent = [f"{a}–{b}" for a, b in combinations(space.modalities, 2) if {a, b} not in together]
-    summary = recipe.about.summary or (
+    summary = recipe.card.summary or (
         f"{start.name} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
         f"({recipe.schedule.describe()}, batches of {recipe.batch_size}, seed {recipe.seed})."
     )
     if emergent:
         summary += f" Never trained together, so emergent: {', '.join(emergent)}."
-    sources = [from_dict(Source, dict(source), "about.data") for source in recipe.about.data]
+    sources = [from_dict(Source, dict(source), "card.data") for source in recipe.card.data]
     return replace(
         card,
         summary=summary,
-        license=recipe.about.license or card.license,
+        license=recipe.card.license or card.license,
         trained_pairs=tuple((a, b) for a, b in pairs),
         sources=(*card.sources, *(s for s in sources if s not in card.sources)),
         measurements=(
@@ -95,7 +95,7 @@ def write_card(
         ),
         limits=(
             *card.limits,
-            *(limit for limit in recipe.about.limits if limit not in card.limits),
+            *(limit for limit in recipe.card.limits if limit not in card.limits),
         ),
     )
 

@@ -16,7 +16,7 @@ from openbind.atomic import atomic_path
 from openbind.catalog import load
 from openbind.checkpoints import native
 from openbind.configs import to_dict
-from openbind.data.loader import Broken
+from openbind.data.loader import SkippedItem
 from openbind.errors import ConfigError
 from openbind.space.space import Space
 from openbind.training.distributed import (
@@ -27,8 +27,8 @@ from openbind.training.distributed import (
     load_full_state,
 )
 from openbind.training.features import join_features
-from openbind.training.jobs import Job, Preparation, prepare_job
 from openbind.training.log import RunLog, read_log
+from openbind.training.pair_state import PairState, Preparation, prepare_pair
 from openbind.training.plots import draw_curves
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names, write_recipe
@@ -38,7 +38,7 @@ from openbind.training.trained_tower import TrainedTower
 from openbind.training.trainer import Stopwatch, Trainer
 from openbind.training.validation import Retrieval, measure_retrieval
 
-WATCHING = ("hardware", "watch", "about")
+WATCHING = ("hardware", "logging", "card")
 """Parts of a recipe that may change between a run and its resumption."""
 
 
@@ -75,7 +75,7 @@ def train(
     with join_world(recipe.hardware.device) as world:
         state = _open_folder(folder, recipe, resume, world)
         # Kept by no name: a shared network that outlives its process group can abort at exit.
-        _Run(recipe, Path(data), folder, world, progress and world.is_first).go_on(state)
+        _Run(recipe, Path(data), folder, world, progress and world.is_first).run(state)
         return folder.path if world.is_first else None
 
 
@@ -100,17 +100,17 @@ class Prepared:
             modality: TrainedTower(plan, modality, origin, recipe.seed)
             for modality, plan in recipe.towers.items()
         }
-        self.jobs: list[Job] = [
-            prepare_job(index, plan, self.trained_towers[plan.pair[1]], given)
+        self.pairs: list[PairState] = [
+            prepare_pair(index, plan, self.trained_towers[plan.pair[1]], given)
             for index, plan in enumerate(recipe.pairs)
         ]
         for modality, trained_tower in self.trained_towers.items():
             kept = None
             if trained_tower.plan.train == "head":
-                own = [job for job in self.jobs if job.plan.pair[1] == modality]
-                kept = join_features([job.kept_pairs() for job in own])
-            trained_tower.begin(recipe.hardware, world, recipe.schedule.ema, kept)
-        self.trainer = Trainer(recipe, self.jobs, self.trained_towers, world)
+                own = [pair for pair in self.pairs if pair.plan.pair[1] == modality]
+                kept = join_features([pair.kept_pairs() for pair in own])
+            trained_tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, kept)
+        self.trainer = Trainer(recipe, self.pairs, self.trained_towers, world)
 
 
 class _Run:
@@ -119,17 +119,17 @@ class _Run:
     ) -> None:
         self.recipe, self.folder, self.world, self.progress = recipe, folder, world, progress
         self.prepared = Prepared(recipe, root, folder, world, progress)
-        self.trainer, self.jobs = self.prepared.trainer, self.prepared.jobs
-        watch, epoch = recipe.watch, self.trainer.steps_per_epoch
-        self.validate_every = watch.validate_every or epoch
-        self.save_every = watch.save_every or self.validate_every
+        self.trainer, self.pairs = self.prepared.trainer, self.prepared.pairs
+        logging, epoch = recipe.logging, self.trainer.steps_per_epoch
+        self.validate_every = logging.validate_every or epoch
+        self.save_every = logging.save_every or self.validate_every
         self.best: tuple[float, int] | None = None
 
-    def go_on(self, state: dict[str, Any] | None) -> None:
+    def run(self, state: dict[str, Any] | None) -> None:
         """Take the steps that are left, and write the result."""
         start = self._restore(state)
         if self.world.is_first:
-            self._note_broken([item for job in self.jobs for item in job.broken])
+            self._write_skipped([item for pair in self.pairs for item in pair.skipped])
         with self._log(start) as log:
             self._loop(start, log)
         self._finish()
@@ -142,26 +142,26 @@ class _Run:
             steps=self.trainer.steps,
             start=start,
             progress=self.progress,
-            wandb=self.recipe.watch.wandb,
+            wandb=self.recipe.logging.wandb,
             name=self.recipe.name,
         )
 
     def _loop(self, start: int, log: RunLog | None) -> None:
-        watch, steps, clock = self.recipe.watch, self.trainer.steps, Stopwatch()
+        logging, steps, clock = self.recipe.logging, self.trainer.steps, Stopwatch()
         for step, batch in zip(range(start, steps), self.trainer.batches(start), strict=False):
             result = self.trainer.take_step(step, batch)
             clock.count(self.recipe.batch_size)
             done = step + 1
             if log is not None:
-                self._note_broken(result.broken)
+                self._write_skipped(result.skipped)
                 numbers = None
-                if done % watch.log_every == 0 or done == steps:
+                if done % logging.log_every == 0 or done == steps:
                     numbers = {
-                        "pair": self.jobs[batch.draws[0].pair].plan.name,
+                        "pair": self.pairs[batch.draws[0].pair].plan.name,
                         "loss": result.loss,
-                        "rate": result.rate,
+                        "lr": result.lr,
                         "scale": result.scale,
-                        "gradient_norm": result.gradient_norm,
+                        "grad_norm": result.grad_norm,
                         "rows_per_second": clock.rows_per_second(),
                     }
                 log.step(done, numbers)
@@ -173,7 +173,7 @@ class _Run:
 
     def _validate(self, done: int, log: RunLog | None) -> bool:
         """Measure retrieval; returns whether it is the best so far."""
-        if all(job.validation is None for job in self.jobs):
+        if all(pair.validation is None for pair in self.pairs):
             return False
         space = self._current_space(self.prepared.space)
         better = False
@@ -190,13 +190,13 @@ class _Run:
         return [
             measure_retrieval(
                 space,
-                job.plan.pair,
-                job.validation,
-                job.validation_KE,
-                by_label=job.plan.match == "label",
+                pair.plan.pair,
+                pair.validation,
+                pair.validation_KE,
+                by_label=pair.plan.positives == "label",
             )
-            for job in self.jobs
-            if job.validation is not None and job.validation_KE is not None
+            for pair in self.pairs
+            if pair.validation is not None and pair.validation_KE is not None
         ]
 
     def _current_space(self, start: Space, state: dict[str, Any] | None = None) -> Space | None:
@@ -216,8 +216,8 @@ class _Run:
         if not self.world.is_first:
             return None
         scales = {
-            job.plan.pair[1]: float(temperature.scale.detach())
-            for job, temperature in zip(self.jobs, self.trainer.temperatures, strict=True)
+            pair.plan.pair[1]: float(temperature.scale.detach())
+            for pair, temperature in zip(self.pairs, self.trainer.temperatures, strict=True)
         }
         settings = {
             name: trained_tower.settings
@@ -265,9 +265,9 @@ class _Run:
         self.best = None if state["best"] is None else tuple(state["best"])
         return int(state["step"])
 
-    def _note_broken(self, items: Sequence[Broken]) -> None:
+    def _write_skipped(self, items: Sequence[SkippedItem]) -> None:
         """List items that couldn't be used, each once."""
-        path = self.folder.broken
+        path = self.folder.skipped
         known = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
         lines = [json.dumps(item.__dict__, ensure_ascii=False) for item in items]
         new = [line for line in dict.fromkeys(lines) if line not in known]
@@ -277,7 +277,7 @@ class _Run:
 
     def _finish(self) -> None:
         """Write the space with its card, and the curves."""
-        keep_best = self.recipe.watch.keep == "best" and self.folder.best.is_file()
+        keep_best = self.recipe.logging.keep == "best" and self.folder.best.is_file()
         state = load_state(self.folder.best) if keep_best else None
         if not self.world.is_first:
             self._current_space(self.prepared.space, state)
@@ -287,7 +287,7 @@ class _Run:
         whole.config = replace(whole.config, dtype=self.prepared.space.config.dtype)
         space = self._current_space(whole, state)
         assert space is not None
-        rows = sum(len(job.table.rows) for job in self.jobs)
+        rows = sum(len(pair.table.rows) for pair in self.pairs)
         space.card = write_card(space, self.recipe, whole, self._measure(space), rows)
         native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
         draw_curves(read_log(self.folder.log), self.folder.curves)
@@ -322,7 +322,7 @@ def _open_folder(
         )
     if world.is_first:
         folder.path.mkdir(parents=True, exist_ok=True)
-        for left_over in (folder.log, folder.broken):
+        for left_over in (folder.log, folder.skipped):
             left_over.unlink(missing_ok=True)
         with atomic_path(folder.recipe) as temporary:
             temporary.write_text(write_recipe(recipe), encoding="utf-8")

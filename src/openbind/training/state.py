@@ -6,7 +6,7 @@ runs/my-run/
   log.jsonl       a line for each logged step and each validation
   curves.png      the same as a image
   events/         the same for TensorBoard
-  broken.jsonl    items that couldn't be used, and why
+  skipped.jsonl    items that couldn't be used, and why
   state/last.pt   everything needed to go on; state/best.pt the best by validation
 """
 
@@ -65,9 +65,9 @@ class RunFolder:
         return self.path / "events"
 
     @property
-    def broken(self) -> Path:
+    def skipped(self) -> Path:
         """Items that couldn't be used."""
-        return self.path / "broken.jsonl"
+        return self.path / "skipped.jsonl"
 
     @property
     def last(self) -> Path:

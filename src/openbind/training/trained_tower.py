@@ -66,9 +66,11 @@ class TrainedTower:
         if kept is not None:
             plain = HeadNet(self.tower, self.plan.head, *kept)
         trunk = getattr(self.tower, "trunk", None)
-        if hardware.recompute:
+        if hardware.activation_checkpointing:
             if trunk is None or not hasattr(trunk, "recompute"):
-                raise ConfigError(f"hardware.recompute: {self.modality}'s tower has no blocks")
+                raise ConfigError(
+                    f"hardware.activation_checkpointing: {self.modality}'s tower has no blocks"
+                )
             trunk.recompute = True
         # Kept beside the shared one: sharding takes the weights out of a module for good.
         self._plain = plain
@@ -76,7 +78,7 @@ class TrainedTower:
         self.net = share(working.to(world.device).train(), world, hardware.parallel)
         if ema is not None:
             if world.size > 1 and hardware.parallel == "fsdp":
-                raise ConfigError("schedule.ema: not with hardware.parallel: fsdp; use ddp")
+                raise ConfigError("schedule.ema_decay: not with hardware.parallel: fsdp; use ddp")
             self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(ema))
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:

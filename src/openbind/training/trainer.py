@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from openbind.data.loader import Batch, Broken, load_batches
+from openbind.data.loader import Batch, SkippedItem, load_batches
 from openbind.data.sampler import Draw, Sampler, StepBatches
 from openbind.data.views import view_rng
 from openbind.errors import ConfigError, TrainingError
 from openbind.training.distributed import World
 from openbind.training.gradcache import cached_backward
-from openbind.training.jobs import Job
 from openbind.training.objective import info_nce, sigmoid_loss
-from openbind.training.optimization import build_optimizer, rate_at, take_step
+from openbind.training.optimization import build_optimizer, lr_at, take_step
+from openbind.training.pair_state import PairState
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.trained_tower import TrainedTower
 
@@ -53,17 +53,17 @@ class StepResult:
 
     Args:
         loss: of the whole batch, over all processes.
-        gradient_norm: before clipping.
-        rate: learning rate.
+        grad_norm: before clipping.
+        lr: learning rate.
         scale: 1 / temperature.
-        broken: items of this process that couldn't be used.
+        skipped: items of this process that couldn't be used.
     """
 
     loss: float
-    gradient_norm: float
-    rate: float
+    grad_norm: float
+    lr: float
     scale: float
-    broken: Sequence[Broken]
+    skipped: Sequence[SkippedItem]
 
 
 class Trainer:
@@ -71,7 +71,7 @@ class Trainer:
 
     Args:
         recipe: of the run.
-        jobs: its pairs.
+        pairs: its pairs.
         trained_towers: modality → its tower, begun.
         world: the processes.
 
@@ -82,7 +82,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        jobs: Sequence[Job],
+        pairs: Sequence[PairState],
         trained_towers: dict[str, TrainedTower],
         world: World,
     ) -> None:
@@ -90,21 +90,21 @@ class Trainer:
             raise ConfigError(
                 f"batch_size: {recipe.batch_size} rows can't be shared by {world.size} processes"
             )
-        self.recipe, self.jobs, self.trained_towers, self.world = (
+        self.recipe, self.pairs, self.trained_towers, self.world = (
             recipe,
-            jobs,
+            pairs,
             trained_towers,
             world,
         )
-        self.steps_per_epoch = sum(job.batches_per_epoch(recipe.batch_size) for job in jobs)
+        self.steps_per_epoch = sum(pair.batches_per_epoch(recipe.batch_size) for pair in pairs)
         self.steps = recipe.schedule.total_steps(self.steps_per_epoch)
         self.sampler = Sampler(
-            [job.size(recipe.batch_size) for job in jobs],
+            [pair.size(recipe.batch_size) for pair in pairs],
             batch_size=recipe.batch_size,
             steps=self.steps,
             seed=recipe.seed,
         )
-        self.temperatures = [Temperature(job.plan).to(world.device) for job in jobs]
+        self.temperatures = [Temperature(pair.plan).to(world.device) for pair in pairs]
         nets = [trained_tower.net for trained_tower in trained_towers.values()]
         self.optimizer = build_optimizer(
             nn.ModuleList([*nets, *self.temperatures]), recipe.schedule
@@ -113,11 +113,11 @@ class Trainer:
     def batches(self, start: int) -> Any:
         """Read this process's batches from a step on."""
         return load_batches(
-            [job.plan.name for job in self.jobs],
-            [job.side for job in self.jobs],
-            [job.table for job in self.jobs],
+            [pair.plan.name for pair in self.pairs],
+            [pair.side for pair in self.pairs],
+            [pair.table for pair in self.pairs],
             StepBatches(self.sampler, start, self.world.rank, self.world.size),
-            workers=self.recipe.hardware.workers,
+            num_workers=self.recipe.hardware.num_workers,
         )
 
     def take_step(self, step: int, batch: Batch) -> StepResult:
@@ -131,26 +131,26 @@ class Trainer:
             TrainingError: the loss or the gradient is no finite number.
         """
         index = batch.draws[0].pair
-        job, schedule = self.jobs[index], self.recipe.schedule
+        pair, schedule = self.pairs[index], self.recipe.schedule
         # What dropout draws depends on the step alone: no state of it has to be kept to resume.
         torch.manual_seed(_seed_of(self.recipe.seed, step, self.world.rank))
         loss = self._backward(step, index, batch)
-        self._require_finite("loss", loss, step, job, batch.draws)
-        rate = rate_at(step, schedule, self.steps)
-        norm = float(take_step(self.optimizer, rate, schedule.clip))
-        self._require_finite("gradient's norm", norm, step, job, batch.draws)
+        self._require_finite("loss", loss, step, pair, batch.draws)
+        lr = lr_at(step, schedule, self.steps)
+        norm = float(take_step(self.optimizer, lr, schedule.max_grad_norm))
+        self._require_finite("gradient's norm", norm, step, pair, batch.draws)
         for trained_tower in self.trained_towers.values():
             trained_tower.update_average()
         scale = float(self.temperatures[index].scale.detach())
-        return StepResult(loss, norm, rate, scale, batch.broken)
+        return StepResult(loss, norm, lr, scale, batch.skipped)
 
     def _backward(self, step: int, index: int, batch: Batch) -> float:
         """Find the gradients of one batch; returns the loss."""
-        job, world = self.jobs[index], self.world
-        trained_tower = self.trained_towers[job.plan.pair[1]]
+        pair, world = self.pairs[index], self.world
+        trained_tower = self.trained_towers[pair.plan.pair[1]]
         draws = self._exchange(batch.draws)
-        rng = view_rng(self.recipe.seed, f"{job.plan.name}/negatives", step)
-        contrast = job.corpus.contrast(draws, job.plan.negatives, rng)
+        rng = view_rng(self.recipe.seed, f"{pair.plan.name}/negatives", step)
+        contrast = pair.corpus.contrast(draws, pair.plan.negatives, rng)
         mine = slice(world.rank * len(batch.draws), (world.rank + 1) * len(batch.draws))
         items_KE = contrast.items_KE.to(world.device)
         target_Q = contrast.target_Q[mine].to(world.device)
@@ -162,9 +162,9 @@ class Trainer:
 
         def contrast_loss(query_QE: torch.Tensor) -> torch.Tensor:
             lengths = float(query_QE.detach().norm(dim=1).sum())
-            self._require_finite("embeddings' length", lengths, step, job, batch.draws)
+            self._require_finite("embeddings' length", lengths, step, pair, batch.draws)
             scale = temperature.scale
-            if job.plan.loss == "sigmoid":
+            if pair.plan.loss == "sigmoid":
                 return sigmoid_loss(
                     query_QE, items_KE, scale, temperature.bias, target_Q, world.gather
                 )
@@ -195,14 +195,14 @@ class Trainer:
         return nullcontext()
 
     def _require_finite(
-        self, what: str, value: float, step: int, job: Job, draws: Sequence[Draw]
+        self, what: str, value: float, step: int, pair: PairState, draws: Sequence[Draw]
     ) -> None:
         if math.isfinite(value):
             return
-        rows = ", ".join(job.table.rows[draw.row].key for draw in draws[:4])
+        rows = ", ".join(pair.table.rows[draw.row].key for draw in draws[:4])
         raise TrainingError(
-            f"step {step}, {job.plan.name}: the {what} is {value}. The batch holds {rows}, …; "
-            "look at these items, lower schedule.rate, set schedule.clip, or compute in float32"
+            f"step {step}, {pair.plan.name}: the {what} is {value}. The batch holds {rows}, …; "
+            "check these items, lower schedule.lr, set schedule.max_grad_norm, or use float32"
         )
 
 

@@ -12,19 +12,19 @@ import torch
 import openbind
 from openbind.errors import ConfigError
 from openbind.training.distributed import World
-from openbind.training.jobs import Job, Preparation, prepare_job, read_pair
+from openbind.training.pair_state import PairState, Preparation, prepare_pair, read_pair
 from openbind.training.recipe_file import read_recipe
 from openbind.training.state import RunFolder
 from openbind.training.trained_tower import TrainedTower
 
 
-def prepare(world: Any, folder: RunFolder | None = None, **changes: str) -> Job:
+def prepare(world: Any, folder: RunFolder | None = None, **changes: str) -> PairState:
     recipe = read_recipe(world.recipe, {f"pairs.0.{key}": value for key, value in changes.items()})
     space = openbind.load(recipe.start)
     given = Preparation(recipe, space, world.folder, World(), folder, False)
     plan = recipe.pairs[0]
     modality = plan.pair[1]
-    return prepare_job(0, plan, TrainedTower(recipe.towers[modality], modality, space, 0), given)
+    return prepare_pair(0, plan, TrainedTower(recipe.towers[modality], modality, space, 0), given)
 
 
 def test_rows(world: Any) -> None:
@@ -41,14 +41,14 @@ def test_rows(world: Any) -> None:
 
 def test_frozen_side(world: Any) -> None:
     """Kept embeddings are those that the space gives."""
-    job = prepare(world)
+    pair = prepare(world)
     space = openbind.load(world.folder / "start")
-    expected = space.encode("image", [anchor.item for anchor in job.table.anchors])
-    assert np.allclose(job.corpus.vectors_KVE[:, 0].numpy(), expected, atol=1e-6)
-    assert job.validation is not None
-    assert job.validation_KE is not None
-    held = space.encode("image", [anchor.item for anchor in job.validation.anchors])
-    assert np.allclose(job.validation_KE, held, atol=1e-6)
+    expected = space.encode("image", [anchor.item for anchor in pair.table.anchors])
+    assert np.allclose(pair.corpus.vectors_KVE[:, 0].numpy(), expected, atol=1e-6)
+    assert pair.validation is not None
+    assert pair.validation_KE is not None
+    held = space.encode("image", [anchor.item for anchor in pair.validation.anchors])
+    assert np.allclose(pair.validation_KE, held, atol=1e-6)
 
 
 def test_kept_in_folder(world: Any, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_kept_in_folder(world: Any, tmp_path: Path) -> None:
         again = prepare(world, folder)
         assert torch.equal(again.corpus.vectors_KVE, first.corpus.vectors_KVE)
         other = prepare(world, folder, temperature="0.1", views="{count: 2, crop: [0.5, 1.0]}")
-        assert "38.png" in other.broken[0].item
+        assert "38.png" in other.skipped[0].item
     finally:
         (tmp_path / "away.png").rename(hidden)
 
@@ -70,9 +70,9 @@ def test_kept_in_folder(world: Any, tmp_path: Path) -> None:
 def test_others(world: Any) -> None:
     """Items without a partner are embedded and never a row's own."""
     (world.folder / "others.csv").write_text("image\n0.png\n5.png\n10.png\n1.png\n")
-    job = prepare(world, negatives="4", others="{manifest: others.csv}")
-    assert len(job.table.anchors) == 32 + 3  # 1.png has a partner
-    assert max(max(choice) for choice in job.table.choices) == 31
+    pair = prepare(world, negatives="4", extra_negatives="{manifest: others.csv}")
+    assert len(pair.table.anchors) == 32 + 3  # 1.png has a partner
+    assert max(max(choice) for choice in pair.table.choices) == 31
 
 
 def test_wrong_frozen_side(world: Any) -> None:

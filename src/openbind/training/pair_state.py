@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from openbind.data.augment import read_augmentations
-from openbind.data.loader import Broken, KeptFeatures, ShownItems, Side
+from openbind.data.loader import KeptFeatures, ShownItems, Side, SkippedItem
 from openbind.data.pairs import Row, choose_split, hold_out
 from openbind.data.sampler import PairSize
 from openbind.data.sources import read_rows
@@ -38,7 +38,7 @@ from openbind.training.validation import choose_rows
 
 
 @dataclass
-class Job:
+class PairState:
     """One pair of a run.
 
     Args:
@@ -48,7 +48,7 @@ class Job:
         side: reads the trained side.
         validation: rows that don't train, or None.
         validation_KE: embeddings of their frozen items, shown whole.
-        broken: items that were found unusable already.
+        skipped: items that were found unusable already.
     """
 
     plan: PairPlan
@@ -57,11 +57,11 @@ class Job:
     side: Side
     validation: PairTable | None = None
     validation_KE: np.ndarray | None = None
-    broken: list[Broken] = field(default_factory=list)
+    skipped: list[SkippedItem] = field(default_factory=list)
 
     def batches_per_epoch(self, batch_size: int) -> int:
-        """How many batches one epoch has: as many as fit, each row `replicate` times."""
-        return max(1, int(len(self.table.rows) * self.plan.replicate) // batch_size)
+        """How many batches one epoch has: as many as fit, each row `repeat` times."""
+        return max(1, int(len(self.table.rows) * self.plan.repeat) // batch_size)
 
     def kept_pairs(self) -> tuple[KeptFeatures, PairTable, torch.Tensor]:
         """Return features that were computed before, their rows, and the frozen items' vectors."""
@@ -81,7 +81,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What all jobs of a run share.
+    """What all pairs of a run share.
 
     Args:
         recipe: of the run.
@@ -125,10 +125,10 @@ def read_pair(plan: PairPlan, root: Path, seed: int) -> PairRows:
     """
     found = read_rows(plan.data, plan.pair, root)
     train, held = _part_rows(plan, found.rows, seed)
-    if plan.others is None:
+    if plan.extra_negatives is None:
         return PairRows(train, held, excluded=found.excluded)
     frozen = plan.pair[0]
-    others = read_rows(plan.others, (frozen, frozen), root)
+    others = read_rows(plan.extra_negatives, (frozen, frozen), root)
     return PairRows(train, held, others.rows, found.excluded + others.excluded)
 
 
@@ -144,7 +144,9 @@ def _part_rows(plan: PairPlan, rows: Sequence[Row], seed: int) -> tuple[list[Row
     return hold_out(chosen, plan.validation, seed)
 
 
-def prepare_job(index: int, plan: PairPlan, trained_tower: TrainedTower, given: Preparation) -> Job:
+def prepare_pair(
+    index: int, plan: PairPlan, trained_tower: TrainedTower, given: Preparation
+) -> PairState:
     """Read a pair's rows and make both of its sides ready.
 
     Raises:
@@ -162,17 +164,18 @@ def prepare_job(index: int, plan: PairPlan, trained_tower: TrainedTower, given: 
         modality=frozen, views=plan.views, operations=operations, seed=recipe.seed
     )
     anchors = _embed_all(given, anchor_plan, table.anchors, index)
-    broken = [Broken(plan.name, "excluded", text) for text in rows.excluded]
+    broken = [SkippedItem(plan.name, "excluded", text) for text in rows.excluded]
     broken += _list_broken(plan, table.anchors, anchors.broken)
     table, vectors_KVE = table.without(anchors.broken), _good(anchors)
     side, table, more = _trained_side(plan, table, trained_tower, given)
-    job = Job(plan, table, Corpus(table, vectors_KVE, plan.match), side, broken=broken + more)
+    corpus = Corpus(table, vectors_KVE, plan.positives)
+    pair = PairState(plan, table, corpus, side, skipped=broken + more)
     if rows.held:
-        held = choose_rows(tabulate(rows.held, frozen), recipe.watch.validation_rows)
+        held = choose_rows(tabulate(rows.held, frozen), recipe.logging.validation_rows)
         whole = _embed_all(given, AnchorPlan(modality=frozen, views=ViewPlan()), held.anchors, None)
-        job.broken += _list_broken(plan, held.anchors, whole.broken)
-        job.validation, job.validation_KE = held.without(whole.broken), _good(whole)[:, 0].numpy()
-    return job
+        pair.skipped += _list_broken(plan, held.anchors, whole.broken)
+        pair.validation, pair.validation_KE = held.without(whole.broken), _good(whole)[:, 0].numpy()
+    return pair
 
 
 def _embed_all(
@@ -208,13 +211,15 @@ def _good(anchors: Anchors) -> torch.Tensor:
     return anchors.vectors_KVE[kept]
 
 
-def _list_broken(plan: PairPlan, anchors: Sequence[Anchor], broken: dict[int, str]) -> list[Broken]:
-    return [Broken(plan.name, anchors[i].key, reason) for i, reason in sorted(broken.items())]
+def _list_broken(
+    plan: PairPlan, anchors: Sequence[Anchor], broken: dict[int, str]
+) -> list[SkippedItem]:
+    return [SkippedItem(plan.name, anchors[i].key, reason) for i, reason in sorted(broken.items())]
 
 
 def _trained_side(
     plan: PairPlan, table: PairTable, trained_tower: TrainedTower, given: Preparation
-) -> tuple[Side, PairTable, list[Broken]]:
+) -> tuple[Side, PairTable, list[SkippedItem]]:
     """Set up how the trained side is read: items, or a frozen body's features of them."""
     modality = plan.pair[1]
     operations = read_augmentations(plan.augment.get(modality, ()))
