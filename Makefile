@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test test-all lint bench format clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -14,8 +14,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## embed the sample collection and write demo/index.html
 	$(BIN)/openbind demo
 
-test: $(READY)  ## run all tests
+test: $(READY)  ## the fast tests, some three minutes on two cores
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-all: $(READY)  ## all tests: also kills, clusters, browsers, trainings, the built wheel
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --all
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .

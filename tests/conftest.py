@@ -1,4 +1,4 @@
-"""What many tests need: the starter, its samples, and a cache folder of their own."""
+"""Fixtures that many tests share, and the split into fast and slow tests."""
 
 from __future__ import annotations
 
@@ -10,9 +10,24 @@ import openbind
 from openbind.demo.samples import SampleItem, read_samples, samples_folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--all`, which runs the slow tests too."""
+    parser.addoption("--all", action="store_true", help="run tests marked slow, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect slow tests unless `--all`, `-m` or the id of a test is given."""
+    named = any("::" in argument for argument in config.args)
+    if config.getoption("--all") or config.getoption("markexpr") or named:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache."""
+    """Keep tests out of the user's cache."""
     monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path / "cache"))
 
 
