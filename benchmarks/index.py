@@ -89,7 +89,7 @@ def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
     """Write vectors as an update does."""
     table = RowTable(folder, DIM, create=True)
     for start in range(0, len(vectors_KE), COMMIT):
-        part = vectors_KE[start : start + COMMIT]
+        chunk_KE = vectors_KE[start : start + COMMIT]
         rows = [
             Row(
                 id=f"{start + n}-0",
@@ -97,12 +97,12 @@ def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
                 root=0,
                 path=f"folder/{start + n}.jpg",
                 modality="image",
-                part=0,
-                parts=1,
+                segment=0,
+                segments=1,
                 start_s=None,
                 end_s=None,
                 hash=str(start + n),
-                stamp="",
+                stat_key="",
                 size=start + n,
                 modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
                 year=2020,
@@ -111,10 +111,10 @@ def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
                 duration=None,
                 thumbnail=None,
             )
-            for n in range(len(part))
+            for n in range(len(chunk_KE))
         ]
-        table.add(rows, part)
-    table.tidy()
+        table.add(rows, chunk_KE)
+    table.compact()
     return table
 
 

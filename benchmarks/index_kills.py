@@ -37,7 +37,7 @@ SAME = 1e-4
 CHILD = """
 import sys, openbind
 from openbind.search.index import Index
-from openbind.search.index import update as updating
+from openbind.search import update as updating
 updating.COMMIT_FILES = 8
 space = openbind.load("starter", device="cpu")
 print("ready", flush=True)
@@ -80,9 +80,9 @@ def change(media: Path, draw: random.Random) -> None:
 
 
 def vectors_by_path(index: Index) -> dict[str, np.ndarray]:
-    """Return all vectors by path and part."""
+    """Return all vectors by path and segment."""
     rows, vectors_KE = index.table.read("true")
-    return {f"{r.path}#{r.part}": v for r, v in zip(rows, vectors_KE, strict=True)}
+    return {f"{r.path}#{r.segment}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
 def compare(index: Index, media: Path, space: Space, place: Path) -> float:

@@ -48,7 +48,7 @@ def test_search_with_filters(run: Run, media: Path) -> None:
         media,
         "--text",
         "rain",
-        "--only",
+        "--modalities",
         "audio",
         "--where",
         "path LIKE '%rain%'",
@@ -84,15 +84,15 @@ def test_verify_says_what_is_wrong(run: Run, media: Path) -> None:
 
 
 def test_created_again(run: Run, media: Path, tmp_path: Path) -> None:
-    """The same goes on with what is there; other folders, readings or spaces are refused."""
+    """The same goes on with what is there; other folders, type_overrides or spaces are refused."""
     run("index", "create", media)
     assert "0 embedded, 0 moved, 0 removed, 6 unchanged" in run("index", "create", media)[1]
     more = tmp_path / "more"
     more.mkdir()
-    for other in ([media, more], [media, "--as", "depth=*.png"]):
+    for other in ([media, more], [media, "--type", "depth=*.png"]):
         code, _, err = run("index", "create", *other)
         assert (code, "has an index already, over" in err) == (1, True)
-    assert "expected MODALITY=PATTERN" in run("index", "create", more, "--as", "depth")[2]
+    assert "expected MODALITY=PATTERN" in run("index", "create", more, "--type", "depth")[2]
     tiny = openbind.load("tiny", weights="random", device="cpu")
     openbind.save(tiny, tmp_path / "other")
     err = run("index", "create", media, "--space", tmp_path / "other")[2]

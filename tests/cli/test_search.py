@@ -11,12 +11,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 def test_search_by_words(run: Run, media: Path) -> None:
     """The dog is found by words among images; a second run gives the same from the cache."""
-    code, out, err = run("search", media, "--text", "a dog", "--only", "image", "-k", 2)
+    code, out, err = run("search", media, "--text", "a dog", "--modalities", "image", "-k", 2)
     assert code == 0
     assert "skipped" not in err
     assert len(out.splitlines()) == 2
     assert "dog." in out.splitlines()[0]
-    assert run("search", media, "--text", "a dog", "--only", "image", "-k", 2)[1] == out
+    assert run("search", media, "--text", "a dog", "--modalities", "image", "-k", 2)[1] == out
 
 
 def test_search_by_several_parts(run: Run, media: Path) -> None:

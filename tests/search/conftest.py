@@ -51,9 +51,9 @@ def encoded(starter: openbind.Space, monkeypatch: pytest.MonkeyPatch) -> list[ob
 
 
 def rows_by_path(index: Index) -> dict[str, np.ndarray]:
-    """The vectors of all files, by path and part."""
+    """The vectors of all files, by path and segment."""
     rows, vectors_KE = index.table.read("true")
-    return {f"{r.path}#{r.part}": v for r, v in zip(rows, vectors_KE, strict=True)}
+    return {f"{r.path}#{r.segment}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
 def touch(path: Path, seconds: float = 5.0) -> None:

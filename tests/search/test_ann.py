@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openbind.search import ann as searching
 from openbind.search.ann import RECALL, Ann, build_ann, search_rows
-from openbind.search.index import ann as searching
 from openbind.search.table import RowTable
 from openbind.space.pipeline import unit_rows
 
 DIM = 16
 
 
-def fill(folder: Path, count: int, parts: int = 1) -> tuple[RowTable, np.ndarray]:
+def fill(folder: Path, count: int, segments: int = 1) -> tuple[RowTable, np.ndarray]:
     """A table of vectors around forty centers, as things of a kind lie together."""
     from datetime import datetime, timezone
 
@@ -26,17 +26,17 @@ def fill(folder: Path, count: int, parts: int = 1) -> tuple[RowTable, np.ndarray
     vectors_KE = unit_rows(near + 0.5 * rng.normal(size=(count, DIM)))
     rows = [
         Row(
-            id=f"{n // parts}-{n % parts}",
-            file=str(n // parts),
+            id=f"{n // segments}-{n % segments}",
+            file=str(n // segments),
             root=0,
-            path=f"{n // parts}.x",
+            path=f"{n // segments}.x",
             modality="image",
-            part=n % parts,
-            parts=parts,
+            segment=n % segments,
+            segments=segments,
             start_s=None,
             end_s=None,
             hash="h",
-            stamp="",
+            stat_key="",
             size=n,
             modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
             year=2020,
@@ -93,7 +93,7 @@ def test_narrow_filters_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_new_rows_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows added after the index was trained, before and after tidying."""
+    """Rows added after the index was trained, before and after compacting."""
     monkeypatch.setattr(searching, "EXACT_ROWS", 2000)
     table, _ = fill(tmp_path, 3000)
     made = build_ann(table, None)
@@ -103,13 +103,13 @@ def test_new_rows_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     table.add([replace(rows[0], id="new-0", file="new")], lonely_E[None])
     assert search_rows(table, lonely_E, 1, None, made)[0]["id"] == "new-0"
-    table.tidy()
+    table.compact()
     assert search_rows(table, lonely_E, 1, None, made)[0]["id"] == "new-0"
 
 
 def test_a_file_is_found_once(tmp_path: Path) -> None:
-    """By its best part, and as many files as were asked for."""
-    table, vectors_KE = fill(tmp_path, 900, parts=30)
+    """By its best segment, and as many files as were asked for."""
+    table, vectors_KE = fill(tmp_path, 900, segments=30)
     found = search_rows(table, vectors_KE[0], 12, None, None)
     files = [row["file"] for row in found]
     assert len(set(files)) == 12

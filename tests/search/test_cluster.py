@@ -15,7 +15,7 @@ import pytest
 
 import openbind
 from openbind.errors import OpenbindError
-from openbind.search import ray_engine
+from openbind.search import cluster as clusters
 from openbind.search.adhoc import Entry, scan
 from openbind.search.cluster import embed_on_ray, part_entries
 
@@ -37,7 +37,7 @@ def entries(samples: Path, starter: openbind.Space, tmp_path: Path) -> list[Entr
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight files a part."""
-    monkeypatch.setattr(ray_engine, "CHUNK_FILES", 8)
+    monkeypatch.setattr(clusters, "CHUNK_FILES", 8)
 
 
 def read(folder: Path) -> dict[str, np.ndarray]:
@@ -128,14 +128,14 @@ def test_a_failed_run_goes_on(
     assert not target.exists()
     partial = tmp_path / ".out.parquet.partial"
     first = partial / "part-000000.parquet"
-    recipe = ray_engine._Recipe(
+    recipe = clusters._Recipe(
         source="starter",
         dtype="float32",
         fingerprint=starter.fingerprint,
         folder=str(partial),
         threads=1,
     )
-    ray_engine.PartWriter(recipe)(next(part_entries(entries)))
+    clusters.PartWriter(recipe)(next(part_entries(entries)))
     before = first.stat().st_mtime_ns
     embed_on_ray(starter, "starter", entries, target, workers=1)
     assert (target / first.name).stat().st_mtime_ns == before
@@ -155,11 +155,11 @@ def test_parts_are_always_the_same(entries: list[Entry]) -> None:
 
 def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> None:
     """A machine of the cluster that has something else by that name says so."""
-    recipe = ray_engine._Recipe(
+    recipe = clusters._Recipe(
         source="starter", dtype="float32", fingerprint="f" * 32, folder=str(tmp_path), threads=1
     )
     with pytest.raises(OpenbindError, match="another space on this machine"):
-        ray_engine.PartWriter(recipe)
+        clusters.PartWriter(recipe)
     with pytest.raises(openbind.InputError, match="1 or more"):
         embed_on_ray(starter, "starter", [], tmp_path / "x", workers=0)
 

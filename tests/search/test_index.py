@@ -44,12 +44,12 @@ def test_search_is_numpys(index: Index) -> None:
 def test_filters(index: Index) -> None:
     """By modality, path and date; quotes in paths are nothing special."""
     query_E = index.vector(index.sample(1, 0)[0][0].id)
-    assert {hit.modality for hit in index.search(query_E, only=["audio"])} == {"audio"}
-    assert len(index.search(query_E, only=["audio", "image"])) == 6
+    assert {hit.modality for hit in index.search(query_E, modalities=["audio"])} == {"audio"}
+    assert len(index.search(query_E, modalities=["audio", "image"])) == 6
     found = index.search(query_E, where="path LIKE 'deep/%' AND year > 2020")
     assert {hit.path.parent.name for hit in found} == {"deep"}
     assert index.search(query_E, where="year < 1980") == []
-    assert len(index.search(query_E, only=["image"], where="size > 0 OR size = 0")) == 4
+    assert len(index.search(query_E, modalities=["image"], where="size > 0 OR size = 0")) == 4
 
 
 @pytest.mark.parametrize("where", ["yeer > 3", "year >", "path", "1/0 = 1", "year > (SELECT 1)"])
@@ -65,7 +65,7 @@ def test_wrong_queries(index: Index) -> None:
         with pytest.raises(openbind.InputError, match=r"expected \(512,\) finite numbers"):
             index.search(query_E)
     with pytest.raises(openbind.InputError, match="no modality of this index"):
-        index.search(np.ones(512), only=["smell"])
+        index.search(np.ones(512), modalities=["smell"])
 
 
 def test_rows_by_id(index: Index) -> None:
@@ -115,7 +115,7 @@ def test_create_refuses(starter: openbind.Space, index: Index, tmp_path: Path) -
     with pytest.raises(openbind.InputError, match="no such folder"):
         Index.create(tmp_path / "new", starter, [tmp_path / "nowhere"])
     with pytest.raises(openbind.InputError, match="no modality of starter"):
-        Index.create(tmp_path / "new", starter, [tmp_path], read_as={"*": "smell"})
+        Index.create(tmp_path / "new", starter, [tmp_path], type_overrides={"*": "smell"})
     with pytest.raises(openbind.InputError, match="no index here"):
         Index.open(tmp_path / "new")
 

@@ -14,8 +14,8 @@ from openbind.search.meta import (
     file_key,
     modality_of,
     read_meta,
-    with_readings,
     with_root,
+    with_type_overrides,
     write_meta,
 )
 
@@ -36,11 +36,11 @@ def meta() -> Meta:
 
 
 def test_read_as_written(meta: Meta, tmp_path: Path) -> None:
-    """Every field, roots inside and outside, readings."""
+    """Every field, roots inside and outside, type_overrides."""
     for name in ("media ü", "other"):
         (tmp_path / name).mkdir()
         meta = with_root(meta, tmp_path / name)
-    meta = with_readings(meta, {"scans/*": "image"})
+    meta = with_type_overrides(meta, {"scans/*": "image"})
     folder = tmp_path / "media ü" / ".openbind"
     folder.mkdir()
     write_meta(folder, meta)
@@ -52,16 +52,16 @@ def test_readings_come_before_extensions(meta: Meta) -> None:
     """A later one comes before an earlier, and takes the place of one of the same pattern."""
     assert modality_of(meta, "scans/a.wav") == "audio"
     assert modality_of(meta, "scans/a.xyz") is None
-    meta = with_readings(meta, {"scans/*": "image"})
+    meta = with_type_overrides(meta, {"scans/*": "image"})
     assert modality_of(meta, "scans/deep/a.xyz") == "image"
     assert modality_of(meta, "Scans/a.wav") == "audio"
-    meta = with_readings(meta, {"*.xyz": "audio"})
+    meta = with_type_overrides(meta, {"*.xyz": "audio"})
     assert modality_of(meta, "scans/deep/a.xyz") == "audio"
-    meta = with_readings(meta, {"scans/*": "audio"})
-    assert len(meta.readings) == 2
+    meta = with_type_overrides(meta, {"scans/*": "audio"})
+    assert len(meta.type_overrides) == 2
     assert modality_of(meta, "scans/a.png") == "audio"
     with pytest.raises(openbind.InputError, match="no modality of starter; it has image, audio"):
-        with_readings(meta, {"*": "smell"})
+        with_type_overrides(meta, {"*": "smell"})
 
 
 def test_keys_of_files() -> None:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import ExifTags, Image
 
-from openbind.search.metadata import Facts, read_content, read_facts
+from openbind.search.metadata import FileMetadata, read_content, read_metadata
 
 
 def test_image(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_image(tmp_path: Path) -> None:
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2019:03:04 05:06:07"
     Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
     taken = datetime(2019, 3, 4, 5, 6, 7)
-    assert read_facts(tmp_path / "a.jpg") == Facts(width=20, height=30, taken=taken)
+    assert read_metadata(tmp_path / "a.jpg") == FileMetadata(width=20, height=30, taken=taken)
 
 
 def test_image_with_a_broken_date(tmp_path: Path) -> None:
@@ -29,13 +29,13 @@ def test_image_with_a_broken_date(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "yesterday"
     Image.new("RGB", (3, 2)).save(tmp_path / "a.jpg", exif=exif)
-    assert read_facts(tmp_path / "a.jpg") == Facts(width=3, height=2)
+    assert read_metadata(tmp_path / "a.jpg") == FileMetadata(width=3, height=2)
 
 
 def test_sound(tmp_path: Path) -> None:
     """Its length in seconds."""
     soundfile.write(tmp_path / "a.wav", np.zeros(4000), 8000)
-    assert read_facts(tmp_path / "a.wav") == Facts(duration=0.5)
+    assert read_metadata(tmp_path / "a.wav") == FileMetadata(duration=0.5)
 
 
 def test_video(tmp_path: Path) -> None:
@@ -49,16 +49,16 @@ def test_video(tmp_path: Path) -> None:
             frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    facts = read_facts(tmp_path / "a.mp4")
-    assert (facts.width, facts.height) == (64, 48)
-    assert facts.duration == pytest.approx(2.0, abs=0.1)
+    metadata = read_metadata(tmp_path / "a.mp4")
+    assert (metadata.width, metadata.height) == (64, 48)
+    assert metadata.duration == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.wav", "a.mp4", "a.csv"])
 def test_files_that_say_nothing(tmp_path: Path, name: str) -> None:
-    """Broken ones and tables have no facts; what embeds them says what is wrong."""
+    """Broken ones and tables have no metadata; what embeds them says what is wrong."""
     (tmp_path / name).write_bytes(b"1,2,3\n")
-    assert read_facts(tmp_path / name) == Facts()
+    assert read_metadata(tmp_path / name) == FileMetadata()
 
 
 def test_content(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_content(tmp_path: Path) -> None:
 def test_fresh_files_have_no_stamp(tmp_path: Path) -> None:
     """Of a file that was changed just now the times prove nothing."""
     (tmp_path / "a").write_bytes(b"x")
-    assert read_content(tmp_path / "a").stamp == ""
+    assert read_content(tmp_path / "a").stat_key == ""
 
 
 def test_pipes_are_refused(tmp_path: Path) -> None:

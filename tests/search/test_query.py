@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 import openbind
-from openbind.search.query import Part, embed_query, nearest
+from openbind.search.query import Term, embed_query, nearest
 
 
 def test_query_of_several_parts(starter: openbind.Space) -> None:
     """Weights count, negative ones too; the result has unit length."""
-    parts = [Part("text", "a dog"), Part("text", "rain", -0.5)]
+    parts = [Term("text", "a dog"), Term("text", "rain", -0.5)]
     query = embed_query(starter, parts)
     dog, rain = starter.encode("text", ["a dog", "rain"])
     np.testing.assert_allclose(query, openbind.combine([(dog, 1), (rain, -0.5)]), atol=2e-5)

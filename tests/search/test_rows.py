@@ -27,18 +27,18 @@ def seen(index: Index, media: Path) -> ScannedFile:
 def test_rows_of_a_image(seen: ScannedFile) -> None:
     """One row with size, date and a small image."""
     (row,) = rows_of(seen, 1)
-    with Image.open(seen.found.path) as image:
+    with Image.open(seen.entry.path) as image:
         assert (row.width, row.height) == image.size
-    assert (row.id, row.file) == (f"{seen.found.key}-0", seen.found.key)
+    assert (row.id, row.file) == (f"{seen.entry.key}-0", seen.entry.key)
     assert (row.start_s, row.end_s, row.duration, row.year) == (None, None, None, 2001)
-    assert row.size == seen.found.path.stat().st_size
+    assert row.size == seen.entry.path.stat().st_size
     assert row.thumbnail is not None
 
 
 def test_rows_of_parts(seen: ScannedFile) -> None:
     """Each has its stretch; the first alone has the image."""
     rows = rows_of(replace(seen, spans=((0.0, 9.0), (9.0, 18.0))), 2)
-    assert [(row.part, row.parts, row.start_s) for row in rows] == [(0, 2, 0.0), (1, 2, 9.0)]
+    assert [(row.segment, row.segments, row.start_s) for row in rows] == [(0, 2, 0.0), (1, 2, 9.0)]
     assert [row.thumbnail is None for row in rows] == [False, True]
 
 
@@ -46,7 +46,7 @@ def test_relabeled_rows(seen: ScannedFile, media: Path) -> None:
     """Name and date are the new ones; a year that the image itself said stays."""
     (row,) = rows_of(seen, 1)
     moved = ScannedFile(
-        found=replace(seen.found, key="k", name="deep/x.webp"),
+        entry=replace(seen.entry, key="k", name="deep/x.webp"),
         content=read_content(media / "1.webp"),
     )
     found = relabel(row, moved)
@@ -63,4 +63,4 @@ def test_files_that_change(seen: ScannedFile, media: Path) -> None:
     (media / "0.webp").unlink()
     assert not is_still(seen)
     with pytest.raises(ValueError, match=r"0\.webp was not hashed"):
-        ScannedFile(found=seen.found).hashed()
+        ScannedFile(entry=seen.entry).hashed()

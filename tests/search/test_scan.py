@@ -28,7 +28,7 @@ def test_files_of_all_roots(index: Index, media: Path, tmp_path: Path) -> None:
 
 def test_the_index_itself(starter: openbind.Space, media: Path) -> None:
     """It may lie among the media, and everything there may be read as images."""
-    made = Index.create(media / "index", starter, [media], read_as={"*": "image"})
+    made = Index.create(media / "index", starter, [media], type_overrides={"*": "image"})
     made.update(starter)
     names = {entry.name for entry in scan_roots(made.meta, made.folder)}
     assert len(names) == 7

@@ -1,4 +1,4 @@
-"""Long recordings are cut into equal parts that cover them; the rest stays whole."""
+"""Long recordings are cut into equal segments that cover them; the rest stays whole."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.search.segments import MAX_PARTS, Task, cut, embed_tasks
+from openbind.search.segments import MAX_SEGMENTS, Task, cut, embed_tasks
 
 
 @pytest.mark.parametrize("seconds", [None, 0.0, 5.0, 15.0, float("nan"), float("inf"), 1e12])
 def test_short_and_unbelievable_stay_whole(seconds: float | None) -> None:
-    """Up to one and a half parts, and what no file lasts."""
+    """Up to one and a half segments, and what no file lasts."""
     assert cut("audio", seconds) == (None,)
 
 
 @pytest.mark.parametrize("seconds", [15.1, 31.0, 600.0, 36_000.0])
 def test_parts_cover_without_gaps(seconds: float) -> None:
-    """From 0 to the end, each as long as the others, no more than `MAX_PARTS`."""
+    """From 0 to the end, each as long as the others, no more than `MAX_SEGMENTS`."""
     spans = [span for span in cut("audio", seconds) if span is not None]
-    assert 2 <= len(spans) <= MAX_PARTS
+    assert 2 <= len(spans) <= MAX_SEGMENTS
     assert (spans[0][0], spans[-1][1]) == (0.0, seconds)
     assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
     lengths = [end - start for start, end in spans]
@@ -36,7 +36,7 @@ def test_words_have_no_parts() -> None:
 
 
 def test_tasks(starter: openbind.Space, samples: Path, tmp_path: Path) -> None:
-    """Whole files as `encode` has them, parts one by one, broken ones with a reason."""
+    """Whole files as `encode` has them, segments one by one, broken ones with a reason."""
     sound = sorted((samples / "sounds").iterdir())[0]
     shutil.copy(sound, tmp_path / "a.ogg")
     (tmp_path / "b.ogg").write_bytes(b"OggS nothing")

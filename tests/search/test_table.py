@@ -13,19 +13,19 @@ import openbind
 from openbind.search.table import FileState, Row, RowTable, one_of
 
 
-def row(file: str, part: int = 0, parts: int = 1) -> Row:
+def row(file: str, segment: int = 0, segments: int = 1) -> Row:
     return Row(
-        id=f"{file}-{part}",
+        id=f"{file}-{segment}",
         file=file,
         root=0,
         path=f"{file}'s ü.jpg",
         modality="image",
-        part=part,
-        parts=parts,
+        segment=segment,
+        segments=segments,
         start_s=None,
         end_s=1.5,
         hash="h",
-        stamp="",
+        stat_key="",
         size=1 << 40,
         modified=datetime(2021, 5, 6, 7, 8, 9, tzinfo=timezone.utc),
         year=2021,
@@ -54,18 +54,18 @@ def test_rows_return(table: RowTable, tmp_path: Path) -> None:
 
 def test_replace_takes_the_place_of_all_parts(table: RowTable) -> None:
     """Of its file only, in one version of the table."""
-    table.add([row("a", part, 3) for part in range(3)] + [row("b")], np.eye(4, 2) + 1)
+    table.add([row("a", segment, 3) for segment in range(3)] + [row("b")], np.eye(4, 2) + 1)
     before = table.rows.version
     table.replace(["a"], [row("a", 0, 2), row("a", 1, 2)], np.ones((2, 2)))
     assert table.rows.version == before + 1
     assert sorted(r.id for r in table.read("true")[0]) == ["a-0", "a-1", "b-0"]
-    assert table.read("file = 'a'")[0][0].parts == 2
+    assert table.read("file = 'a'")[0][0].segments == 2
 
 
 def test_files_and_failures(table: RowTable) -> None:
     """States by key; a failure is noted once, however often it happens."""
     table.add([row("a", 0, 2), row("a", 1, 2)], np.ones((2, 2)))
-    state = FileState(file="a", path="a's ü.jpg", root=0, modality="image", hash="h", stamp="")
+    state = FileState(file="a", path="a's ü.jpg", root=0, modality="image", hash="h", stat_key="")
     assert table.files() == {"a": state}
     table.note_failures([(state, "old")])
     table.note_failures([(state, "new")])
@@ -92,7 +92,7 @@ def test_tidy_keeps_every_row(table: RowTable) -> None:
     """Joining pieces changes no row."""
     for number in range(20):
         table.add([row(str(number))], np.ones((1, 2)))
-    table.tidy()
+    table.compact()
     assert table.rows.count_rows() == 20
     assert table.rows.stats()["fragment_stats"]["num_fragments"] < 20
 

@@ -16,8 +16,8 @@ import soundfile
 from PIL import Image
 
 import openbind
+from openbind.search import update as updating
 from openbind.search.index import Index, default_folder
-from openbind.search.index import update as updating
 from openbind.search.update import update
 from openbind.search.verify import verify
 
@@ -25,7 +25,7 @@ CHILD = """
 import sys
 import openbind
 from openbind.search.index import Index
-from openbind.search.index import update as updating
+from openbind.search import update as updating
 updating.COMMIT_FILES = 2
 space = openbind.load("starter", device="cpu")
 print("ready", flush=True)
@@ -38,7 +38,7 @@ except openbind.InputError as error:
 
 def vectors(index: Index) -> dict[str, np.ndarray]:
     rows, vectors_KE = index.table.read("true")
-    return {f"{r.path}#{r.part}": v for r, v in zip(rows, vectors_KE, strict=True)}
+    return {f"{r.path}#{r.segment}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
 def start(index: Index, **options: object) -> subprocess.Popen[str]:
@@ -183,7 +183,7 @@ def test_emptied_root_is_asked_about(
     with pytest.raises(openbind.InputError, match="holds no file now, and 6 of its files"):
         update(index, starter)
     assert len(vectors(index)) == 6
-    assert update(index, starter, emptied=True).removed == 6
+    assert update(index, starter, allow_empty=True).removed == 6
     assert vectors(index) == {}
     assert verify(index).clean
 
@@ -214,7 +214,7 @@ def test_changing_file_is_left_for_the_next_run(
 def test_long_recordings_have_a_row_for_each_part(
     starter: openbind.Space, media: Path, samples: Path
 ) -> None:
-    """Half a minute in which a dog barks at the end: three parts, the last is the best."""
+    """Half a minute in which a dog barks at the end: three segments, the last is the best."""
     bark, rate = soundfile.read(next((samples / "sounds").glob("*dog*")), always_2d=True)
     sound = np.zeros((30 * rate, bark.shape[1]))
     sound[: 20 * rate] = np.random.default_rng(0).normal(0, 0.01, (20 * rate, bark.shape[1]))
@@ -225,10 +225,10 @@ def test_long_recordings_have_a_row_for_each_part(
     rows, vectors_KE = made.table.read("path = 'long.wav'")
     spans = sorted((row.start_s, row.end_s) for row in rows)
     np.testing.assert_allclose(spans, [(0, 10), (10, 20), (20, 30)], atol=0.01)
-    assert {row.parts for row in rows} == {3}
+    assert {row.segments for row in rows} == {3}
     (kind,) = {row.modality for row in rows}
     whole = starter.encode(kind, [(sound[20 * rate :].T, rate)])[0]
-    last = next(v for row, v in zip(rows, vectors_KE, strict=True) if row.part == 2)
+    last = next(v for row, v in zip(rows, vectors_KE, strict=True) if row.segment == 2)
     np.testing.assert_allclose(last, whole, atol=1e-3)
     hits = made.search(last, 5, where="path = 'long.wav'")
     assert [(hit.start_s, hit.end_s) for hit in hits] == [(20.0, 30.0)]
@@ -242,7 +242,7 @@ def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path
     """A type override changes what files are read as, and may change later."""
     metres_HW = np.random.default_rng(0).uniform(1, 9, (48, 64))
     Image.fromarray((1000 * metres_HW).astype(np.uint16)).save(media / "deep" / "scan.png")
-    made = Index.create(tmp_path / "index", starter, [media], read_as={"*.webp": "thermal"})
+    made = Index.create(tmp_path / "index", starter, [media], type_overrides={"*.webp": "thermal"})
     update(made, starter)
     assert made.info().by_modality == {"image": 1, "audio": 2, "thermal": 4}
     made.add([], {"deep/*.png": "depth", "0.webp": "depth"})

@@ -22,7 +22,7 @@ def double(index: Index) -> None:
 
 def drop_part(index: Index) -> None:
     rows, vectors_KE = index.table.read("path = '0.webp'")
-    index.table.replace([rows[0].file], [replace(rows[0], parts=2)], vectors_KE)
+    index.table.replace([rows[0].file], [replace(rows[0], segments=2)], vectors_KE)
 
 
 def shorten_vector(index: Index) -> None:
@@ -36,7 +36,7 @@ def lose_rows(index: Index) -> None:
 
 def age_hash(index: Index) -> None:
     rows, vectors_KE = index.table.read("path = '0.webp'")
-    index.table.replace([rows[0].file], [replace(rows[0], hash="00", stamp="")], vectors_KE)
+    index.table.replace([rows[0].file], [replace(rows[0], hash="00", stat_key="")], vectors_KE)
 
 
 def lose_file(index: Index) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openbind.errors import InputError
-from openbind.search.query import Part
+from openbind.search.query import Term
 from openbind.serving.payloads import message_parts, read_data_url, read_payload
 from openbind.serving.schemas import Message
 
@@ -56,11 +56,11 @@ def test_content_parts() -> None:
         )
     ]
     assert message_parts(messages, KINDS) == [
-        Part("text", "find"),
-        Part("text", "a dog", 2),
-        Part("imu", b"ab"),
-        Part("image", b"ab", -1),
-        Part("audio", b"ab"),
+        Term("text", "find"),
+        Term("text", "a dog", 2),
+        Term("imu", b"ab"),
+        Term("image", b"ab", -1),
+        Term("audio", b"ab"),
     ]
 
 

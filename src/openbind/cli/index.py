@@ -31,15 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     create = add("create", _create, "make an index over folders and embed their files")
     create.add_argument("folders", nargs="+", metavar="FOLDER")
-    create.add_argument("--at", metavar="DIR", help="where (default: .openbind in the first)")
+    create.add_argument(
+        "--index-dir", "--at", metavar="DIR", help="of the index (default: .openbind in the first)"
+    )
     add_space_arguments(create)
     grow = add("add", _add, "take more folders in")
     _take_index(grow)
     grow.add_argument("folders", nargs="*", metavar="FOLDER")
     for action in (create, grow):
         action.add_argument(
-            "--as",
-            dest="read_as",
+            "--type",
+            dest="type_overrides",
             action="append",
             default=[],
             metavar="MODALITY=PATTERN",
@@ -52,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bring_up = add("update", _update, "embed what is new or changed, forget what is gone")
     _take_index(bring_up)
     bring_up.add_argument(
-        "--emptied", action="store_true", help="believe that a folder has lost all its files"
+        "--allow-empty",
+        action="store_true",
+        help="delete rows even if a root now has no files",
     )
     _take_index(add("info", _info, "say what is in it"))
     verify = add("verify", _verify, "prove that nothing is lost, doubled or out of date")
@@ -84,16 +88,18 @@ def _create(arguments: argparse.Namespace) -> int:
 
     space = load(arguments.space)
     source = space_source(arguments.space)
-    folder = Path(arguments.at) if arguments.at else default_folder(arguments.folders)
-    read_as = _read_as(arguments)
+    folder = Path(arguments.index_dir) if arguments.index_dir else default_folder(arguments.folders)
+    type_overrides = _type_overrides(arguments)
     if has_meta(folder):
-        index = _same_index(folder, arguments.folders, read_as)
+        index = _same_index(folder, arguments.folders, type_overrides)
     else:
-        index = Index.create(folder, space, arguments.folders, source=source, read_as=read_as)
+        index = Index.create(
+            folder, space, arguments.folders, source=source, type_overrides=type_overrides
+        )
     return _bring_up(index, space, arguments.json)
 
 
-def _same_index(folder: Path, roots: Sequence[str], read_as: dict[str, str]) -> Index:
+def _same_index(folder: Path, roots: Sequence[str], type_overrides: dict[str, str]) -> Index:
     """Open what an earlier `create` of the same began, so that a killed one goes on.
 
     Raises:
@@ -105,32 +111,32 @@ def _same_index(folder: Path, roots: Sequence[str], read_as: dict[str, str]) -> 
     meta = index.meta
     wanted = {Path(root).expanduser().absolute() for root in roots}
     known = {root.path for root in meta.roots}
-    readings = {reading.pattern: reading.modality for reading in meta.readings}
-    if wanted != known or read_as != readings:
+    indexed = {override.pattern: override.modality for override in meta.type_overrides}
+    if wanted != known or type_overrides != indexed:
         raise InputError(
             folder,
             f"has an index already, over {', '.join(map(str, sorted(known)))}; "
-            "`openbind index add` takes more in, `update` keeps it up, --at makes another",
+            "`openbind index add` takes more in, `update` keeps it up, --index-dir makes another",
         )
     return index
 
 
-def _read_as(arguments: argparse.Namespace) -> dict[str, str]:
+def _type_overrides(arguments: argparse.Namespace) -> dict[str, str]:
     """Return pattern → modality of `--as`."""
     found = {}
-    for given in arguments.read_as:
+    for given in arguments.type_overrides:
         modality, equals, pattern = given.partition("=")
         if not (modality and equals and pattern):
-            raise InputError(f"--as {given}", "expected MODALITY=PATTERN")
+            raise InputError(f"--type {given}", "expected MODALITY=PATTERN")
         found[pattern] = modality
     return found
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    index, read_as = _open(arguments), _read_as(arguments)
-    if not (arguments.folders or read_as):
-        raise InputError("index add", "give folders, or --as MODALITY=PATTERN, or both")
-    index.add(arguments.folders, read_as)
+    index, type_overrides = _open(arguments), _type_overrides(arguments)
+    if not (arguments.folders or type_overrides):
+        raise InputError("index add", "give folders, or --type MODALITY=PATTERN, or both")
+    index.add(arguments.folders, type_overrides)
     return _bring_up(index, index.load_space(), arguments.json)
 
 
@@ -146,12 +152,12 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 def _update(arguments: argparse.Namespace) -> int:
     index = _open(arguments)
-    return _bring_up(index, index.load_space(), arguments.json, arguments.emptied)
+    return _bring_up(index, index.load_space(), arguments.json, arguments.allow_empty)
 
 
-def _bring_up(index: Index, space: Space, as_json: bool, emptied: bool = False) -> int:
+def _bring_up(index: Index, space: Space, as_json: bool, allow_empty: bool = False) -> int:
     """Update and tell what was done; files that can't be used don't make it a failure."""
-    changes = index.update(space, emptied=emptied, progress=True)
+    changes = index.update(space, allow_empty=allow_empty, progress=True)
     skipped = [{"path": str(f.path), "reason": f.reason} for f in changes.failures]
     counts = {
         "embedded": changes.embedded,

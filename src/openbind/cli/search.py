@@ -20,7 +20,7 @@ from openbind.cli.verb import (
 from openbind.errors import InputError
 
 if TYPE_CHECKING:
-    from openbind.search.query import Part
+    from openbind.search.query import Term
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODALITY=NUMBER",
         help="weight of a part (default 1; negative: unlike this)",
     )
-    parser.add_argument("-k", type=int, default=10, help="how many to show (default: 10)")
+    parser.add_argument(
+        "-k", "--top-k", type=int, default=10, help="number of results (default: 10)"
+    )
     add_space_arguments(parser)
     # An index knows its space; folders are embedded with the starter unless told otherwise.
     parser.set_defaults(space=None)
@@ -53,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     parts = query_parts(arguments, parse_weights(arguments.weight))
     if not parts:
         raise InputError("the query", "it has no parts; say what to look for, as in --text 'a dog'")
-    if arguments.k < 1:
-        raise InputError(f"-k {arguments.k}", "expected a number of 1 or more")
+    if arguments.top_k < 1:
+        raise InputError(f"--top-k {arguments.top_k}", "expected a number of 1 or more")
 
     if bool(arguments.places) == bool(arguments.index):
         raise InputError("where to search", "give folders or files, or an index with --index")
@@ -65,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _search_places(arguments, parts)
 
 
-def _search_index(arguments: argparse.Namespace, parts: list[Part]) -> int:
+def _search_index(arguments: argparse.Namespace, parts: list[Term]) -> int:
     from openbind.catalog import load
     from openbind.search.index import Index
     from openbind.search.query import embed_query
@@ -80,8 +82,8 @@ def _search_index(arguments: argparse.Namespace, parts: list[Part]) -> int:
     else:
         space = index.load_space()
     query_E = embed_query(space, parts)
-    only = arguments.only.split(",") if arguments.only else ()
-    hits = index.search(query_E, arguments.k, only=only, where=arguments.where)
+    modalities = arguments.modalities.split(",") if arguments.modalities else ()
+    hits = index.search(query_E, arguments.top_k, modalities=modalities, where=arguments.where)
     rows = [
         {
             "rank": rank,
@@ -101,14 +103,14 @@ def _search_index(arguments: argparse.Namespace, parts: list[Part]) -> int:
     return 0
 
 
-def _search_places(arguments: argparse.Namespace, parts: list[Part]) -> int:
+def _search_places(arguments: argparse.Namespace, parts: list[Term]) -> int:
     from openbind.catalog import load
     from openbind.search.query import embed_query, nearest
 
     space = load(arguments.space or DEFAULT_SPACE)
     query_E = embed_query(space, parts)
     library = embed_places(space, arguments)
-    ranked = nearest(query_E, library.vectors_KE, arguments.k) if library.entries else []
+    ranked = nearest(query_E, library.vectors_KE, arguments.top_k) if library.entries else []
     hits = [
         {
             "rank": rank,

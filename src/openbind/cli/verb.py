@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from openbind.search.adhoc import Entry, Failure, Library
-    from openbind.search.query import Part
+    from openbind.search.query import Term
+    from openbind.space.space import Space
 
 
 DEFAULT_SPACE = "starter"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,78 @@ def add_space_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
+def add_compute_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every verb that embeds: `--device --dtype --batch-size --workers`."""
+    parser.add_argument("--device", default="auto", help="cpu, cuda, … (default: a GPU if any)")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="auto",
+        help="precision of the towers (default: the space's, else the device's fastest)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="clips per batch (default: by device and modality)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="decoders ahead of the towers (default: cores)",
+    )
+
+
+def positive(text: str) -> int:
+    """Parse an integer of at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, found {text!r}")
+    return int(text)
+
+
+def load_space(
+    arguments: argparse.Namespace,
+    source: str | None = None,
+    modalities: Iterable[str] | None = None,
+) -> Space:
+    """Load a space with the options of `add_compute_arguments`.
+
+    Args:
+        arguments: parsed.
+        source: name or directory; None takes `--space`.
+        modalities: load only the towers these need; None loads all.
+
+    Raises:
+        InputError: the device doesn't exist.
+        UnknownNameError, CheckpointError: as `openbind.load`.
+    """
+    from openbind.catalog import load
+
+    check_device(arguments.device)
+    name = source or arguments.space or DEFAULT_SPACE
+    return load(name, modalities=modalities, device=arguments.device, dtype=arguments.dtype)
+
+
+def check_device(device: str) -> None:
+    """Check that a device exists.
+
+    Raises:
+        InputError: it doesn't.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device="cpu" if device == "auto" else device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {device}", f"no such device here ({reason})") from error
+
+
 def space_source(given: str) -> str:
     """Name a space for runs that are started elsewhere: a directory by its whole path."""
     place = Path(given).expanduser()
@@ -51,11 +125,11 @@ def space_source(given: str) -> str:
 
 def add_library_arguments(parser: argparse.ArgumentParser, places: str = "+") -> None:
     """Add the options of the verbs that read whole folders; `places` says how many they take."""
-    parser.add_argument("places", nargs=places, metavar="PLACE", help="folder or file")
+    parser.add_argument("places", nargs=places, metavar="PATH", help="folder or file")
     parser.add_argument("--strict", action="store_true", help="fail if a file can't be used")
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep vectors")
     parser.add_argument(
-        "--only", metavar="MODALITY,…", help="read only these modalities (default: all there are)"
+        "--modalities", metavar="MODALITY,…", help="comma-separated (default: all of the space)"
     )
 
 
@@ -67,12 +141,12 @@ def add_part_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def query_parts(arguments: argparse.Namespace, weights: dict[str, float]) -> list[Part]:
+def query_parts(arguments: argparse.Namespace, weights: dict[str, float]) -> list[Term]:
     """Collect the parts of a query from the options of `add_part_arguments`."""
-    from openbind.search.query import Part
+    from openbind.search.query import Term
 
     return [
-        Part(name, item, weights.get(name, 1.0))
+        Term(name, item, weights.get(name, 1.0))
         for name in MODALITIES.names()
         for item in getattr(arguments, name)
     ]
@@ -120,7 +194,7 @@ def list_places(space: Any, arguments: argparse.Namespace) -> Sequence[Entry]:
     """
     from openbind.search.adhoc import scan
 
-    chosen = arguments.only.split(",") if arguments.only else list(space.modalities)
+    chosen = arguments.modalities.split(",") if arguments.modalities else list(space.modalities)
     listing = scan(arguments.places, chosen)
     if not listing.entries:
         raise InputError(

@@ -16,8 +16,8 @@ from openbind.search.meta import (
     Meta,
     has_meta,
     read_meta,
-    with_readings,
     with_root,
+    with_type_overrides,
 )
 from openbind.search.results import Hit, Info
 from openbind.search.store import FOLDER, ROWS, Store, writing_in
@@ -42,7 +42,7 @@ class Index(Store):
         roots: Sequence[str | os.PathLike[str]],
         *,
         source: str | None = None,
-        read_as: Mapping[str, str] | None = None,
+        type_overrides: Mapping[str, str] | None = None,
     ) -> Index:
         """Make an empty index.
 
@@ -51,8 +51,8 @@ class Index(Store):
             space: what its vectors will be of.
             roots: folders whose files it will hold.
             source: what `openbind.load` takes to get the space; None is the space's name.
-            read_as: pattern of paths below the roots (`*` spans folders too) → modality, for files
-                whose extension doesn't say it, as in {"scans/*": "depth"}.
+            type_overrides: pattern of paths below the roots (`*` matches `/` too) → modality, for
+                files whose extension doesn't determine it, as in {"scans/*": "depth"}.
 
         Raises:
             InputError: there is an index already, a root is no folder, or the space hasn't got a
@@ -73,7 +73,7 @@ class Index(Store):
         )
         for root in roots:
             meta = with_root(meta, root)
-        meta = with_readings(meta, read_as or {})
+        meta = with_type_overrides(meta, type_overrides or {})
         folder.mkdir(parents=True, exist_ok=True)
         with writing_in(folder):
             if has_meta(folder):
@@ -130,16 +130,16 @@ class Index(Store):
     def add(
         self,
         roots: Sequence[str | os.PathLike[str]],
-        read_as: Mapping[str, str] | None = None,
+        type_overrides: Mapping[str, str] | None = None,
     ) -> None:
-        """Add folders, or readings as in `create`; `update` embeds the files.
+        """Add folders, or type_overrides as in `create`; `update` embeds the files.
 
         Raises:
             InputError: one is no folder, lies in another root or holds one; the space hasn't got a
                 modality; or another process writes.
         """
         with self.writing():
-            meta = with_readings(self.meta, read_as or {})
+            meta = with_type_overrides(self.meta, type_overrides or {})
             for root in roots:
                 meta = with_root(meta, root)
             self.write_meta(meta)
@@ -165,14 +165,14 @@ class Index(Store):
             self.write_meta(replace(meta, roots=kept))
             return self.table.remove_root(chosen[0].number)
 
-    def update(self, space: Space, *, emptied: bool = False, progress: bool = False) -> Changes:
+    def update(self, space: Space, *, allow_empty: bool = False, progress: bool = False) -> Changes:
         """Embed what is new or changed in the folders, forget what is gone.
 
         A run that is killed loses what it hadn't committed; the next goes on from there.
 
         Args:
             space: the one that made it.
-            emptied: believe that a root of which files are indexed has none now.
+            allow_empty: believe that a root of which files are indexed has none now.
             progress: show a bar on stderr once the wait is longer than a second.
 
         Raises:
@@ -180,7 +180,7 @@ class Index(Store):
                 another process writes.
             OSError: the disk is full; what was committed stays.
         """
-        return update(self, space, emptied=emptied, progress=progress)
+        return update(self, space, allow_empty=allow_empty, progress=progress)
 
     def verify(self, *, progress: bool = False) -> Report:
         """Read every row, hash every file, and compare; nothing is changed.
@@ -194,7 +194,7 @@ class Index(Store):
         """Count what is in it."""
         meta = self.meta
         counts = {
-            name: self.table.rows.count_rows(f"part = 0 AND {one_of('modality', [name])}")
+            name: self.table.rows.count_rows(f"segment = 0 AND {one_of('modality', [name])}")
             for name in meta.modalities
         }
         by_modality = {name: count for name, count in counts.items() if count}
@@ -214,18 +214,18 @@ class Index(Store):
     def search(
         self,
         query_E: np.ndarray,
-        count: int = 20,
+        top_k: int = 20,
         *,
-        only: Sequence[str] = (),
+        modalities: Sequence[str] = (),
         where: str | None = None,
         exact: bool = False,
     ) -> list[Hit]:
-        """Find the files nearest to a query, each by its best part.
+        """Find the files nearest to a query, each by its best segment.
 
         Args:
             query_E: unit vector of the index's space.
-            count: how many at most.
-            only: modalities; none are all.
+            top_k: number of results at most.
+            modalities: of the results; empty for all.
             where: SQL over the columns of a hit, such as "year > 2020 AND path LIKE '%beach%'".
             exact: compare with every row, also where there is an approximate index.
 
@@ -241,8 +241,8 @@ class Index(Store):
         if query_E.shape != (meta.dim,) or not np.isfinite(query_E).all() or not query_E.any():
             found = f"{query_E.shape} {query_E.dtype}"
             raise InputError("the query", f"expected ({meta.dim},) finite numbers, found {found}")
-        wanted = self._filter(meta, only, where)
-        rows = search_rows(self.table, query_E, count, wanted, None if exact else meta.ann)
+        wanted = self._filter(meta, modalities, where)
+        rows = search_rows(self.table, query_E, top_k, wanted, None if exact else meta.ann)
         return self._hits(meta, rows)
 
     def vector(self, row_id: str) -> np.ndarray:
@@ -271,7 +271,7 @@ class Index(Store):
         """
         file = self._row(row_id, ["file"]).column("file")[0].as_py()
         query = self.table.rows.search().select(["thumbnail"])
-        found = query.where(f"{one_of('file', [file])} AND part = 0").to_arrow()
+        found = query.where(f"{one_of('file', [file])} AND segment = 0").to_arrow()
         return found.column("thumbnail")[0].as_py() if found.num_rows else None
 
     def sample(self, count: int, seed: int) -> tuple[list[Hit], np.ndarray]:
@@ -287,16 +287,16 @@ class Index(Store):
         vectors_KE = vectors_of(found.column("vector"), self.table.dim)
         return self._hits(self.meta, found.select(SHOWN).to_pylist()), vectors_KE
 
-    def _filter(self, meta: Meta, only: Sequence[str], where: str | None) -> str | None:
-        for name in only:
+    def _filter(self, meta: Meta, modalities: Sequence[str], where: str | None) -> str | None:
+        for name in modalities:
             if name not in meta.modalities:
                 known = ", ".join(meta.modalities)
                 raise InputError(name, f"no modality of this index; it has {known}")
-        parts = [one_of("modality", only)] if only else []
+        conditions = [one_of("modality", modalities)] if modalities else []
         if where is not None and where.strip():
             self.table.check_filter(where)
-            parts.append(f"({where})")
-        return " AND ".join(parts) or None
+            conditions.append(f"({where})")
+        return " AND ".join(conditions) or None
 
     def _row(self, row_id: str, columns: Sequence[str]) -> Any:
         query = self.table.rows.search().select(list(columns))

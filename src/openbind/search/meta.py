@@ -16,7 +16,7 @@ from openbind.modalities import modality_of_file
 from openbind.search.ann import Ann
 
 META = "index.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Root:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class TypeOverride:
     """What files are read as whose extension doesn't say it: a depth map may be any PNG.
 
     Args:
@@ -57,7 +57,7 @@ class Meta:
         modalities: the space's.
         roots: the folders.
         roots_made: how many roots there ever were, so that no number is given twice.
-        readings: asked in this order, before a file's extension.
+        type_overrides: asked in this order, before a file's extension.
         ann: the approximate index, if the table has one.
     """
 
@@ -68,7 +68,7 @@ class Meta:
     modalities: tuple[str, ...]
     roots: tuple[Root, ...]
     roots_made: int
-    readings: tuple[Reading, ...] = ()
+    type_overrides: tuple[TypeOverride, ...] = ()
     ann: Ann | None = None
 
 
@@ -106,8 +106,8 @@ def with_root(meta: Meta, root: str | os.PathLike[str]) -> Meta:
     return replace(meta, roots=(*meta.roots, made), roots_made=meta.roots_made + 1)
 
 
-def with_readings(meta: Meta, patterns: Mapping[str, str]) -> Meta:
-    """Add readings, pattern → modality, in front of those there are.
+def with_type_overrides(meta: Meta, patterns: Mapping[str, str]) -> Meta:
+    """Add type_overrides, pattern → modality, in front of those there are.
 
     Raises:
         InputError: the space hasn't got a modality.
@@ -116,9 +116,9 @@ def with_readings(meta: Meta, patterns: Mapping[str, str]) -> Meta:
         if modality not in meta.modalities:
             known = ", ".join(meta.modalities)
             raise InputError(modality, f"no modality of {meta.space}; it has {known}")
-    made = [Reading(pattern=pattern, modality=name) for pattern, name in patterns.items()]
-    kept = [reading for reading in meta.readings if reading.pattern not in patterns]
-    return replace(meta, readings=(*made, *kept))
+    made = [TypeOverride(pattern=pattern, modality=name) for pattern, name in patterns.items()]
+    kept = [override for override in meta.type_overrides if override.pattern not in patterns]
+    return replace(meta, type_overrides=(*made, *kept))
 
 
 def modality_of(meta: Meta, name: str) -> str | None:
@@ -128,9 +128,9 @@ def modality_of(meta: Meta, name: str) -> str | None:
         meta: of the index.
         name: with `/` between folders.
     """
-    for reading in meta.readings:
-        if fnmatchcase(name, reading.pattern):
-            return reading.modality
+    for override in meta.type_overrides:
+        if fnmatchcase(name, override.pattern):
+            return override.modality
     return modality_of_file(name, meta.modalities)
 
 
@@ -156,7 +156,9 @@ def read_meta(folder: Path) -> Meta:
         ]
         ann = told.pop("ann")
         told["modalities"] = tuple(told["modalities"])
-        told["readings"] = tuple(Reading(**reading) for reading in told["readings"])
+        told["type_overrides"] = tuple(
+            TypeOverride(**override) for override in told["type_overrides"]
+        )
         return Meta(**told, roots=tuple(roots), ann=Ann(**ann) if ann else None)
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):

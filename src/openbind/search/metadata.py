@@ -30,7 +30,7 @@ that before it was hashed may be changed again without a new time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class FileMetadata:
     """What a file says of itself; None where it says nothing.
 
     Args:
@@ -51,13 +51,13 @@ class Content:
 
     Args:
         hash: of all its bytes.
-        stamp: as in `Row`.
+        stat_key: as in `Row`.
         size: bytes.
         modified: when it was changed, UTC.
     """
 
     hash: str
-    stamp: str
+    stat_key: str
     size: int
     modified: datetime
 
@@ -85,13 +85,13 @@ def read_content(path: Path) -> Content:
     settled = now_ns - max(before.st_mtime_ns, before.st_ctime_ns) > SETTLED_NS
     return Content(
         hash=digest.hexdigest(),
-        stamp=stat_key_of(before) if settled else "",
+        stat_key=stat_key_of(before) if settled else "",
         size=before.st_size,
         modified=datetime.fromtimestamp(before.st_mtime, timezone.utc),
     )
 
 
-def read_facts(path: Path) -> Facts:
+def read_metadata(path: Path) -> FileMetadata:
     """Read what the header of a image, video or sound says; other files say nothing."""
     if is_video(path):
         return _of_video(path)
@@ -101,23 +101,23 @@ def read_facts(path: Path) -> Facts:
             width, height = image.size
             if exif.get(ExifTags.Base.Orientation, 1) in LYING:
                 width, height = height, width
-            return Facts(width=width, height=height, taken=_taken(exif))
+            return FileMetadata(width=width, height=height, taken=_taken(exif))
     except UNREADABLE:  # of another kind, or broken: what embeds it says why
-        return Facts(duration=_sound_seconds(path))
+        return FileMetadata(duration=_sound_seconds(path))
 
 
-def _of_video(path: Path) -> Facts:
+def _of_video(path: Path) -> FileMetadata:
     try:
         with open_container(path) as container:
             stream = container.streams.video[0]
             seconds = said_seconds(container, stream)
-            return Facts(
+            return FileMetadata(
                 width=stream.codec_context.width,
                 height=stream.codec_context.height,
                 duration=None if seconds is None else float(seconds),
             )
     except (InputError, MissingExtraError, IndexError, AttributeError):
-        return Facts()
+        return FileMetadata()
 
 
 def _sound_seconds(path: Path) -> float | None:

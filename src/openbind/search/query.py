@@ -12,7 +12,7 @@ from openbind.space.space import Space, combine
 
 
 @dataclass(frozen=True)
-class Part:
+class Term:
     """One part of a query: something of a modality, and its weight (negative subtracts)."""
 
     modality: str
@@ -20,7 +20,7 @@ class Part:
     weight: float = 1.0
 
 
-def embed_query(space: Space, parts: Sequence[Part]) -> np.ndarray:
+def embed_query(space: Space, parts: Sequence[Term]) -> np.ndarray:
     """Embed the parts and add them with their weights.
 
     Returns:

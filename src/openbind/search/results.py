@@ -14,7 +14,7 @@ class Info:
     Args:
         space, fingerprint, dim: of the space that made its vectors.
         roots: the folders.
-        rows: vectors: one a file, one a part of a long recording.
+        rows: vectors: one a file, one a segment of a long recording.
         files: that have rows.
         failed: files that could not be used.
         bytes: what the index takes on the disk.
@@ -43,7 +43,7 @@ class Hit:
         path: of the file.
         root: the indexed folder that it lies in.
         modality: what it is read as.
-        start_s, end_s: the part of a long recording that the row is of; None for the whole.
+        start_s, end_s: the segment of a long recording that the row is of; None for the whole.
         score: cosine to the query; 1 where nothing was asked.
         size: bytes of the file.
         modified: when it was changed, UTC.

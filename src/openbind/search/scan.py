@@ -14,7 +14,7 @@ from openbind.search.table import FileState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FileEntry:
     """A file that the scan found.
 
     Args:
@@ -39,11 +39,11 @@ class Found:
             root=self.root,
             modality=self.modality,
             hash=content.hash,
-            stamp=content.stamp,
+            stat_key=content.stat_key,
         )
 
 
-def scan_roots(meta: Meta, folder: Path) -> Iterator[Found]:
+def scan_roots(meta: Meta, folder: Path) -> Iterator[FileEntry]:
     """List the files of an index's folders.
 
     Args:
@@ -69,4 +69,4 @@ def scan_roots(meta: Meta, folder: Path) -> Iterator[Found]:
             modality = modality_of(meta, name)
             if modality is not None:
                 key = file_key(root.number, name)
-                yield Found(key=key, root=root.number, name=name, path=path, modality=modality)
+                yield FileEntry(key=key, root=root.number, name=name, path=path, modality=modality)

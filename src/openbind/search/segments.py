@@ -1,4 +1,4 @@
-"""Long recordings, cut into parts of which each has a row: where in a video something is."""
+"""Long recordings, cut into segments of which each has a row: where in a video something is."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from openbind.modalities import MODALITIES
 from openbind.modalities.spec import View
 from openbind.space.space import Space
 
-PART_SECONDS = 10.0
-"""A part's length; what is shorter than one and a half of them stays whole."""
-MAX_PARTS = 64
+SEGMENT_SECONDS = 10.0
+"""A segment's length; what is shorter than one and a half of them stays whole."""
+MAX_SEGMENTS = 64
 """Parts of one recording at most: those of a longer one are longer."""
-PARTS_AT_ONCE = 16
+SEGMENTS_AT_ONCE = 16
 """Parts of one recording that are in memory together."""
 LONGEST_SECONDS = 30 * 86_400.0
 """A header that says more is broken."""
@@ -33,7 +33,7 @@ class Task:
 
     Args:
         path: of the file.
-        spans: start and end of each part in seconds; (None,) takes the file whole.
+        spans: start and end of each segment in seconds; (None,) takes the file whole.
     """
 
     path: Path
@@ -41,20 +41,20 @@ class Task:
 
 
 def cut(modality: str, duration: float | None) -> tuple[Span, ...]:
-    """Cut a recording into equal parts.
+    """Cut a recording into equal segments.
 
     Args:
-        modality: one whose files have parts, or not.
+        modality: one whose files have segments, or not.
         duration: in seconds, as the file's header says; None if it doesn't.
 
     Returns:
         start and end of each in seconds, or (None,) for what is embedded as a whole.
     """
-    if duration is None or not 1.5 * PART_SECONDS < duration < LONGEST_SECONDS:
+    if duration is None or not 1.5 * SEGMENT_SECONDS < duration < LONGEST_SECONDS:
         return (None,)
     if MODALITIES.get(modality).apply_view is None:
         return (None,)
-    count = min(MAX_PARTS, math.ceil(duration / PART_SECONDS))
+    count = min(MAX_SEGMENTS, math.ceil(duration / SEGMENT_SECONDS))
     edges = [duration * place / count for place in range(count + 1)]
     return tuple(itertools.pairwise(edges))
 
@@ -62,7 +62,7 @@ def cut(modality: str, duration: float | None) -> tuple[Span, ...]:
 def embed_tasks(
     space: Space, modality: str, tasks: Sequence[Task]
 ) -> tuple[dict[int, np.ndarray], dict[int, str]]:
-    """Embed files of one modality, each to one vector a part, the space's own mean over its clips.
+    """Embed files of one modality, one vector per segment: the mean over its clips.
 
     Args:
         space: embeds.
@@ -70,7 +70,7 @@ def embed_tasks(
         tasks: the files.
 
     Returns:
-        place → (parts, dim) float32 of the files that could be used; place → reason of the others.
+        index → (segments, dim) float32 of usable files; index → reason of the others.
     """
     found: dict[int, np.ndarray] = {}
     failures: dict[int, str] = {}
@@ -86,16 +86,16 @@ def embed_tasks(
     for place, task in enumerate(tasks):
         if task.spans != (None,):
             try:
-                found[place] = _embed_parts(space, modality, task)
+                found[place] = _embed_segments(space, modality, task)
             except InputError as error:
                 failures[place] = error.reason
     return found, failures
 
 
-def _embed_parts(space: Space, modality: str, task: Task) -> np.ndarray:
+def _embed_segments(space: Space, modality: str, task: Task) -> np.ndarray:
     apply_view = MODALITIES.get(modality).apply_view
     rows = []
-    for start in range(0, len(task.spans), PARTS_AT_ONCE):
-        views = [View(span=span) for span in task.spans[start : start + PARTS_AT_ONCE]]
+    for start in range(0, len(task.spans), SEGMENTS_AT_ONCE):
+        views = [View(span=span) for span in task.spans[start : start + SEGMENTS_AT_ONCE]]
         rows.append(space.encode(modality, [apply_view(task.path, view) for view in views]))
     return np.concatenate(rows)

@@ -33,10 +33,10 @@ class Row:
         root: number of the root in `index.json`.
         path: below the root, with `/` between folders.
         modality: what the file is read as.
-        part, parts: number of the stretch, and how many the file has.
+        segment, segments: number of the stretch, and how many the file has.
         start_s, end_s: of the stretch, in seconds; None for what doesn't last.
         hash: of the file's content.
-        stamp: size and times of the file when it was hashed; "" if it may have changed since
+        stat_key: size and times of the file when it was hashed; "" if it may have changed since
             without changing them.
         size: of the file in bytes.
         modified: when the file was changed.
@@ -51,12 +51,12 @@ class Row:
     root: int
     path: str
     modality: str
-    part: int
-    parts: int
+    segment: int
+    segments: int
     start_s: float | None
     end_s: float | None
     hash: str
-    stamp: str
+    stat_key: str
     size: int
     modified: datetime
     year: int
@@ -75,7 +75,7 @@ class FileState:
     root: int
     modality: str
     hash: str
-    stamp: str
+    stat_key: str
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -166,7 +166,7 @@ class RowTable:
     def files(self) -> dict[str, FileState]:
         """All files that have rows, by their key."""
         names = [field.name for field in fields(FileState)]
-        firsts = self.batches(names, "part = 0")
+        firsts = self.batches(names, "segment = 0")
         found = [FileState(**row) for batch in firsts for row in batch.to_pylist()]
         return {state.file: state for state in found}
 
@@ -207,7 +207,7 @@ class RowTable:
                 where, f"can't filter by that: {reason}. Columns: {', '.join(SHOWN)}"
             ) from error
 
-    def tidy(self) -> None:
+    def compact(self) -> None:
         """Join small pieces, bring indexes up to date, and drop what killed runs left."""
         # Only the writer calls this, under its lock: what isn't part of a version is a leftover.
         with _writing():
@@ -260,8 +260,8 @@ def _schema(dim: int) -> Any:
     # Strings of SQL are compared with these columns: their names and types are documented.
     kinds = {
         "root": pa.int16(),
-        "part": pa.int32(),
-        "parts": pa.int32(),
+        "segment": pa.int32(),
+        "segments": pa.int32(),
         "start_s": pa.float32(),
         "end_s": pa.float32(),
         "size": pa.int64(),

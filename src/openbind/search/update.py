@@ -21,7 +21,7 @@ from openbind.search.adhoc import Failure
 from openbind.search.ann import build_ann
 from openbind.search.metadata import read_content, stat_key_of
 from openbind.search.rows import ScannedFile, describe, is_still, relabel, rows_of
-from openbind.search.scan import Found, scan_roots
+from openbind.search.scan import FileEntry, scan_roots
 from openbind.search.segments import Task, embed_tasks
 from openbind.search.store import Store
 from openbind.search.table import FileState, Row, one_of
@@ -32,7 +32,7 @@ COMMIT_FILES = 64
 """Files of one modality that are embedded together and committed at once."""
 COMMIT_SECONDS = 20.0
 """Longest time between two commits: what a killed run loses of a slow space's work."""
-TIDY_COMMITS = 200
+COMPACT_COMMITS = 200
 """Commits after which small pieces are joined during a long run."""
 
 
@@ -57,13 +57,15 @@ class Changes:
     failures: list[Failure] = field(default_factory=list)
 
 
-def update(store: Store, space: Space, *, emptied: bool = False, progress: bool = False) -> Changes:
+def update(
+    store: Store, space: Space, *, allow_empty: bool = False, progress: bool = False
+) -> Changes:
     """Bring an index up to date with its folders.
 
     Args:
         store: of the index.
         space: the one that made it.
-        emptied: believe that a root of which files are indexed has none now.
+        allow_empty: believe that a root of which files are indexed has none now.
         progress: show a bar on stderr once the wait is longer than a second.
 
     Raises:
@@ -75,7 +77,7 @@ def update(store: Store, space: Space, *, emptied: bool = False, progress: bool 
     with store.writing():
         run = _Run(store, space)
         found = list(scan_roots(store.meta, store.folder))
-        if not emptied:
+        if not allow_empty:
             run.check_roots(found)
         bar = tqdm(total=len(found), desc="indexing", unit="file", delay=1, disable=not progress)
         with bar:
@@ -99,7 +101,7 @@ class _Run:
         self.relabels: list[ScannedFile] = []
         self.committed, self.commits = time.monotonic(), 0
 
-    def check_roots(self, found: Sequence[Found]) -> None:
+    def check_roots(self, found: Sequence[FileEntry]) -> None:
         """See that no root has lost all its files: the place of a drive that isn't mounted.
 
         Raises:
@@ -112,10 +114,10 @@ class _Run:
                     root.path,
                     f"holds no file now, and {known[root.number]} of its files are indexed; mount "
                     "it if it isn't, or say that they are gone with `openbind index update "
-                    "--emptied`",
+                    "--allow-empty`",
                 )
 
-    def embed_new(self, found: Sequence[Found], count: Callable[[int], object]) -> None:
+    def embed_new(self, found: Sequence[FileEntry], count: Callable[[int], object]) -> None:
         """Embed what is new or changed, a few files at a time; looking ahead runs in threads."""
         for entry, look in zip(found, map_ahead(self._look, found), strict=True):
             try:
@@ -129,7 +131,7 @@ class _Run:
                 self._flush()
         self._flush()
 
-    def remove_gone(self, found: Sequence[Found]) -> None:
+    def remove_gone(self, found: Sequence[FileEntry]) -> None:
         """Forget the files that are no longer in the folders."""
         here = {entry.key for entry in found}
         gone = [key for key in self.states if key not in here]
@@ -141,28 +143,28 @@ class _Run:
     def finish(self) -> None:
         """Join small pieces, and see to the approximate index."""
         if self.commits:
-            self.table.tidy()
+            self.table.compact()
         meta = self.store.meta
         ann = build_ann(self.table, meta.ann)
         if ann != meta.ann:
             self.store.write_meta(replace(meta, ann=ann))
 
-    def _look(self, found: Found) -> ScannedFile:
+    def _look(self, found: FileEntry) -> ScannedFile:
         """See whether a file is new or changed; runs in threads.
 
         Raises:
             OSError: it can't be read.
         """
         state = self._known(found)
-        if state and state.stamp and state.stamp == stat_key_of(found.path.stat()):
-            return ScannedFile(found=found)
+        if state and state.stat_key and state.stat_key == stat_key_of(found.path.stat()):
+            return ScannedFile(entry=found)
         content = read_content(found.path)
         same = state is not None and state.hash == content.hash
         if same or (content.hash, found.modality) in self.contents:
-            return ScannedFile(found=found, content=content)
+            return ScannedFile(entry=found, content=content)
         return describe(found, content)
 
-    def _known(self, found: Found) -> FileState | None:
+    def _known(self, found: FileEntry) -> FileState | None:
         """What the table knows of a file, if it was read as what it is read as now."""
         state = self.states.get(found.key)
         if state is None and found.key in self.failed:
@@ -171,7 +173,7 @@ class _Run:
 
     def _take(self, seen: ScannedFile) -> None:
         """Sort a file that was looked at."""
-        found, content = seen.found, seen.content
+        found, content = seen.entry, seen.content
         state = self._known(found)
         same = state is not None and (content is None or content.hash == state.hash)
         if same and found.key in self.failed:
@@ -197,18 +199,18 @@ class _Run:
 
     def _commit_new(self, group: list[ScannedFile]) -> None:
         """Embed files of one modality and commit their rows."""
-        modality = group[0].found.modality
-        tasks = [Task(path=seen.found.path, spans=seen.spans) for seen in group]
+        modality = group[0].entry.modality
+        tasks = [Task(path=seen.entry.path, spans=seen.spans) for seen in group]
         vectors, reasons = embed_tasks(self.space, modality, tasks)
         rows: list[Row] = []
         kept: list[np.ndarray] = []
         failures: list[tuple[FileState, str]] = []
         for place, seen in enumerate(group):
             if not is_still(seen):
-                self.changes.postponed.append(seen.found.path)
+                self.changes.postponed.append(seen.entry.path)
             elif place in reasons:
-                failures.append((seen.found.state(seen.hashed()), reasons[place]))
-                self.changes.failures.append(Failure(seen.found.path, reasons[place]))
+                failures.append((seen.entry.state(seen.hashed()), reasons[place]))
+                self.changes.failures.append(Failure(seen.entry.path, reasons[place]))
             else:
                 rows += rows_of(seen, len(vectors[place]))
                 kept.append(vectors[place])
@@ -246,15 +248,15 @@ class _Run:
         rows: list[Row] = []
         vectors: list[np.ndarray] = []
         for seen in group:
-            found, content = seen.found, seen.hashed()
+            found, content = seen.entry, seen.hashed()
             by_file = sources.get((content.hash, found.modality), {})
             if not by_file:
                 # Its content was another file's, and that has other content by now.
                 self.waiting.setdefault(found.modality, []).append(describe(found, content))
                 continue
-            parts = by_file.get(found.key) or next(iter(by_file.values()))
-            rows += [relabel(row, seen) for row, _ in parts]
-            vectors += [vector_E for _, vector_E in parts]
+            segments = by_file.get(found.key) or next(iter(by_file.values()))
+            rows += [relabel(row, seen) for row, _ in segments]
+            vectors += [vector_E for _, vector_E in segments]
             known = self.states.get(found.key)
             if known is None or known.hash != content.hash:
                 self.changes.moved += 1
@@ -265,5 +267,5 @@ class _Run:
     def _committed(self) -> None:
         self.committed = time.monotonic()
         self.commits += 1
-        if self.commits % TIDY_COMMITS == 0:
-            self.table.tidy()
+        if self.commits % COMPACT_COMMITS == 0:
+            self.table.compact()

@@ -12,14 +12,14 @@ import numpy as np
 from tqdm import tqdm
 
 from openbind.search.metadata import read_content
-from openbind.search.scan import Found, scan_roots
+from openbind.search.scan import FileEntry, scan_roots
 from openbind.search.store import Store
 from openbind.search.table import vectors_of
 from openbind.space.pipeline import map_ahead
 
 UNIT_ERROR = 1e-3
 """How far a vector's length may be from 1: float32's rounding over some thousand dimensions."""
-CHECKED = ("id", "file", "root", "path", "modality", "part", "parts", "hash", "vector")
+CHECKED = ("id", "file", "root", "path", "modality", "segment", "segments", "hash", "vector")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class _File:
     path: str
     root: int
     contents: set[tuple[str, str, int]]
-    parts: list[int]
+    segments: list[int]
     broken: bool = False
 
 
@@ -137,11 +137,11 @@ def _read_rows(store: Store) -> tuple[dict[str, _File], Counter[str]]:
             row: dict[str, Any] = {name: values[place] for name, values in columns.items()}
             ids[row["id"]] += 1
             file = files.setdefault(row["file"], _File(row["path"], row["root"], set(), []))
-            file.contents.add((row["hash"], row["modality"], row["parts"]))
-            file.parts.append(row["part"])
+            file.contents.add((row["hash"], row["modality"], row["segments"]))
+            file.segments.append(row["segment"])
             # NaN isn't near 1 either.
             file.broken |= not abs(length - 1) < UNIT_ERROR
-            file.broken |= row["id"] != f"{row['file']}-{row['part']}"
+            file.broken |= row["id"] != f"{row['file']}-{row['segment']}"
     return files, ids
 
 
@@ -149,14 +149,14 @@ def _is_damaged(file: _File) -> bool:
     """Return whether rows are missing or don't agree; doubled ones are told apart."""
     if file.broken or len(file.contents) != 1:
         return True
-    ((_, _, parts),) = file.contents
-    return set(file.parts) != set(range(parts))
+    ((_, _, segments),) = file.contents
+    return set(file.segments) != set(range(segments))
 
 
-def _hashes(found: list[Found], progress: bool) -> Iterator[tuple[Found, str]]:
+def _hashes(found: list[FileEntry], progress: bool) -> Iterator[tuple[FileEntry, str]]:
     """Hash files in threads; "" stands for one that can't be read."""
 
-    def hash_of(entry: Found) -> str:
+    def hash_of(entry: FileEntry) -> str:
         try:
             return read_content(entry.path).hash
         except OSError:

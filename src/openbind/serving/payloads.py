@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from openbind.errors import InputError
 from openbind.modalities import TEXT
-from openbind.search.query import Part
+from openbind.search.query import Term
 from openbind.serving.schemas import ContentPart, Message
 
 Payload = str | bytes
@@ -66,7 +66,7 @@ def read_base64(content: str, name: str) -> bytes:
     return data
 
 
-def message_parts(messages: Sequence[Message], modalities: Sequence[str]) -> list[Part]:
+def message_parts(messages: Sequence[Message], modalities: Sequence[str]) -> list[Term]:
     """Collect the content parts of messages, in their order.
 
     A part is `{"type": "text", "text": …}`, `{"type": "X_url", "X_url": {"url": …}}` for any
@@ -86,11 +86,11 @@ def message_parts(messages: Sequence[Message], modalities: Sequence[str]) -> lis
     return parts
 
 
-def _read_part(part: ContentPart, modalities: Sequence[str], name: str) -> Part:
+def _read_part(part: ContentPart, modalities: Sequence[str], name: str) -> Term:
     if part.type == TEXT:
         if part.text is None:
             raise InputError(name, f"expected the key {TEXT!r}")
-        return Part(TEXT, read_payload(TEXT, part.text, name), part.weight)
+        return Term(TEXT, read_payload(TEXT, part.text, name), part.weight)
     modality = part.type.removesuffix("_url").removeprefix("input_")
     known = [TEXT, *(f"{each}_url" for each in modalities if each != TEXT)]
     if part.type == modality or modality not in modalities or modality == TEXT:
@@ -101,4 +101,4 @@ def _read_part(part: ContentPart, modalities: Sequence[str], name: str) -> Part:
     if not isinstance(value, str):
         raise InputError(name, f"expected {{{part.type!r}: {{{key!r}: …}}}}")
     item = read_data_url(value, name) if key == "url" else read_base64(value, name)
-    return Part(modality, item, part.weight)
+    return Term(modality, item, part.weight)

@@ -13,7 +13,7 @@ import torch
 from openbind.errors import InputError, UnknownNameError
 from openbind.modalities import MODALITIES, TEXT
 from openbind.search.index import Index
-from openbind.search.query import Part
+from openbind.search.query import Term
 from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, Embedded, ItemRefusedError
@@ -137,7 +137,7 @@ class Service:
         except ItemRefusedError as error:
             raise InputError(f"{name}[{error.place}]", error.reason) from error
 
-    async def combine(self, parts: Sequence[Part], name: str) -> Embedded:
+    async def combine(self, parts: Sequence[Term], name: str) -> Embedded:
         """Embed parts of any modalities and add them with their weights.
 
         Returns:
@@ -176,7 +176,9 @@ class Service:
         query_E = (await self.combine(parts, "parts")).vectors_NE[0]
 
         def find() -> Sequence[Hit]:
-            return index.search(query_E, request.count, only=request.only, where=request.where)
+            return index.search(
+                query_E, request.count, modalities=request.only, where=request.where
+            )
 
         return await asyncio.to_thread(find)
 
@@ -243,7 +245,7 @@ class Service:
             ],
         )
 
-    async def _read_part(self, part: QueryPart, at: int) -> Part:
+    async def _read_part(self, part: QueryPart, at: int) -> Term:
         """Take a part of a query: an item, or the vector of an indexed one."""
         name = f"parts[{at}]"
         if (part.input is None) == (part.id is None):
@@ -252,12 +254,12 @@ class Service:
             index, row_id = self.need_index(), part.id
             hit = await asyncio.to_thread(find_hit, index, row_id)
             vector_E = await asyncio.to_thread(index.vector, row_id)
-            return Part(hit.modality, np.asarray(vector_E), part.weight)
+            return Term(hit.modality, np.asarray(vector_E), part.weight)
         modality = self.check_modality(part.modality, f"{name}.modality")
         (item,) = await self.read_items(modality, [part.input], f"{name}.input")
-        return Part(modality, item, part.weight)
+        return Term(modality, item, part.weight)
 
-    async def _embed_part(self, part: Part, name: str) -> Embedded:
+    async def _embed_part(self, part: Term, name: str) -> Embedded:
         if isinstance(part.item, np.ndarray):
             return Embedded(part.item[None], 0)
         try:
