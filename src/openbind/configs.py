@@ -28,7 +28,8 @@ def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
     """Build a dataclass from a dictionary.
 
     Args:
-        kind: the dataclass; its annotations decide how each value is read.
+        kind: the dataclass; its annotations decide how each value is read. A class with a method
+            `from_plain(values, where)` reads its own values, as one of several kinds for example.
         values: a mapping from field names to plain values.
         where: the place in the file, put before the field's name in errors.
 
@@ -70,6 +71,8 @@ def _read(hint: Any, value: Any, where: str) -> Any:
         if value not in args:
             raise ConfigError(f"{where}: expected one of {list(args)}, found {value!r}")
         return value
+    if hasattr(hint, "from_plain"):
+        return value if isinstance(value, hint) else hint.from_plain(value, where)
     if dataclasses.is_dataclass(hint):
         kind = typing.cast(type, hint)
         return value if isinstance(value, kind) else from_dict(kind, value, where)

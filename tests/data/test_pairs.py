@@ -1,12 +1,10 @@
-"""Rows are parted by their split, or by a hash of their names that nothing else moves."""
+"""Rows are split by name, or by a stable hash of their keys."""
 
 from __future__ import annotations
 
 import pytest
 
-from openbind.configs import from_dict
 from openbind.data.pairs import (
-    DataConfig,
     Row,
     choose_split,
     hold_out,
@@ -25,33 +23,15 @@ def row(key: str, split: str | None = None, recording: str | None = None) -> Row
 ROWS = [row(str(number)) for number in range(1_000)]
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({}, "found none"),
-        ({"manifest": "a.csv", "videos": "b"}, "found manifest and videos"),
-        ({"videos": "b", "columns": {"image": "x"}}, "columns: videos have none"),
-        ({"videos": "b", "seconds": 0}, "seconds: expected a length above 0"),
-        ({"videos": "b", "seconds": float("nan")}, "seconds: expected a length above 0"),
-        ({"folders": {"image": "a"}, "by": "name"}, "by: expected one of"),
-        ({"manifests": "a.csv"}, "did you mean 'manifest'"),
-    ],
-)
-def test_bad_configs(values: dict[str, object], message: str) -> None:
-    """One place, and nothing that has no effect there."""
-    with pytest.raises(ConfigError, match=message):
-        from_dict(DataConfig, values)
-
-
 def test_split_names() -> None:
-    """The usual names of a split are one; others stay."""
+    """Common names of splits are normalized; others are unchanged."""
     assert [name_split(n) for n in ("valid", "Validation", "VAL")] == ["val"] * 3
     assert [name_split(n) for n in ("Train", "test", "fold 1")] == ["train", "test", "fold 1"]
     assert (read_split(" valid "), read_split(""), read_split(3)) == ("val", None, "3")
 
 
 def test_names() -> None:
-    """Labels are text; rows of one label share it; a list is no label."""
+    """Labels are interned text; a list isn't a label."""
     assert (read_name(None), read_name(" "), read_name(7)) == (None, None, "7")
     assert read_name("A DOG".lower()) is read_name(" a dog")
     with pytest.raises(ValueError, match="one label"):
@@ -81,13 +61,13 @@ def test_span(start: object, end: object, expected: object) -> None:
     ],
 )
 def test_bad_spans(start: object, end: object, message: str) -> None:
-    """What is no stretch of time is refused with what was found."""
+    """Invalid spans are refused with what was found."""
     with pytest.raises(ValueError, match=message):
         read_span(start, end)
 
 
 def test_choose_split() -> None:
-    """Rows of the split, in their order; a wrong name lists those there are."""
+    """Returns the split's rows in order; an unknown split lists the known ones."""
     rows = [row("a", "train"), row("b", "val"), row("c", "train"), row("d")]
     assert [r.key for r in choose_split(rows, "train")] == ["a", "c"]
     assert [r.key for r in choose_split(rows, "validation")] == ["b"]
@@ -99,7 +79,7 @@ def test_choose_split() -> None:
 
 
 def test_hold_out_parts() -> None:
-    """Every row is on one side, in its order; the share is about what was asked."""
+    """Every row is on one side, in order; the fraction is about right."""
     kept, held = hold_out(ROWS, 0.2, seed=0)
     assert sorted([*kept, *held], key=lambda r: int(r.key)) == ROWS
     assert kept == sorted(kept, key=lambda r: int(r.key))
@@ -109,7 +89,7 @@ def test_hold_out_parts() -> None:
 
 
 def test_hold_out_is_steady() -> None:
-    """Order and further rows move no row to the other side."""
+    """A row's side depends neither on the order nor on other rows."""
     held = {r.key for r in hold_out(ROWS[:500], 0.2, seed=0)[1]}
     backwards = {r.key for r in hold_out(ROWS[:500][::-1], 0.2, seed=0)[1]}
     more = {r.key for r in hold_out(ROWS, 0.2, seed=0)[1]}
@@ -125,25 +105,25 @@ def test_hold_out_keeps_recordings_together() -> None:
     assert len(videos[0] | videos[1]) == 50
 
 
-@pytest.mark.parametrize("share", [1e-9, 0.5, 1 - 1e-9])
-def test_hold_out_leaves_no_side_empty(share: float) -> None:
-    """Two rows are enough for both sides, whatever the share."""
+@pytest.mark.parametrize("fraction", [1e-9, 0.5, 1 - 1e-9])
+def test_hold_out_leaves_no_side_empty(fraction: float) -> None:
+    """Two rows are enough for both sides, at any fraction."""
     for seed in range(20):
-        kept, held = hold_out(ROWS[:2], share, seed)
+        kept, held = hold_out(ROWS[:2], fraction, seed)
         assert (len(kept), len(held)) == (1, 1)
 
 
 @pytest.mark.parametrize(
-    ("rows", "share"),
+    ("rows", "fraction"),
     [(ROWS, 0.0), (ROWS, 1.0), (ROWS, float("nan")), ([], 0.5), (ROWS[:1], 0.5)],
 )
-def test_hold_out_refuses(rows: list[Row], share: float) -> None:
-    """A share that is none, and too few rows."""
+def test_hold_out_refuses(rows: list[Row], fraction: float) -> None:
+    """Invalid fractions and too few rows are refused."""
     with pytest.raises(ConfigError):
-        hold_out(rows, share, seed=0)
+        hold_out(rows, fraction, seed=0)
 
 
 def test_hold_out_refuses_one_recording() -> None:
-    """Parts of a single recording can't be parted."""
+    """Windows of a single recording can't be split."""
     with pytest.raises(ConfigError, match="2 rows of one recording"):
         hold_out([row("a", recording="x"), row("b", recording="x")], 0.5, seed=0)

@@ -1,4 +1,4 @@
-"""Which rows a step sees depends on the seed and the step alone; a pass shows each row once."""
+"""A step's rows depend only on seed and step; a pass visits each row once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def make_sampler(seed: int = 0, steps: int = 40) -> Sampler:
 
 
 def test_same_seed() -> None:
-    """A step's batch is the same whenever and in whatever order it is asked for."""
+    """A step's batch doesn't depend on the order of the calls."""
     sampler = make_sampler()
     forwards = [sampler.batch(step) for step in range(40)]
     backwards = [make_sampler().batch(step) for step in reversed(range(40))][::-1]
@@ -28,7 +28,7 @@ def test_same_seed() -> None:
 
 
 def test_one_pair_a_batch() -> None:
-    """A batch is of one pair, and pairs come as often as their weights say."""
+    """A batch is of one pair; pairs are drawn in proportion to their weights."""
     sampler = make_sampler(steps=400)
     pairs = [{draw.pair for draw in sampler.batch(step)} for step in range(400)]
     assert all(len(found) == 1 for found in pairs)
@@ -37,7 +37,7 @@ def test_one_pair_a_batch() -> None:
 
 
 def test_passes() -> None:
-    """Each pass shows a row at most once, and excludes only what fills no batch."""
+    """Each pass visits a row at most once, and drops only the incomplete batch."""
     sizes = [PairSize("a", [(row,) for row in range(22)], views=3, weight=1)]
     sampler = Sampler(sizes, batch_size=4, steps=50, seed=0)
     for turn in range(10):
@@ -48,7 +48,7 @@ def test_passes() -> None:
 
 
 def test_draws() -> None:
-    """Frozen items and views are drawn from those that a row has, and all of them come."""
+    """Frozen items and views are drawn from all those of a row."""
     sampler = make_sampler(steps=200)
     draws = [draw for step in range(200) for draw in sampler.batch(step)]
     assert all(d.anchor == d.row for d in draws if d.pair == 0)

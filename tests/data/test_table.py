@@ -1,4 +1,4 @@
-"""Frozen items stand in a table once, and rows go with those of theirs that can be used."""
+"""A table has each frozen item once; rows without usable items are dropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_rows() -> list[Row]:
 
 
 def test_tabulate() -> None:
-    """One entry for each item, and one more for each part of it that is meant."""
+    """One entry per item, and one per span of it."""
     table = tabulate(make_rows(), "image")
     assert [(a.item, a.span) for a in table.anchors] == [
         (A, None),
@@ -32,8 +32,8 @@ def test_tabulate() -> None:
     assert len({a.key for a in table.anchors}) == 4
 
 
-def test_others() -> None:
-    """Items without a partner come after the others, each once."""
+def test_extra() -> None:
+    """Items without a partner come last, without duplicates."""
     rows = make_rows()
     table = tabulate(rows[:2], "image", [rows[2], Row(key="5", items={"image": (B, C)})])
     assert [(a.item, a.span) for a in table.anchors] == [
@@ -47,7 +47,7 @@ def test_others() -> None:
 
 
 def test_without() -> None:
-    """Rows stay as long as one of their frozen items is usable; indices are made again."""
+    """Rows with a usable frozen item are kept; indices are renumbered."""
     table = tabulate(make_rows(), "image").without({1: "broken", 3: "broken"})
     assert [row.key for row in table.rows] == ["1", "3"]
     assert [a.item for a in table.anchors] == [A, A]
@@ -55,8 +55,18 @@ def test_without() -> None:
 
 
 def test_only() -> None:
-    """Choosing rows leaves the frozen items where they are."""
+    """Selecting rows doesn't renumber frozen items."""
     table = tabulate(make_rows(), "image").only([1, 3])
     assert [row.key for row in table.rows] == ["2", "4"]
     assert len(table.anchors) == 4
     assert table.choices == [(1,), (3,)]
+
+
+def test_sample() -> None:
+    """Rows are evenly spaced, with only their own frozen items."""
+    table = tabulate(make_rows(), "image")
+    sample = table.sample(2)
+    assert [row.key for row in sample.rows] == ["1", "3"]
+    assert [(a.item, a.span) for a in sample.anchors] == [(A, None), (B, None), (A, (0, 2))]
+    assert sample.choices == [(0, 1), (2,)]
+    assert table.sample(99) == table

@@ -1,4 +1,4 @@
-"""Views are drawn from a plan alone: the same everywhere, within the plan, spread over it."""
+"""Views depend only on the plan and their key, and cover the plan's ranges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from openbind.configs import from_dict
-from openbind.data.views import ViewPlan, draw_view, view_rng
+from openbind.data.views import ViewPlan, apply_view, draw_view, view_rng
 from openbind.errors import ConfigError
 from openbind.modalities.spec import View
 
@@ -18,16 +18,18 @@ def draw(count: int, **plan: Any) -> list[View]:
     return [draw_view(ViewPlan(**plan), view_rng(0, "it", i)) for i in range(count)]
 
 
-def test_the_plain_plan_shows_everything() -> None:
-    """Without settings a view is the span, and draws nothing."""
+def test_default_plan_is_whole() -> None:
+    """By default a view is the whole span, and draws no random numbers."""
     rng = view_rng(0, "it", 0)
     assert draw_view(ViewPlan(), rng) == View()
     assert draw_view(ViewPlan(), rng, (2.0, 4.0)) == View(span=(2.0, 4.0))
     assert rng.random() == view_rng(0, "it", 0).random()
+    assert ViewPlan(count=3).is_whole
+    assert not ViewPlan(flip=0.5).is_whole
 
 
-def test_boxes_keep_to_the_plan() -> None:
-    """Inside the image, of an area and a ratio in their ranges."""
+def test_boxes_are_in_range() -> None:
+    """Boxes lie inside the image, with area and ratio in their ranges."""
     for view in draw(500, crop=(0.08, 0.6)):
         assert view.box is not None
         top, left, height, width = view.box
@@ -37,8 +39,8 @@ def test_boxes_keep_to_the_plan() -> None:
         assert 3 / 4 - 1e-9 <= width / height <= 4 / 3 + 1e-9
 
 
-def test_boxes_are_spread_as_torchvision_spreads_them() -> None:
-    """The area is uniform, the ratio's logarithm symmetric, the place uniform in what is left."""
+def test_boxes_have_torchvisions_distribution() -> None:
+    """The area is uniform, the log-ratio symmetric, the position uniform."""
     boxes = np.array([view.box for view in draw(4_000, crop=(0.1, 0.5))])
     top, left, height, width = boxes.T
     areas = height * width
@@ -58,16 +60,16 @@ def test_boxes_are_spread_as_torchvision_spreads_them() -> None:
         ((0.9, 1.1), (0.0, 0.0, 1.0, 1.0)),
     ],
 )
-def test_what_never_fits_is_central(
+def test_impossible_boxes_are_central(
     ratio: tuple[float, float], box: tuple[float, float, float, float]
 ) -> None:
-    """The whole image's area can't have another shape: the largest allowed in the middle."""
+    """The whole area can't have another ratio: the largest allowed central box is taken."""
     [view] = draw(1, crop=(1.0, 1.0), ratio=ratio)
     assert view.box == pytest.approx(box)
 
 
 def test_flips_and_moments() -> None:
-    """As often mirrored as asked for, moments everywhere; both only where asked for."""
+    """Flips have their probability, moments are uniform; both only if configured."""
     views = draw(2_000, flip=0.25, seconds=2.0)
     assert np.mean([view.flip for view in views]) == pytest.approx(0.25, abs=0.03)
     moments = np.array([view.moment for view in views])
@@ -78,19 +80,19 @@ def test_flips_and_moments() -> None:
 
 
 def test_random_numbers_are_the_same_everywhere() -> None:
-    """In every process, on every machine, in every version: the first number of one name."""
+    """The first number of one key is pinned across processes, machines and versions."""
     assert view_rng(3, "Vögel/a.jpg", 7).bit_generator.random_raw() == 13121558801107579006
 
 
-def test_views_can_be_written_down() -> None:
-    """All their values are Python's own, so that a view's text is a key."""
+def test_views_have_a_repr() -> None:
+    """All values are plain Python, so a view's repr can be a key."""
     [view] = draw(1, crop=(0.2, 1.0), flip=0.5, seconds=1.0)
     assert eval(repr(view), {"View": View}) == view
     assert draw(1, crop=(0.2, 1.0), flip=0.5, seconds=1.0) == [view]
 
 
-def test_random_numbers_differ_in_each_part_of_their_name() -> None:
-    """Seed, key and index each count; parts can't run into each other."""
+def test_random_numbers_depend_on_seed_key_and_index() -> None:
+    """Seed, key and index are unambiguous."""
     names = [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1), (0, "0/a", 0), (0, "a/0", 0)]
     assert len({view_rng(*name).random() for name in names}) == len(names)
     assert view_rng(0, "a", 0).random() == view_rng(0, "a", 0).random()
@@ -100,9 +102,9 @@ def test_random_numbers_differ_in_each_part_of_their_name() -> None:
     ("values", "message"),
     [
         ({"count": 0}, "count: expected at least 1"),
-        ({"crop": [0, 0.5]}, "crop: expected shares"),
-        ({"crop": [0.5, 0.2]}, "crop: expected shares"),
-        ({"crop": [0.5, 1.5]}, "crop: expected shares"),
+        ({"crop": [0, 0.5]}, "crop: expected fractions"),
+        ({"crop": [0.5, 0.2]}, "crop: expected fractions"),
+        ({"crop": [0.5, 1.5]}, "crop: expected fractions"),
         ({"ratio": [2.0, 1.0]}, "ratio: expected"),
         ({"flip": 2.0}, "flip: expected a probability"),
         ({"seconds": 0}, "seconds: expected more than 0"),
@@ -110,6 +112,13 @@ def test_random_numbers_differ_in_each_part_of_their_name() -> None:
     ],
 )
 def test_bad_plans(values: dict[str, Any], message: str) -> None:
-    """Each names its field."""
+    """Errors name the field."""
     with pytest.raises(ConfigError, match=message):
         from_dict(ViewPlan, values)
+
+
+def test_modality_without_parts() -> None:
+    """Text supports only the whole item."""
+    assert apply_view("text", "a dog", View()) == "a dog"
+    with pytest.raises(ConfigError, match="text"):
+        apply_view("text", "a dog", View(flip=True))

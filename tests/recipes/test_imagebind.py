@@ -70,7 +70,7 @@ def test_augmentation() -> None:
         assert plan.augment == {
             modality: ({"erase": {"probability": 0.25}},),
             "image": (
-                {"rand_augment": {"layers": 2, "magnitude": 9, "deviation": 0.5}},
+                {"rand_augment": {"layers": 2, "magnitude": 9, "std": 0.5}},
                 {"color_jitter": {"strength": 0.4}},
             ),
         }

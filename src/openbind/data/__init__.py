@@ -1,1 +1,1 @@
-"""Training data: aligned pairs, where they lie, and how they are drawn and shown."""
+"""Training data: sources of aligned pairs, sampling, views, augmentation and loading."""

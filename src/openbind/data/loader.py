@@ -1,4 +1,4 @@
-"""Draws → tensors: decoding in worker processes, broken items replaced by their neighbors."""
+"""Draws → tensors: decoded in worker processes, with unusable items replaced by their neighbors."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from torch.utils.data import DataLoader, Dataset
 from openbind.data.augment import apply_all
 from openbind.data.sampler import Draw
 from openbind.data.table import PairTable
-from openbind.data.views import ViewPlan, draw_view, view_rng
+from openbind.data.views import ViewKey, ViewPlan, anchor_view, apply_view
 from openbind.embedding.items import open_item
-from openbind.errors import ConfigError, InputError
+from openbind.errors import InputError
 from openbind.modalities import MODALITIES
-from openbind.modalities.spec import Preprocess, View
+from openbind.modalities.spec import Preprocess
 
-MAX_BROKEN_IN_A_ROW = 20
-"""Items tried in a broken one's place before the data is called unusable."""
+MAX_SKIPPED_IN_A_ROW = 20
+"""Neighbors tried in place of an unusable item before the run stops."""
 
 
 @dataclass(frozen=True)
 class SkippedItem:
-    """An item that couldn't be used, and why."""
+    """An item that can't be used, and why."""
 
     pair: str
     item: str
@@ -35,12 +35,12 @@ class SkippedItem:
 
 @dataclass
 class Batch:
-    """What one step of one process sees.
+    """The rows of one step in one process.
 
     Args:
-        inputs: (rows, ...) of the trained side's clips, all of one pair.
-        draws: what they are; where an item was broken, its neighbor's.
-        skipped: the items that were.
+        inputs: (rows, ...) clips of the trained side, all of one pair.
+        draws: the rows; for a skipped item, those of the neighbor that replaced it.
+        skipped: items that couldn't be used.
     """
 
     inputs: torch.Tensor
@@ -48,16 +48,16 @@ class Batch:
     skipped: list[SkippedItem] = field(default_factory=list)
 
 
-class ShownItems:
-    """The trained side of one pair: decoded, shown through its anchor's view, augmented.
+class AugmentedItems:
+    """The trained side of one pair: decoded, cut to its anchor's view, augmented.
 
     Args:
         table: the pair's rows.
         modality: name of the trained side.
         settings, folder: of its preprocessing.
         plan: of the views.
-        operations: augmentations, of both stages.
-        seed: the views' own.
+        operations: augmentations of both stages.
+        seed: of the views.
     """
 
     def __init__(
@@ -84,20 +84,19 @@ class ShownItems:
             InputError: the item can't be used.
         """
         rng = np.random.default_rng(draw.noise)
-        anchor = self.table.anchors[draw.anchor]
-        view = anchor_view(anchor.key, anchor.span, self.plan, self.seed, draw.view)
+        view = anchor_view(self.table.anchors[draw.anchor], self.plan, self.seed, draw.view)
         items = self.table.rows[draw.row].items[self.modality]
         item = items[int(rng.integers(len(items)))]
-        shown = show(self.modality, open_item(item), view)
+        shown = apply_view(self.modality, open_item(item), view)
         shown = apply_all(self.operations, "item", shown, rng)
-        clips = self.prepared(shown).clips
+        clips = self.preprocess(shown).clips
         clip = clips[int(rng.integers(len(clips)))]
         result: torch.Tensor = apply_all(self.operations, "tensor", clip, rng)
         return result
 
     @property
-    def prepared(self) -> Preprocess:
-        """The modality's preprocessing; made where it is used, since it can't be pickled."""
+    def preprocess(self) -> Preprocess:
+        """The modality's preprocessing, created in each process because it can't be pickled."""
         if self._preprocess is None:
             self._preprocess = MODALITIES.get(self.modality).prepare(self.settings, self.folder)
         return self._preprocess
@@ -106,75 +105,49 @@ class ShownItems:
         return {**self.__dict__, "_preprocess": None}
 
 
-Sight = tuple[int, int] | None
-"""An anchor and the number of its view; None shows the whole item, whatever the anchor."""
-
-
 @dataclass(frozen=True)
-class KeptFeatures:
-    """The trained side of one pair where only a head is trained: features computed before.
+class CachedFeatures:
+    """The trained side of one pair where only a head is trained: the body's features.
 
     Args:
-        features: for each row, features_SD of its clips in each sight of it.
+        features: for each row, view → features_SD of its clips in that view.
     """
 
-    features: Sequence[Mapping[Sight, torch.Tensor]]
+    features: Sequence[Mapping[ViewKey, torch.Tensor]]
 
     def __len__(self) -> int:
         return len(self.features)
 
     def read(self, draw: Draw) -> torch.Tensor:
-        """Return one clip's features."""
-        sights = self.features[draw.row]
-        clips_SD = sights[None if None in sights else (draw.anchor, draw.view)]
+        """Return one clip's features (D,)."""
+        views = self.features[draw.row]
+        clips_SD = views[None if None in views else (draw.anchor, draw.view)]
         return clips_SD[int(np.random.default_rng(draw.noise).integers(len(clips_SD)))]
 
 
-Side = ShownItems | KeptFeatures
+Side = AugmentedItems | CachedFeatures
 
 
-def show(modality: str, item: Any, view: View) -> Any:
-    """Show an item through a view, as something that preprocessing takes.
-
-    Raises:
-        ConfigError: the modality has no parts, but a part is asked for.
-        InputError: the item can't be used.
-    """
-    spec = MODALITIES.get(modality)
-    if spec.apply_view is None:
-        if view == View():
-            return item
-        raise ConfigError(f"views: {modality} has no parts that could be shown; use the whole")
-    return spec.apply_view(item, view)
-
-
-def anchor_view(
-    key: str, span: tuple[float, float] | None, plan: ViewPlan, seed: int, index: int
-) -> View:
-    """Draw one view of a frozen item: the same for its kept embedding and for its partner."""
-    return draw_view(plan, view_rng(seed, key, index), span)
-
-
-class _Draws(Dataset[Any]):
-    """What the workers hold: the trained sides of all pairs."""
+class _DrawDataset(Dataset[Any]):
+    """The trained sides of all pairs, as each worker holds them."""
 
     def __init__(self, names: Sequence[str], sides: Sequence[Side], tables: Sequence[PairTable]):
         self.names, self.sides, self.tables = names, sides, tables
 
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, Draw, list[SkippedItem]]:
-        broken: list[SkippedItem] = []
+        skipped: list[SkippedItem] = []
         side, table = self.sides[draw.pair], self.tables[draw.pair]
-        for _ in range(MAX_BROKEN_IN_A_ROW):
+        for _ in range(MAX_SKIPPED_IN_A_ROW):
             try:
-                return side.read(draw), draw, broken
+                return side.read(draw), draw, skipped
             except InputError as error:
                 key = table.rows[draw.row].key
-                broken.append(SkippedItem(self.names[draw.pair], key, str(error)))
+                skipped.append(SkippedItem(self.names[draw.pair], key, str(error)))
             row = (draw.row + 1) % len(side)
             draw = replace(draw, row=row, anchor=table.choices[row][0])
         raise InputError(
-            f"{self.names[draw.pair]}: {MAX_BROKEN_IN_A_ROW} rows in succession",
-            f"can't be read; the last, {broken[-1].item}: {broken[-1].reason}",
+            f"{self.names[draw.pair]}: {MAX_SKIPPED_IN_A_ROW} consecutive rows",
+            f"can't be read; the last is {skipped[-1].item}: {skipped[-1].reason}",
         )
 
 
@@ -186,21 +159,21 @@ def load_batches(
     *,
     num_workers: int,
 ) -> Iterator[Batch]:
-    """Read batches ahead.
+    """Read batches ahead of the consumer.
 
     Args:
         names: of the pairs.
         sides: the trained side of each pair.
         tables: the rows of each pair.
-        draws: what each batch holds, in order.
-        num_workers: processes; 0 reads when asked, in this process. The tensors are the same.
+        draws: the rows of each batch, in order.
+        num_workers: processes; 0 reads in this process. The tensors don't depend on it.
 
     Raises:
-        InputError: too many items in succession can't be read, or clips of a batch differ in
+        InputError: too many consecutive items can't be read, or the clips of a batch differ in
             shape.
     """
     loader: DataLoader[Any] = DataLoader(
-        _Draws(names, sides, tables),
+        _DrawDataset(names, sides, tables),
         batch_sampler=draws,
         num_workers=num_workers,
         collate_fn=_stack,
@@ -215,13 +188,13 @@ def _stack(parts: list[tuple[torch.Tensor, Draw, list[SkippedItem]]]) -> Batch:
     if len(shapes) > 1:
         raise InputError(
             f"a batch of {len(parts)} clips",
-            f"they differ in shape, {sorted(shapes)}; choose settings that give one shape",
+            f"clips differ in shape, {sorted(shapes)}; choose settings that give one shape",
         )
     inputs = torch.stack([clip for clip, _, _ in parts])
-    broken = [item for _, _, found in parts for item in found]
-    return Batch(inputs, [draw for _, draw, _ in parts], broken)
+    skipped = [item for _, _, found in parts for item in found]
+    return Batch(inputs, [draw for _, draw, _ in parts], skipped)
 
 
 def _use_one_thread(worker: int) -> None:
-    """Leave the cores to the other workers and to the training itself."""
+    """Leave the cores to the other workers and to the training process."""
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Pairs: aligned samples, a image and something else, before anything is decoded."""
+"""Pairs: aligned samples of two modalities, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from openbind.embedding.items import Item
 from openbind.errors import ConfigError
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of splits, in lower case, and what they are called here."""
+"""Common names of splits, in lower case → the name used here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +25,14 @@ class Row:
     """One aligned sample.
 
     Args:
-        key: names it in its source, the same in every run: random choices depend on it.
-        items: modality → its items, of which one is drawn at a time (a sound with several
-            images of the same thing has several).
-        label: what it shows; rows of one label may count as each other's matches.
-        split: "train", "val", ...; None where the source doesn't say.
-        span: seconds (start, end) of its recordings that it is about; None is all of them.
-        recording: names what it was cut from, where other rows may be cut from the same; those
-            are held out together.
+        key: its name in the source, stable across runs: random choices depend on it.
+        items: modality → its items, one of which is drawn at a time (a sound may have several
+            images of the same class, an image several captions).
+        label: class label; with `positives: label`, rows of one label match each other.
+        split: "train", "val", ...; None where the source has no splits.
+        span: seconds (start, end) of its recordings that it covers; None is all of them.
+        recording: name of the recording it was cut from; rows of one recording are held out
+            together.
     """
 
     key: str
@@ -44,72 +45,60 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a source gave.
+    """The rows of a source.
 
     Args:
-        rows: in its order, the same in every run.
-        excluded: what was passed over and why, in sentences without a full stop.
+        rows: in the source's order, the same in every run.
+        excluded: what was skipped and why, as sentences without a full stop.
     """
 
     rows: tuple[Row, ...]
     excluded: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Where pairs lie: exactly one of `manifest`, `folders`, `shards` and `videos`.
+class RowItems(Mapping[str, tuple[Item, ...]]):
+    """The items of one row in little memory, which decides whether millions of rows fit.
 
-    Relative paths start from the data folder that the run is given.
+    A file is stored as its path's text (about 80 bytes) and becomes a `Path` (about 300) on access.
 
     Args:
-        manifest: a .csv, .jsonl or .parquet with one column for each modality, and optional
-            columns `label`, `split`, `key`, `start` and `end` (seconds). A column
-            `<modality>.vector` names vectors of the space that were computed before
-            ("vectors.npy#12", the number of the row), in place of the modality's own.
-        folders: modality → a folder; files are paired as `by` says. Folders below may be splits
-            (`<split>/…`) and classes (`<split>/<class>/…`).
-        shards: WebDataset tar files: a path, or a pattern with `*` or `{000..127}`.
-        videos: a folder of videos with sound; each becomes as many rows as it has windows.
-        by: for folders: "stem" pairs files of the same relative path but for the extension; "class"
-            gives each file of the second modality all files of the first in the same class.
-        columns: modality → name of its column in a manifest, or its extension in shards, where they
-            differ from the modality's name.
-        seconds: for videos: length of a window.
+        modalities: names of the row's modalities; one tuple is shared by all rows.
+        cells: for each modality the text of one path, or the items themselves.
     """
 
-    manifest: str | None = None
-    folders: dict[str, str] | None = None
-    shards: str | None = None
-    videos: str | None = None
-    by: Literal["stem", "class"] = "stem"
-    columns: dict[str, str] = field(default_factory=dict)
-    seconds: float = 2.0
+    __slots__ = ("_cells", "_modalities")
 
-    def __post_init__(self) -> None:
-        given = [n for n in ("manifest", "folders", "shards", "videos") if getattr(self, n)]
-        if len(given) != 1:
-            raise ValueError(
-                "expected one of manifest, folders, shards and videos, found "
-                + (" and ".join(given) or "none")
-            )
-        if self.columns and given[0] not in ("manifest", "shards"):
-            raise ValueError(f"columns: {given[0]} have none, only manifests and shards do")
-        if not 0 < self.seconds < math.inf:
-            raise ValueError(f"seconds: expected a length above 0, found {self.seconds}")
+    def __init__(
+        self, modalities: tuple[str, ...], cells: tuple[str | tuple[Item, ...], ...]
+    ) -> None:
+        self._modalities, self._cells = modalities, cells
+
+    def __getitem__(self, modality: str) -> tuple[Item, ...]:
+        if modality not in self._modalities:
+            raise KeyError(modality)
+        cell = self._cells[self._modalities.index(modality)]
+        return (Path(cell),) if isinstance(cell, str) else cell
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modalities)
+
+    def __len__(self) -> int:
+        return len(self._modalities)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def name_split(name: str) -> str:
-    """Bring the usual names of splits to one: "valid" and "validation" are "val"."""
+    """Normalize a split's name: "valid" and "validation" become "val"."""
     return SPLITS.get(name.lower(), name)
 
 
 def read_name(value: Any) -> str | None:
-    """Read a row's label or split: a word or a number, as text; None for None and "".
-
-    Rows of one name share its text.
+    """Read a row's label or split, text or a number, as an interned string; None for None and "".
 
     Raises:
-        ValueError: a list or an object; the caller says where.
+        ValueError: a list or an object; the caller adds the location.
     """
     if isinstance(value, list | tuple | dict):
         raise ValueError(f"expected one label or split, found {value!r:.60}")
@@ -118,17 +107,17 @@ def read_name(value: Any) -> str | None:
 
 
 def read_split(value: Any) -> str | None:
-    """Read a row's split as `read_name` does, under its usual name."""
+    """Read a row's split as `read_name` does, with its name normalized."""
     name = read_name(value)
     return None if name is None else name_split(name)
 
 
 def read_span(start: Any, end: Any) -> tuple[float, float] | None:
-    """Read a row's `start` and `end`: seconds, or their text; None or "" where there is none.
+    """Read a row's `start` and `end` in seconds, as numbers or text; None where both are empty.
 
     Raises:
-        ValueError: one without the other, not numbers, or not 0 ≤ start < end; the caller says
-            where.
+        ValueError: one without the other, not numbers, or not 0 ≤ start < end; the caller adds
+            the location.
     """
     missing = [value is None or value == "" for value in (start, end)]
     if all(missing):
@@ -146,56 +135,56 @@ def read_span(start: Any, end: Any) -> tuple[float, float] | None:
 
 
 def choose_split(rows: Sequence[Row], split: str | None) -> list[Row]:
-    """Take the rows of one split; None takes all.
+    """Return the rows of one split; None returns all.
 
     Raises:
-        ConfigError: no row is of that split.
+        ConfigError: the split has no rows.
     """
     if split is None:
         return list(rows)
     name = name_split(split)
     chosen = [row for row in rows if row.split == name]
     if not chosen:
-        counts = Counter(row.split or "(none said)" for row in rows)
+        counts = Counter(row.split or "(none)" for row in rows)
         listed = ", ".join(f"{found}: {count} rows" for found, count in sorted(counts.items()))
         raise ConfigError(f"no rows of the split {split!r}; there are {listed or 'no rows at all'}")
     return chosen
 
 
-def hold_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Part off some rows for validation, by a hash of their names.
+def hold_out(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Split off validation rows by a hash of their names.
 
-    A row's side depends on its name and the seed, not on its neighbors: rows that are added later
-    move no other (but that each side has at least one). Rows cut from one recording stay together.
+    A row's side depends only on its name and the seed, so rows added later move no other row
+    (except that each side has at least one). Rows cut from one recording stay together.
 
     Args:
-        rows: to part.
-        share: of them to hold out, in (0, 1); what is held out differs from it by chance.
+        rows: to split.
+        fraction: of them to hold out, in (0, 1); the result differs from it by chance.
         seed: of the hash.
 
     Returns:
-        those that stay and those held out, both in their order, neither empty.
+        (training rows, held-out rows), both in their order, neither empty.
 
     Raises:
-        ConfigError: a share outside (0, 1), or fewer than two rows (or recordings).
+        ConfigError: a fraction outside (0, 1), or fewer than two rows (or recordings).
     """
-    if not 0 < share < 1:
-        raise ConfigError(f"the share held out must be between 0 and 1, found {share}")
+    if not 0 < fraction < 1:
+        raise ConfigError(f"validation: expected a fraction between 0 and 1, found {fraction}")
     names = (row.key if row.recording is None else row.recording for row in rows)
-    places = np.fromiter((_place(name, seed) for name in names), np.float64, len(rows))
-    if not len(rows) or places.min() == places.max():
+    hashes = np.fromiter((_hash(name, seed) for name in names), np.float64, len(rows))
+    if not len(rows) or hashes.min() == hashes.max():
         raise ConfigError(
-            f"{len(rows)} rows of one recording or none can't be parted for validation; "
-            "give more data, or a split of its own"
+            f"{len(rows)} rows of at most one recording can't be split for validation; "
+            "add data or name a validation split"
         )
-    held = ((places < share) | (places == places.min())) & (places < places.max())
+    held = ((hashes < fraction) | (hashes == hashes.min())) & (hashes < hashes.max())
     return (
         [row for row, is_held in zip(rows, held, strict=True) if not is_held],
         [row for row, is_held in zip(rows, held, strict=True) if is_held],
     )
 
 
-def _place(name: str, seed: int) -> float:
-    """Return a name its place in [0, 1)."""
+def _hash(name: str, seed: int) -> float:
+    """Map a name to [0, 1), uniformly."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2.0**64

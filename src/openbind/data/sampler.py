@@ -1,4 +1,4 @@
-"""Which rows a step sees: the same in every run, whatever the number of workers or processes."""
+"""Sampling of rows per step, independent of the number of workers and processes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Draw:
     """One sample of a batch.
 
     Args:
-        pair: which kind of pair.
-        row: of that pair's table.
-        anchor: which of the table's frozen items it is contrasted with.
-        view: which view of that item.
-        noise: seed of the other side's own augmentations.
+        pair: index of the pair.
+        row: index in that pair's table.
+        anchor: index of its frozen item in the table.
+        view: index of that item's view.
+        noise: seed of the trained side's augmentations.
     """
 
     pair: int
@@ -33,13 +33,13 @@ class Draw:
 
 @dataclass(frozen=True)
 class PairSize:
-    """What has to be known of a pair to draw from it.
+    """What the sampler needs to know of a pair.
 
     Args:
         name: of the pair; random choices depend on it.
         anchors: for each row, the indices of its frozen items.
         views: of each frozen item.
-        weight: how often its batches come, against other pairs'.
+        weight: relative frequency of its batches.
     """
 
     name: str
@@ -49,11 +49,11 @@ class PairSize:
 
 
 class Sampler:
-    """Batches of draws for each step; each batch is from one pair (paper, section 3.2).
+    """Draws each step's batch; a batch is from one pair (paper, section 3.2).
 
-    A pass takes a pair's rows in random order, none twice; what is left at its end and fills no
-    batch is passed over, another rest in each pass. Nothing is remembered from step to step, so a
-    run can go on anywhere.
+    A pass visits a pair's rows in random order without repetition; the incomplete last batch is
+    dropped, with other rows in each pass. There is no state between steps, so a run can resume at
+    any step.
 
     Args:
         pairs: sizes of all pairs.
@@ -83,15 +83,15 @@ class Sampler:
             chosen = self.pair_of_step == index
             before[chosen] = np.arange(chosen.sum())
         self.turn_of_step = before
-        # Shuffling millions of rows takes a while; only the pass at hand is kept.
+        # Shuffling millions of rows takes a while; only the current pass is cached.
         self._order = lru_cache(maxsize=len(pairs))(self._shuffle)
 
     def batch(self, step: int) -> list[Draw]:
-        """Draw the batch of one step, for all processes together."""
+        """Return the draws of one step, for all processes together."""
         index = int(self.pair_of_step[step])
         pair = self.pairs[index]
-        turn, place = divmod(int(self.turn_of_step[step]), len(pair.anchors) // self.batch_size)
-        rows = self._order(index, turn)[place * self.batch_size :][: self.batch_size]
+        turn, position = divmod(int(self.turn_of_step[step]), len(pair.anchors) // self.batch_size)
+        rows = self._order(index, turn)[position * self.batch_size :][: self.batch_size]
         rng = view_rng(self.seed, f"{pair.name}/draws", step)
         picks = rng.random((len(rows), 2))
         noises = rng.integers(1 << 62, size=len(rows))
@@ -111,7 +111,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class StepBatches:
-    """The batches of one process from some step on, as `torch.utils.data.DataLoader` takes them.
+    """The batches of one process from some step on: a batch sampler for PyTorch's `DataLoader`.
 
     Args:
         sampler: of all processes.
@@ -126,7 +126,7 @@ class StepBatches:
     size: int = 1
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield each step's part for this process."""
+        """Yield this process's part of each step."""
         part = self.sampler.batch_size // self.size
         for step in range(self.start, self.sampler.steps):
             yield self.sampler.batch(step)[self.rank * part :][:part]

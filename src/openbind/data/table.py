@@ -1,4 +1,4 @@
-"""The rows of one pair beside its frozen items, each of which stands there once."""
+"""The rows of one pair, and its frozen items without duplicates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Anchor:
     """A frozen item of a pair.
 
     Args:
-        key: names it, the same in every run: its views depend on it.
-        item: what it is.
-        span: seconds (start, end) of the recording that is meant; None is all of it.
+        key: its name, stable across runs: its views depend on it.
+        item: the item.
+        span: seconds (start, end) of the recording that it covers; None is all of it.
     """
 
     key: str
@@ -30,7 +30,7 @@ class PairTable:
 
     Args:
         rows: of the pair.
-        anchors: all frozen items, each once.
+        anchors: all frozen items, without duplicates.
         choices: for each row, the indices of its frozen items.
     """
 
@@ -38,17 +38,17 @@ class PairTable:
     anchors: Sequence[Anchor]
     choices: Sequence[tuple[int, ...]]
 
-    def without(self, broken: Mapping[int, str]) -> PairTable:
-        """Exclude frozen items that can't be used, and rows that have no other.
+    def without(self, skipped: Mapping[int, str]) -> PairTable:
+        """Drop frozen items that can't be used, and rows that have no other.
 
         Args:
-            broken: index of a frozen item → why.
+            skipped: index of a frozen item → reason.
         """
-        if not broken:
+        if not skipped:
             return self
-        kept = [index for index in range(len(self.anchors)) if index not in broken]
-        place = {index: new for new, index in enumerate(kept)}
-        choices = [tuple(place[i] for i in row if i in place) for row in self.choices]
+        kept = [index for index in range(len(self.anchors)) if index not in skipped]
+        new = {index: position for position, index in enumerate(kept)}
+        choices = [tuple(new[i] for i in row if i in new) for row in self.choices]
         return PairTable(
             rows=[row for row, choice in zip(self.rows, choices, strict=True) if choice],
             anchors=[self.anchors[index] for index in kept],
@@ -56,32 +56,40 @@ class PairTable:
         )
 
     def only(self, rows: Sequence[int]) -> PairTable:
-        """Keep some rows; the frozen items stay, with their indices."""
+        """Keep some rows, by index; frozen items keep their indices."""
         return PairTable(
             rows=[self.rows[row] for row in rows],
             anchors=self.anchors,
             choices=[self.choices[row] for row in rows],
         )
 
+    def sample(self, limit: int) -> PairTable:
+        """Keep at most `limit` rows, evenly spaced, and only their frozen items."""
+        step = max(1.0, len(self.rows) / limit)
+        table = self.only([int(i * step) for i in range(min(limit, len(self.rows)))])
+        used = {anchor for choice in table.choices for anchor in choice}
+        unused = {index: "" for index in range(len(self.anchors)) if index not in used}
+        return table.without(unused)
 
-def tabulate(rows: Sequence[Row], modality: str, others: Sequence[Row] = ()) -> PairTable:
+
+def tabulate(rows: Sequence[Row], modality: str, extra: Sequence[Row] = ()) -> PairTable:
     """Collect the frozen items of rows.
 
     Args:
         rows: each with items of the modality.
         modality: the frozen one.
-        others: rows whose frozen items are wanted too, after those of `rows`, without a partner.
+        extra: further rows, whose frozen items come after those of `rows` and have no partner.
     """
     anchors: dict[str, Anchor] = {}
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
     choices = []
-    for row in (*rows, *others):
+    for row in (*rows, *extra):
         chosen = []
         for item in row.items[modality]:
             key = item_key(item) if row.span is None else f"{item_key(item)}@{row.span}"
             if key not in anchors:
-                places[key] = len(anchors)
+                indices[key] = len(anchors)
                 anchors[key] = Anchor(key, item, row.span)
-            chosen.append(places[key])
+            chosen.append(indices[key])
         choices.append(tuple(chosen))
     return PairTable(rows, list(anchors.values()), choices[: len(rows)])

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from openbind.data.pairs import DataConfig
+from openbind.data.sources import PairSource
 from openbind.data.views import ViewPlan
 from openbind.training.optimization import Schedule
 from openbind.training.towers import TowerPlan
@@ -39,7 +39,7 @@ class PairPlan:
     """
 
     pair: tuple[str, str]
-    data: DataConfig
+    data: PairSource
     split: str | None = None
     validation: str | float | None = None
     views: ViewPlan = field(default_factory=ViewPlan)
@@ -50,7 +50,7 @@ class PairPlan:
     bias: float = -10.0
     positives: Literal["item", "row", "label"] = "row"
     negatives: Literal["batch", "corpus"] | int = "batch"
-    extra_negatives: DataConfig | None = None
+    extra_negatives: PairSource | None = None
     weight: float | None = None
     repeat: float = 1.0
 

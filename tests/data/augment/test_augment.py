@@ -23,7 +23,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Any]] = {
     "erase": ({"probability": 1.0, "fill": "noise"}, torch.rand(3, 32, 40)),
     "frequency_mask": ({}, torch.rand(1, 128, 204)),
     "time_mask": ({"width": 40}, torch.rand(1, 128, 204)),
-    "axis_noise": ({"deviation": 0.1}, torch.rand(6, 200)),
+    "axis_noise": ({"std": 0.1}, torch.rand(6, 200)),
     "axis_rotation": ({"degrees": 90}, torch.rand(6, 200)),
 }
 
@@ -60,7 +60,7 @@ def test_operations_name_what_does_not_fit(name: str) -> None:
     wrong: list[Any] = ["a.wav", (np.zeros(9), 16_000)]
     wrong += [IMAGE.convert("L")] if operation.stage == "item" else [torch.zeros(9), x.numpy()]
     for item in wrong:
-        with pytest.raises(ConfigError, match=rf"{type(operation).__name__} works on .+, found"):
+        with pytest.raises(ConfigError, match=rf"{type(operation).__name__} needs .+, found"):
             operation(item, np.random.default_rng(0))
 
 
@@ -104,7 +104,7 @@ def test_reading() -> None:
         ({"erase": {"probability": 1.5}}, ConfigError, "erase: probability"),
         ({"erase": {"area": [0.5, 0.1]}}, ConfigError, "erase: area, ratio"),
         ({"frequency_mask": {"width": 0}}, ConfigError, "frequency_mask: width"),
-        ({"axis_noise": {"deviation": -0.1}}, ConfigError, "axis_noise: deviation"),
+        ({"axis_noise": {"std": -0.1}}, ConfigError, "axis_noise: std"),
         ({"axis_rotation": {"degrees": 200}}, ConfigError, "axis_rotation: degrees"),
     ],
 )

@@ -52,7 +52,7 @@ def test_blots_lie_everywhere() -> None:
 
 
 def test_fill() -> None:
-    """A value, or noise that has deviation 1 and differs from channel to channel."""
+    """A value, or noise that has a std of 1 and differs from channel to channel."""
     rng = np.random.default_rng(0)
     plain = Erase(probability=1.0, area=(0.3, 0.3), fill=-2.0)
     assert set(plain(ONES_CHW, rng).unique().tolist()) == {-2.0, 1.0}

@@ -1,4 +1,4 @@
-"""The checks let through what an operation works on, and nothing else."""
+"""The checks accept only the inputs that an operation supports."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def test_what_fits_passes_as_it_is() -> None:
 
 
 def test_what_does_not_fit() -> None:
-    """The error says which operation, what it works on, what was found, and what to do."""
-    expected = r"ColorJitter works on RGB images, found a image of mode L; take it out"
+    """The error names the operation, its input, and what was found."""
+    expected = r"ColorJitter .*found an image of mode L"
     with pytest.raises(ConfigError, match=expected):
         check_image(Image.new("L", (2, 2)), ColorJitter())
     with pytest.raises(ConfigError, match=r"found <ndarray \(2, 2, 3\) float64>"):
         check_image(np.zeros((2, 2, 3)), ColorJitter())
-    with pytest.raises(ConfigError, match=r"FrequencyMask works on clips \(C, F, T\), found"):
+    with pytest.raises(ConfigError, match=r"FrequencyMask needs clips \(C, F, T\), found"):
         check_axes(torch.zeros(6, 200), "CFT", FrequencyMask())

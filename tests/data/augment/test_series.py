@@ -23,8 +23,8 @@ def triples(values_CT: torch.Tensor) -> torch.Tensor:
 
 
 def test_noise_goes_by_each_channel() -> None:
-    """A tenth of each channel's own deviation; a channel that stands still stays so."""
-    added_CT = AxisNoise(deviation=0.1)(MOTION_CT, np.random.default_rng(0)) - MOTION_CT
+    """A tenth of each channel's own standard deviation; a constant channel stays constant."""
+    added_CT = AxisNoise(std=0.1)(MOTION_CT, np.random.default_rng(0)) - MOTION_CT
     expected = 0.1 * MOTION_CT.std(dim=1)
     torch.testing.assert_close(added_CT.std(dim=1), expected, rtol=0.06, atol=1e-6)
     assert (added_CT[5] == 0).all()
@@ -71,5 +71,5 @@ def test_rotation_keeps_to_its_angle() -> None:
 
 def test_channels_come_in_triples() -> None:
     """Another number of channels is refused."""
-    with pytest.raises(ConfigError, match="triples of x y z, found 4"):
+    with pytest.raises(ConfigError, match="found 4"):
         AxisRotation(degrees=9)(MOTION_CT[:4], np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Files pair up by name or class, within their split; what finds no partner is told."""
+"""Files are paired by name or class within their split; unpaired files are reported."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from openbind.data.pairs import DataConfig, Rows
-from openbind.data.sources.folders import read_folders
+from openbind.data.pairs import Rows
+from openbind.data.sources.folders import Folders
 from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
@@ -29,11 +29,11 @@ def hum(path: Path, samples: int = 800) -> None:
 
 def read(root: Path, pair: tuple[str, str] = ("image", "audio"), by: str = "stem") -> Rows:
     folders = {name: name for name in pair}
-    return read_folders(DataConfig(folders=folders, by=by), pair, root)  # type: ignore[arg-type]
+    return Folders(folders=folders, by=by).read(pair, root)  # type: ignore[arg-type]
 
 
 def names(rows: Rows, root: Path, modality: str) -> list[list[str]]:
-    """The files of each row, from the modality's folder."""
+    """The files of each row, relative to the modality's folder."""
     return [
         [item.relative_to(root / modality).as_posix() for item in row.items[modality]]  # type: ignore[union-attr]
         for row in rows.rows
@@ -41,7 +41,7 @@ def names(rows: Rows, root: Path, modality: str) -> list[list[str]]:
 
 
 def test_by_stem(tmp_path: Path) -> None:
-    """The same path but for the extension pairs up; other names, classes and splits don't."""
+    """Paths that differ only in the extension are pairs; other names, classes, splits aren't."""
     for name in ("train/dog/1.jpg", "train/dog/2.png", "val/dog/1.jpg", "train/cat/3.jpg"):
         draw(tmp_path / "image" / name, width=9)
     for name in ("train/dog/1.wav", "train/dog/2.flac", "valid/dog/1.wav", "train/dog/3.wav"):
@@ -63,15 +63,15 @@ def test_by_stem(tmp_path: Path) -> None:
         ("valid/dog/1.wav", "val", "dog"),
     ]
     assert rows.excluded == (
-        f"1 files of {tmp_path / 'image'} have no partner, train/cat/3.jpg for one",
-        f"1 files of {tmp_path / 'audio'} have no partner, train/dog/3.wav for one",
+        f"1 files of {tmp_path / 'image'} have no partner, e.g. train/cat/3.jpg",
+        f"1 files of {tmp_path / 'audio'} have no partner, e.g. train/dog/3.wav",
     )
     assert read_image(open_item(rows.rows[0].items["image"][0])).width == 9
     assert read_audio(open_item(rows.rows[1].items["audio"][0])).samples_CT.shape == (1, 900)
 
 
 def test_several_of_one_stem(tmp_path: Path) -> None:
-    """Files of one modality that differ in the extension alone are items of one row."""
+    """Files of one modality that differ only in the extension are items of one row."""
     for name in ("a.b.jpg", "a.b.png"):
         draw(tmp_path / "image" / name)
     hum(tmp_path / "audio" / "a.b.wav")
@@ -100,7 +100,7 @@ def test_by_class(tmp_path: Path) -> None:
 
 
 def test_by_class_without_splits_of_images(tmp_path: Path) -> None:
-    """Images without splits serve those of the sounds, whose split the row has."""
+    """Images without splits are used in all splits of the sounds."""
     draw(tmp_path / "image" / "dog" / "1.jpg")
     for split in ("train", "test"):
         hum(tmp_path / "audio" / split / "dog" / "x.wav")
@@ -110,7 +110,7 @@ def test_by_class_without_splits_of_images(tmp_path: Path) -> None:
 
 
 def test_any_file_of_a_modality_without_extensions(tmp_path: Path) -> None:
-    """Depth has no extension of its own: every file that isn't hidden may be it."""
+    """Depth has no extension of its own: every file that isn't hidden is accepted."""
     draw(tmp_path / "image" / "1.jpg")
     (tmp_path / "depth").mkdir()
     np.save(tmp_path / "depth" / "1.npy", np.ones((4, 4)))
@@ -119,18 +119,18 @@ def test_any_file_of_a_modality_without_extensions(tmp_path: Path) -> None:
     assert names(rows, tmp_path, "depth") == [["1.npy"]]
 
 
-def test_words_are_read(tmp_path: Path) -> None:
-    """A file of words is its text; one that says nothing, or is no text, is refused."""
+def test_texts_are_read(tmp_path: Path) -> None:
+    """A text file's item is its text; empty files and other encodings are refused."""
     draw(tmp_path / "image" / "1.jpg")
     (tmp_path / "text").mkdir()
     path = tmp_path / "text" / "1.txt"
     path.write_text("\ufeffein Hündchen\n", "utf-8")
     assert read(tmp_path, ("image", "text")).rows[0].items["text"] == ("ein Hündchen",)
     path.write_text(" \n")
-    with pytest.raises(InputError, match="an empty text"):
+    with pytest.raises(InputError, match="empty text"):
         read(tmp_path, ("image", "text"))
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="not a text in UTF-8"):
+    with pytest.raises(InputError, match="UTF-8"):
         read(tmp_path, ("image", "text"))
 
 
@@ -139,25 +139,25 @@ def test_one_folder_for_both(tmp_path: Path) -> None:
     draw(tmp_path / "all" / "1.png")
     hum(tmp_path / "all" / "1.wav")
     folders = {"image": "all", "audio": "all", "depth": "."}
-    config = DataConfig(folders=folders)
-    rows = read_folders(config, ("image", "audio"), tmp_path)
+    source = Folders(folders=folders)
+    rows = source.read(("image", "audio"), tmp_path)
     assert dict(rows.rows[0].items) == {
         "image": (tmp_path / "all" / "1.png",),
         "audio": (tmp_path / "all" / "1.wav",),
     }
-    with pytest.raises(ConfigError, match=r"1\.png would be of both modalities"):
-        read_folders(config, ("image", "depth"), tmp_path)
+    with pytest.raises(ConfigError, match=r"1\.png"):
+        source.read(("image", "depth"), tmp_path)
 
 
 def test_nothing_pairs_up(tmp_path: Path) -> None:
-    """Two examples of each side, and the rule."""
+    """The error has two examples of each side, and the rule."""
     for number in range(3):
         draw(tmp_path / "image" / "dog" / f"p{number}.jpg")
         hum(tmp_path / "audio" / "hund" / f"s{number}.wav")
     both = r"image has 3 files, dog/p0\.jpg, dog/p1\.jpg; .*audio has 3 files, hund/s0\.wav"
-    with pytest.raises(ConfigError, match=both + ".*differ in the extension alone"):
+    with pytest.raises(ConfigError, match=both + ".*by: stem"):
         read(tmp_path)
-    with pytest.raises(ConfigError, match=both + ".*class folders have one name"):
+    with pytest.raises(ConfigError, match=both + ".*by: class"):
         read(tmp_path, by="class")
     with pytest.raises(ConfigError, match=r"image has 3 files.*video has 0 files"):
         (tmp_path / "video").mkdir()
@@ -165,9 +165,9 @@ def test_nothing_pairs_up(tmp_path: Path) -> None:
 
 
 def test_missing_folders(tmp_path: Path) -> None:
-    """A modality without a folder in the config, or whose folder isn't there."""
+    """A modality without a folder in the recipe or on disk is refused."""
     draw(tmp_path / "image" / "1.jpg")
     with pytest.raises(InputError, match="audio: expected a folder, found nothing"):
         read(tmp_path)
-    with pytest.raises(ConfigError, match="folders: none for audio, only for image"):
-        read_folders(DataConfig(folders={"image": "image"}), ("image", "audio"), tmp_path)
+    with pytest.raises(ConfigError, match="no folder for audio, only for image"):
+        Folders(folders={"image": "image"}).read(("image", "audio"), tmp_path)

@@ -1,4 +1,4 @@
-"""A line is a row if it has both modalities; cells say what they are; the wrong is named."""
+"""A line with both modalities is a row; errors name the line and the column."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from openbind.data.pairs import DataConfig, Row, Rows
-from openbind.data.sources.manifest import read_manifest
+from openbind.data.pairs import Row, Rows
+from openbind.data.sources.manifest import Manifest
 from openbind.embedding.items import StoredVector, load_vector, open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
@@ -48,7 +48,7 @@ def write(root: Path, records: list[Record], extension: str = "csv") -> None:
 
 
 def read(root: Path, pair: tuple[str, str] = ("image", "audio"), **config: Any) -> Rows:
-    return read_manifest(DataConfig(**{"manifest": "m.csv", **config}), pair, root)
+    return Manifest(**{"manifest": "m.csv", **config}).read(pair, root)
 
 
 def media(number: int, **more: Any) -> Record:
@@ -57,7 +57,7 @@ def media(number: int, **more: Any) -> Record:
 
 @pytest.mark.parametrize("extension", ["csv", "jsonl", "parquet"])
 def test_rows(root: Path, extension: str) -> None:
-    """All columns arrive, from each format; columns of other names don't matter."""
+    """All formats have all columns; other columns are ignored."""
     notes = {"label": "dog", "split": "valid", "key": "k", "start": 0.5, "end": 2, "other": "x"}
     write(root, [media(1, **notes), media(2, **{**notes, "key": "l", "label": None})], extension)
     rows = read(root, manifest=f"m.{extension}")
@@ -77,7 +77,7 @@ def test_rows(root: Path, extension: str) -> None:
 
 
 def test_holes(root: Path) -> None:
-    """A line that lacks one of the two is excluded and counted; keys are the lines' numbers."""
+    """Lines without both modalities are excluded and counted; keys are line numbers."""
     write(root, [media(0), media(1, audio=""), media(2), {"image": " ", "audio": "3.wav"}])
     rows = read(root)
     assert [row.key for row in rows.rows] == ["2", "4"]
@@ -86,7 +86,7 @@ def test_holes(root: Path) -> None:
 
 
 def test_several_items(root: Path) -> None:
-    """A list holds several items, without its empty ones."""
+    """A list is several items; empty ones are dropped."""
     record = {"image": ["0.png", "1.png", None, ""], "text": ["a dog", " a hound "]}
     for extension in ("jsonl", "parquet"):
         write(root, [record], extension)
@@ -96,13 +96,13 @@ def test_several_items(root: Path) -> None:
 
 
 def test_words_are_texts(root: Path) -> None:
-    """A text that looks like a path stays a text, and no file is looked for."""
+    """A text that looks like a path is a text; no file is checked."""
     write(root, [{"image": "0.png", "text": "none.png"}])
     assert read(root, ("image", "text")).rows[0].items["text"] == ("none.png",)
 
 
 def test_absolute_paths(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Absolute paths stay what they are, the manifest's too."""
+    """Absolute paths are unchanged, the manifest's too."""
     write(root, [media(0, image=str(root / "0.png"), audio=str(root / "0.wav"))])
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     rows = read(elsewhere, manifest=str(root / "m.csv")).rows
@@ -117,7 +117,7 @@ def test_columns_are_mapped(root: Path) -> None:
 
 
 def test_vectors(root: Path) -> None:
-    """A column of vectors stands in for its modality's items."""
+    """A column of vectors replaces its modality's items."""
     cells = ["vectors.npy#2", "vectors.npy", ""]
     write(root, [{"image.vector": cell, "audio": "0.wav"} for cell in cells])
     rows = read(root).rows
@@ -131,14 +131,14 @@ def test_vectors(root: Path) -> None:
 
 
 def test_vectors_of_words(root: Path) -> None:
-    """A column of vectors of words holds vectors, not texts."""
+    """`text.vector` has vectors, not texts."""
     write(root, [{"text.vector": "vectors.npy#1", "image": "0.png"}])
     items = read(root, ("text", "image")).rows[0].items["text"]
     assert items == (StoredVector(root / "vectors.npy", 1),)
 
 
 def test_both_columns(root: Path) -> None:
-    """Items and vectors of a modality stand side by side; `columns` can choose one."""
+    """A modality may have items and vectors; `columns` can choose one."""
     write(root, [media(0, **{"image.vector": "vectors.npy#1"}), media(1)])
     found = [row.items["image"] for row in read(root).rows]
     vector = StoredVector(root / "vectors.npy", 1)
@@ -157,7 +157,7 @@ def test_missing_column(root: Path) -> None:
 
 
 def test_wrong_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A file that isn't there is told with the folder it was looked for in."""
+    """A missing file is reported with the data folder."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write(root, [media(0)])
     with pytest.raises(InputError, match=rf"0\.png: no such file; .* start from {elsewhere}"):
@@ -168,7 +168,7 @@ def test_wrong_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Non
 
 
 def test_only_the_first_files_are_looked_for(root: Path) -> None:
-    """Row 21 may name a file that isn't there: looking for millions would take hours."""
+    """Row 21 may name a missing file: checking millions would take hours."""
     write(root, [media(0) for _ in range(20)] + [media(77)])
     assert len(read(root).rows) == 21
     write(root, [media(0) for _ in range(19)] + [media(77)])
@@ -219,27 +219,27 @@ def test_bad_cells(root: Path, record: Record, message: str) -> None:
 
 
 def test_duplicate_keys(root: Path) -> None:
-    """A key names one row, and may not be the number of another line."""
+    """Keys are unique, and differ from other rows' line numbers."""
     write(root, [media(0, key="a"), media(1, key="b"), media(2, key="a")])
-    with pytest.raises(InputError, match="line 4: key: 'a' names a row before it"):
+    with pytest.raises(InputError, match="line 4: key: 'a'"):
         read(root)
     write(root, [media(0, key="3"), media(1, key="")])
-    with pytest.raises(InputError, match="line 3: key: '3' names"):
+    with pytest.raises(InputError, match="line 3: key: '3'"):
         read(root)
 
 
 def test_no_pairs(root: Path) -> None:
-    """Without one whole line, what the lines lack is told."""
+    """Without a complete line, the error counts what is missing."""
     write(root, [media(0, audio=""), media(1, audio="")])
     with pytest.raises(ConfigError, match=r"no line has both image and audio; 2 lines .* no audio"):
         read(root)
     (root / "m.csv").write_text("image,audio\n")
-    with pytest.raises(ConfigError, match="no lines but its columns' names"):
+    with pytest.raises(ConfigError, match="no lines below"):
         read(root)
 
 
 def test_equal_words_are_kept_once(root: Path) -> None:
-    """Labels, splits and recordings of many rows share their text: memory decides at millions."""
+    """Equal labels, splits and recordings share one string, for memory at millions of rows."""
     cells = {"label": "do" + "g" * 9, "split": "train", "start": "0", "end": "1"}
     write(root, [media(0, **cells), media(0, **cells)])
     first, second = read(root).rows

@@ -1,4 +1,4 @@
-"""CSV, JSON Lines and Parquet give the same records; what is broken is named by its line."""
+"""CSV, JSON Lines and Parquet have the same records; errors name the line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_parquet(path: Path, records: list[dict[str, Any]], **options: Any) -> 
 
 
 def test_formats_agree(tmp_path: Path) -> None:
-    """The same records from all three; a byte-order mark and empty lines don't matter."""
+    """All three have the same records; byte-order marks and empty lines are ignored."""
     table = tmp_path / "a.csv"
     table.write_text(
         '\ufeffimage,text, split\n\na.png,"a ""big"", red\nbus",train\nü.png,zwei,val\n', "utf-8"
@@ -44,14 +44,14 @@ def test_formats_agree(tmp_path: Path) -> None:
 
 
 def test_parquet_reads_what_is_wanted(tmp_path: Path) -> None:
-    """Other columns stay unread, however large; a point in a name is part of it."""
+    """Other columns aren't read; a dot in a name is part of it."""
     record = {"image": "a.png", "image.vector": "v.npy#1", "blob": b"x" * 1_000}
     found = open_records(write_parquet(tmp_path / "a.parquet", [record]))
     assert next(iter(found.records(["image.vector"]))) == (1, {"image.vector": "v.npy#1"})
 
 
 def test_jsonl_columns_are_of_all_lines(tmp_path: Path) -> None:
-    """A key counts that only the last line has."""
+    """A key in the last line alone is a column."""
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\n{"b": [1, 2]}\n')
     found = open_records(path)
@@ -94,8 +94,8 @@ def test_truncated_parquet(tmp_path: Path) -> None:
 
 
 def test_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown extension, no file, no pyarrow."""
-    with pytest.raises(ConfigError, match=r"ends in \.csv, \.jsonl, \.parquet"):
+    """Unknown extension, missing file, missing pyarrow."""
+    with pytest.raises(ConfigError, match=r"\.csv, \.jsonl, \.parquet"):
         open_records(tmp_path / "a.tsv")
     with pytest.raises(InputError, match="no such file"):
         open_records(tmp_path / "a.csv")

@@ -1,4 +1,4 @@
-"""Members of tars are read by their place; a sample's parts pair up; broken shards are named."""
+"""Members of tars are read in place and paired by stem; broken shards are reported."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from openbind.data.pairs import DataConfig, Rows
-from openbind.data.sources.shards import read_shards
+from openbind.data.pairs import Rows
+from openbind.data.sources.shards import Shards
 from openbind.embedding.items import Member, open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
@@ -51,12 +51,12 @@ def pack(path: Path, parts: Parts, **options: Any) -> None:
 def read(
     root: Path, pair: tuple[str, str] = ("image", "audio"), shards: str = "a.tar", **config: Any
 ) -> Rows:
-    return read_shards(DataConfig(shards=shards, **config), pair, root)
+    return Shards(shards=shards, **config).read(pair, root)
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_members_are_read_by_their_place(tmp_path: Path, kind: int) -> None:
-    """The bytes at a member's place are its own, long names and other alphabets too."""
+def test_members_are_read_in_place(tmp_path: Path, kind: int) -> None:
+    """A member's offset and size are right, also with long and non-ASCII names."""
     stems = ["0", "folder/1", "größe" if kind == tarfile.PAX_FORMAT else "2", "x" * 90]
     if kind != tarfile.USTAR_FORMAT:
         stems[3] = "x" * 200
@@ -95,7 +95,7 @@ def test_several_members(tmp_path: Path) -> None:
 
 
 def test_columns_map_extensions(tmp_path: Path) -> None:
-    """An extension that is mapped belongs to that modality alone; two may share a video."""
+    """A mapped extension belongs to its modality only; two modalities may share a video."""
     pack(tmp_path / "a.tar", {"1.jpg": png(), "1.png": png(), "1.cam.mp4": b"video"})
     items = read(tmp_path, ("image", "depth"), columns={"depth": ".png"}).rows[0].items
     assert [m.name for m in (*items["image"], *items["depth"])] == ["1.jpg", "1.png"]  # type: ignore[union-attr]
@@ -123,7 +123,7 @@ def test_notes(tmp_path: Path) -> None:
 
 
 def test_ranges_and_stars(tmp_path: Path) -> None:
-    """Both name shards in order; keys name the shard; brackets are plain letters."""
+    """Both list shards in order; keys contain the shard; brackets are literal."""
     (tmp_path / "set [1]").mkdir()
     for number in range(8, 12):
         path = tmp_path / "set [1]" / f"s-{number:03d}.tar"
@@ -147,7 +147,7 @@ def test_no_such_shards(tmp_path: Path) -> None:
 
 
 def test_what_is_no_member(tmp_path: Path) -> None:
-    """Folders and hidden files are passed over; links and sparse files are counted."""
+    """Folders and hidden files are skipped; links and sparse files are counted."""
     pack(
         tmp_path / "a.tar", {"./1.png": png(), "./1.wav": wav(), "./._1.png": b"x", "README": b"x"}
     )
@@ -163,7 +163,7 @@ def test_what_is_no_member(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
 def test_truncated(tmp_path: Path, share: float) -> None:
-    """Wherever a shard is cut, it is refused by its name."""
+    """A shard truncated anywhere is refused."""
     pack(
         tmp_path / "a.tar",
         {f"{i}.{e}": d for i in range(4) for e, d in (("png", png()), ("wav", wav()))},
@@ -175,25 +175,25 @@ def test_truncated(tmp_path: Path, share: float) -> None:
 
 
 def test_cut_between_members(tmp_path: Path) -> None:
-    """Without the mark of its end a shard isn't whole, though all its members are."""
+    """A shard without its end-of-archive mark is truncated, even with all its members."""
     pack(tmp_path / "a.tar", {"1.png": png(), "1.wav": wav()})
     whole = (tmp_path / "a.tar").read_bytes()
     with tarfile.open(tmp_path / "a.tar") as archive:
         last = archive.getmembers()[-1]
     end = last.offset_data + (last.size + 511) // 512 * 512
     (tmp_path / "a.tar").write_bytes(whole[:end])
-    with pytest.raises(InputError, match="no mark of the end"):
+    with pytest.raises(InputError, match="end-of-archive"):
         read(tmp_path)
     (tmp_path / "a.tar").write_bytes(whole[: end + 512])
     assert len(read(tmp_path).rows) == 1
 
 
 def test_damaged(tmp_path: Path) -> None:
-    """A broken header in the middle doesn't end the shard quietly, nor does a joined one."""
+    """A broken header and a concatenated tar are errors, not the end of the shard."""
     pack(tmp_path / "a.tar", {"1.png": png(), "1.wav": wav()})
     whole = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(whole + whole)
-    with pytest.raises(InputError, match="goes on behind the mark of its end"):
+    with pytest.raises(InputError, match="end-of-archive"):
         read(tmp_path)
     second = whole.index(b"1.wav")
     (tmp_path / "a.tar").write_bytes(whole[:second] + b"\xff" * 512 + whole[second + 512 :])
@@ -211,7 +211,7 @@ def test_damaged(tmp_path: Path) -> None:
     ],
 )
 def test_not_a_tar(tmp_path: Path, data: bytes, message: str) -> None:
-    """Compressed tars are refused with the reason, others as what they are."""
+    """Compressed tars and other files are refused with the reason."""
     (tmp_path / "a.tar").write_bytes(data)
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path)
@@ -245,7 +245,7 @@ def test_bad_parts(tmp_path: Path, name: str, data: bytes, message: str) -> None
 
 
 def test_no_pairs(tmp_path: Path) -> None:
-    """The extensions there are, and what is missing."""
+    """The error lists extensions, and what is missing."""
     pack(tmp_path / "a.tar", {"1.png": png(), "1.snd": b"x", "2.png": png()})
     with pytest.raises(
         ConfigError, match=r"2 samples .* no audio; extensions: png \(2\), snd \(1\)"
@@ -254,7 +254,7 @@ def test_no_pairs(tmp_path: Path) -> None:
 
 
 def test_big_members_stay_unread(tmp_path: Path) -> None:
-    """The index of a shard with a gigabyte in it takes no time: only headers are read."""
+    """Indexing a shard of a gigabyte is fast: only headers are read."""
     pack(tmp_path / "a.tar", {"1.png": png()})
     size = 1 << 30
     with (tmp_path / "a.tar").open("r+b") as file:

@@ -1,4 +1,4 @@
-"""Folders are walked in one order, and their names read as split and class."""
+"""Folders are walked in sorted order; levels are split and class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def walk(folder: Path) -> list[tuple[str, str | None, str | None]]:
 
 
 def test_names_say_split_and_class(tmp_path: Path) -> None:
-    """The first level may be a split; what is below is the class; both may be missing."""
+    """The first level may be a split, the rest is the class; both are optional."""
     plant(tmp_path, "b.x", "a.x", "dog/1.x", "train/2.x", "valid/dog/big/3.x", "dog/train/4.x")
     assert walk(tmp_path) == [
         ("a.x", None, None),
@@ -41,13 +41,13 @@ def test_names_say_split_and_class(tmp_path: Path) -> None:
 
 
 def test_what_is_passed_over(tmp_path: Path) -> None:
-    """Hidden files and folders, and those that aren't wanted."""
+    """Hidden files and folders, and rejected names, are skipped."""
     plant(tmp_path, "a.x", ".a.x", ".git/b.x", "readme.md", "dog/.DS_Store")
     assert [name for name, _, _ in walk(tmp_path)] == ["a.x"]
 
 
 def test_links(tmp_path: Path) -> None:
-    """A linked folder is a folder; one that leads back up doesn't turn in circles."""
+    """Linked folders are followed; a link to a parent doesn't loop."""
     plant(tmp_path, "stock/1.x", "data/cat/2.x")
     os.symlink(tmp_path / "stock", tmp_path / "data" / "dog")
     os.symlink(tmp_path / "data", tmp_path / "data" / "cat" / "up")
@@ -55,7 +55,7 @@ def test_links(tmp_path: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    """Nothing, or a file, in the folder's place."""
+    """A missing folder and a file are refused."""
     plant(tmp_path, "a.x")
     for name, found in (("none", "nothing"), ("a.x", "a file")):
         with pytest.raises(InputError, match=f"expected a folder, found {found}"):
@@ -64,7 +64,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read every folder")
 def test_closed_folder(tmp_path: Path) -> None:
-    """A folder that can't be read isn't taken for an empty one."""
+    """An unreadable folder is an error, not empty."""
     plant(tmp_path, "dog/1.x")
     (tmp_path / "dog").chmod(0)
     with pytest.raises(InputError, match="can't be read"):
@@ -72,7 +72,7 @@ def test_closed_folder(tmp_path: Path) -> None:
 
 
 def test_locate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative paths start from the data folder, others stay."""
+    """Relative paths start from the data folder; absolute ones are unchanged."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert locate(tmp_path, "a/b") == tmp_path / "a" / "b"
     assert locate(tmp_path, "/a/b") == Path("/a/b")

@@ -1,4 +1,4 @@
-"""Videos become windows of their own sound and images; those that can't are told."""
+"""Videos become windows of image and sound; videos that can't be used are reported."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from openbind.data.pairs import DataConfig, Rows, hold_out
-from openbind.data.sources.videos import read_videos
+from openbind.data.pairs import Rows, hold_out
+from openbind.data.sources.videos import Videos
 from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
@@ -42,11 +42,11 @@ def shoot(path: Path, seconds: float, sound: bool = True) -> None:
 
 
 def read(root: Path, **config: Any) -> Rows:
-    return read_videos(DataConfig(videos="videos", **config), ("image", "audio"), root)
+    return Videos(videos="videos", **config).read(("image", "audio"), root)
 
 
 def test_windows(tmp_path: Path) -> None:
-    """Windows follow each other from the start; both sides are the video itself."""
+    """Windows follow each other from the start; both items are the video."""
     path = tmp_path / "videos" / "train" / "dog" / "a.mp4"
     shoot(path, 6)
     rows = read(tmp_path).rows
@@ -63,7 +63,7 @@ def test_windows(tmp_path: Path) -> None:
     ("seconds", "ends"), [(4.5, [2, 4]), (5.5, [2, 4, 5.5]), (1.2, [1.2]), (0.5, [])]
 )
 def test_last_window(tmp_path: Path, seconds: float, ends: list[float]) -> None:
-    """What is left at the end is a window if it has half of its length."""
+    """The rest is a window if it is at least half a window long."""
     shoot(tmp_path / "videos" / "a.mp4", seconds)
     shoot(tmp_path / "videos" / "b.mkv", 2)
     rows = read(tmp_path)
@@ -74,7 +74,7 @@ def test_last_window(tmp_path: Path, seconds: float, ends: list[float]) -> None:
 
 
 def test_length_of_windows(tmp_path: Path) -> None:
-    """The config decides it."""
+    """`seconds` is the length of a window."""
     shoot(tmp_path / "videos" / "a.mp4", 3)
     assert [row.span for row in read(tmp_path, seconds=0.75).rows] == [
         (0.0, 0.75),
@@ -85,7 +85,7 @@ def test_length_of_windows(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out(tmp_path: Path) -> None:
-    """Videos without sound and broken ones are named with the reason; other files don't count."""
+    """Silent and broken videos are reported with the reason; other files are ignored."""
     videos = tmp_path / "videos"
     shoot(videos / "a.mp4", 2)
     shoot(videos / "mute.mp4", 2, sound=False)
@@ -99,7 +99,7 @@ def test_what_is_left_out(tmp_path: Path) -> None:
 
 
 def test_videos_are_held_out_whole(tmp_path: Path) -> None:
-    """Neighboring windows look alike: they never stand on both sides."""
+    """Windows of one video look alike, so they are never in both splits."""
     for name in "abcdef":
         shoot(tmp_path / "videos" / f"{name}.mp4", 4)
     kept, held = hold_out(read(tmp_path).rows, 0.4, seed=0)
@@ -112,8 +112,8 @@ def test_nothing_usable(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a folder"):
         read(tmp_path)
     (tmp_path / "videos").mkdir()
-    with pytest.raises(ConfigError, match="of 0 videos none can be used"):
+    with pytest.raises(ConfigError, match="none of 0 videos"):
         read(tmp_path)
     shoot(tmp_path / "videos" / "mute.mp4", 2, sound=False)
-    with pytest.raises(ConfigError, match=r"of 1 videos none .*mute\.mp4: has no sound track"):
+    with pytest.raises(ConfigError, match=r"none of 1 videos .*mute\.mp4: has no sound track"):
         read(tmp_path)

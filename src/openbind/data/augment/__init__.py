@@ -1,7 +1,7 @@
-"""Augmentations: operations on one side of a pair alone, unlike a view, which both sides share.
+"""Augmentations: operations on one side of a pair only, unlike views, which both sides share.
 
-The paper's (section 4, Table 9); crops, mirroring and the moment of an excerpt (its "temporal
-jitter") aren't among them, since both sides have to show the same: see `data/views.py`.
+The paper's (section 4, Table 9). Crops, flips and temporal jitter are views, because both sides
+must show the same part: see `data/views.py`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ AUGMENTATIONS = Registry(
 
 
 def read_augmentations(entries: Iterable[Any]) -> tuple[Operation, ...]:
-    """Make operations of what a recipe lists.
+    """Build the operations that a recipe lists.
 
     Args:
-        entries: names, for an operation as it is by default, or {name: {field: value}}.
+        entries: names, for default settings, or {name: {field: value}}.
 
     Raises:
         UnknownNameError: no such operation; the nearest is named.
@@ -49,9 +49,9 @@ def _read(entry: Any) -> Operation:
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, Mapping) or len(entry) != 1:
-        raise ConfigError(f"expected the name of an operation, or name: fields; found {entry!r}")
+        raise ConfigError(f"expected an operation's name, or {{name: fields}}; found {entry!r}")
     [(name, fields)] = entry.items()
-    # "- erase:" without anything behind it is None in YAML.
+    # YAML reads "- erase:" without fields as None.
     operation: Operation = from_dict(AUGMENTATIONS.get(str(name)), fields or {}, str(name))
     return operation
 
@@ -59,16 +59,16 @@ def _read(entry: Any) -> Operation:
 def apply_all(
     operations: Iterable[Operation], stage: Stage, x: Any, rng: np.random.Generator
 ) -> Any:
-    """Apply those operations that work at a stage, in their order.
+    """Apply the operations of one stage, in order.
 
     Args:
         operations: of both stages.
         stage: "item" before preprocessing, "tensor" after it.
-        x: what is shown of an item, or one of its clips; it isn't changed.
-        rng: all random choices come from it.
+        x: a view of an item, or one of its clips; not modified.
+        rng: source of all random choices.
 
     Raises:
-        ConfigError: an operation doesn't fit what it is given.
+        ConfigError: an operation doesn't support the input.
     """
     for operation in operations:
         if operation.stage == stage:

@@ -1,4 +1,4 @@
-"""Operations on preprocessed images, maps and spectrograms: parts of them are masked."""
+"""Masking of preprocessed images, depth maps and spectrograms."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import torch
 from openbind.data.augment.operation import Stage, check_axes
 
 TRIES = 10
-"""Rectangles drawn until one fits, as torchvision does; after that nothing is erased."""
+"""Rectangles drawn until one fits, as torchvision does; then nothing is erased."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Erase:
     """Random erasing (Zhong et al. 2017, arXiv 1708.04896): a rectangle is masked.
 
-    Ranges are the paper's and torchvision's; the ratio's logarithm is uniform, as there.
+    Ranges are the paper's and torchvision's; the aspect ratio is log-uniform, as there.
 
     Args:
-        probability: that there is one; Table 9 has 0.25.
-        area: its least and greatest share of the image.
-        ratio: its least and greatest height over width.
+        probability: of erasing; Table 9 has 0.25.
+        area: range of its fraction of the image's area.
+        ratio: range of its height over width.
         fill: a value after normalization (0 is the mean where a mean is subtracted); "noise" draws
-            each from the standard normal distribution.
+            each pixel from the standard normal distribution.
     """
 
     probability: float = 0.25
@@ -40,10 +40,10 @@ class Erase:
             raise ValueError(f"probability: expected 0 to 1, found {self.probability}")
         if not 0 < self.area[0] <= self.area[1] <= 1 or not 0 < self.ratio[0] <= self.ratio[1]:
             found = f"{self.area} and {self.ratio}"
-            raise ValueError(f"area, ratio: expected 0 < least <= greatest, found {found}")
+            raise ValueError(f"area, ratio: expected 0 < min <= max, found {found}")
 
     def __call__(self, x: Any, rng: np.random.Generator) -> torch.Tensor:
-        """Blot out a rectangle of a clip (C, H, W)."""
+        """Mask a rectangle of a clip (C, H, W)."""
         clip_CHW = check_axes(x, "CHW", self)
         if rng.random() >= self.probability:
             return clip_CHW
@@ -66,12 +66,12 @@ class Erase:
 
 @dataclass(frozen=True, kw_only=True)
 class FrequencyMask:
-    """A band of neighboring mel bins becomes 0 (SpecAugment, arXiv 1904.08779, section 2).
+    """Sets a band of neighboring mel bins to 0 (SpecAugment, arXiv 1904.08779, section 2).
 
-    0 as in torchaudio; features are normalized before, so that it is about the mean of all sounds.
+    0 as in torchaudio; since features are normalized, that is about the mean of all sounds.
 
     Args:
-        width: greatest number of bins; each from 0 to it is as likely. Table 9 has 12.
+        width: maximum number of bins, uniform from 0. Table 9 has 12.
     """
 
     width: int = 12
@@ -87,10 +87,10 @@ class FrequencyMask:
 
 @dataclass(frozen=True, kw_only=True)
 class TimeMask:
-    """Neighboring frames become 0, as bins do in `FrequencyMask`.
+    """Sets neighboring frames to 0, as `FrequencyMask` does with bins.
 
     Args:
-        width: greatest number of frames (10 ms each in most front ends); the paper has none.
+        width: maximum number of frames (10 ms each in most front ends); not in the paper.
     """
 
     width: int
@@ -110,7 +110,7 @@ def _check_width(width: int) -> None:
 
 
 def _mask(mel_CFT: torch.Tensor, axis: int, width: int, rng: np.random.Generator) -> torch.Tensor:
-    """Set a band of random width and place to 0."""
+    """Set a band of random width and position to 0."""
     size = mel_CFT.shape[axis]
     count = int(rng.integers(min(width, size) + 1))
     start = int(rng.integers(size - count + 1))

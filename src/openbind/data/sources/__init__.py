@@ -1,40 +1,78 @@
-"""Where pairs come from: manifests, folders, shards, videos; one function reads each kind."""
+"""Training sources: each reads the aligned pairs of one kind of data set."""
 
 from __future__ import annotations
 
+import difflib
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
-from openbind.data.pairs import DataConfig, Rows
-from openbind.data.sources.folders import read_folders
-from openbind.data.sources.manifest import read_manifest
-from openbind.data.sources.shards import read_shards
-from openbind.data.sources.videos import read_videos
+from openbind.configs import from_dict
+from openbind.data.pairs import Rows
+from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES
+from openbind.registry import Registry
+
+SOURCES = Registry(
+    "training source",
+    "openbind.sources",
+    {
+        "manifest": "openbind.data.sources.manifest:Manifest",
+        "folders": "openbind.data.sources.folders:Folders",
+        "shards": "openbind.data.sources.shards:Shards",
+        "videos": "openbind.data.sources.videos:Videos",
+    },
+)
 
 
-def read_rows(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
+class PairSource(ABC):
+    """Base of all sources: a frozen dataclass whose fields are the options in a recipe.
+
+    One field has the name under which `SOURCES` lists the class, usually the path of the data:
+    that key selects the source in `data: {manifest: pairs.csv, columns: {…}}`.
+    """
+
+    @abstractmethod
+    def read(self, pair: tuple[str, str], root: Path) -> Rows:
+        """List the pairs without decoding any item; see `read_rows`."""
+
+    @classmethod
+    def from_plain(cls, values: Any, where: str) -> PairSource:
+        """Build the source that a recipe's mapping names.
+
+        Raises:
+            ConfigError: not a mapping, no or several sources, or an unknown or wrong option.
+        """
+        known = SOURCES.names()
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: expected a mapping, found {values!r}")
+        names = [key for key in values if key in known]
+        if len(names) != 1:
+            near = [n for key in values for n in difflib.get_close_matches(str(key), known, n=1)]
+            hint = f"; did you mean {near[0]!r}?" if near and not names else ""
+            found = " and ".join(names) or ", ".join(map(str, values)) or "nothing"
+            raise ConfigError(f"{where}: expected one of {', '.join(known)}, found {found}{hint}")
+        source: PairSource = from_dict(SOURCES.get(names[0]), values, where)
+        return source
+
+
+def read_rows(source: PairSource, pair: tuple[str, str], root: Path) -> Rows:
     """List a source's pairs; no item is decoded.
 
     Args:
-        config: where they lie.
+        source: the data set.
         pair: names of the two modalities, the frozen one first.
         root: the data folder; relative paths start there.
 
     Returns:
-        the rows that have items of both modalities (at least one row), and what was excluded.
+        The rows with items of both modalities (at least one row), and what was excluded.
 
     Raises:
-        ConfigError: nothing pairs up, or a column or folder isn't there.
+        ConfigError: no pairs found, or a column or folder is missing.
         InputError: a file of the source is missing or broken.
         UnknownNameError: no such modality.
         MissingExtraError: Parquet or videos without their extra.
     """
-    for modality in (*pair, *config.columns, *(config.folders or ())):
+    for modality in pair:
         MODALITIES.get(modality)
-    if config.manifest:
-        return read_manifest(config, pair, root)
-    if config.folders:
-        return read_folders(config, pair, root)
-    if config.shards:
-        return read_shards(config, pair, root)
-    return read_videos(config, pair, root)
+    return source.read(pair, root)

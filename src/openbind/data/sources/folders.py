@@ -1,4 +1,4 @@
-"""Folders: one for each modality; files pair up by their names or by their class."""
+"""Folders: one per modality; files are paired by name or by class."""
 
 from __future__ import annotations
 
@@ -6,98 +6,113 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from openbind.data.pairs import DataConfig, Row, Rows
-from openbind.data.sources.trees import Place, locate, walk_files
-from openbind.embedding.items import Item, RowItems
+from openbind.data.pairs import Row, RowItems, Rows
+from openbind.data.sources import PairSource
+from openbind.data.sources.trees import Subfolder, locate, walk_files
+from openbind.embedding.items import Item
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES, TEXT
 
 TEXT_EXTENSIONS = frozenset([".txt"])
-"""Files of words: the whole content is one text."""
+"""Text files: the whole content is one text."""
 
-File = tuple[Place, str]
-"""A file's folder and its name."""
+File = tuple[Subfolder, str]
+"""A file's folder and name."""
 Cell = str | tuple[Item, ...]
 
 
 @dataclass(slots=True)
 class _Group:
-    """Files of the first modality that stand for the same thing.
+    """Files of the frozen modality with the same stem or class.
 
     Args:
         files: at least one.
-        cell: their items, made once they are paired with something.
+        cell: their items, created once they are paired.
     """
 
     files: list[File]
     cell: Cell | None = None
 
 
-def read_folders(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
-    """List pairs of files in folders.
+@dataclass(frozen=True, kw_only=True)
+class Folders(PairSource):
+    """One folder of files per modality.
 
-    A modality's files are known by their extensions; where it has none of its own, any file is one.
+    Subfolders may be splits (`<split>/…`) and classes (`<split>/<class>/…`). A modality's files
+    are recognized by their extensions; a modality without extensions accepts any file.
 
     Args:
-        config: its `folders` name one for each modality of the pair, its `by` how files pair up.
-        pair: names of the two modalities, the frozen one first.
-        root: relative folders start there.
-
-    Raises:
-        ConfigError: no folder for a modality, nothing pairs up, or a file is of both modalities.
-        InputError: a folder or a text can't be read, or a text is empty.
+        folders: modality → folder.
+        by: "stem" pairs files whose relative paths differ only in the extension; "class" pairs
+            each file of the trained modality with all files of the frozen one in its class.
     """
-    folders = _locate_both(config, pair, root)
-    files = [list(walk_files(f, _taker(m))) for m, f in zip(pair, folders, strict=True)]
-    _refuse_shared(folders, files)
-    groups, matches = _match(config.by, *files)
-    rows: list[Row] = []
-    lonely: list[File] = []
-    for group, own in matches:
-        if group is None:
-            lonely += own
-            continue
-        if group.cell is None:
-            group.cell = _make_cell(pair[0], group.files)
-        items = RowItems(pair, (group.cell, _make_cell(pair[1], own)))
-        place = own[0][0]
-        rows.append(Row(key=_relative(own[0]), items=items, label=place.label, split=place.split))
-    if not rows:
-        raise ConfigError(_tell_nothing_pairs(config.by, folders, files))
-    unused = [file for group in groups.values() if group.cell is None for file in group.files]
-    excluded = [
-        f"{len(found)} files of {folder} have no partner, {_relative(found[0])} for one"
-        for folder, found in zip(folders, (unused, lonely), strict=True)
-        if found
-    ]
-    return Rows(tuple(rows), tuple(excluded))
+
+    folders: dict[str, str]
+    by: Literal["stem", "class"] = "stem"
+
+    def __post_init__(self) -> None:
+        for modality in self.folders:
+            MODALITIES.get(modality)
+
+    def read(self, pair: tuple[str, str], root: Path) -> Rows:
+        """List the pairs of files.
+
+        Raises:
+            ConfigError: no folder for a modality, no pairs, or a file of both modalities.
+            InputError: a folder or a text can't be read, or a text is empty.
+        """
+        folders = self._locate_both(pair, root)
+        files = [list(walk_files(f, _accepts(m))) for m, f in zip(pair, folders, strict=True)]
+        _refuse_shared(folders, files)
+        groups, matches = _match(self.by, *files)
+        rows: list[Row] = []
+        unpaired: list[File] = []
+        for group, own in matches:
+            if group is None:
+                unpaired += own
+                continue
+            if group.cell is None:
+                group.cell = _make_cell(pair[0], group.files)
+            items = RowItems(pair, (group.cell, _make_cell(pair[1], own)))
+            parent = own[0][0]
+            key = _relative(own[0])
+            rows.append(Row(key=key, items=items, label=parent.label, split=parent.split))
+        if not rows:
+            raise ConfigError(_explain_no_pairs(self.by, folders, files))
+        unused = [file for group in groups.values() if group.cell is None for file in group.files]
+        excluded = [
+            f"{len(found)} files of {folder} have no partner, e.g. {_relative(found[0])}"
+            for folder, found in zip(folders, (unused, unpaired), strict=True)
+            if found
+        ]
+        return Rows(tuple(rows), tuple(excluded))
+
+    def _locate_both(self, pair: tuple[str, str], root: Path) -> list[Path]:
+        for modality in pair:
+            if modality not in self.folders:
+                listed = ", ".join(self.folders)
+                raise ConfigError(f"folders: no folder for {modality}, only for {listed}")
+        return [locate(root, self.folders[modality]) for modality in pair]
 
 
-def _locate_both(config: DataConfig, pair: tuple[str, str], root: Path) -> list[Path]:
-    folders = config.folders or {}
-    for modality in pair:
-        if modality not in folders:
-            raise ConfigError(f"folders: none for {modality}, only for {', '.join(folders)}")
-    return [locate(root, folders[modality]) for modality in pair]
-
-
-def _taker(modality: str) -> Callable[[str], bool]:
-    """Return by its name whether a file holds a modality."""
+def _accepts(modality: str) -> Callable[[str], bool]:
+    """Return a predicate: whether a file's name has an extension of the modality."""
     extensions = TEXT_EXTENSIONS if modality == TEXT else MODALITIES.get(modality).extensions
     return lambda name: not extensions or os.path.splitext(name)[1].lower() in extensions
 
 
 def _refuse_shared(folders: Sequence[Path], files: Sequence[list[File]]) -> None:
-    """Refuse a file that both modalities would take: it would be paired with itself."""
+    """Refuse a file that belongs to both modalities: it would be paired with itself."""
     first, other = (folder.resolve() for folder in folders)
     if not (first.is_relative_to(other) or other.is_relative_to(first)):
         return
     paths = [{os.path.realpath(_path(file)) for file in found} for found in files]
     if shared := sorted(paths[0] & paths[1]):
         raise ConfigError(
-            f"{shared[0]} would be of both modalities; folders of modalities with the same "
-            "extensions must lie side by side"
+            f"{shared[0]} belongs to both modalities; modalities with the same extensions need "
+            "separate folders, neither inside the other"
         )
 
 
@@ -106,21 +121,21 @@ def _match(
 ) -> tuple[dict[str, _Group], list[tuple[_Group | None, list[File]]]]:
     """Find the partners of each row's files.
 
-    By stem a row has all files of one path but for the extension; by class one file, whose partners
-    are of its class, and of its split if the first modality's folder has splits.
+    By stem, a row has all files whose paths differ only in the extension. By class, a row has one
+    file, with all partners of its class (and of its split if the frozen folder has splits).
 
     Returns:
-        all groups of the first modality, and (partners or None, own files) of each row.
+        All groups of the frozen modality, and (partners or None, own files) of each row.
     """
     if by == "stem":
         groups = {key: _Group(files) for key, files in _collect(anchors, _stem).items()}
         own = _collect(others, _stem)
         return groups, [(groups.get(key), files) for key, files in own.items()]
-    has_splits = any(place.split for place, _ in anchors)
+    has_splits = any(parent.split for parent, _ in anchors)
 
     def class_of(file: File) -> str:
-        place = file[0]
-        return f"{place.split if has_splits else None}/{place.label or ''}"
+        parent = file[0]
+        return f"{parent.split if has_splits else None}/{parent.label or ''}"
 
     groups = {key: _Group(files) for key, files in _collect(anchors, class_of).items()}
     return groups, [
@@ -136,8 +151,8 @@ def _collect(files: list[File], key_of: Callable[[File], str]) -> dict[str, list
 
 
 def _stem(file: File) -> str:
-    place, name = file
-    return f"{place.split}/{place.label or ''}/{os.path.splitext(name)[0]}"
+    parent, name = file
+    return f"{parent.split}/{parent.label or ''}/{os.path.splitext(name)[0]}"
 
 
 def _path(file: File) -> str:
@@ -158,20 +173,20 @@ def _read_text(path: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"not a text in UTF-8 ({error})") from error
+        raise InputError(path, f"not UTF-8 text ({error})") from error
     if not text:
-        raise InputError(path, "an empty text; remove the file to leave its partner out")
+        raise InputError(path, "empty text; remove the file to exclude its partner")
     return text
 
 
-def _tell_nothing_pairs(by: str, folders: Sequence[Path], files: Sequence[list[File]]) -> str:
+def _explain_no_pairs(by: str, folders: Sequence[Path], files: Sequence[list[File]]) -> str:
     found = [
         f"{folder} has {len(own)} files" + "".join(f", {_relative(file)}" for file in own[:2])
         for folder, own in zip(folders, files, strict=True)
     ]
     rule = (
-        "files pair up whose paths differ in the extension alone"
+        "files are paired whose paths differ only in the extension"
         if by == "stem"
-        else "files pair up whose class folders have one name, in the same split"
+        else "files are paired that are in class folders of the same name and split"
     )
-    return f"{'; '.join(found)}; none pair up: by: {by} means that {rule}"
+    return f"{'; '.join(found)}; no pairs: with `by: {by}` {rule}"

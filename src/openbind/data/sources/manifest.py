@@ -1,4 +1,4 @@
-"""Manifests: a table with one line for each pair and a column for each modality."""
+"""Manifests: tables with one line per pair and one column per modality."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from openbind.data.pairs import DataConfig, Row, Rows, read_name, read_span, read_split
+from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split
+from openbind.data.sources import PairSource
 from openbind.data.sources.records import Record, RecordFile, open_records
 from openbind.data.sources.trees import locate
-from openbind.embedding.items import Item, RowItems, StoredVector
+from openbind.embedding.items import Item, StoredVector
 from openbind.errors import ConfigError, InputError
-from openbind.modalities import TEXT
+from openbind.modalities import MODALITIES, TEXT
 
 CHECKED_ROWS = 20
-"""Rows whose files must be there before the rest is read: a wrong data folder shows at once."""
+"""Rows whose files must exist before the rest is read, so that a wrong data folder fails early."""
 VECTORS = ".vector"
-"""Ends the name of a column that names vectors in place of the modality's items."""
+"""Suffix of a column of stored vectors in place of the modality's items."""
 VECTOR_CELL = re.compile(r"(?P<path>.+\.npy)(?:#(?P<row>\d+))?")
 
 OPTIONAL = ("label", "split", "key", "start", "end")
-"""Names of further columns that are read where they are."""
+"""Names of further columns, read if present."""
 
 
 @dataclass(frozen=True)
 class _Column:
-    """Where one modality's items stand, and what their cells hold."""
+    """A column with items of one modality."""
 
     modality: str
     name: str
@@ -41,40 +42,53 @@ class _Column:
         return self.name.endswith(VECTORS)
 
 
-def read_manifest(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
-    """List the pairs of a manifest; of the files that it names only the first are looked for.
+@dataclass(frozen=True, kw_only=True)
+class Manifest(PairSource):
+    """A table of pairs.
+
+    A line without one of the two modalities is excluded. A cell of JSON Lines or Parquet may be a
+    list of several items. Text cells are texts, all others paths. A column `<modality>.vector`
+    names stored vectors of the space ("vectors.npy#12", by row), which add to the modality's own
+    items. Without a column `key` the line number is the row's key.
 
     Args:
-        config: its `manifest` and `columns`. A line without one of the two modalities is left
-            out. A cell of JSON Lines or Parquet may be a list: several items. Cells of the words'
-            modality are texts, all others paths. A column `<modality>.vector` names vectors that
-            were computed before; beside the modality's own it adds to its items. Without a column
-            `key` the line's number is it.
-        pair: names of the two modalities, the frozen one first.
-        root: relative paths start there, those in the manifest too.
-
-    Raises:
-        ConfigError: no column for a modality, or no line has both.
-        InputError: the manifest or one of the first files is missing, or a line is broken.
-        MissingExtraError: Parquet without its extra.
+        manifest: path of a .csv, .jsonl or .parquet with one column per modality, and optionally
+            `label`, `split`, `key`, `start` and `end` (seconds).
+        columns: modality → name of its column, where that differs from the modality's.
     """
-    path = locate(root, config.manifest or "")
-    table = open_records(path)
-    columns = {name: _find_columns(path, table, name, config.columns) for name in pair}
-    reader = _RowReader(path, table, columns, os.fspath(root))
-    found = reader.read()
-    rows = list(islice(found, CHECKED_ROWS))
-    _check_files(rows, root)
-    rows += found
-    excluded = [
-        f"{count} {table.line}s of {path} have no {m}" for m, count in reader.missing.items()
-    ]
-    if not rows:
-        raise ConfigError(
-            f"{path}: no {table.line} has both {' and '.join(pair)}; "
-            + ("; ".join(excluded) or f"it has no {table.line}s but its columns' names")
-        )
-    return Rows(tuple(rows), tuple(excluded))
+
+    manifest: str
+    columns: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for modality in self.columns:
+            MODALITIES.get(modality)
+
+    def read(self, pair: tuple[str, str], root: Path) -> Rows:
+        """List the pairs; only the first rows' files are checked for existence.
+
+        Raises:
+            ConfigError: no column for a modality, or no line has both.
+            InputError: the manifest or one of the first files is missing, or a line is broken.
+            MissingExtraError: Parquet without its extra.
+        """
+        path = locate(root, self.manifest)
+        table = open_records(path)
+        columns = {name: _find_columns(path, table, name, self.columns) for name in pair}
+        reader = _RowReader(path, table, columns, os.fspath(root))
+        found = reader.read()
+        rows = list(islice(found, CHECKED_ROWS))
+        _check_files(rows, root)
+        rows += found
+        excluded = [
+            f"{count} {table.line}s of {path} have no {m}" for m, count in reader.missing.items()
+        ]
+        if not rows:
+            raise ConfigError(
+                f"{path}: no {table.line} has both {' and '.join(pair)}; "
+                + ("; ".join(excluded) or f"the file has no {table.line}s below its header")
+            )
+        return Rows(tuple(rows), tuple(excluded))
 
 
 def _check_files(rows: list[Row], root: Path) -> None:
@@ -88,7 +102,7 @@ def _check_files(rows: list[Row], root: Path) -> None:
 def _find_columns(
     path: Path, table: RecordFile, modality: str, renamed: Mapping[str, str]
 ) -> tuple[_Column, ...]:
-    """Find a modality's columns: the one that `columns` names, or those of its own name."""
+    """Find a modality's columns: the one given by `columns`, or those named after it."""
     wanted = [renamed[modality]] if modality in renamed else [modality, modality + VECTORS]
     found = [name for name in wanted if name in table.columns]
     if not found:
@@ -110,7 +124,7 @@ class _RowReader:
         table: its content.
         columns: of the pair's modalities, the frozen one first.
         root: relative paths start there.
-        missing: modality → lines that have none of it.
+        missing: modality → number of lines without an item of it.
     """
 
     path: Path
@@ -124,7 +138,7 @@ class _RowReader:
         self._modalities = tuple(self.columns)
 
     def read(self) -> Iterator[Row]:
-        """Yield the row of each line that has both modalities."""
+        """Yield the row of each line with both modalities."""
         names = [column.name for columns in self.columns.values() for column in columns]
         names += [name for name in OPTIONAL if name in self.table.columns]
         keys: set[str] = set()
@@ -133,7 +147,7 @@ class _RowReader:
                 row = self._read_row(line, record)
                 if row is not None and "key" in self.table.columns:
                     if row.key in keys:
-                        raise ValueError(f"key: {row.key!r} names a row before it")
+                        raise ValueError(f"key: {row.key!r} is used by an earlier row")
                     keys.add(row.key)
             except ValueError as error:
                 raise InputError(self.path, f"{self.table.line} {line}: {error}") from error
@@ -147,8 +161,10 @@ class _RowReader:
             self.missing.update(missing)
             return None
         span = read_span(record.get("start"), record.get("end"))
-        # As the manifest has it, so that it is the same wherever the data folder lies.
-        recording = None if span is None else sys.intern(str(record[self._recorded()]).strip())
+        # The path as written in the manifest, so that it doesn't depend on the data folder.
+        recording = (
+            None if span is None else sys.intern(str(record[self._recording_column()]).strip())
+        )
         return Row(
             key=str(record.get("key") or line),
             items=RowItems(self._modalities, cells),
@@ -158,12 +174,12 @@ class _RowReader:
             recording=recording,
         )
 
-    def _recorded(self) -> str:
-        """The column whose files the spans are of: the trained modality's."""
+    def _recording_column(self) -> str:
+        """Return the column whose files the spans refer to: the trained modality's."""
         return self.columns[self._modalities[-1]][0].name
 
     def _read_cells(self, columns: tuple[_Column, ...], record: Record) -> str | tuple[Item, ...]:
-        """Return the items of one modality, all its columns together."""
+        """Return the items of one modality from all its columns."""
         cells = [self._read_cell(column, record) for column in columns]
         filled = [cell for cell in cells if cell]
         if len(filled) < 2:
@@ -172,7 +188,7 @@ class _RowReader:
         return tuple(item for part in parts for item in part)
 
     def _read_cell(self, column: _Column, record: Record) -> str | tuple[Item, ...]:
-        """Return a cell's items, as `RowItems` keeps them; nothing for an empty cell."""
+        """Return a cell's items as `RowItems` stores them; empty for an empty cell."""
         value = record.get(column.name)
         listed = value if isinstance(value, list) else [value]
         texts = []

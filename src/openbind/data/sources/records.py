@@ -1,4 +1,4 @@
-"""Files of records: CSV, JSON Lines and Parquet, read line by line."""
+"""Record files: CSV, JSON Lines and Parquet, read line by line."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class RecordFile:
-    """A file of records, whatever its format.
+    """A file of records of any format.
 
     Args:
-        columns: all there are.
-        records: wanted columns → the number of each line, from 1, and its cells by column, those
-            of the wanted columns at least; reads the file again.
-        line: what a line is called.
+        columns: names of all columns.
+        records: wanted columns → (line number from 1, cells by column) of each line, with at least
+            the wanted columns; each call reads the file again.
+        line: what errors call a line.
     """
 
     columns: tuple[str, ...]
@@ -34,21 +34,21 @@ class RecordFile:
 
 
 def open_records(path: Path) -> RecordFile:
-    """Open a file by its extension, and find its columns.
+    """Open a record file and read its columns' names.
 
     Args:
-        path: .csv (commas, UTF-8, names in the first line), .jsonl (an object in each line; those
-            without a key lack that cell) or .parquet. Empty lines are passed over.
+        path: .csv (comma-separated, UTF-8, names in the first line), .jsonl (one object per line;
+            missing keys are empty cells) or .parquet. Empty lines are skipped.
 
     Raises:
-        ConfigError: another extension.
-        InputError: missing, empty, of another format, or with two columns of one name. When
-            records are read: a line that is broken.
+        ConfigError: unsupported extension.
+        InputError: missing, empty, of another format, or with duplicate columns; while reading
+            records, a broken line.
         MissingExtraError: Parquet without its extra.
     """
     openers = {".csv": _open_csv, ".jsonl": _open_jsonl, ".parquet": _open_parquet}
     if path.suffix.lower() not in openers:
-        raise ConfigError(f"{path}: expected a manifest that ends in {', '.join(openers)}")
+        raise ConfigError(f"{path}: expected a manifest with the extension {', '.join(openers)}")
     open_source(path)
     return openers[path.suffix.lower()](path)
 
@@ -67,17 +67,17 @@ def _open_csv(path: Path) -> RecordFile:
                 raise InputError(path, f"line {reader.line_num}: not CSV ({error})") from error
 
     def records(wanted: Sequence[str]) -> Iterator[tuple[int, Record]]:
-        places = [(name, columns.index(name)) for name in wanted]
+        positions = [(name, columns.index(name)) for name in wanted]
         for line, cells in islice(lines(), 1, None):
             if len(cells) != len(columns):
-                reason = f"expected {len(columns)} cells, as line 1 has, found {len(cells)}"
+                reason = f"expected {len(columns)} cells as in line 1, found {len(cells)}"
                 raise InputError(path, f"line {line}: {reason}")
-            yield line, {name: cells[place] for name, place in places}
+            yield line, {name: cells[i] for name, i in positions}
 
     _, names = next(lines(), (0, []))
     columns = tuple(name.strip() for name in names)
     if twice := [name for name, count in Counter(columns).items() if count > 1]:
-        raise InputError(path, f"has two columns named {twice[0]!r}")
+        raise InputError(path, f"duplicate column {twice[0]!r}")
     return RecordFile(columns, records)
 
 

@@ -1,4 +1,4 @@
-"""Shards: WebDataset's tar files, where the parts of a sample share a name."""
+"""Shards: WebDataset tar files, in which the members of a sample share a stem."""
 
 from __future__ import annotations
 
@@ -14,67 +14,80 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openbind.data.pairs import DataConfig, Row, Rows, read_name, read_span, read_split
-from openbind.embedding.items import Item, Member, RowItems
+from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split
+from openbind.data.sources import PairSource
+from openbind.embedding.items import Item, Member
 from openbind.errors import ConfigError, InputError
 from openbind.media.source import open_source
 from openbind.modalities import MODALITIES, TEXT, modality_of_file
 
-NOTES, LABEL, CAPTION = "json", "cls", "txt"
-"""Extensions of a sample's notes, its label and its words, as WebDataset has them."""
+METADATA, LABEL, CAPTION = "json", "cls", "txt"
+"""WebDataset's extensions of a sample's metadata, label and text."""
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-"""First bytes of compressed files."""
+"""Magic bytes of compressed files."""
 BLOCK_BYTES = 512
-"""Of a tar; one of zeros or more end it (POSIX.1-2001, pax, ustar interchange format)."""
+"""Of a tar; one or more blocks of zeros end it (POSIX.1-2001, pax, ustar interchange format)."""
 TAIL_BYTES = 1 << 20
-"""Looked at behind a tar's last member. Tar fills up with zeros there, to 10 KiB as a rule."""
+"""Checked after a tar's last member, where tar pads with zeros, usually to 10 KiB."""
 
 
 @dataclass
 class _Sample:
-    """The parts of one sample.
+    """The members of one sample.
 
     Args:
-        members: extension → where it is.
-        texts: extension → content, of the parts that are read with the index.
+        members: extension → position in the archive.
+        texts: extension → content, of the members that are read while indexing.
     """
 
     members: dict[str, Member] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
 
-def read_shards(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
-    """List the pairs in tar files; of each only headers, words and notes are read.
+@dataclass(frozen=True, kw_only=True)
+class Shards(PairSource):
+    """WebDataset tar files, read in place without unpacking.
 
-    A sample is what shares a name up to its first dot. What follows says what a part is:
-    `<modality>.<extension>`, or an extension that belongs to one modality ("txt": text). "cls" is
-    the label; "json" may have `label`, `split`, `start`, `end`, and texts under the name of the
-    words' modality.
+    The members of a sample share a name up to its first dot. The rest names the modality:
+    `<modality>.<extension>`, or an extension of one modality only ("txt": text). "cls" is the
+    label; "json" may have `label`, `split`, `start`, `end`, and `text`.
 
     Args:
-        config: its `shards`, and its `columns` (modality → extension).
-        pair: names of the two modalities, the frozen one first.
-        root: relative patterns start there.
-
-    Raises:
-        ConfigError: no file matches, or no sample has both modalities.
-        InputError: a shard is missing, compressed, truncated or no tar, or its notes are broken.
+        shards: a path, or a pattern with `*` or `{000..127}`.
+        columns: modality → extension of its members, where that isn't one of its own.
     """
-    reader = _RowReader(pair, config.columns)
-    pattern = config.shards or ""
-    rows = tuple(row for name in _expand(pattern, root) for row in reader.read(root / name, name))
-    counts = ", ".join(f"{extension} ({n})" for extension, n in reader.extensions.most_common(20))
-    excluded = [f"{n} samples of {pattern} have no {m}" for m, n in reader.missing.items()]
-    if not rows:
-        raise ConfigError(
-            f"shards {pattern}: no sample has both {' and '.join(pair)}; "
-            f"{'; '.join(excluded) or 'there are no samples'}; extensions: {counts or 'none'}; "
-            "`columns` can map a modality to one of them"
-        )
-    if reader.odd:
-        excluded.append(f"{reader.odd} members of {pattern} are links or sparse files")
-    return Rows(rows, tuple(excluded))
+
+    shards: str
+    columns: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for modality in self.columns:
+            MODALITIES.get(modality)
+
+    def read(self, pair: tuple[str, str], root: Path) -> Rows:
+        """List the pairs; only headers, texts and metadata are read.
+
+        Raises:
+            ConfigError: no file matches, or no sample has both modalities.
+            InputError: a shard is missing, compressed, truncated or no tar, or its metadata is
+                broken.
+        """
+        reader = _RowReader(pair, self.columns)
+        pattern = self.shards
+        names = _expand(pattern, root)
+        rows = tuple(row for name in names for row in reader.read(root / name, name))
+        excluded = [f"{n} samples of {pattern} have no {m}" for m, n in reader.missing.items()]
+        if not rows:
+            found = ", ".join(f"{name} ({n})" for name, n in reader.extensions.most_common(20))
+            raise ConfigError(
+                f"shards {pattern}: no sample has both {' and '.join(pair)}; "
+                f"{'; '.join(excluded) or 'there are no samples'}; extensions: {found or 'none'}; "
+                "`columns` can map a modality to one of them"
+            )
+        if reader.scattered:
+            excluded.append(f"{reader.scattered} members of {pattern} are links or sparse files")
+        return Rows(rows, tuple(excluded))
 
 
 class _RowReader:
@@ -82,12 +95,12 @@ class _RowReader:
 
     Args:
         pair: names of the modalities.
-        mapped: modality → extension, for those that are said.
+        mapped: modality → extension, as given by `columns`.
 
     Attributes:
-        missing: modality → samples that have none of it.
-        extensions: of all members, with their number.
-        odd: members whose bytes don't lie in one piece.
+        missing: modality → number of samples without an item of it.
+        extensions: extension → number of members.
+        scattered: number of links and sparse members, whose bytes aren't one range of the file.
     """
 
     def __init__(self, pair: tuple[str, str], mapped: Mapping[str, str]) -> None:
@@ -95,7 +108,7 @@ class _RowReader:
         self.mapped = {m: extension.lower().removeprefix(".") for m, extension in mapped.items()}
         self.missing: Counter[str] = Counter()
         self.extensions: Counter[str] = Counter()
-        self.odd = 0
+        self.scattered = 0
         self._known: dict[tuple[str, str], bool] = {}
 
     def read(self, path: Path, name: str) -> Iterator[Row]:
@@ -110,8 +123,8 @@ class _RowReader:
                 yield row
 
     def _read_row(self, key: str, sample: _Sample) -> Row | None:
-        notes = _parse_notes(sample.texts.get(NOTES, "{}"))
-        cells = tuple(self._make_cell(modality, sample, notes) for modality in self.pair)
+        metadata = _parse_metadata(sample.texts.get(METADATA, "{}"))
+        cells = tuple(self._make_cell(modality, sample, metadata) for modality in self.pair)
         missing = [m for m, cell in zip(self.pair, cells, strict=True) if not cell]
         if missing:
             self.missing.update(missing)
@@ -119,9 +132,9 @@ class _RowReader:
         return Row(
             key=key,
             items=RowItems(self.pair, cells),
-            label=read_name(notes.get("label")) or read_name(sample.texts.get(LABEL)),
-            split=read_split(notes.get("split")),
-            span=read_span(notes.get("start"), notes.get("end")),
+            label=read_name(metadata.get("label")) or read_name(sample.texts.get(LABEL)),
+            split=read_split(metadata.get("split")),
+            span=read_span(metadata.get("start"), metadata.get("end")),
         )
 
     def _index(self, path: Path) -> dict[str, _Sample]:
@@ -133,7 +146,7 @@ class _RowReader:
                 if info.isdir() or not stem or not extension:
                     continue
                 if not info.isreg() or info.issparse():
-                    self.odd += 1
+                    self.scattered += 1
                     continue
                 member = Member(path, info.name, info.offset_data, info.size)
                 sample = samples.setdefault(posixpath.join(folder, stem), _Sample())
@@ -141,24 +154,24 @@ class _RowReader:
                 if extension in sample.members:
                     raise InputError(path, f"has {info.name} twice")
                 sample.members[extension] = member
-                if extension in (NOTES, LABEL) or self._takes(TEXT, extension):
+                if extension in (METADATA, LABEL) or self._holds(TEXT, extension):
                     sample.texts[extension] = _read_text(archive, member)
         return samples
 
     def _make_cell(
-        self, modality: str, sample: _Sample, notes: Mapping[str, Any]
+        self, modality: str, sample: _Sample, metadata: Mapping[str, Any]
     ) -> tuple[Item, ...]:
-        extensions = [extension for extension in sample.members if self._takes(modality, extension)]
+        extensions = [extension for extension in sample.members if self._holds(modality, extension)]
         if modality != TEXT:
             return tuple(sample.members[extension] for extension in extensions)
-        said = [sample.texts[extension] for extension in extensions] or notes.get(TEXT, [])
-        texts = said if isinstance(said, list) else [said]
+        found = [sample.texts[extension] for extension in extensions] or metadata.get(TEXT, [])
+        texts = found if isinstance(found, list) else [found]
         if not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"{TEXT}: expected a text, or a list of texts, found {said!r:.60}")
+            raise ValueError(f"{TEXT}: expected a text, or a list of texts, found {found!r:.60}")
         return tuple(text.strip() for text in texts if text.strip())
 
-    def _takes(self, modality: str, extension: str) -> bool:
-        """Return whether a member of some extension holds a modality."""
+    def _holds(self, modality: str, extension: str) -> bool:
+        """Return whether members with an extension are of a modality."""
         if (modality, extension) not in self._known:
             self._known[modality, extension] = self._decide(modality, extension)
         return self._known[modality, extension]
@@ -176,14 +189,14 @@ class _RowReader:
         return modality_of_file(f"member.{extension}", MODALITIES.names()) == modality
 
 
-def _parse_notes(text: str) -> dict[str, Any]:
+def _parse_metadata(text: str) -> dict[str, Any]:
     try:
-        notes = json.loads(text)
+        metadata = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{NOTES}: not JSON ({error})") from error
-    if not isinstance(notes, dict):
-        raise ValueError(f"{NOTES}: expected an object {{…}}, found {notes!r:.60}")
-    return notes
+        raise ValueError(f"{METADATA}: not JSON ({error})") from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{METADATA}: expected an object {{…}}, found {metadata!r:.60}")
+    return metadata
 
 
 def _open_tar(path: Path) -> tarfile.TarFile:
@@ -194,7 +207,7 @@ def _open_tar(path: Path) -> tarfile.TarFile:
         for mark, kind in COMPRESSED.items():
             if head.startswith(mark):
                 raise InputError(
-                    path, f"compressed with {kind}: members can't be read by their place; unpack it"
+                    path, f"compressed with {kind}: no random access to members; decompress it"
                 )
         return tarfile.open(path, "r:")
     except (tarfile.TarError, OSError) as error:
@@ -202,27 +215,28 @@ def _open_tar(path: Path) -> tarfile.TarFile:
 
 
 def _walk_headers(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
-    """Yield all members; what lies between their headers isn't read.
+    """Yield all members, reading only their headers.
 
     Raises:
-        InputError: the tar is truncated or damaged, or others were joined to it.
+        InputError: the tar is truncated or damaged, or several were concatenated.
     """
     try:
         while (info := archive.next()) is not None:
-            # It would keep them all, a kilobyte each.
+            # tarfile would keep all headers, a kilobyte each.
             archive.members = []  # type: ignore[attr-defined]
             yield info
     except (tarfile.TarError, OSError) as error:
         raise InputError(path, f"truncated or damaged ({error})") from error
-    # At a header that it can't read tarfile stops as if the archive ended there.
+    # tarfile treats a header that it can't parse as the end of the archive.
     tail = _read_at(archive, archive.offset, TAIL_BYTES)
     if len(tail) < BLOCK_BYTES or any(tail[:BLOCK_BYTES]):
         raise InputError(
             path,
-            f"truncated or damaged: no header and no mark of the end at byte {archive.offset:,}",
+            f"truncated or damaged: neither a header nor the end-of-archive mark at byte "
+            f"{archive.offset:,}",
         )
     if any(tail):
-        raise InputError(path, "goes on behind the mark of its end; joined tars must be parted")
+        raise InputError(path, "data after the end-of-archive mark; split concatenated tars")
 
 
 def _read_at(archive: tarfile.TarFile, offset: int, size: int) -> bytes:
@@ -235,17 +249,17 @@ def _read_text(archive: tarfile.TarFile, member: Member) -> str:
     try:
         return _read_at(archive, member.offset, member.size).decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise InputError(member.tar, f"{member.name}: not a text in UTF-8 ({error})") from error
+        raise InputError(member.tar, f"{member.name}: not UTF-8 text ({error})") from error
 
 
 def _expand(pattern: str, root: Path) -> list[str]:
-    """List the shards of a pattern, in sorted order, as paths that start from `root`."""
+    """List the shards of a pattern in sorted order, as paths relative to `root`."""
     names: list[str] = []
     for name in _expand_ranges(os.path.expanduser(pattern)):
         if "*" not in name:
             names.append(name)
             continue
-        # Only the star has a meaning; brackets are what they are.
+        # Only * is special; brackets are literal.
         found = glob.glob(glob.escape(name).replace("[*]", "*"), root_dir=root)
         if not found:
             raise ConfigError(f"shards: no file matches {name!r} in {root}")
@@ -254,7 +268,7 @@ def _expand(pattern: str, root: Path) -> list[str]:
 
 
 def _expand_ranges(pattern: str) -> Iterator[str]:
-    """Write `{000..012}` out; the numbers have as many digits as the first has."""
+    """Expand `{000..012}`; numbers are padded to the width of the first."""
     match = RANGE.search(pattern)
     if match is None:
         yield pattern

@@ -1,4 +1,4 @@
-"""Folders and what their names say: `<split>/<class>/…`, both optional."""
+"""Folder trees whose levels are splits and classes: `<split>/<class>/…`, both optional."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from openbind.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Subfolder:
     """A folder with files.
 
     Args:
         path: of the folder.
-        relative: from the folder that was searched, with slashes; "" is that folder itself.
-        split: what its first level says, if that is the name of a split.
-        label: the levels below, with slashes.
+        relative: path from the searched root, with slashes; "" is the root itself.
+        split: the first level, if it is the name of a split.
+        label: the remaining levels, with slashes.
     """
 
     path: str
@@ -29,24 +29,24 @@ class Place:
 
 
 def locate(root: Path, given: str) -> Path:
-    """Find a path of a config: relative ones start from the data folder."""
+    """Resolve a path of a recipe; relative ones start from the data folder."""
     return root / Path(given).expanduser()
 
 
-def walk_files(folder: Path, takes: Callable[[str], bool]) -> Iterator[tuple[Place, str]]:
-    """List files below a folder in sorted order; hidden files and folders are passed over.
+def walk_files(folder: Path, accepts: Callable[[str], bool]) -> Iterator[tuple[Subfolder, str]]:
+    """List files below a folder in sorted order, skipping hidden files and folders.
 
-    Links to folders are followed, but for those that lead back up.
+    Links to folders are followed, except those that point to a parent.
 
     Args:
-        folder: searched through all its levels.
-        takes: tells by its name whether a file is wanted.
+        folder: searched recursively.
+        accepts: predicate on a file's name.
 
     Yields:
-        the place and the name of each file.
+        (folder, name) of each file.
 
     Raises:
-        InputError: no such folder, or one that can't be read.
+        InputError: the folder doesn't exist, or any folder can't be read.
     """
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
@@ -54,21 +54,21 @@ def walk_files(folder: Path, takes: Callable[[str], bool]) -> Iterator[tuple[Pla
             folder, f"expected a folder, found {found}; relative paths start from the data folder"
         )
     for path, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and not _leads_up(path, n))
-        wanted = sorted(name for name in names if not name.startswith(".") and takes(name))
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and not _is_loop(path, n))
+        wanted = sorted(name for name in names if not name.startswith(".") and accepts(name))
         if wanted:
-            place = _read_place(path, folder)
-            yield from ((place, name) for name in wanted)
+            parent = _parse_levels(path, folder)
+            yield from ((parent, name) for name in wanted)
 
 
-def _read_place(path: str, folder: Path) -> Place:
+def _parse_levels(path: str, folder: Path) -> Subfolder:
     parts = Path(path).relative_to(folder).parts
     split = name_split(parts[0]) if parts and parts[0].lower() in SPLITS else None
     classes = parts[1:] if split else parts
-    return Place(path, "/".join(parts), split, "/".join(classes) or None)
+    return Subfolder(path, "/".join(parts), split, "/".join(classes) or None)
 
 
-def _leads_up(path: str, name: str) -> bool:
+def _is_loop(path: str, name: str) -> bool:
     link = os.path.join(path, name)
     return os.path.islink(link) and Path(os.path.realpath(path)).is_relative_to(
         os.path.realpath(link)

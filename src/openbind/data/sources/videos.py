@@ -1,57 +1,69 @@
-"""Videos: videos whose sound is paired with their own images, window by window."""
+"""Videos: each is paired with its own audio track, window by window."""
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from openbind.data.pairs import DataConfig, Row, Rows
-from openbind.data.sources.trees import Place, locate, walk_files
-from openbind.embedding.items import RowItems
+from openbind.data.pairs import Row, RowItems, Rows
+from openbind.data.sources import PairSource
+from openbind.data.sources.trees import Subfolder, locate, walk_files
 from openbind.errors import ConfigError, InputError
 from openbind.media.video import is_video, measure_video
 from openbind.space.pipeline import map_ahead
 
 PROBES = 4
-"""Videos opened at once: headers lie all over the disk, so that waiting is most of the work."""
+"""Videos opened at once: reading headers is mostly waiting for the disk."""
 
 
-def read_videos(config: DataConfig, pair: tuple[str, str], root: Path) -> Rows:
-    """Cut videos with sound into windows; of each video only the headers are read.
+@dataclass(frozen=True, kw_only=True)
+class Videos(PairSource):
+    """A folder of videos with sound, cut into windows.
 
-    Each window is a row, both of whose modalities have the video as their item. A video has as many
-    as its length holds, the last of half a window's length or more.
+    Each window is a row whose two items are the same video. The last window of a video is kept
+    if it is at least half a window long.
 
     Args:
-        config: its `videos`, a folder (`<split>/<class>/…` below it, both optional), and `seconds`.
-        pair: names of the two modalities, the frozen one first.
-        root: a relative folder starts there.
-
-    Raises:
-        ConfigError: no video can be used.
-        InputError: the folder isn't there.
-        MissingExtraError: PyAV isn't there.
+        videos: the folder; subfolders may be splits and classes (`<split>/<class>/…`).
+        seconds: length of a window.
     """
-    folder = locate(root, config.videos or "")
-    videos = list(walk_files(folder, is_video))
-    lengths = map_ahead(
-        measure_video, (os.path.join(place.path, name) for place, name in videos), workers=PROBES
-    )
-    rows: list[Row] = []
-    excluded: list[str] = []
-    for (place, name), length in zip(videos, lengths, strict=True):
-        try:
-            windows = _cut_windows(length(), config.seconds)
-        except InputError as error:
-            excluded.append(str(error))
-            continue
-        if not windows:
-            excluded.append(f"{os.path.join(place.path, name)}: shorter than half a window")
-        rows += _make_rows(place, name, pair, windows)
-    if not rows:
-        reasons = "".join(f"; {reason}" for reason in excluded[:3])
-        raise ConfigError(f"{folder}: of {len(videos)} videos none can be used{reasons}")
-    return Rows(tuple(rows), tuple(excluded))
+
+    videos: str
+    seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.seconds < math.inf:
+            raise ValueError(f"seconds: expected a length above 0, found {self.seconds}")
+
+    def read(self, pair: tuple[str, str], root: Path) -> Rows:
+        """List the windows; only the headers of the videos are read.
+
+        Raises:
+            ConfigError: no video can be used.
+            InputError: the folder doesn't exist.
+            MissingExtraError: PyAV isn't installed.
+        """
+        folder = locate(root, self.videos)
+        videos = list(walk_files(folder, is_video))
+        paths = (os.path.join(parent.path, name) for parent, name in videos)
+        lengths = map_ahead(measure_video, paths, workers=PROBES)
+        rows: list[Row] = []
+        excluded: list[str] = []
+        for (parent, name), length in zip(videos, lengths, strict=True):
+            try:
+                windows = _cut_windows(length(), self.seconds)
+            except InputError as error:
+                excluded.append(str(error))
+                continue
+            if not windows:
+                excluded.append(f"{os.path.join(parent.path, name)}: shorter than half a window")
+            rows += _make_rows(parent, name, pair, windows)
+        if not rows:
+            reasons = "".join(f"; {reason}" for reason in excluded[:3])
+            raise ConfigError(f"{folder}: none of {len(videos)} videos can be used{reasons}")
+        return Rows(tuple(rows), tuple(excluded))
 
 
 def _cut_windows(total_seconds: float, seconds: float) -> list[tuple[float, float]]:
@@ -60,17 +72,17 @@ def _cut_windows(total_seconds: float, seconds: float) -> list[tuple[float, floa
 
 
 def _make_rows(
-    place: Place, name: str, pair: tuple[str, str], windows: list[tuple[float, float]]
+    parent: Subfolder, name: str, pair: tuple[str, str], windows: list[tuple[float, float]]
 ) -> list[Row]:
-    video = f"{place.relative}/{name}" if place.relative else name
-    path = os.path.join(place.path, name)
+    video = f"{parent.relative}/{name}" if parent.relative else name
+    path = os.path.join(parent.path, name)
     items = RowItems(pair, (path, path))
     return [
         Row(
             key=f"{video}@{span[0]:g}",
             items=items,
-            label=place.label,
-            split=place.split,
+            label=parent.label,
+            split=parent.split,
             span=span,
             recording=video,
         )
