@@ -174,7 +174,7 @@ class _RowReader:
             recording=recording,
         )
 
-    def _recording_column(self) -> str:
+    def _span_column(self) -> str:
         """Return the column whose files the spans refer to: the trained modality's."""
         return self.columns[self._modalities[-1]][0].name
 
