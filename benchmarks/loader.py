@@ -22,7 +22,7 @@ import soundfile
 from PIL import Image
 
 from openbind.data.augment import read_augmentations
-from openbind.data.loader import ShownItems, load_batches
+from openbind.data.loader import AugmentedItems, load_batches
 from openbind.data.pairs import Row
 from openbind.data.sampler import PairSize, Sampler, StepBatches
 from openbind.data.table import tabulate
@@ -72,7 +72,7 @@ def measure(modality: str, folder: Path, items: int, batches: int, workers: int)
             write(folder / str(index), np.random.default_rng(index))
     rows = [Row(key=p.name, items={modality: (p,)}) for p in sorted(folder.iterdir())]
     table = tabulate(rows, modality)
-    side = ShownItems(
+    side = AugmentedItems(
         table,
         modality,
         spec.settings(**settings),

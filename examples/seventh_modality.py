@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import openbind
-from openbind.data.pairs import DataConfig
+from openbind.data.sources.manifest import Manifest
 from openbind.demo.samples import read_samples, samples_folder
 from openbind.errors import InputError
 from openbind.modalities import MODALITIES
@@ -106,7 +106,7 @@ RECIPE = Recipe(
     pairs=(
         PairPlan(
             pair=("image", "smell"),
-            data=DataConfig(manifest="pairs.csv"),
+            data=Manifest(manifest="pairs.csv"),
             validation=0.1,
             match="label",
             temperature=0.1,

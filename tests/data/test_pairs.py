@@ -72,7 +72,7 @@ def test_choose_split() -> None:
     assert [r.key for r in choose_split(rows, "train")] == ["a", "c"]
     assert [r.key for r in choose_split(rows, "validation")] == ["b"]
     assert choose_split(rows, None) == rows
-    with pytest.raises(ConfigError, match=r"'test'; there are \(none said\): 1 rows, train: 2 row"):
+    with pytest.raises(ConfigError, match=r"'test'.*train: 2 row"):
         choose_split(rows, "test")
     with pytest.raises(ConfigError, match="no rows at all"):
         choose_split([], "test")
@@ -125,5 +125,5 @@ def test_hold_out_refuses(rows: list[Row], fraction: float) -> None:
 
 def test_hold_out_refuses_one_recording() -> None:
     """Windows of a single recording can't be split."""
-    with pytest.raises(ConfigError, match="2 rows of one recording"):
+    with pytest.raises(ConfigError, match="one recording"):
         hold_out([row("a", recording="x"), row("b", recording="x")], 0.5, seed=0)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import openbind
-from openbind.data.loader import KeptFeatures
+from openbind.data.loader import CachedFeatures
 from openbind.data.pairs import Row
 from openbind.data.sampler import Draw
 from openbind.data.table import PairTable, tabulate
@@ -48,7 +48,7 @@ def test_features(world: Any) -> None:
     """Head and features together are the tower."""
     paths = [world.folder / "1.png", world.folder / "2.png"]
     side, table, broken = keep(world, paths)
-    assert isinstance(side, KeptFeatures)
+    assert isinstance(side, CachedFeatures)
     assert (len(table.rows), broken) == (2, [])
     trained_tower = make_trainee(world)
     vectors_KVE = torch.randn(2, 1, 5)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from openbind.data.pairs import DataConfig
+from openbind.data.sources.manifest import Manifest
 from openbind.training.optimization import Schedule
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.towers import TowerPlan
 
-PAIR = PairPlan(pair=("image", "audio"), data=DataConfig(manifest="pairs.csv"))
+PAIR = PairPlan(pair=("image", "audio"), data=Manifest(manifest="pairs.csv"))
 SCHEDULE = Schedule(lr=1e-3, steps=1)
 
 
@@ -36,11 +36,3 @@ def test_frozen_stays_frozen() -> None:
     towers = {"audio": TowerPlan(size="tiny"), "image": TowerPlan(size="tiny")}
     with pytest.raises(ValueError, match="trained too, it can't be frozen"):
         make(pairs=(PAIR, back), towers=towers)
-
-
-def test_data() -> None:
-    """Data come from one place."""
-    with pytest.raises(ValueError, match="found manifest and videos"):
-        DataConfig(manifest="a.csv", videos="videos")
-    with pytest.raises(ValueError, match="found none"):
-        DataConfig()

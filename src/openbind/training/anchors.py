@@ -24,9 +24,8 @@ from tqdm import tqdm
 
 from openbind.atomic import atomic_path
 from openbind.data.augment import apply_all
-from openbind.data.loader import anchor_view, show
 from openbind.data.table import Anchor
-from openbind.data.views import ViewPlan, view_rng
+from openbind.data.views import ViewPlan, anchor_view, apply_view, view_rng
 from openbind.embedding.cache import VectorCache
 from openbind.embedding.items import Item, StoredVector, content_digest, load_vector, open_item
 from openbind.errors import InputError
@@ -126,7 +125,7 @@ def _views(plan: AnchorPlan) -> range:
 
 
 def _key(fingerprint: str, plan: AnchorPlan, anchor: Anchor, view: int, content: bytes) -> bytes:
-    shown = anchor_view(anchor.key, anchor.span, plan.views, plan.seed, view)
+    shown = anchor_view(anchor, plan.views, plan.seed, view)
     # What operations draw depends on the item's name too; the views alone don't need it.
     drawn = f"{plan.seed}/{anchor.key}/{view}" if plan.operations else ""
     parts = (fingerprint, plan.modality, repr(shown), repr(plan.operations), drawn)
@@ -181,8 +180,8 @@ def _fill(
 def _shower(plan: AnchorPlan, anchors: Sequence[Anchor]) -> Callable[[tuple[int, int]], Any]:
     def show_place(place: tuple[int, int]) -> Any:
         anchor, view = anchors[place[0]], place[1]
-        seen = anchor_view(anchor.key, anchor.span, plan.views, plan.seed, view)
-        shown = show(plan.modality, open_item(anchor.item), seen)
+        seen = anchor_view(anchor, plan.views, plan.seed, view)
+        shown = apply_view(plan.modality, open_item(anchor.item), seen)
         rng = view_rng(plan.seed, f"{anchor.key}/operations", view)
         return apply_all(plan.operations, "item", shown, rng)
 

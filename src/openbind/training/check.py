@@ -11,7 +11,7 @@ import torch
 
 from openbind.configs import to_dict
 from openbind.data.augment import read_augmentations
-from openbind.data.loader import ShownItems
+from openbind.data.loader import AugmentedItems
 from openbind.data.sampler import Draw, PairSize, Sampler
 from openbind.data.table import PairTable, tabulate
 from openbind.data.views import ViewPlan
@@ -210,7 +210,9 @@ def _decode(
     sampler = Sampler([size], batch_size=recipe.batch_size, steps=1, seed=recipe.seed)
     operations = read_augmentations(plan.augment.get(plan.pair[1], ()))
     settings, folder = trained_tower.settings, space.folder
-    side = ShownItems(table, plan.pair[1], settings, folder, plan.views, operations, recipe.seed)
+    side = AugmentedItems(
+        table, plan.pair[1], settings, folder, plan.views, operations, recipe.seed
+    )
     clips, broken = [], []
     draws: Sequence[Draw] = sampler.batch(0)[:SAMPLED_ROWS]
     started = time.perf_counter()

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from openbind.data.loader import KeptFeatures, Sight, SkippedItem, anchor_view, show
+from openbind.data.loader import CachedFeatures, SkippedItem
 from openbind.data.pairs import Row
 from openbind.data.table import PairTable
-from openbind.data.views import ViewPlan
+from openbind.data.views import ViewKey, anchor_view, apply_view
 from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES
@@ -29,7 +29,7 @@ def keep_features(
     folder: Path | None,
     seed: int,
     progress: bool,
-) -> tuple[KeptFeatures, PairTable, list[SkippedItem]]:
+) -> tuple[CachedFeatures, PairTable, list[SkippedItem]]:
     """Run the frozen body over all rows. Features are a row of numbers a clip, kept in memory.
 
     Args:
@@ -49,40 +49,40 @@ def keep_features(
     modality = plan.pair[1]
     preprocess = MODALITIES.get(modality).prepare(trained_tower.settings, folder)
 
-    def view(row: Row, sight: Sight) -> View:
-        if sight is None:
+    def view(row: Row, key: ViewKey) -> View:
+        if key is None:
             return View(span=row.span)
-        anchor = table.anchors[sight[0]]
-        return anchor_view(anchor.key, anchor.span, plan.views, seed, sight[1])
+        anchor = table.anchors[key[0]]
+        return anchor_view(anchor, plan.views, seed, key[1])
 
-    def clips(index: int) -> dict[Sight, torch.Tensor]:
+    def clips(index: int) -> dict[ViewKey, torch.Tensor]:
         row = table.rows[index]
         opened = [open_item(item) for item in row.items[modality]]
-        found: dict[Sight, torch.Tensor] = {}
-        for sight in _sights(plan, table, index):
-            shown = (show(modality, item, view(row, sight)) for item in opened)
-            found[sight] = torch.cat([preprocess(item).clips for item in shown])
+        found: dict[ViewKey, torch.Tensor] = {}
+        for key in _view_keys(plan, table, index):
+            shown = (apply_view(modality, item, view(row, key)) for item in opened)
+            found[key] = torch.cat([preprocess(item).clips for item in shown])
         return found
 
     kept: list[int] = []
-    found: list[dict[Sight, torch.Tensor]] = []
+    found: list[dict[ViewKey, torch.Tensor]] = []
     broken: list[SkippedItem] = []
     results = map_ahead(clips, range(len(table.rows)))
     label = f"features of {modality}"
     bar = tqdm(results, desc=label, total=len(table.rows), delay=1, disable=not progress)
     for index, result in enumerate(bar):
         try:
-            found.append({sight: features(trained_tower.tower, x) for sight, x in result().items()})
+            found.append({key: features(trained_tower.tower, x) for key, x in result().items()})
             kept.append(index)
         except InputError as error:
             broken.append(SkippedItem(plan.name, table.rows[index].key, str(error)))
     if not kept:
         raise ConfigError(f"{plan.name}: not one row can be used; the first: {broken[0].reason}")
-    return KeptFeatures(found), table.only(kept), broken
+    return CachedFeatures(found), table.only(kept), broken
 
 
 def join_features(
-    parts: Sequence[tuple[KeptFeatures, PairTable, torch.Tensor]],
+    parts: Sequence[tuple[CachedFeatures, PairTable, torch.Tensor]],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return all features of some pairs, and what each is to be mapped to.
 
@@ -90,23 +90,23 @@ def join_features(
         parts: the features, the rows they are of, and vectors_KVE of the rows' frozen items.
 
     Returns:
-        features_ND of all clips in all sights; targets_NE, the frozen item as it is in that sight,
+        features_ND of all clips in all views; targets_NE, the frozen item as it is in that key,
         or the mean of all that the row has.
     """
     rows_ND, rows_NE = [], []
     for side, table, vectors_KVE in parts:
-        for sights, choice in zip(side.features, table.choices, strict=True):
-            for sight, clips_SD in sights.items():
-                if sight is None:
+        for views, choice in zip(side.features, table.choices, strict=True):
+            for key, clips_SD in views.items():
+                if key is None:
                     target_E = vectors_KVE[list(choice)].mean(dim=(0, 1))
                 else:
-                    target_E = vectors_KVE[sight]
+                    target_E = vectors_KVE[key]
                 rows_ND.append(clips_SD)
                 rows_NE.append(target_E.expand(len(clips_SD), -1))
     return torch.cat(rows_ND), torch.cat(rows_NE)
 
 
-def _sights(plan: PairPlan, table: PairTable, row: int) -> list[Sight]:
-    if plan.views == ViewPlan(count=plan.views.count):
+def _view_keys(plan: PairPlan, table: PairTable, row: int) -> list[ViewKey]:
+    if plan.views.is_whole:
         return [None]  # However often it is shown, it is shown whole.
     return [(anchor, view) for anchor in table.choices[row] for view in range(plan.views.count)]

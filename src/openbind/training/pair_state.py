@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from openbind.data.augment import read_augmentations
-from openbind.data.loader import KeptFeatures, ShownItems, Side, SkippedItem
+from openbind.data.loader import AugmentedItems, CachedFeatures, Side, SkippedItem
 from openbind.data.pairs import Row, choose_split, hold_out
 from openbind.data.sampler import PairSize
 from openbind.data.sources import read_rows
@@ -63,9 +63,9 @@ class PairState:
         """How many batches one epoch has: as many as fit, each row `repeat` times."""
         return max(1, int(len(self.table.rows) * self.plan.repeat) // batch_size)
 
-    def kept_pairs(self) -> tuple[KeptFeatures, PairTable, torch.Tensor]:
+    def kept_pairs(self) -> tuple[CachedFeatures, PairTable, torch.Tensor]:
         """Return features that were computed before, their rows, and the frozen items' vectors."""
-        assert isinstance(self.side, KeptFeatures)
+        assert isinstance(self.side, CachedFeatures)
         return self.side, self.table, self.corpus.vectors_KVE
 
     def size(self, batch_size: int) -> PairSize:
@@ -225,7 +225,7 @@ def _trained_side(
     operations = read_augmentations(plan.augment.get(modality, ()))
     folder, seed = given.space.folder, given.recipe.seed
     if trained_tower.plan.train != "head":
-        shown = ShownItems(
+        shown = AugmentedItems(
             table, modality, trained_tower.settings, folder, plan.views, operations, seed
         )
         return shown, table, []

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from openbind.data.loader import show
 from openbind.data.pairs import Row
 from openbind.data.table import PairTable
+from openbind.data.views import apply_view
 from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.metrics import chance_recall_at, recall_at
@@ -94,7 +94,7 @@ def _encode_rows(space: Space, modality: str, rows: Sequence[Row]) -> np.ndarray
     """Embed each row's first item, NaN for one that can't be used; a few are open at a time."""
 
     def show_row(row: Row) -> Any:
-        return show(modality, open_item(row.items[modality][0]), View(span=row.span))
+        return apply_view(modality, open_item(row.items[modality][0]), View(span=row.span))
 
     vectors_QE = np.full((len(rows), space.dim), np.nan, np.float32)
     opened = zip(range(len(rows)), map_ahead(show_row, rows), strict=True)

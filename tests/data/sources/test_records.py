@@ -62,9 +62,9 @@ def test_jsonl_columns_are_of_all_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"a,b\n1,2\n1,2,3\n", "line 3: expected 2 cells, as line 1 has, found 3"),
+        ("a.csv", b"a,b\n1,2\n1,2,3\n", "line 3: .*found 3"),
         ("a.csv", b"a,b\n1\n", "line 2: expected 2 cells"),
-        ("a.csv", b"a,a \n1,2\n", "two columns named 'a'"),
+        ("a.csv", b"a,a \n1,2\n", "column 'a'"),
         ("a.csv", b'a,b\n1,"2\n', "line 2: not CSV"),
         ("a.csv", b"a,b\n1,\xff\n", "not UTF-8"),
         ("a.jsonl", b'{"a": 1}\n\n{"a": \n', "line 3: not JSON"),

@@ -162,9 +162,7 @@ class _RowReader:
             return None
         span = read_span(record.get("start"), record.get("end"))
         # The path as written in the manifest, so that it doesn't depend on the data folder.
-        recording = (
-            None if span is None else sys.intern(str(record[self._recording_column()]).strip())
-        )
+        recording = None if span is None else sys.intern(str(record[self._span_column()]).strip())
         return Row(
             key=str(record.get("key") or line),
             items=RowItems(self._modalities, cells),
