@@ -1,4 +1,4 @@
-"""Many requests, one tower: each gets its own vectors, nobody waits for long, no thread dies."""
+"""Many requests, one tower: each gets its own vectors, none waits for long, no thread dies."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ import pytest
 import torch
 
 import openbind
-from openbind.serving.batching import BATCH_TOKENS, Batcher, ItemRefusedError, Overloaded
+from openbind.errors import InputError
+from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.limits import Limits
+from openbind.serving.request_queue import BATCH_TOKENS, OverloadedError
 
 
 class Slow:
-    """A space whose towers wait until they are let go, and note what they are given."""
+    """A space that decodes and embeds only while a gate is open, and records the batches."""
 
     def __init__(self, space: openbind.Space) -> None:
         self.space = space
+        self.decoding = threading.Event()
         self.gate = threading.Event()
         self.entered = threading.Event()
         self.batches: list[torch.Tensor] = []
         self.fails = False
+        self.decoding.set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.space, name)
+
+    def preprocess(self, modality: str, items: Any) -> torch.Tensor:
+        assert self.decoding.wait(30)
+        return self.space.preprocess(modality, items)
 
     def embed_tensors(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         self.batches += tensors.values()
@@ -40,13 +48,13 @@ class Slow:
 
 @pytest.fixture
 def slow(starter: openbind.Space) -> Slow:
-    """The starter, held up."""
+    """The starter, with the gate of its towers closed."""
     return Slow(starter)
 
 
 @pytest.fixture
 def make(slow: Slow) -> Iterator[Callable[..., Batcher]]:
-    """Make batchers of the held-up space; they are let go and closed at the end."""
+    """Make batchers of the slow space; the gates are opened and the batchers closed at the end."""
     made: list[Batcher] = []
 
     def create(**limits: Any) -> Batcher:
@@ -54,25 +62,29 @@ def make(slow: Slow) -> Iterator[Callable[..., Batcher]]:
         return made[-1]
 
     yield create
+    slow.decoding.set()
     slow.gate.set()
     for batcher in made:
         batcher.close()
 
 
-def wait_for(batcher: Batcher, pieces: int) -> None:
+def wait_for(batcher: Batcher, items: int) -> None:
     """Wait until so many items are decoded."""
-    with batcher._changed:
-        assert batcher._changed.wait_for(lambda: len(batcher._waiting) >= pieces, 30)
+    for _ in range(3000):
+        if len(batcher.queue.waiting) >= items:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{len(batcher.queue.waiting)} of {items} items are decoded")
 
 
 def test_vectors_are_those_of_encode(starter: openbind.Space, index: openbind.Index) -> None:
-    """Items of all kinds, sent at once, each come back with their own vector."""
+    """Items of all modalities, sent at once, each get their own vector."""
     texts = ["a dog", "rain on a roof at night in the old town", "a", "the rooster crows"]
     batcher = Batcher(starter, Limits())
-    asked = [(hit.modality, [hit.path.read_bytes()]) for hit in index.sample(99, 0)[0]]
-    asked += [("text", texts), ("text", texts[1:2])]
-    futures = [batcher.embed(modality, items) for modality, items in asked]
-    for (modality, items), future in zip(asked, futures, strict=True):
+    sent = [(hit.modality, [hit.path.read_bytes()]) for hit in index.sample(99, 0)[0]]
+    sent += [("text", texts), ("text", texts[1:2])]
+    futures = [batcher.embed(modality, items) for modality, items in sent]
+    for (modality, items), future in zip(sent, futures, strict=True):
         found = future.result(60)
         np.testing.assert_allclose(found.vectors_NE, starter.encode(modality, items), atol=1e-6)
         assert (found.tokens > 0) == (modality == "text")
@@ -81,7 +93,7 @@ def test_vectors_are_those_of_encode(starter: openbind.Space, index: openbind.In
 
 
 def test_what_arrives_together_goes_together(slow: Slow, make: Callable[..., Batcher]) -> None:
-    """While one request is at work, thirty others wait; they are one batch."""
+    """While one request is embedded, thirty others wait; they are one batch."""
     batcher = make()
     futures = [batcher.embed("text", ["first"])]
     assert slow.entered.wait(30)
@@ -93,7 +105,7 @@ def test_what_arrives_together_goes_together(slow: Slow, make: Callable[..., Bat
 
 
 def test_batches_are_bounded_by_tokens(slow: Slow, make: Callable[..., Batcher]) -> None:
-    """Short texts aren't filled up to a long one beside them; no batch exceeds its tokens."""
+    """Short texts aren't padded to a long one beside them; no batch exceeds its tokens."""
     batcher = make()
     slow.gate.set()
     texts = ["dog " * (200 if n % 4 == 0 else 2) for n in range(80)]
@@ -105,17 +117,15 @@ def test_batches_are_bounded_by_tokens(slow: Slow, make: Callable[..., Batcher])
         assert len(set(lengths_B.tolist())) == 1
 
 
-def test_a_question_does_not_wait_for_a_thousand_texts(
+def test_a_query_does_not_wait_for_a_thousand_texts(
     slow: Slow, make: Callable[..., Batcher]
 ) -> None:
     """Requests share the tower: the small one is done long before the large one."""
     batcher = make(wait_seconds=1e9)
     large = batcher.embed("text", ["a longer text with several words " * 8] * 200)
     wait_for(batcher, 100)  # the first batch has some of them already
-    small = batcher.embed("text", ["a question of about as many words, more or less, " * 6])
-    with batcher._changed:
-        arrived = lambda: any(p.request.left == 1 for p in batcher._waiting)  # noqa: E731
-        assert batcher._changed.wait_for(arrived, 30)
+    small = batcher.embed("text", ["a query of about as many words, more or less, " * 6])
+    wait_for(batcher, len(batcher.queue.waiting) + 1)
     slow.gate.set()
     small.result(30)
     assert not large.done()
@@ -123,10 +133,10 @@ def test_a_question_does_not_wait_for_a_thousand_texts(
 
 
 def test_overload(slow: Slow, make: Callable[..., Batcher]) -> None:
-    """More work than may wait is refused with a time; what was taken is done."""
+    """More work than may wait is refused with a time; what was admitted is done."""
     batcher = make(wait_seconds=1.0)
-    first = batcher.embed("text", ["x"] * 2000)  # on its own, any request is taken
-    with pytest.raises(Overloaded) as refused:
+    first = batcher.embed("text", ["x"] * 2000)  # on its own, any request is admitted
+    with pytest.raises(OverloadedError) as refused:
         batcher.embed("text", ["y"])
     assert 1 <= refused.value.retry_seconds <= 60
     slow.gate.set()
@@ -135,25 +145,25 @@ def test_overload(slow: Slow, make: Callable[..., Batcher]) -> None:
 
 
 def test_one_bad_item(starter: openbind.Space, png: bytes) -> None:
-    """It is named by its place; other requests of the same batch don't notice."""
+    """It is named by its index; other requests of the same batch don't notice."""
     batcher = Batcher(starter, Limits(characters=100))
     bad = batcher.embed("image", [png, png, b"no image", png])
     long = batcher.embed("text", ["a", "b" * 101])
     good = batcher.embed("image", [png])
-    with pytest.raises(ItemRefusedError, match="not a image") as refused:
-        bad.result(30)
-    assert refused.value.place == 2
-    with pytest.raises(ItemRefusedError, match="101 characters") as refused:
-        long.result(30)
-    assert refused.value.place == 1
+    for future, index in ((bad, 2), (long, 1)):
+        with pytest.raises(ItemError) as refused:
+            future.result(30)
+        assert refused.value.index == index
     np.testing.assert_allclose(
         good.result(30).vectors_NE[0], starter.encode("image", png), atol=1e-6
     )
+    with pytest.raises(InputError):
+        batcher.embed("image", [])
     batcher.close()
 
 
 def test_a_failing_tower(slow: Slow, make: Callable[..., Batcher]) -> None:
-    """The requests of its batch are told; the next ones are served."""
+    """The requests of its batch get the error; the next ones are served."""
     batcher = make()
     slow.fails = True
     slow.gate.set()
@@ -172,23 +182,51 @@ def test_memory_of_decoded_items_is_bounded(
     future = batcher.embed("image", [png] * 40)
     assert slow.entered.wait(30)
     wait_for(batcher, 5)
-    assert not future.done()
-    with batcher._changed:
-        assert not batcher._changed.wait_for(lambda: len(batcher._waiting) > 8, 0.3)
+    threading.Event().wait(0.3)
+    assert len(batcher.queue.waiting) <= 8
     slow.gate.set()
     assert len(future.result(60).vectors_NE) == 40
 
 
+@pytest.mark.parametrize("stage", ["queued", "decoding", "decoded", "in the tower"])
+def test_cancelled(slow: Slow, make: Callable[..., Batcher], png: bytes, stage: str) -> None:
+    """At every stage a cancelled request's work is dropped, and close returns."""
+    batcher = make(wait_seconds=1.0, decoded_bytes=10)
+    first = batcher.embed("text", ["x"])
+    assert slow.entered.wait(30)
+    if stage in ("queued", "decoding"):
+        slow.decoding.clear()
+    count = {"queued": 4, "decoding": 1, "decoded": 2}.get(stage, 0)
+    futures = [batcher.embed("image", [png] * 4) for _ in range(count)] or [first]
+    if stage == "decoded":
+        wait_for(batcher, 1)
+    for future in futures:
+        assert future.cancel()
+    assert batcher.queue.waiting == ()
+    assert batcher.queue.decoded_bytes == 0
+    slow.decoding.set()
+    slow.gate.set()
+    assert wait(futures, 30).not_done == set()
+    if futures != [first]:
+        assert first.result(30).vectors_NE.shape == (1, 512)
+    assert batcher.backlog_seconds == 0
+    assert batcher.embed("text", ["z"] * 40).result(30).vectors_NE.shape == (40, 512)
+    closing = threading.Thread(target=batcher.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
+
+
 def test_close(slow: Slow, make: Callable[..., Batcher]) -> None:
-    """What was taken is finished, nothing more is taken."""
+    """What was admitted is finished, nothing more is admitted."""
     batcher = make()
     future = batcher.embed("text", ["x"])
     assert slow.entered.wait(30)
     closing = threading.Thread(target=batcher.close)
     closing.start()
-    with batcher._changed:
-        batcher._changed.wait_for(lambda: batcher._closing, 30)
-    with pytest.raises(Overloaded):
+    while not batcher.queue.closed:
+        pass
+    with pytest.raises(OverloadedError):
         batcher.embed("text", ["y"])
     assert not future.done()
     slow.gate.set()

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from openbind.errors import InputError, MissingExtraError
-from openbind.serving.batching import Overloaded
 from openbind.serving.errors import ApiError, add_handlers
+from openbind.serving.request_queue import OverloadedError
 
 
 class Body(BaseModel):
@@ -21,7 +21,7 @@ def make() -> TestClient:
     add_handlers(app)
     errors = {
         "error_response": ApiError(413, "too large", param="x", code="c", headers={"X-A": "b"}),
-        "overloaded": Overloaded(3.2),
+        "overloaded": OverloadedError(3.2),
         "input": InputError("input[2]", "not a image"),
         "extra": MissingExtraError("reading videos", "av", "video"),
         "fault": RuntimeError("/secret/path"),

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from openbind.errors import MissingExtraError, OpenbindError
-from openbind.serving.batching import Overloaded
+from openbind.serving.request_queue import OverloadedError
 
 INVALID = "invalid_request_error"
 KINDS = {
@@ -71,7 +71,7 @@ def overloaded(seconds: int) -> ApiError:
 def add_handlers(app: FastAPI) -> None:
     """Make an application answer in this shape whatever goes wrong."""
     app.add_exception_handler(ApiError, _refuse)
-    app.add_exception_handler(Overloaded, _refuse_overload)
+    app.add_exception_handler(OverloadedError, _handle_overload)
     app.add_exception_handler(OpenbindError, _refuse_input)
     app.add_exception_handler(RequestValidationError, _refuse_shape)
     app.add_exception_handler(HTTPException, _refuse_http)
@@ -83,7 +83,7 @@ async def _refuse(request: Request, error: Any) -> Response:
     return response
 
 
-async def _refuse_overload(request: Request, error: Any) -> Response:
+async def _handle_overload(request: Request, error: Any) -> Response:
     return overloaded(error.retry_seconds).response()
 
 

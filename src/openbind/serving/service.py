@@ -16,12 +16,13 @@ from openbind.search.index import Index
 from openbind.search.query import Term
 from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
-from openbind.serving.batching import Batcher, Embedded, ItemRefusedError
+from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.errors import ApiError
 from openbind.serving.files import find_hit
 from openbind.serving.limits import Limits
 from openbind.serving.metrics import Metrics
 from openbind.serving.payloads import Payload, read_payload
+from openbind.serving.request_queue import EmbeddingResult
 from openbind.serving.schemas import ModalityRow, ModelRow, QueryPart, SearchRequest
 from openbind.space.pipeline import unit_rows
 from openbind.space.space import Space, combine
@@ -120,7 +121,7 @@ class Service:
 
         return await asyncio.to_thread(read)
 
-    async def embed(self, modality: str, items: Sequence[Payload], name: str) -> Embedded:
+    async def embed(self, modality: str, items: Sequence[Payload], name: str) -> EmbeddingResult:
         """Embed items of one modality, in batches with those of other requests.
 
         Args:
@@ -130,14 +131,14 @@ class Service:
 
         Raises:
             InputError: an item can't be used.
-            Overloaded: too much is waiting.
+            OverloadedError: too much is waiting.
         """
         try:
             return await asyncio.wrap_future(self.batcher.embed(modality, items))
-        except ItemRefusedError as error:
-            raise InputError(f"{name}[{error.place}]", error.reason) from error
+        except ItemError as error:
+            raise InputError(f"{name}[{error.index}]", error.reason) from error
 
-    async def combine(self, parts: Sequence[Term], name: str) -> Embedded:
+    async def combine(self, parts: Sequence[Term], name: str) -> EmbeddingResult:
         """Embed parts of any modalities and add them with their weights.
 
         Returns:
@@ -145,7 +146,7 @@ class Service:
 
         Raises:
             InputError: a part can't be used, or they cancel each other.
-            Overloaded: too much is waiting.
+            OverloadedError: too much is waiting.
         """
         self.check_count(len(parts), name)
         found = await asyncio.gather(
@@ -155,7 +156,7 @@ class Service:
             (each.vectors_NE[0], part.weight) for each, part in zip(found, parts, strict=True)
         ]
         try:
-            return Embedded(combine(weighted)[None], sum(each.tokens for each in found))
+            return EmbeddingResult(combine(weighted)[None], sum(each.tokens for each in found))
         except ValueError as error:
             raise InputError(name, str(error)) from error
 
@@ -165,7 +166,7 @@ class Service:
         Raises:
             InputError: a part, a modality or the condition can't be used.
             ApiError: 404, no index, or no such item.
-            Overloaded: too much is waiting.
+            OverloadedError: too much is waiting.
         """
         index = self.need_index()
         if request.count > self.limits.results:
@@ -196,7 +197,7 @@ class Service:
 
         Raises:
             InputError: an item or a template can't be used, or there are too many.
-            Overloaded: too much is waiting.
+            OverloadedError: too much is waiting.
         """
         self.check_modality(TEXT)
         self.check_count(len(labels) * len(templates), "labels × templates")
@@ -259,12 +260,12 @@ class Service:
         (item,) = await self.read_items(modality, [part.input], f"{name}.input")
         return Term(modality, item, part.weight)
 
-    async def _embed_part(self, part: Term, name: str) -> Embedded:
+    async def _embed_part(self, part: Term, name: str) -> EmbeddingResult:
         if isinstance(part.item, np.ndarray):
-            return Embedded(part.item[None], 0)
+            return EmbeddingResult(part.item[None], 0)
         try:
             return await asyncio.wrap_future(self.batcher.embed(part.modality, [part.item]))
-        except ItemRefusedError as error:
+        except ItemError as error:
             raise InputError(name, error.reason) from error
 
 

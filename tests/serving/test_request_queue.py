@@ -1,0 +1,293 @@
+"""Whatever is submitted, cancelled or closed in whatever order, no request leaves a trace.
+
+The state machine drives a batcher step by step: its executors only record calls, and the stub space
+cancels in the middle of decoding or of a tower's run.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from openbind.errors import InputError
+from openbind.serving.batching import Batcher, ItemError
+from openbind.serving.limits import Limits
+from openbind.serving.request_queue import (
+    BATCH_TOKENS,
+    CLIP_TOKENS,
+    EmbeddingResult,
+    OverloadedError,
+    RequestQueue,
+)
+
+TEXT, MAP = "text", "depth"
+BROKEN = -1.0
+
+
+class Steps(Executor):
+    """Runs what is submitted one call at a time, when the test says so."""
+
+    def __init__(self) -> None:
+        self.calls: deque[Callable[[], Any]] = deque()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.calls.append(lambda: fn(*args, **kwargs))
+        return Future()
+
+    def step(self) -> None:
+        if self.calls:
+            self.calls.popleft()()
+
+
+class StubSpace:
+    """Embeds a number as the point on the unit circle at that angle."""
+
+    def __init__(self) -> None:
+        text = SimpleNamespace(settings=SimpleNamespace(pad=0))
+        self.config = SimpleNamespace(modalities={TEXT: text, MAP: SimpleNamespace()})
+        self.interrupt: Callable[[], Any] = lambda: None
+        self.fails = False
+        self.failed: set[float] = set()
+
+    def preprocess(self, modality: str, items: Any) -> torch.Tensor:
+        self.interrupt()
+        if modality == TEXT:
+            return torch.tensor([[int(item)] for item in items])
+        value = np.load(io.BytesIO(items)).item()
+        if value == BROKEN:
+            raise InputError(items, "broken")
+        return torch.full((1, 1, 1, 1), value)
+
+    def embed_tensors(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        self.interrupt()
+        ((modality, clips),) = tensors.items()
+        numbers = clips.flatten().float()
+        if self.fails:
+            self.failed |= set(numbers.tolist())
+            raise RuntimeError("out of memory")
+        return {modality: torch.stack([numbers.cos(), numbers.sin()], dim=-1)}
+
+
+def encoded(modality: str, number: float) -> str | bytes:
+    """Write a number as an item of a modality."""
+    if modality == TEXT:
+        return str(int(number))
+    out = io.BytesIO()
+    np.save(out, np.float32(number))
+    return out.getvalue()
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """Submit, decode, run, cancel at any moment, fail, close."""
+
+    requests = Bundle("requests")
+
+    @initialize()
+    def start(self) -> None:
+        self.space = StubSpace()
+        self.decoders, self.runner = Steps(), Steps()
+        self.batcher = Batcher(
+            self.space,  # type: ignore[arg-type]
+            Limits(wait_seconds=1e9),
+            decoders=self.decoders,
+            runner=self.runner,
+        )
+        self.queue = self.batcher.queue
+        self.count = 0.0
+        self.sent: list[tuple[Future[EmbeddingResult], list[float]]] = []
+        self.closing: threading.Thread | None = None
+
+    @rule(
+        target=requests,
+        modality=st.sampled_from([TEXT, MAP]),
+        count=st.integers(1, 20),
+        broken=st.none() | st.integers(0, 19),
+    )
+    def submit(self, modality: str, count: int, broken: int | None) -> Future[Any]:
+        """A closed batcher refuses; an open one takes whatever fits the limits."""
+        numbers = [self.count + at + 1 for at in range(count)]
+        self.count += count
+        if modality == MAP and broken is not None and broken < count:
+            numbers[broken] = BROKEN
+        items = [encoded(modality, number) for number in numbers]
+        if self.closing is not None:
+            with pytest.raises(OverloadedError):
+                self.batcher.embed(modality, items)
+            return Future()
+        future = self.batcher.embed(modality, items)
+        self.sent.append((future, numbers))
+        return future
+
+    @rule(request=requests)
+    def cancel(self, request: Future[Any]) -> None:
+        """While it waits to be decoded, or for a tower, or after its end."""
+        request.cancel()
+
+    @rule(request=requests)
+    def cancel_while_decoding(self, request: Future[Any]) -> None:
+        """Any request, the one that is decoded among them."""
+        self.space.interrupt = request.cancel
+        self.decoders.step()
+        self.space.interrupt = lambda: None
+
+    @rule(request=requests)
+    def cancel_in_the_tower(self, request: Future[Any]) -> None:
+        """A batch runs on for the other requests in it."""
+        self.space.interrupt = request.cancel
+        self.batcher.run_batch()
+        self.space.interrupt = lambda: None
+
+    @rule()
+    def decode(self) -> None:
+        """One request."""
+        self.decoders.step()
+
+    @rule()
+    def run(self) -> None:
+        """One batch."""
+        self.batcher.run_batch()
+
+    @rule()
+    def fail(self) -> None:
+        """One batch, whose tower fails."""
+        self.space.fails = True
+        self.batcher.run_batch()
+        self.space.fails = False
+
+    @precondition(lambda self: self.closing is None)
+    @rule()
+    def close(self) -> None:
+        """Close returns once nothing is open, so it is called from a thread."""
+        self.closing = threading.Thread(target=self.batcher.close, daemon=True)
+        self.closing.start()
+        while not self.queue.closed:
+            pass
+
+    @invariant()
+    def only_open_requests_are_listed(self) -> None:
+        """What has ended is in no list; the sums are those of what is left."""
+        waiting = self.queue.waiting
+        ended = [future for future, _ in self.sent if future.done()]
+        assert len(self.queue) == len(self.sent) - len(ended)
+        assert not {id(item.request.future) for item in waiting} & set(map(id, ended))
+        assert self.queue.decoded_bytes == sum(item.clips.nbytes for item in waiting)
+        assert (self.batcher.backlog_seconds > 0) == (len(self.queue) > 0)
+
+    def teardown(self) -> None:
+        """Everything that wasn't cancelled is answered, with its own vectors, and close returns."""
+        while self.decoders.calls:
+            self.decoders.step()
+        while self.batcher.run_batch():
+            pass
+        closing = self.closing or threading.Thread(target=self.batcher.close, daemon=True)
+        if self.closing is None:
+            closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
+        assert (len(self.queue), self.queue.waiting, self.queue.decoded_bytes) == (0, (), 0)
+        assert self.batcher.backlog_seconds == 0
+        for future, numbers in self.sent:
+            self.check(future, numbers)
+
+    def check(self, future: Future[EmbeddingResult], numbers: list[float]) -> None:
+        """Cancelled, failed for a reason of its own, or the right vectors."""
+        assert future.done()
+        if future.cancelled():
+            return
+        error = future.exception(0)
+        if isinstance(error, ItemError):
+            assert numbers[error.index] == BROKEN
+        elif error is not None:
+            assert isinstance(error, RuntimeError)
+            assert self.space.failed & set(numbers)
+        else:
+            vectors_NE = future.result(0).vectors_NE
+            expected_NE = np.stack([np.cos(numbers), np.sin(numbers)], axis=1)
+            np.testing.assert_allclose(vectors_NE, expected_NE, atol=1e-4)
+
+
+TestLifecycle = Lifecycle.TestCase
+TestLifecycle.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def put(queue: RequestQueue, modality: str, counts: list[int]) -> Future[EmbeddingResult]:
+    """Queue a request with an item of so many tokens each."""
+    request = queue.add(modality, len(counts))
+    queue.put(request, 0, [torch.zeros(1, 2)] * len(counts), counts)
+    return request.future
+
+
+def test_batches_are_bounded() -> None:
+    """By tokens, padding included; texts of similar length go together, modalities never."""
+    queue = RequestQueue(Limits(wait_seconds=1e9))
+    put(queue, TEXT, [20] * 300)
+    put(queue, TEXT, [200] * 3)
+    put(queue, MAP, [0] * 30)
+    sizes = []
+    while batch := queue.take():
+        assert len({item.request.modality for item in batch}) == 1
+        longest = max(item.length for item in batch)
+        assert len(batch) * longest <= BATCH_TOKENS
+        assert longest <= 2 * min(item.length for item in batch)
+        sizes.append((longest, len(batch)))
+    assert sorted(sizes) == [(20, 96), (20, 204), (200, 3), (CLIP_TOKENS, 14), (CLIP_TOKENS, 16)]
+
+
+def test_requests_are_interleaved() -> None:
+    """A small request that comes later is in the next batch."""
+    queue = RequestQueue(Limits(wait_seconds=1e9))
+    put(queue, TEXT, [400] * 100)
+    queue.take()
+    small = put(queue, TEXT, [400])
+    assert any(item.request.future is small for item in queue.take())
+
+
+def test_memory_of_decoded_items_is_bounded() -> None:
+    """A decoder waits for room; cancelling its request lets it go on at once."""
+    queue = RequestQueue(Limits(decoded_bytes=8))
+    first, second = queue.add(TEXT, 1), queue.add(TEXT, 1)
+    queue.put(first, 0, [torch.zeros(1, 2)], [5])
+    blocked = threading.Thread(
+        target=queue.put, args=(second, 0, [torch.zeros(1, 2)], [5]), daemon=True
+    )
+    blocked.start()
+    blocked.join(0.1)
+    assert blocked.is_alive()
+    assert second.future.cancel()
+    blocked.join(10)
+    assert not blocked.is_alive()
+    assert [item.request for item in queue.waiting] == [first]
+
+
+def test_admission_follows_the_work_left() -> None:
+    """A cancelled request's work no longer counts."""
+    queue = RequestQueue(Limits(wait_seconds=1.0))
+    large = queue.add(TEXT, 2000)  # on its own, a request is never too large
+    with pytest.raises(OverloadedError) as refused:
+        queue.add(TEXT, 1)
+    assert refused.value.retry_seconds == 20
+    copy = pickle.loads(pickle.dumps(refused.value))
+    assert copy.retry_seconds == 20
+    large.future.cancel()
+    assert queue.backlog_seconds == 0
+    queue.add(TEXT, 1)
