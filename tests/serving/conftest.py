@@ -84,8 +84,8 @@ def media(
 @pytest.fixture(scope="session")
 def index(starter: openbind.Space, media: Path) -> Index:
     """The folder, indexed."""
-    read_as = {"kitchen-*.png": "depth", "*.csv": "imu"}
-    made = Index.create(default_folder([media]), starter, [media], read_as=read_as)
+    type_overrides = {"kitchen-*.png": "depth", "*.csv": "imu"}
+    made = Index.create(default_folder([media]), starter, [media], type_overrides=type_overrides)
     made.update(starter)
     return made
 
