@@ -52,11 +52,32 @@ def test_filters(index: Index) -> None:
     assert len(index.search(query_E, modalities=["image"], where="size > 0 OR size = 0")) == 4
 
 
-@pytest.mark.parametrize("where", ["yeer > 3", "year >", "path", "1/0 = 1", "year > (SELECT 1)"])
-def test_wrong_filters(index: Index, where: str) -> None:
-    """They are named, with the columns there are."""
-    with pytest.raises(openbind.InputError, match=r"can't filter by that: .*Columns: id, .*year"):
+@pytest.mark.parametrize(
+    "where",
+    [
+        "yeer > 3",
+        "year >",
+        "path",
+        "1/0 = 1",
+        "year > (SELECT 1)",
+        "year > 2020 AN",
+        "year > 2020 -- recent",
+        "year > 2020; x",
+    ],
+)
+def test_wrong_conditions(index: Index, where: str) -> None:
+    """They are named in an InputError, whether the parser or the search finds them."""
+    with pytest.raises(openbind.InputError) as caught:
         index.search(np.ones(512), where=where)
+    assert caught.value.item == where
+
+
+def test_conditions_stay_below_modalities(index: Index) -> None:
+    """A condition can't undo another filter."""
+    with pytest.raises(openbind.InputError, match="balanced"):
+        index.search(np.ones(512), modalities=["audio"], where="year > 3000) OR (year > 0")
+    found = index.search(np.ones(512), modalities=["audio"], where="year > 3000 OR year > 0")
+    assert {hit.modality for hit in found} == {"audio"}
 
 
 def test_wrong_queries(index: Index) -> None:
@@ -64,8 +85,11 @@ def test_wrong_queries(index: Index) -> None:
     for query_E in (np.ones(5), np.zeros(512), np.full(512, np.nan), np.ones((1, 512))):
         with pytest.raises(openbind.InputError, match=r"expected \(512,\) finite numbers"):
             index.search(query_E)
-    with pytest.raises(openbind.InputError, match="no modality of this index"):
+    with pytest.raises(openbind.InputError, match="not a modality of this index"):
         index.search(np.ones(512), modalities=["smell"])
+    with pytest.raises(openbind.InputError, match="top_k"):
+        index.search(np.ones(512), 0)
+    assert len(index.search(np.ones(512), 10**30)) == 6
 
 
 def test_rows_by_id(index: Index) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.search.table import FileState, Row, RowTable, one_of
+from openbind.search.table import FileState, Row, RowTable, check_filter, filtering, one_of
 
 
 def row(file: str, segment: int = 0, segments: int = 1) -> Row:
@@ -80,12 +81,46 @@ def test_one_of_quotes() -> None:
     assert one_of("id", []) == "false"
 
 
-def test_filters_are_checked(table: RowTable) -> None:
-    """What isn't SQL over the columns is refused before anything is searched."""
+@pytest.mark.parametrize(
+    "where",
+    [
+        "year > 2020 -- recent",
+        "year > 2020 /* recent",
+        "year > 2020) OR (year < 0",
+        "(year > 2020",
+        "year > 2020; x",
+        "path = 'x' OR path = 'y",
+        "path = 'it''s' ) OR (true",
+        'path = "',
+    ],
+)
+def test_conditions_that_could_escape(where: str) -> None:
+    """Comments, semicolons, unbalanced quotes and parentheses are refused."""
+    with pytest.raises(openbind.InputError, match="balanced"):
+        check_filter(where)
+
+
+@pytest.mark.parametrize("where", ["year > 1", "path LIKE '%--)%'", "(a) OR ((b))", "p = 'it''s;'"])
+def test_conditions_in_parentheses(where: str) -> None:
+    """Everything else is wrapped; quoted characters are no syntax."""
+    assert check_filter(where) == f"({where})"
+
+
+def test_errors_of_conditions(table: RowTable) -> None:
+    """LanceDB's errors name the condition and the columns; without one they pass."""
     table.add([row("a")], np.ones((1, 2)))
-    table.check_filter("modified > timestamp '2020-01-01' AND path LIKE '%ü%'")
-    with pytest.raises(openbind.InputError, match="No field named color"):
-        table.check_filter("color = 3")
+    with pytest.raises(openbind.InputError, match=r"color.*year"), filtering("color = 3"):
+        table.read("(color = 3)")
+    with pytest.raises(ValueError, match="color") as caught, filtering(None):
+        table.read("(color = 3)")
+    assert not isinstance(caught.value, openbind.InputError)
+
+
+def test_missing_tables(table: RowTable, tmp_path: Path) -> None:
+    """A folder whose tables were deleted is named."""
+    shutil.rmtree(tmp_path / "rows")
+    with pytest.raises(openbind.InputError, match="missing or damaged"):
+        RowTable(tmp_path / "rows", 2)
 
 
 def test_tidy_keeps_every_row(table: RowTable) -> None:

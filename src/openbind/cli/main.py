@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from openbind import __version__
@@ -29,21 +30,6 @@ VERBS = Registry(
     },
 )
 
-# Kept here and not in the verbs' modules, so that `openbind --help` imports none of them.
-SUMMARIES = {
-    "demo": "embed the sample collection and show what can be done with it",
-    "search": "find files in folders by words, images, sounds, or several together",
-    "index": "make an index over folders, so that search is at once, and keep it up",
-    "serve": "serve embeddings, search in an index, and a page over HTTP",
-    "embed": "write the vectors of the files in folders to .parquet or .npz",
-    "compare": "print the similarity matrix of a few items",
-    "classify": "classify files by words, without training",
-    "models": "list the spaces that can be loaded by name",
-    "convert": "write weights of other projects as a directory of openbind's own format",
-    "train": "bind a modality to a frozen space, as a recipe says",
-    "evaluate": "measure spaces on data sets, beside the numbers of papers",
-}
-
 USAGE_ERROR = 2
 FAILED = 1
 
@@ -55,21 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None takes the process's.
 
     Returns:
-        exit code: 0 when what was asked was done, 1 when it failed, 2 for a wrong command line.
+        exit code: 0 for success, 1 for failure, 2 for a wrong command line.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and not given[0].startswith("-"):
         return _run_verb(given[0], given[1:])
     parser = argparse.ArgumentParser(
         prog="openbind",
-        description="One embedding space for images, sounds, words and more.",
+        description="One embedding space for images, video, text, audio, depth, thermal and IMU "
+        "data.",
         epilog="verbs:\n"
-        + "\n".join(f"  {name:10} {SUMMARIES.get(name, '')}" for name in VERBS.names())
-        + "\n\n`openbind VERB --help` tells more of a verb.",
+        + "\n".join(map(_summarize, VERBS.names()))
+        + "\n\nRun `openbind VERB --help` for the options of a verb.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"openbind {__version__}")
-    parser.add_argument("verb", nargs="?", metavar="VERB", help="what to do, see below")
+    parser.add_argument("verb", nargs="?", metavar="VERB", help="one of the verbs below")
     parser.parse_args(given)
     parser.print_help(sys.stderr)
     return USAGE_ERROR
@@ -77,17 +64,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Entry point of the program `openbind`."""
+    if hasattr(sys.stdout, "reconfigure"):
+        # File names may hold bytes that are not text; in JSON the escape reads back as the name.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (head, less) went away: nothing is left to say, and nobody to say it to.
+        # The reader (head, less) is gone; without this Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def _summarize(name: str) -> str:
+    """Return a verb's line in the help: its name and the first sentence of its description."""
+    try:
+        description: str = VERBS.get(name).description
+    except ImportError as error:  # of a plug-in
+        description = f"(can't be imported: {error})"
+    sentence = description.partition(". ")[0].removesuffix(".")
+    return textwrap.fill(sentence, 100, initial_indent=f"  {name:10} ", subsequent_indent=" " * 13)
 
 
 def _run_verb(name: str, arguments: list[str]) -> int:

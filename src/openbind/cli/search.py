@@ -6,13 +6,16 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from openbind.cli.verb import (
-    DEFAULT_SPACE,
     Verb,
+    add_compute_arguments,
     add_library_arguments,
     add_part_arguments,
     add_space_arguments,
+    check_device,
     embed_places,
+    load_space,
     parse_weights,
+    positive,
     print_json,
     query_parts,
     report_failures,
@@ -43,9 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weight of a part (default 1; negative: unlike this)",
     )
     parser.add_argument(
-        "-k", "--top-k", type=int, default=10, help="number of results (default: 10)"
+        "-k",
+        "--top-k",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="number of results (default: 10)",
     )
     add_space_arguments(parser)
+    add_compute_arguments(parser)
     # An index knows its space; folders are embedded with the starter unless told otherwise.
     parser.set_defaults(space=None)
 
@@ -55,9 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     parts = query_parts(arguments, parse_weights(arguments.weight))
     if not parts:
         raise InputError("the query", "it has no parts; say what to look for, as in --text 'a dog'")
-    if arguments.top_k < 1:
-        raise InputError(f"--top-k {arguments.top_k}", "expected a number of 1 or more")
-
     if bool(arguments.places) == bool(arguments.index):
         raise InputError("where to search", "give folders or files, or an index with --index")
     if arguments.index:
@@ -68,7 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _search_index(arguments: argparse.Namespace, parts: list[Term]) -> int:
-    from openbind.catalog import load
     from openbind.search.index import Index
     from openbind.search.query import embed_query
 
@@ -77,10 +82,11 @@ def _search_index(arguments: argparse.Namespace, parts: list[Term]) -> int:
             raise InputError(f"--{name.replace('_', '-')}", "is of folders, not of an index")
     index = Index.open(arguments.index)
     if arguments.space:
-        space = load(arguments.space)
+        space = load_space(arguments)
         index.check_space(space)
     else:
-        space = index.load_space()
+        check_device(arguments.device)
+        space = index.load_space(device=arguments.device)
     query_E = embed_query(space, parts)
     modalities = arguments.modalities.split(",") if arguments.modalities else ()
     hits = index.search(query_E, arguments.top_k, modalities=modalities, where=arguments.where)
@@ -104,10 +110,9 @@ def _search_index(arguments: argparse.Namespace, parts: list[Term]) -> int:
 
 
 def _search_places(arguments: argparse.Namespace, parts: list[Term]) -> int:
-    from openbind.catalog import load
     from openbind.search.query import embed_query, nearest
 
-    space = load(arguments.space or DEFAULT_SPACE)
+    space = load_space(arguments)
     query_E = embed_query(space, parts)
     library = embed_places(space, arguments)
     ranked = nearest(query_E, library.vectors_KE, arguments.top_k) if library.entries else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,9 @@ def parse_weights(given: Sequence[str]) -> dict[str, float]:
         try:
             weights[name] = float(value)
         except ValueError:
-            raise InputError(f"--weight {pair}", "expected MODALITY=NUMBER") from None
+            weights[name] = math.nan
+        if not math.isfinite(weights[name]):
+            raise InputError(f"--weight {pair}", "expected MODALITY=NUMBER")
         if name not in MODALITIES.names():
             raise InputError(f"--weight {pair}", f"no modality named {name!r}")
     return weights

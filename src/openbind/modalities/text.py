@@ -83,6 +83,8 @@ def check_text(item: Any) -> str:
         raise InputError(item, f"expected a str, found {type(item).__name__}")
     if not item.strip():
         raise InputError(repr(item), "an empty text has nothing to embed")
+    if not item.isascii() and any("\ud800" <= character <= "\udfff" for character in item):
+        raise InputError(ascii(item), "not valid Unicode: it has bytes that are not UTF-8")
     return item
 
 

@@ -1,4 +1,4 @@
-"""Nearest rows: every row compared while there are few, the store's approximate index after."""
+"""Nearest rows: exact search for small tables, LanceDB's approximate index for large ones."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from openbind.search.table import SHOWN, RowTable, vectors_of
 from openbind.space.pipeline import unit_rows
 
 EXACT_ROWS = 20_000
-"""Up to as many rows every one is compared (benchmarks/index.py)."""
+"""Tables of at most this many rows are searched exactly (benchmarks/index.py)."""
 RECALL = 0.97
-"""Share of the exact ten nearest that has to be found before an approximate index is used; more
-than the 0.95 that is promised, since it is measured on a sample."""
+"""Recall@10 from which on an approximate index is used; more than the documented 0.95, since it is
+measured on a sample."""
 PROBES = (8, 16, 32, 64, 128, 256)
-"""Numbers of partitions looked into, tried in this order."""
+"""Numbers of partitions to search, tried in this order."""
 REFINE = 10
-"""Candidates for each row asked for, compared again by their whole vectors."""
+"""Candidates per result that are compared again by their full vectors."""
+MAX_RESULTS = 1_000_000
 QUERIES = 128
 TOP = 10
 KIND = "IVF_SQ"
-"""Partitions of vectors in a byte a dimension; candidates are compared again in full."""
+"""Partitions of vectors quantized to one byte per dimension."""
 GROWN = 2.0
-"""An index is retrained when the table has grown by this."""
+"""An index is retrained when the table has grown by this factor."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ann:
-    """An approximate index, and what it takes to be good enough.
+    """An approximate index and its calibration.
 
     Args:
         kind: LanceDB's name.
-        rows: when it was trained.
-        probes: partitions looked into.
-        recall: share of the exact ten nearest that was found.
+        rows: of the table when it was trained.
+        probes: partitions searched per query.
+        recall: recall@10 against exact search when it was trained.
     """
 
     kind: str
@@ -50,42 +51,42 @@ class Ann:
 def search_rows(
     table: RowTable, query_E: np.ndarray, count: int, where: str | None, ann: Ann | None
 ) -> list[dict[str, Any]]:
-    """Find the nearest rows, one a file.
+    """Return the nearest rows, one per file.
 
     Args:
         table: of an index.
         query_E: (dim,).
-        count: how many at most.
-        where: a filter that was checked.
+        count: number of files at most.
+        where: SQL condition on the rows; None for all.
         ann: None compares every row.
 
     Returns:
-        columns by name with `score`, the cosine; the nearest first.
+        columns by name with `score`, the cosine, in descending order.
     """
-    # Few rows pass a narrow filter, and those may lie in no partition that is looked into.
+    # The few rows that pass a narrow filter may all lie in partitions that aren't searched.
     if ann and where and table.rows.count_rows(where) <= EXACT_ROWS:
         ann = None
-    limit = count
+    count = limit = min(count, MAX_RESULTS)
     while True:
         rows = _nearest(table, query_E, limit, where, ann, [*SHOWN, "_distance"]).to_pylist()
         best: dict[str, dict[str, Any]] = {}
         for row in rows:
             best.setdefault(row["file"], {**row, "score": 1.0 - row["_distance"]})
-        if len(best) >= count or len(rows) < limit:
+        if len(best) >= count or len(rows) < limit or limit == MAX_RESULTS:
             return list(best.values())[:count]
-        limit *= 4
+        limit = min(4 * limit, MAX_RESULTS)
 
 
 def build_ann(table: RowTable, known: Ann | None) -> Ann | None:
-    """Train the approximate index of a large table, or leave it, or leave it to exact search.
+    """Train the approximate index of a large table, unless it has a recent one.
 
     Args:
         table: of an index; its writer's lock is held.
-        known: what was built before.
+        known: the index trained before.
 
     Returns:
-        what to search with; None where every row is to be compared: there are few, or the
-        approximate index misses too much.
+        what to search with; None for exact search: the table is small, or the approximate index
+        has too low a recall.
     """
     rows = table.rows.count_rows()
     if rows <= EXACT_ROWS:
@@ -101,9 +102,9 @@ def build_ann(table: RowTable, known: Ann | None) -> Ann | None:
 
 
 def _calibrate(table: RowTable, rows: int) -> Ann | None:
-    """Find how many partitions have to be looked into; None if all that is tried misses too much.
+    """Choose the number of partitions to search; None if the recall stays too low.
 
-    Asked are rows of the table and sums of two, as queries of several parts are.
+    Queries are rows of the table and sums of two, as queries of several terms are.
     """
     rng = np.random.default_rng(0)
     drawn = rng.choice(rows, min(2 * QUERIES, rows), replace=False)
@@ -138,7 +139,7 @@ def _nearest(
 ) -> Any:
     query = table.rows.search(query_E).distance_type("cosine").select(columns).limit(count)
     if where:
-        query = query.where(where)  # before the nearest are looked for, LanceDB's default
+        query = query.where(where)  # LanceDB filters before it searches
     if ann is None:
         return query.bypass_vector_index().to_arrow()
     return query.nprobes(ann.probes).refine_factor(REFINE).to_arrow()

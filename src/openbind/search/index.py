@@ -1,4 +1,4 @@
-"""Index: made once over some folders, kept up by `update`, searched by many at a time."""
+"""Index: vectors of the files in some folders, updated incrementally, searched concurrently."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from openbind.search.meta import (
 )
 from openbind.search.results import Hit, Info
 from openbind.search.store import FOLDER, ROWS, Store, writing_in
-from openbind.search.table import SHOWN, RowTable, one_of, vectors_of
+from openbind.search.table import SHOWN, RowTable, check_filter, filtering, one_of, vectors_of
 from openbind.search.update import Changes, update
 from openbind.search.verify import Report, verify
 from openbind.space.space import Space
 
 
 class Index(Store):
-    """An index of files by their vectors. Made by `create` or `open`, not by hand.
+    """An index of files by their vectors; use `create` or `open` to get one.
 
     Attributes:
-        folder: where it is kept.
+        folder: where it is stored.
     """
 
     @classmethod
@@ -44,24 +44,24 @@ class Index(Store):
         source: str | None = None,
         type_overrides: Mapping[str, str] | None = None,
     ) -> Index:
-        """Make an empty index.
+        """Create an empty index.
 
         Args:
-            directory: where it is kept; made if it is missing.
-            space: what its vectors will be of.
-            roots: folders whose files it will hold.
-            source: what `openbind.load` takes to get the space; None is the space's name.
+            directory: where to store it; created if missing.
+            space: embeds its files and queries.
+            roots: folders whose files to index.
+            source: what `openbind.load` takes to load the space; None for the space's name.
             type_overrides: pattern of paths below the roots (`*` matches `/` too) → modality, for
                 files whose extension doesn't determine it, as in {"scans/*": "depth"}.
 
         Raises:
-            InputError: there is an index already, a root is no folder, or the space hasn't got a
+            InputError: the directory has an index, a root is not a folder, or the space lacks a
                 modality.
-            MissingExtraError: LanceDB isn't there.
+            MissingExtraError: LanceDB isn't installed.
         """
         folder = Path(directory).absolute()
         if has_meta(folder):
-            raise InputError(directory, "has an index already; `openbind index update` keeps it up")
+            raise InputError(directory, "has an index already; `openbind index update` updates it")
         meta = Meta(
             space=source or space.name,
             fingerprint=space.fingerprint,
@@ -77,8 +77,8 @@ class Index(Store):
         folder.mkdir(parents=True, exist_ok=True)
         with writing_in(folder):
             if has_meta(folder):
-                raise InputError(directory, "another process has just made an index of it")
-            # Its description is written last: a folder without one can be made into an index.
+                raise InputError(directory, "another process has just created an index here")
+            # `index.json` is written last: a folder without it can still become an index.
             index = cls(folder, RowTable(folder / ROWS, space.dim, create=True))
             index.write_meta(meta)
         return index
@@ -88,36 +88,36 @@ class Index(Store):
         """Open an index.
 
         Args:
-            directory: its folder, or one of media that has it in `.openbind`.
+            directory: its folder, or the root that holds it in `.openbind`.
 
         Raises:
             InputError: there is no index, or one of another format.
-            MissingExtraError: LanceDB isn't there.
+            MissingExtraError: LanceDB isn't installed.
         """
-        place = Path(directory).expanduser().absolute()
-        for folder in (place, place / FOLDER):
+        path = Path(directory).expanduser().absolute()
+        for folder in (path, path / FOLDER):
             if has_meta(folder):
                 meta = read_meta(folder)
                 return cls(folder, RowTable(folder / ROWS, meta.dim))
-        raise InputError(directory, "no index here; `openbind index create` makes one")
+        raise InputError(directory, "no index here; create one with `openbind index create`")
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """Number of rows."""
         count: int = self.table.rows.count_rows()
         return count
 
     @property
     def version(self) -> int:
-        """A number that is another one after every change of the rows."""
+        """A number that changes with every change of the rows."""
         number: int = self.table.rows.version
         return number
 
     def load_space(self, *, device: str = "auto") -> Space:
-        """Load the space that made the vectors.
+        """Load the space of the index.
 
         Raises:
-            InputError: what is called so now is another space.
+            InputError: another space has its name now.
             UnknownNameError, CheckpointError: as `openbind.load`.
         """
         from openbind.catalog import load
@@ -132,11 +132,11 @@ class Index(Store):
         roots: Sequence[str | os.PathLike[str]],
         type_overrides: Mapping[str, str] | None = None,
     ) -> None:
-        """Add folders, or type_overrides as in `create`; `update` embeds the files.
+        """Add roots, or type overrides as in `create`; `update` embeds their files.
 
         Raises:
-            InputError: one is no folder, lies in another root or holds one; the space hasn't got a
-                modality; or another process writes.
+            InputError: a root is not a folder, or overlaps another; the space lacks a modality; or
+                another process writes.
         """
         with self.writing():
             meta = with_type_overrides(self.meta, type_overrides or {})
@@ -145,13 +145,13 @@ class Index(Store):
             self.write_meta(meta)
 
     def remove(self, root: str | os.PathLike[str]) -> int:
-        """Take a folder and its rows out; files stay where they are.
+        """Remove a root and its rows; the files stay.
 
         Returns:
-            how many rows left.
+            number of rows removed.
 
         Raises:
-            InputError: it isn't among the roots; or another process writes.
+            InputError: not a root of the index; or another process writes.
         """
         path = Path(root).expanduser().absolute()
         with self.writing():
@@ -159,39 +159,39 @@ class Index(Store):
             chosen = [known for known in meta.roots if known.path == path]
             if not chosen:
                 known = ", ".join(str(known.path) for known in meta.roots)
-                raise InputError(root, f"is no root of this index; its roots are {known}")
+                raise InputError(root, f"not a root of this index; its roots are {known}")
             kept = tuple(known for known in meta.roots if known not in chosen)
-            # Rows of a root that isn't listed are taken for lost ones by `update`, and removed.
+            # If this is killed here, `update` deletes the rows, since their root is unknown.
             self.write_meta(replace(meta, roots=kept))
             return self.table.remove_root(chosen[0].number)
 
     def update(self, space: Space, *, allow_empty: bool = False, progress: bool = False) -> Changes:
-        """Embed what is new or changed in the folders, forget what is gone.
+        """Embed new and changed files, and delete the rows of files that are gone.
 
-        A run that is killed loses what it hadn't committed; the next goes on from there.
+        A run that is killed loses only what it had not committed; the next one continues.
 
         Args:
-            space: the one that made it.
-            allow_empty: believe that a root of which files are indexed has none now.
-            progress: show a bar on stderr once the wait is longer than a second.
+            space: the one that the index was created with.
+            allow_empty: delete rows even if a root now has no files.
+            progress: show a progress bar on stderr if it takes longer than a second.
 
         Raises:
-            InputError: another space, a root that isn't there or has lost all its files, or
-                another process writes.
-            OSError: the disk is full; what was committed stays.
+            InputError: another space, a root that is missing or has no files any more, or another
+                process writes.
+            OSError: the disk is full; committed rows are kept.
         """
         return update(self, space, allow_empty=allow_empty, progress=progress)
 
     def verify(self, *, progress: bool = False) -> Report:
-        """Read every row, hash every file, and compare; nothing is changed.
+        """Compare every row with its file's content, without changing anything.
 
         Raises:
-            InputError: a root isn't there.
+            InputError: a root is missing.
         """
         return verify(self, progress=progress)
 
     def info(self) -> Info:
-        """Count what is in it."""
+        """Return counts of files and rows by modality, and sizes."""
         meta = self.meta
         counts = {
             name: self.table.rows.count_rows(f"segment = 0 AND {one_of('modality', [name])}")
@@ -223,51 +223,55 @@ class Index(Store):
         """Find the files nearest to a query, each by its best segment.
 
         Args:
-            query_E: unit vector of the index's space.
+            query_E: vector of the index's space.
             top_k: number of results at most.
             modalities: of the results; empty for all.
-            where: SQL over the columns of a hit, such as "year > 2020 AND path LIKE '%beach%'".
-            exact: compare with every row, also where there is an approximate index.
+            where: SQL condition on the columns, such as "year > 2020 AND path LIKE '%beach%'".
+            exact: compare every row even if there is an approximate index.
 
         Returns:
-            the nearest first.
+            hits in descending order of similarity.
 
         Raises:
-            InputError: a vector of another length or without direction, an unknown modality, or a
-                filter that can't be used.
+            InputError: a vector of wrong length, zero, or not finite; `top_k` below 1; an unknown
+                modality; or an invalid condition.
         """
         meta = self.meta
         query_E = np.asarray(query_E, np.float32)
         if query_E.shape != (meta.dim,) or not np.isfinite(query_E).all() or not query_E.any():
             found = f"{query_E.shape} {query_E.dtype}"
             raise InputError("the query", f"expected ({meta.dim},) finite numbers, found {found}")
-        wanted = self._filter(meta, modalities, where)
-        rows = search_rows(self.table, query_E, top_k, wanted, None if exact else meta.ann)
+        if top_k < 1:
+            raise InputError("top_k", f"expected at least 1, found {top_k}")
+        where = where.strip() or None if where else None
+        condition = _condition(meta, modalities, where)
+        with filtering(where):
+            rows = search_rows(self.table, query_E, top_k, condition, None if exact else meta.ann)
         return self._hits(meta, rows)
 
     def vector(self, row_id: str) -> np.ndarray:
         """Return the vector of a row, (dim,) float32.
 
         Raises:
-            InputError: there is no such row.
+            InputError: no such row.
         """
         found = self._row(row_id, ["vector"])
         vector_E: np.ndarray = vectors_of(found.column("vector"), self.table.dim)[0]
         return vector_E
 
     def hit(self, row_id: str) -> Hit:
-        """Return a row as a hit of score 1.
+        """Return a row as a hit with score 1.
 
         Raises:
-            InputError: there is no such row.
+            InputError: no such row.
         """
         return self._hits(self.meta, self._row(row_id, SHOWN).to_pylist())[0]
 
     def thumbnail(self, row_id: str) -> bytes | None:
-        """Return the small image of a row's file, a JPEG; None if its kind has none.
+        """Return the thumbnail of a row's file as JPEG; None if its modality has none.
 
         Raises:
-            InputError: there is no such row.
+            InputError: no such row.
         """
         file = self._row(row_id, ["file"]).column("file")[0].as_py()
         query = self.table.rows.search().select(["thumbnail"])
@@ -275,10 +279,10 @@ class Index(Store):
         return found.column("thumbnail")[0].as_py() if found.num_rows else None
 
     def sample(self, count: int, seed: int) -> tuple[list[Hit], np.ndarray]:
-        """Draw rows, always the same of one seed and state.
+        """Draw random rows, the same for the same seed and state of the index.
 
         Returns:
-            hits of score 1, and their vectors (n, dim), n ≤ count.
+            hits with score 1, and their vectors (n, dim), n ≤ count.
         """
         total = self.table.rows.count_rows()
         drawn = np.random.default_rng(seed).choice(total, min(count, total), replace=False)
@@ -287,22 +291,11 @@ class Index(Store):
         vectors_KE = vectors_of(found.column("vector"), self.table.dim)
         return self._hits(self.meta, found.select(SHOWN).to_pylist()), vectors_KE
 
-    def _filter(self, meta: Meta, modalities: Sequence[str], where: str | None) -> str | None:
-        for name in modalities:
-            if name not in meta.modalities:
-                known = ", ".join(meta.modalities)
-                raise InputError(name, f"no modality of this index; it has {known}")
-        conditions = [one_of("modality", modalities)] if modalities else []
-        if where is not None and where.strip():
-            self.table.check_filter(where)
-            conditions.append(f"({where})")
-        return " AND ".join(conditions) or None
-
     def _row(self, row_id: str, columns: Sequence[str]) -> Any:
         query = self.table.rows.search().select(list(columns))
         found = query.where(one_of("id", [row_id])).limit(1).to_arrow()
         if not found.num_rows:
-            raise InputError(row_id, "no such row in the index; it may have been removed")
+            raise InputError(row_id, "no such row in the index; it may have been deleted")
         return found
 
     def _hits(self, meta: Meta, rows: Iterable[dict[str, Any]]) -> list[Hit]:
@@ -321,12 +314,21 @@ class Index(Store):
 
 
 def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:
-    """Where an index over some folders is kept unless told otherwise."""
+    """Return where an index over some folders is stored by default."""
     return Path(roots[0]).expanduser().absolute() / FOLDER
 
 
+def _condition(meta: Meta, modalities: Sequence[str], where: str | None) -> str | None:
+    for name in modalities:
+        if name not in meta.modalities:
+            known = ", ".join(meta.modalities)
+            raise InputError(name, f"not a modality of this index; it has {known}")
+    parts = [one_of("modality", modalities)] if modalities else []
+    return " AND ".join([*parts, *([check_filter(where)] if where else [])]) or None
+
+
 def _size_of(path: Path) -> int:
-    """A file's size; none of one that a writer has just taken away, or of a folder."""
+    """Return a file's size; 0 for folders, and for files that a writer has just deleted."""
     try:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:

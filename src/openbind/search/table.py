@@ -1,11 +1,12 @@
-"""The table of an index: its columns, its transactions, its filters.
+"""The LanceDB table of an index: its columns, transactions and filters.
 
-LanceDB holds it: every write is a new version that is there whole or not at all, so a process may
-be killed at any moment, and readers are never in the way of the writer.
+Every write is a new version, visible completely or not at all, so a process may be killed at any
+moment and readers never wait for the writer.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -19,31 +20,33 @@ from openbind.errors import InputError, MissingExtraError
 
 ROWS, FAILURES = "rows", "failures"
 KEPT_VERSIONS = timedelta(minutes=10)
-"""Versions that a reader may still hold; older ones leave the disk."""
+"""Age of versions that a reader may still hold; older ones are deleted from the disk."""
 BATCH_ROWS = 4096
+QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`""")
+"""Strings and quoted names of SQL, whose characters are no syntax."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row: a file, or a stretch of a long one. The fields are the columns, vector besides.
+    """One row: a file, or a segment of a long recording. The fields are columns, beside `vector`.
 
     Args:
-        id: of the row; the file's key and the stretch's number.
-        file: key of the file: its root and path.
+        id: of the row: the file's key and the segment's number.
+        file: key of the file, a hash of its root and path.
         root: number of the root in `index.json`.
         path: below the root, with `/` between folders.
-        modality: what the file is read as.
-        segment, segments: number of the stretch, and how many the file has.
-        start_s, end_s: of the stretch, in seconds; None for what doesn't last.
+        modality: what the file is embedded as.
+        segment, segments: number of the segment, and how many the file has.
+        start_s, end_s: of the segment, in seconds; None for files without a duration.
         hash: of the file's content.
-        stat_key: size and times of the file when it was hashed; "" if it may have changed since
-            without changing them.
+        stat_key: size, times and inode of the file when it was hashed; "" if it may have changed
+            since without changing them.
         size: of the file in bytes.
-        modified: when the file was changed.
+        modified: modification time of the file.
         year: of the image's own date, else of `modified`.
-        width, height: in pixels, where the file has any.
-        duration: in seconds, where it lasts.
-        thumbnail: a JPEG; only the first row of a file has it.
+        width, height: in pixels, if the file has any.
+        duration: in seconds, if the file has one.
+        thumbnail: a JPEG; only in the first row of a file.
     """
 
     id: str
@@ -68,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
-    """What the table knows of a file: one of `Row`'s or of the failures' rows, in short."""
+    """The state in which a file was indexed, or failed to be; fields as in `Row`."""
 
     file: str
     path: str
@@ -80,7 +83,7 @@ class FileState:
 
 COLUMNS = tuple(field.name for field in fields(Row))
 SHOWN = tuple(name for name in COLUMNS if name != "thumbnail")
-"""Columns read with a hit; they are what `where` is documented to speak of."""
+"""Columns of a hit; the ones documented for `where`."""
 
 
 class RowTable:
@@ -89,10 +92,11 @@ class RowTable:
     Args:
         folder: of the database.
         dim: of the vectors.
-        create: make empty tables in place of what may be there.
+        create: create empty tables, replacing existing ones.
 
     Raises:
-        MissingExtraError: LanceDB isn't there.
+        InputError: the tables are missing or damaged.
+        MissingExtraError: LanceDB isn't installed.
     """
 
     def __init__(self, folder: Path, dim: int, *, create: bool = False) -> None:
@@ -101,25 +105,29 @@ class RowTable:
         except ImportError as error:
             raise MissingExtraError("an index", "lancedb", "index") from error
         self.dim = dim
-        # Zero: each read looks for a newer version first, so a service sees what an update wrote.
+        # Zero: each read checks for a newer version, so a service sees the rows of an update.
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
         if create:
-            # Left by a creation that was killed; nothing was ever in them.
+            # Left by a creation that was killed; they are empty.
             for name in (ROWS, FAILURES):
                 database.drop_table(name, ignore_missing=True)
             self.rows = database.create_table(ROWS, schema=_schema(dim))
             self.failures = database.create_table(FAILURES, schema=_failure_schema())
         else:
-            self.rows, self.failures = database.open_table(ROWS), database.open_table(FAILURES)
+            try:
+                self.rows, self.failures = database.open_table(ROWS), database.open_table(FAILURES)
+            except (ValueError, RuntimeError) as error:
+                reason = f"the index's tables are missing or damaged ({_first_line(error)})"
+                raise InputError(folder, reason) from error
 
     def add(self, rows: Sequence[Row], vectors_KE: np.ndarray) -> None:
-        """Append rows of files that aren't in the table, all of them or none."""
+        """Append rows of files that have none, in one transaction."""
         if rows:
             with _writing():
                 self.rows.add(self._arrow(rows, vectors_KE))
 
     def replace(self, files: Iterable[str], rows: Sequence[Row], vectors_KE: np.ndarray) -> None:
-        """Put rows in the place of all that files have, in one transaction."""
+        """Replace all rows of some files, in one transaction."""
         writer = self.rows.merge_insert("id").when_matched_update_all()
         writer = writer.when_not_matched_insert_all()
         writer = writer.when_not_matched_by_source_delete(one_of("file", files))
@@ -127,7 +135,7 @@ class RowTable:
             writer.execute(self._arrow(rows, vectors_KE))
 
     def remove(self, files: Sequence[str]) -> None:
-        """Take all rows of files out, failures included."""
+        """Delete all rows of files, and their failures."""
         for start in range(0, len(files), BATCH_ROWS):
             chosen = one_of("file", files[start : start + BATCH_ROWS])
             with _writing():
@@ -135,13 +143,13 @@ class RowTable:
                 self.failures.delete(chosen)
 
     def remove_rows(self, files: Sequence[str]) -> None:
-        """Take the rows of files out, and leave what is known of failures."""
+        """Delete the rows of files, and keep their failures."""
         if files:
             with _writing():
                 self.rows.delete(one_of("file", files))
 
     def remove_root(self, number: int) -> int:
-        """Take all files of a root out; returns how many rows left."""
+        """Delete all files of a root; returns the number of rows deleted."""
         count: int = self.rows.count_rows(f"root = {number}")
         with _writing():
             self.rows.delete(f"root = {number}")
@@ -149,7 +157,7 @@ class RowTable:
         return count
 
     def note_failures(self, failures: Sequence[tuple[FileState, str]]) -> None:
-        """Remember files that can't be used, with the reason, in place of what was known."""
+        """Record files that can't be embedded, with the reason, replacing earlier failures."""
         if not failures:
             return
         writer = self.failures.merge_insert("file").when_matched_update_all()
@@ -158,20 +166,20 @@ class RowTable:
             writer.execute([{**asdict(state), "reason": reason} for state, reason in failures])
 
     def forget_failures(self, files: Sequence[str]) -> None:
-        """Take out of the failures what could be used after all."""
+        """Delete the failures of files that could be embedded since."""
         if files:
             with _writing():
                 self.failures.delete(one_of("file", files))
 
     def files(self) -> dict[str, FileState]:
-        """All files that have rows, by their key."""
+        """Return the files that have rows, by key."""
         names = [field.name for field in fields(FileState)]
         firsts = self.batches(names, "segment = 0")
         found = [FileState(**row) for batch in firsts for row in batch.to_pylist()]
         return {state.file: state for state in found}
 
     def failed_files(self) -> dict[str, tuple[FileState, str]]:
-        """All files that could not be used, with the reason, by their key."""
+        """Return the files that could not be embedded, with the reason, by key."""
         found = {}
         for row in self.failures.search().to_arrow().to_pylist():
             reason = row.pop("reason")
@@ -179,7 +187,7 @@ class RowTable:
         return found
 
     def batches(self, columns: Sequence[str], where: str | None = None) -> Iterator[Any]:
-        """Read some columns of all rows, as Arrow's tables of a few rows each."""
+        """Yield some columns of all rows, as Arrow tables of at most `BATCH_ROWS` rows."""
         import pyarrow as pa
 
         query = self.rows.search().select(list(columns))
@@ -187,29 +195,14 @@ class RowTable:
             yield pa.Table.from_batches([batch])
 
     def read(self, where: str) -> tuple[list[Row], np.ndarray]:
-        """Read whole rows, with their vectors (n, dim)."""
+        """Return whole rows and their vectors (n, dim)."""
         found = self.rows.search().select([*COLUMNS, "vector"]).where(where).to_arrow()
         vectors_KE = vectors_of(found.column("vector"), self.dim)
         return [Row(**row) for row in found.select(COLUMNS).to_pylist()], vectors_KE
 
-    def check_filter(self, where: str) -> None:
-        """See that a filter can be used.
-
-        Raises:
-            InputError: it isn't SQL, or speaks of columns that aren't there.
-        """
-        try:
-            self.rows.search().select(["id"]).where(where).limit(1).to_arrow()
-        except (ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0].partition(" Valid fields")[0].partition(", /")[0]
-            reason = reason.removeprefix("Invalid input, ").rstrip(".")
-            raise InputError(
-                where, f"can't filter by that: {reason}. Columns: {', '.join(SHOWN)}"
-            ) from error
-
     def compact(self) -> None:
-        """Join small pieces, bring indexes up to date, and drop what killed runs left."""
-        # Only the writer calls this, under its lock: what isn't part of a version is a leftover.
+        """Merge small fragments, update indexes, and delete what killed runs left behind."""
+        # Only the writer calls this, under its lock: files of no version are leftovers.
         with _writing():
             for table in (self.rows, self.failures):
                 table.optimize(cleanup_older_than=KEPT_VERSIONS, delete_unverified=True)
@@ -228,20 +221,53 @@ class RowTable:
 
 
 def one_of(column: str, values: Iterable[str]) -> str:
-    """Write the filter of some values of a column; of no value, one that nothing passes."""
+    """Return the SQL condition that a column has one of some values; "false" for no values."""
     quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
     return f"{column} IN ({quoted})" if quoted else "false"
 
 
+def check_filter(where: str) -> str:
+    """Return a caller's condition in parentheses, safe to be combined with others by AND.
+
+    Raises:
+        InputError: it has a comment, a semicolon, or unbalanced quotes or parentheses, and so
+            could mean something else inside the parentheses than alone.
+    """
+    plain = QUOTED.sub("", where)
+    depth = 0
+    for character in plain:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth < 0:
+            break
+    if depth or re.search(r"--|/\*|;|['\"`]", plain):
+        reason = "expected one SQL condition without comments, with balanced quotes and parentheses"
+        raise InputError(where, reason)
+    return f"({where})"
+
+
+@contextmanager
+def filtering(where: str | None) -> Iterator[None]:
+    """Turn LanceDB's errors about a caller's condition into `InputError`."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if where is None or "LanceError(IO)" in str(error):
+            raise
+        reason = _first_line(error).partition(" Valid fields")[0].partition(", /")[0]
+        reason = reason.removeprefix("Invalid input, ").rstrip(".")
+        columns = f"columns: {', '.join(SHOWN)}"
+        raise InputError(where, f"invalid condition: {reason}; {columns}") from error
+
+
 def vectors_of(column: Any, dim: int) -> np.ndarray:
-    """Return a column of vectors as (n, dim) float32."""
+    """Return an Arrow column of vectors as (n, dim) float32."""
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, np.float32).reshape(-1, dim)
 
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Turn LanceDB's errors of the disk into `OSError`."""
+    """Turn LanceDB's I/O errors into `OSError`."""
     try:
         yield
     except RuntimeError as error:
@@ -249,15 +275,19 @@ def _writing() -> Iterator[None]:
             raise
         reason = str(error).partition("LanceError(IO): ")[2].partition(", /")[0]
         raise OSError(
-            f"the index can't be written: {reason}. What was committed stays; when that is mended, "
-            "`openbind index update` goes on from there"
+            f"the index can't be written: {reason}. Committed rows are kept; run "
+            "`openbind index update` to continue"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def _schema(dim: int) -> Any:
     import pyarrow as pa
 
-    # Strings of SQL are compared with these columns: their names and types are documented.
+    # Users' conditions refer to these columns: their names and types are documented.
     kinds = {
         "root": pa.int16(),
         "segment": pa.int32(),
