@@ -26,10 +26,17 @@ def unit_rows(count: int, seed: int, dtype: torch.dtype = torch.float64) -> Tens
 
 
 def plain_info_nce(
-    query_QE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor, target_Q: Tensor
+    query_QE: Tensor,
+    items_KE: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    target_Q: Tensor,
+    excluded_QK: Tensor | None = None,
 ) -> Tensor:
     """The formula on the whole table, left to autograd."""
     logits_QK = scale * (query_QE @ items_KE.T) + 0 * bias
+    if excluded_QK is not None:
+        logits_QK = logits_QK.masked_fill(excluded_QK, -torch.inf)
     forward = F.cross_entropy(logits_QK, target_Q)
     matched_Q = logits_QK.log_softmax(dim=0).gather(1, target_Q[:, None])[:, 0]
     queries_K = torch.bincount(target_Q, minlength=len(items_KE))
@@ -38,15 +45,23 @@ def plain_info_nce(
 
 
 def plain_sigmoid(
-    query_QE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor, target_Q: Tensor
+    query_QE: Tensor,
+    items_KE: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    target_Q: Tensor,
+    excluded_QK: Tensor | None = None,
 ) -> Tensor:
     """The formula on the whole table, left to autograd."""
     sign_QK = 2 * F.one_hot(target_Q, len(items_KE)).to(scale) - 1
     logits_QK = scale * (query_QE @ items_KE.T) + bias
-    return -F.logsigmoid(sign_QK * logits_QK).sum() / len(query_QE)
+    loss_QK = -F.logsigmoid(sign_QK * logits_QK)
+    if excluded_QK is not None:
+        loss_QK = loss_QK.masked_fill(excluded_QK, 0)
+    return loss_QK.sum() / len(query_QE)
 
 
-LOSSES: dict[str, tuple[Loss, Loss]] = {
+LOSSES: dict[str, tuple[Loss, Callable[..., Tensor]]] = {
     "info_nce": (lambda q, k, s, b, t: info_nce(q, k, s, t) + 0 * b, plain_info_nce),
     "sigmoid": (sigmoid_loss, plain_sigmoid),
 }
@@ -81,6 +96,34 @@ def test_equals_the_plain_version(name: str, size: str) -> None:
         assert float((a - b).abs().max()) <= 1e-5 * float(b.abs().max())
     if size == "chunks":
         assert queries * items > CHUNK_LOGITS
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_excluded_pairs(name: str, size: str) -> None:
+    """Excluded pairs are in no sum and get no gradient, in any chunk."""
+    plain, (queries, items, matched) = LOSSES[name][1], SIZES[size]
+    sides = unit_rows(queries, 0, torch.float32), unit_rows(items, 1, torch.float32)
+    target_Q = torch.arange(queries) % matched
+    generator = torch.Generator().manual_seed(2)
+    excluded_QK = torch.rand(queries, items, generator=generator) < 0.3
+    excluded_QK[:, -1] = True  # by all queries
+    excluded_QK[torch.arange(queries), target_Q] = False
+    pairs = tuple(excluded_QK.nonzero().unbind(dim=1))
+
+    def ours(q: Tensor, k: Tensor, s: Tensor, b: Tensor, t: Tensor | None) -> Tensor:
+        if name == "sigmoid":
+            return sigmoid_loss(q, k, s, b, t, excluded=pairs)
+        return info_nce(q, k, s, t, excluded=pairs) + 0 * b
+
+    def expected_loss(q: Tensor, k: Tensor, s: Tensor, b: Tensor, t: Tensor | None) -> Tensor:
+        return plain(q, k, s, b, t, excluded_QK)
+
+    loss, found = gradients_of(ours, sides, target_Q)
+    plain_loss, expected = gradients_of(expected_loss, sides, target_Q)
+    torch.testing.assert_close(loss, plain_loss, rtol=1e-5, atol=0)
+    for a, b in zip(found, expected, strict=True):
+        assert float((a - b).abs().max()) <= 1e-5 * float(b.abs().max())
 
 
 def test_equals_the_formula_written_out() -> None:

@@ -1,4 +1,4 @@
-"""What a batch is contrasted with: the frozen items of its rows, each once, and extra negatives."""
+"""The frozen items that a batch is contrasted with: its rows' own, and negatives."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from openbind.data.sampler import Draw
 from openbind.data.table import PairTable
+from openbind.training.objective import Excluded
 
 
 @dataclass(frozen=True)
@@ -18,40 +20,50 @@ class Contrast:
     """The frozen side of a batch.
 
     Args:
-        items_KE: unit vectors: one of each thing in the batch, then the extra negatives.
+        items_KE: unit vectors: one for each group of positives in the batch, then the negatives.
         target_Q: for each row of the batch, the index of its item.
+        excluded: pairs of a row and another of its own positives, which isn't its negative.
     """
 
-    items_KE: torch.Tensor
-    target_Q: torch.Tensor
+    items_KE: Tensor
+    target_Q: Tensor
+    excluded: Excluded | None = None
+
+    def part(self, rows: slice, device: torch.device) -> Contrast:
+        """Return the contrast of some rows of the batch, with the same items, on a device."""
+        excluded = None
+        if self.excluded is not None:
+            queries, items = self.excluded
+            mine = (rows.start <= queries) & (queries < rows.stop)
+            excluded = (queries[mine] - rows.start).to(device), items[mine].to(device)
+        return Contrast(self.items_KE.to(device), self.target_Q[rows].to(device), excluded)
 
 
 class Corpus:
-    """The frozen items of a pair, and which of them are of one thing.
+    """The frozen items of a pair, and which of them are positives of which row.
 
     Args:
         table: the pair's rows.
         vectors_KVE: embeddings of its frozen items.
-        positives: "item" and "row" make each frozen item a thing of its own; "label" makes those
-            of one label, by the first row that has them, one thing.
+        positives: "item": only the item drawn for a row is its positive. "row": other items of
+            its own aren't its negatives. "label": nor are those of all rows of its label; an item
+            of rows with different labels counts for the first.
     """
 
     def __init__(
-        self,
-        table: PairTable,
-        vectors_KVE: torch.Tensor,
-        positives: Literal["item", "row", "label"],
+        self, table: PairTable, vectors_KVE: Tensor, positives: Literal["item", "row", "label"]
     ) -> None:
-        self.vectors_KVE = vectors_KVE
-        self.thing_K = np.arange(len(table.anchors))
+        self.table, self.vectors_KVE, self.positives = table, vectors_KVE, positives
+        self._group_K = np.arange(len(table.anchors))
+        self._group_of_label: dict[str, int] = {}
         if positives == "label":
-            numbers: dict[str, int] = {}
-            self.thing_K[:] = -1
+            groups = self._group_of_label
+            self._group_K[:] = -1
             for row, choice in zip(table.rows, table.choices, strict=True):
-                number = numbers.setdefault(row.label or f"row {row.key}", len(numbers))
+                group = groups.setdefault(row.label or f"row {row.key}", len(groups))
                 for anchor in choice:
-                    if self.thing_K[anchor] < 0:
-                        self.thing_K[anchor] = number
+                    if self._group_K[anchor] < 0:
+                        self._group_K[anchor] = group
 
     def contrast(
         self,
@@ -59,24 +71,50 @@ class Corpus:
         negatives: Literal["batch", "corpus"] | int,
         rng: np.random.Generator,
     ) -> Contrast:
-        """Choose what a batch is contrasted with.
+        """Choose the items that a batch is contrasted with.
 
         Args:
             draws: of the whole batch.
-            negatives: "batch" adds none, "corpus" all frozen items of other things, a number so
-                many of those (all, if there are fewer).
-            rng: which of them, and which of their views.
+            negatives: besides the batch's own items: "batch" none, "corpus" all frozen items of
+                other groups, a number a random sample of those (all, if there are fewer).
+            rng: for the sample and its views.
         """
-        things_Q = self.thing_K[[draw.anchor for draw in draws]]
-        _, first, target_Q = np.unique(things_Q, return_index=True, return_inverse=True)
-        chosen = [(draws[i].anchor, draws[i].view) for i in first]
-        own_KE = self.vectors_KVE[[a for a, _ in chosen], [v for _, v in chosen]]
-        target = torch.from_numpy(target_Q.reshape(-1).astype(np.int64))
-        if negatives == "batch":
-            return Contrast(own_KE, target)
-        others = np.flatnonzero(~np.isin(self.thing_K, things_Q))
-        if isinstance(negatives, int) and negatives < len(others):
-            others = rng.choice(others, negatives, replace=False)
-        views = rng.integers(self.vectors_KVE.shape[1], size=len(others))
-        extra_KE = self.vectors_KVE[torch.from_numpy(others), torch.from_numpy(views)]
-        return Contrast(torch.cat([own_KE, extra_KE]), target)
+        groups_Q = self._group_K[[draw.anchor for draw in draws]]
+        _, first, target_Q = np.unique(groups_Q, return_index=True, return_inverse=True)
+        anchors_K = np.array([draws[i].anchor for i in first])
+        views_K = np.array([draws[i].view for i in first])
+        if negatives != "batch":
+            others = np.flatnonzero(~np.isin(self._group_K, groups_Q))
+            if isinstance(negatives, int) and negatives < len(others):
+                others = rng.choice(others, negatives, replace=False)
+            anchors_K = np.concatenate([anchors_K, others])
+            views = rng.integers(self.vectors_KVE.shape[1], size=len(others))
+            views_K = np.concatenate([views_K, views])
+        target_Q = target_Q.reshape(-1).astype(np.int64)
+        excluded = None if self.positives == "item" else self._exclude(draws, anchors_K, target_Q)
+        items_KE = self.vectors_KVE[torch.from_numpy(anchors_K), torch.from_numpy(views_K)]
+        return Contrast(items_KE, torch.from_numpy(target_Q), excluded)
+
+    def _exclude(
+        self, draws: Sequence[Draw], anchors_K: np.ndarray, target_Q: np.ndarray
+    ) -> Excluded | None:
+        """Find the positives of each row among the items, without its target."""
+        groups_K = self._group_K[anchors_K]
+        order_K = np.argsort(groups_K, kind="stable")
+        sorted_K = groups_K[order_K]
+        pairs: list[tuple[int, int]] = []
+        for query, draw in enumerate(draws):
+            own = np.unique(self._own_groups(draw.row))
+            starts, ends = (np.searchsorted(sorted_K, own, side) for side in ("left", "right"))
+            for start, end in zip(starts, ends, strict=True):
+                pairs += [(query, int(i)) for i in order_K[start:end] if i != target_Q[query]]
+        if not pairs:
+            return None
+        queries, items = torch.tensor(pairs).unbind(dim=1)
+        return queries, items
+
+    def _own_groups(self, row: int) -> list[int]:
+        """Return the groups of a row's items, and its label's."""
+        groups = [int(self._group_K[anchor]) for anchor in self.table.choices[row]]
+        label = self.table.rows[row].label
+        return [*groups, self._group_of_label[label]] if label in self._group_of_label else groups

@@ -25,6 +25,9 @@ UNIT_TOLERANCE = 1e-2
 Gather = Callable[[Tensor], Tensor]
 """Stacks what all processes bring, tensors of one shape (...) → (processes, ...)."""
 
+Excluded = tuple[Tensor, Tensor]
+"""Indices (int64) of queries and of items: pairs that aren't contrasted."""
+
 Part = Callable[[slice, Tensor], tuple[Tensor, Tensor]]
 """Some queries and their logits_CK → their share of the loss, and its derivative by the logits."""
 
@@ -40,6 +43,7 @@ def info_nce(
     scale: Tensor | float,
     target_Q: Tensor | None = None,
     gather: Gather = gather_alone,
+    excluded: Excluded | None = None,
 ) -> Tensor:
     """Contrast each query with all items, and each matched item with all queries.
 
@@ -65,6 +69,8 @@ def info_nce(
         scale: 1 / temperature, greater than 0; a tensor may be learned.
         target_Q: int64, the index of each query's item; by default query i belongs to item i.
         gather: how processes exchange tensors; by default there is one.
+        excluded: pairs of a query and an item that isn't its target, left out of all sums: other
+            positives of the query, which are no negatives.
 
     Returns:
         the loss, a scalar tensor, computed in float32 at least.
@@ -74,7 +80,7 @@ def info_nce(
             or no target is given and the numbers of rows differ.
     """
     target_Q = _check(query_QE, items_KE, target_Q)
-    total_K = _log_sum_over_queries(query_QE, items_KE, scale, gather)
+    total_K = _log_sum_over_queries(query_QE, items_KE, scale, gather, excluded)
     queries_K = gather(torch.bincount(target_Q, minlength=len(items_KE))).sum(dim=0).to(total_K)
     matched_K = (queries_K > 0).to(total_K)
     # What one query's log-probability counts, one item's, and one query's as a match of its item.
@@ -83,6 +89,7 @@ def info_nce(
     shared_Q = (weight_K / queries_K.clamp(min=1))[target_Q]
 
     def part(rows: slice, logits_CK: Tensor) -> tuple[Tensor, Tensor]:
+        _exclude(logits_CK, rows, excluded)
         target_C, shared_C = target_Q[rows], shared_Q[rows]
         match = (torch.arange(len(target_C), device=target_C.device), target_C)
         matched_C = logits_CK[match]
@@ -104,6 +111,7 @@ def sigmoid_loss(
     bias: Tensor | float,
     target_Q: Tensor | None = None,
     gather: Gather = gather_alone,
+    excluded: Excluded | None = None,
 ) -> Tensor:
     """Ask of each query and each item whether they belong together.
 
@@ -125,6 +133,8 @@ def sigmoid_loss(
         bias: added to the scaled cosines; a tensor may be learned.
         target_Q: int64, the index of each query's item; by default query i belongs to item i.
         gather: how processes exchange tensors; by default there is one.
+        excluded: pairs of a query and an item that isn't its target, left out of all sums: other
+            positives of the query, which are no negatives.
 
     Returns:
         the loss, a scalar tensor, computed in float32 at least.
@@ -136,6 +146,7 @@ def sigmoid_loss(
     num_queries = gather(torch.tensor(len(query_QE), device=query_QE.device)).sum()
 
     def part(rows: slice, logits_CK: Tensor) -> tuple[Tensor, Tensor]:
+        _exclude(logits_CK, rows, excluded)
         target_C = target_Q[rows]
         match = (torch.arange(len(target_C), device=target_C.device), target_C)
         logits_CK[match] *= -1  # now −z_ij (s q_i·k_j + b): −log sigmoid(−x) is softplus(x)
@@ -209,16 +220,31 @@ def _as_given(gradient: Tensor | None, value: Tensor | float) -> Tensor | None:
 
 @torch.no_grad()
 def _log_sum_over_queries(
-    query_QE: Tensor, items_KE: Tensor, scale: Tensor | float, gather: Gather
+    query_QE: Tensor,
+    items_KE: Tensor,
+    scale: Tensor | float,
+    gather: Gather,
+    excluded: Excluded | None,
 ) -> Tensor:
     """Compute log Σ_i exp(s q_i·k_j) over the queries of all processes, for each item: (K,)."""
     query, items, s, b = _widen(query_QE, items_KE, scale, 0.0)
     total_K = items.new_full((len(items),), -torch.inf)
     with torch.autocast(query.device.type, enabled=False):
         for rows in _chunks(query, items):
-            part_K = _logits(query[rows], items, s, b).logsumexp(dim=0)
-            torch.logaddexp(total_K, part_K, out=total_K)
-    return gather(total_K).logsumexp(dim=0)
+            logits_CK = _logits(query[rows], items, s, b)
+            _exclude(logits_CK, rows, excluded)
+            torch.logaddexp(total_K, logits_CK.logsumexp(dim=0), out=total_K)
+    total_K = gather(total_K).logsumexp(dim=0)
+    # An item whose queries are all excluded has no matches either: any finite number will do.
+    return total_K.masked_fill_(total_K == -torch.inf, 0)
+
+
+def _exclude(logits_CK: Tensor, rows: slice, excluded: Excluded | None) -> None:
+    """Set the logits of excluded pairs to -inf: they add 0 to every sum and have no gradient."""
+    if excluded is not None:
+        queries, items = excluded
+        mine = (rows.start <= queries) & (queries < rows.stop)
+        logits_CK[queries[mine] - rows.start, items[mine]] = -torch.inf
 
 
 def _logits(query_CE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor) -> Tensor:

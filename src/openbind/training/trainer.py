@@ -150,10 +150,9 @@ class Trainer:
         trained_tower = self.trained_towers[pair.plan.pair[1]]
         draws = self._exchange(batch.draws)
         rng = view_rng(self.recipe.seed, f"{pair.plan.name}/negatives", step)
-        contrast = pair.corpus.contrast(draws, pair.plan.negatives, rng)
         mine = slice(world.rank * len(batch.draws), (world.rank + 1) * len(batch.draws))
-        items_KE = contrast.items_KE.to(world.device)
-        target_Q = contrast.target_Q[mine].to(world.device)
+        whole = pair.corpus.contrast(draws, pair.plan.negatives, rng)
+        contrast = whole.part(mine, world.device)
         temperature = self.temperatures[index]
 
         def embed(x: torch.Tensor) -> torch.Tensor:
@@ -163,12 +162,13 @@ class Trainer:
         def contrast_loss(query_QE: torch.Tensor) -> torch.Tensor:
             lengths = float(query_QE.detach().norm(dim=1).sum())
             self._require_finite("embeddings' length", lengths, step, pair, batch.draws)
-            scale = temperature.scale
+            scale, bias = temperature.scale, temperature.bias
+            items_KE, target_Q, excluded = contrast.items_KE, contrast.target_Q, contrast.excluded
             if pair.plan.loss == "sigmoid":
                 return sigmoid_loss(
-                    query_QE, items_KE, scale, temperature.bias, target_Q, world.gather
+                    query_QE, items_KE, scale, bias, target_Q, world.gather, excluded
                 )
-            return info_nce(query_QE, items_KE, scale, target_Q, world.gather)
+            return info_nce(query_QE, items_KE, scale, target_Q, world.gather, excluded)
 
         inputs = batch.inputs.to(world.device)
         rows = self.recipe.hardware.micro_batch

@@ -226,7 +226,7 @@ def test_not_a_tar(tmp_path: Path, data: bytes, message: str) -> None:
         ("1.json", notes(start=3), r"1: expected start and end or neither"),
         ("1.json", notes(label=["a"]), r"1: expected one label"),
         ("1.json", notes(text=7), r"1: text: expected a text"),
-        ("1.txt", b"\xff", r"a\.tar: 1\.txt: UTF-8"),
+        ("1.txt", b"\xff", r"a\.tar: 1\.txt: not UTF-8"),
         ("1.png", b"x", r"a\.tar: has 1\.png twice"),
     ],
 )
