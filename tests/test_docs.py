@@ -104,6 +104,7 @@ def test_python_blocks_run(home: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_shell_blocks_run(home: Path) -> None:
     """All commands of the README but the set-up itself, as written."""
     ours = commands("README.md")
@@ -117,6 +118,7 @@ def test_shell_blocks_run(home: Path) -> None:
         assert done.stdout or "-o" in line
 
 
+@pytest.mark.slow
 def test_page_of_the_index(home: Path) -> None:
     """Its commands in their order, then its Python."""
     for line in commands("docs/index.md"):
@@ -128,6 +130,7 @@ def test_page_of_the_index(home: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_page_of_the_cluster(home: Path) -> None:
     """Its command on one machine, then its Python on what came out."""
     pytest.importorskip("ray", reason="the extra ray isn't installed")
@@ -139,6 +142,7 @@ def test_page_of_the_cluster(home: Path) -> None:
     assert done.stdout == "6 points\n"
 
 
+@pytest.mark.slow
 def test_pages_of_the_service_and_its_client(home: Path) -> None:
     """The service's one line, and the client's Python against it."""
     (line,) = commands("docs/service.md")

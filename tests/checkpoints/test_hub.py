@@ -144,6 +144,7 @@ def run(hub: Hub, tmp_path: Path, code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_there_and_back(hub: Hub, tmp_path: Path) -> None:
     """Pushed, pulled by its id, equal; one modality fetches its tower alone, once."""
     code = """
@@ -171,6 +172,7 @@ except openbind.CheckpointError as error:
     assert "depth.safetensors" not in hub.fetched
 
 
+@pytest.mark.slow
 def test_choice_of_weights(hub: Hub, tmp_path: Path) -> None:
     """Of several formats one is fetched; a repository without weights says so."""
     clip = {"config.json": b'{"model_type": "clip"}'}

@@ -24,6 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_table(run: Run, here: Path) -> None:
     """A table for the set, what aligns with what, and where the report is."""
     code, out, err = run("evaluate", "starter")
@@ -43,6 +44,7 @@ def test_table(run: Run, here: Path) -> None:
     assert "dog: bark 1" in page
 
 
+@pytest.mark.slow
 def test_json(run: Run, here: Path) -> None:
     """The same for machines, with the differences of two spaces and a report of the first."""
     openbind.save(openbind.load("starter", modalities=["text", "image"]), here / "blind")
@@ -62,6 +64,7 @@ def test_json(run: Run, here: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_beside_a_suite(run: Run, here: Path, samples: Path) -> None:
     """With a suite and `--report` the page has the suite's numbers, too."""
     data = here / "clotho"

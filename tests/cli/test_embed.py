@@ -25,6 +25,7 @@ def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, extension: 
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones(6), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_embed_on_ray(run: Run, media: Path, tmp_path: Path) -> None:
     """The same vectors as in one process, in a folder of parts that reads as one table."""
     pytest.importorskip("ray", reason="the extra ray isn't installed")

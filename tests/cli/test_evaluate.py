@@ -123,6 +123,7 @@ def test_all_without_a_modality(run: Run, suites: Path, tmp_path: Path) -> None:
     assert out.split("\n")[0].split() == ["esc50", "chance", "starter", "published"]
 
 
+@pytest.mark.slow
 def test_compare(run: Run, esc50: Path) -> None:
     """A space differs from itself by nothing; alone there is nothing to compare."""
     options = ("--suite", "esc50", "--data", esc50, "--compare")
@@ -138,6 +139,7 @@ def test_compare(run: Run, esc50: Path) -> None:
     assert second["scores"][0]["difference"] == {"value": 0, "p": 1, "apart": False}
 
 
+@pytest.mark.slow
 def test_probe(run: Run, esc50: Path) -> None:
     """Five more lines: 1, 2, 4, 8 items a class, and all."""
     code, out, _ = run("evaluate", "starter", "--suite", "esc50", "--data", esc50, "--probe")
@@ -157,6 +159,7 @@ def test_many_left_out(run: Run, esc50: Path) -> None:
     assert "30 excluded in all" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_held_out")
 def test_page(run: Run, suites: Path, esc50: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of docs/evaluation.md runs as written, and every suite is in its table."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -19,6 +21,7 @@ def test_search_by_words(run: Run, media: Path) -> None:
     assert run("search", media, "--text", "a dog", "--modalities", "image", "-k", 2)[1] == out
 
 
+@pytest.mark.slow
 def test_search_by_several_parts(run: Run, media: Path) -> None:
     """Parts of several modalities with weights; JSON for machines."""
     image = next(media.glob("rooster.[!o]*"))
@@ -39,6 +42,7 @@ def test_search_by_several_parts(run: Run, media: Path) -> None:
     assert Path(found["results"][0]["path"]) == image
 
 
+@pytest.mark.slow
 def test_broken_files_are_skipped_and_counted(run: Run, media: Path) -> None:
     """They are named on stderr with the reason; --strict makes it a failure."""
     (media / "broken.png").write_bytes(b"no image")

@@ -69,6 +69,7 @@ def test_serves_until_told_to_end() -> None:
         httpx.get(f"{url}/health")
 
 
+@pytest.mark.slow
 def test_folders_are_indexed_first(media: Path) -> None:
     """In one line from folders to search; the next time only what is new is embedded."""
     with served(media) as (_, what, url):

@@ -57,6 +57,7 @@ def test_train(
     assert json.loads(capsys.readouterr().out) == {"run": "runs/tiny-run"}
 
 
+@pytest.mark.slow
 def test_torchrun(world: Any, tmp_path: Path) -> None:
     """Two processes learn what one learns, with DDP and with FSDP2, and stop and go on alike."""
     common = ["-m", "openbind", "train", str(world.recipe), *EXACT]

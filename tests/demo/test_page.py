@@ -12,6 +12,8 @@ from openbind.demo.page import write_page
 from openbind.demo.samples import SampleItem, read_script, read_unseen
 from openbind.demo.showcase import build_showcase
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page(

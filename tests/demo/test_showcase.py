@@ -12,6 +12,8 @@ import openbind
 from openbind.demo.samples import SampleItem, read_script, read_unseen
 from openbind.demo.showcase import BEST, Showcase, build_showcase
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def showcase(starter: openbind.Space, sample_items: list[SampleItem], samples: Path) -> Showcase:

@@ -70,6 +70,7 @@ def test_second_run_encodes_nothing(
         assert evaluate(starter, "esc50", esc50, cache=cache) == first
 
 
+@pytest.mark.slow
 def test_probe(esc50: Path, starter: openbind.Space) -> None:
     """Probes come behind the zero-shot numbers; that there is nothing to train on is said."""
     result = evaluate(starter, "esc50", esc50, probe=True)
@@ -109,6 +110,7 @@ def write_video(path: Path, seed: int, sound: bool = True) -> None:
             container.mux([*audio.encode(frame), *audio.encode()])
 
 
+@pytest.mark.slow
 def test_added(tmp_path: Path) -> None:
     """0.95 of the images and 0.05 of the sound; a video without sound stands with its images."""
     tiny = openbind.load("tiny", weights="random", device="cpu", dtype="float32")

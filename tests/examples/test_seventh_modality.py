@@ -10,6 +10,8 @@ import pytest
 
 from openbind.modalities import MODALITIES
 
+pytestmark = pytest.mark.slow
+
 PATH = Path(__file__).parents[2] / "examples" / "seventh_modality.py"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from openbind.model.blank import blank_weights
@@ -26,6 +27,7 @@ def test_initial_weights_are_drawn_outside() -> None:
     assert torch.nn.Linear(4, 2).weight.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_compiler_is_not_imported() -> None:
     """Building an embedding blank doesn't import torch._dynamo."""
     code = (

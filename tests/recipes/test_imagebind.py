@@ -165,6 +165,7 @@ def write_video(path: Path, seconds: float, seed: int = 0) -> None:
         container.mux(audio.encode())
 
 
+@pytest.mark.slow
 def test_audioset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Videos of some seconds, image and sound of the same moment."""
     for index in range(8):

@@ -65,6 +65,7 @@ def test_small_tables_have_none(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0]["score"], 1.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_recall_of_large_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At least 0.95 of numpy's ten nearest, for queries that the index wasn't tried with."""
     monkeypatch.setattr(searching, "EXACT_ROWS", 2000)

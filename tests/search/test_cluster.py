@@ -19,6 +19,8 @@ from openbind.search import cluster as clusters
 from openbind.search.adhoc import Entry, scan
 from openbind.search.cluster import embed_on_ray, part_entries
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray", reason="the extra ray isn't installed")
 pq = pytest.importorskip("pyarrow.parquet")
 

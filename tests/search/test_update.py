@@ -253,6 +253,7 @@ def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path
     assert verify(made).clean
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on(starter: openbind.Space, media: Path) -> None:
     """SIGKILL at three moments: what is committed is whole, and the next run has the rest."""
     made = Index.create(default_folder([media]), starter, [media])
@@ -272,6 +273,7 @@ def test_killed_runs_go_on(starter: openbind.Space, media: Path) -> None:
     assert verify(made).clean
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(starter: openbind.Space, media: Path) -> None:
     """One is told to wait, or finds nothing to do; no row is doubled."""
     made = Index.create(default_folder([media]), starter, [media])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
+import pytest
 import soundfile
 
 import openbind
@@ -90,6 +91,7 @@ def broken(whole: dict[str, list[bytes]], chance: random.Random) -> Upload:
     return others[modality], content
 
 
+@pytest.mark.slow
 def test_malformed_uploads(live: httpx.Client, index: openbind.Index, data_url: ToUrl) -> None:
     """Truncated, of another kind, noise, bombs, path tricks: refused by name, nothing breaks."""
     whole: dict[str, list[bytes]] = {}

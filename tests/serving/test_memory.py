@@ -30,6 +30,7 @@ print(full - resident())
 HAS_GLIBC = sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_GLIBC, reason="another C library")
 def test_holes_go_back() -> None:
     """256 MB of small arrays leave the process, though the last of them is still in use."""

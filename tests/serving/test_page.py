@@ -21,6 +21,8 @@ from openbind import Index
 from openbind.serving.app import PAGE_TYPES, create_app
 from openbind.serving.service import Service
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox",

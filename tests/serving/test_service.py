@@ -14,6 +14,7 @@ from openbind.serving.schemas import QueryPart, SearchRequest
 from openbind.serving.service import Service
 
 
+@pytest.mark.slow
 def test_another_space(starter: openbind.Space, index: Index) -> None:
     """Vectors of two spaces are never compared: the fingerprint decides, not the name."""
     other = openbind.load("tiny", weights="random", device="cpu")

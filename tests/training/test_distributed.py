@@ -36,6 +36,8 @@ from openbind.training.gradcache import cached_backward
 from openbind.training.objective import info_nce, sigmoid_loss
 from openbind.training.optimization import Schedule, build_optimizer, take_step
 
+pytestmark = pytest.mark.slow
+
 ROWS, ITEMS = 13, 9  # an odd number of rows: the processes have 7 and 6
 WAYS = ["ddp", "ddp, cached", "fsdp", "fsdp, cached"]
 # AdamW divides by the gradient's size: with the usual eps of 1e-8 rounding decides where weights

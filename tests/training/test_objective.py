@@ -256,6 +256,7 @@ for loss, more in ((info_nce, ()), (sigmoid_loss, (-10.0,))):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_table_is_never_held() -> None:
     """8,192 pairs take less than one table of their logits, gradients of both sides included.

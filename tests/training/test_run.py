@@ -122,6 +122,7 @@ train(read_recipe(recipe), Path(data), Path(output))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [1, 7])
 def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int) -> None:
     """Killed before or between checkpoints, a run goes on to the same curve and weights."""
@@ -134,6 +135,7 @@ def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int) -> No
     assert_same(weights(folder), weights(whole))
 
 
+@pytest.mark.slow
 def test_killed_anywhere(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """Killed from outside at a random moment, again and again, it still comes to the same end."""
     output = tmp_path / "killed"
@@ -150,6 +152,7 @@ def test_killed_anywhere(world: World, whole: RunFolder, tmp_path: Path) -> None
     assert_same(weights(folder), weights(whole))
 
 
+@pytest.mark.slow
 def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """Micro-batches with gradient caching learn what the whole batch learns, but for dropout."""
     plain = {
@@ -202,6 +205,7 @@ def test_broken_items(world: World, tmp_path: Path) -> None:
     assert "bad.csv: expected" in listed[1]["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
@@ -226,6 +230,7 @@ def test_options(world: World, tmp_path: Path, changes: dict[str, str], rule: st
         assert len(found) == 3 * (32 * 2 // 8)
 
 
+@pytest.mark.slow
 def test_fine_tuning(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """A trained modality is tuned further: its head alone, by LoRA, or in full."""
     before = weights(whole)

@@ -25,6 +25,7 @@ def write_video(path: Path) -> None:
         container.mux(stream.encode())
 
 
+@pytest.mark.slow
 def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
     """Videos of two actions, named as the data set's own scripts name them."""
     (tmp_path / "annotations").mkdir()
