@@ -82,8 +82,8 @@ def test_changes() -> None:
 
 def test_mistakes(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """A mistake is one line on stderr and exit code 1."""
-    assert main(["train", str(world.recipe), "--set", "schedule.rat=1"]) == 1
-    assert "did you mean 'rate'" in capsys.readouterr().err
+    assert main(["train", str(world.recipe), "--set", "schedule.warmup_step=1"]) == 1
+    assert "did you mean 'warmup_steps'" in capsys.readouterr().err
     assert main(["train", "nothing.yaml"]) == 1
     assert "can't be read as a recipe" in capsys.readouterr().err
     assert main(["train", str(world.recipe), "--data", "nowhere"]) == 1
