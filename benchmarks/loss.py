@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from openbind.training.objective import info_nce
+from openbind.training.losses.info_nce import info_nce
 
 SCALE = 20.0
 

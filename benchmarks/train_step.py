@@ -24,7 +24,7 @@ from openbind.model.config import TowerConfig
 from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.presets import imagebind_huge
-from openbind.training.objective import info_nce
+from openbind.training.losses.info_nce import info_nce
 from openbind.training.optimization import Schedule, build_optimizer, take_step
 
 INPUTS = {"audio": (8, 1, 128, 204), "depth": (16, 1, 224, 224), "imu": (16, 6, 2000)}

@@ -33,7 +33,8 @@ from openbind.training.distributed import (
     share,
 )
 from openbind.training.gradcache import cached_backward
-from openbind.training.objective import info_nce, sigmoid_loss
+from openbind.training.losses.info_nce import info_nce
+from openbind.training.losses.sigmoid import sigmoid_loss
 from openbind.training.optimization import Schedule, build_optimizer, take_step
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowSt
 from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 from openbind.training.gradcache import cached_backward
-from openbind.training.objective import info_nce
+from openbind.training.losses.info_nce import info_nce
 
 CONFIG = TowerConfig(
     stem=WindowStem(channels=2, kernel=4, steps=20),

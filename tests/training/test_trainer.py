@@ -1,4 +1,4 @@
-"""A step learns from one batch: rates, temperatures and the choice of loss are as planned."""
+"""A step trains on one batch: learning rates, temperatures and the loss are as planned."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from openbind.errors import ConfigError
 from openbind.training.distributed import World
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import read_recipe
-from openbind.training.run import Prepared
-from openbind.training.trainer import Stopwatch, Temperature, Trainer
+from openbind.training.run import prepare_run
+from openbind.training.trainer import Stopwatch, Trainer
 
 
 def prepare(world: Any, **changes: str) -> tuple[Recipe, Trainer]:
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
     recipe = read_recipe(world.recipe, dotted)
-    return recipe, Prepared(recipe, world.folder, None, World(), progress=False).trainer
+    return recipe, prepare_run(recipe, world.folder, None, World(), progress=False).trainer
 
 
 def test_steps(world: Any) -> None:
-    """Steps report loss, rate and scale, and the loss falls on one batch seen again."""
+    """Steps report loss, learning rate and scale; the loss on a repeated batch falls."""
     _, trainer = prepare(world, schedule__lr="1e-2")
     batch = next(iter(trainer.batches(0)))
     results = [trainer.take_step(step, batch) for step in range(8)]
@@ -33,28 +33,19 @@ def test_steps(world: Any) -> None:
 
 
 def test_learned_temperature(world: Any) -> None:
-    """A learned temperature moves, for both losses."""
+    """A learned temperature changes, with both losses."""
     for loss in ("info_nce", "sigmoid"):
         changes = {"pairs__0__learn_temperature": "true", "pairs__0__loss": loss}
         _, trainer = prepare(world, schedule__lr="1e-2", **changes)
         batch = next(iter(trainer.batches(0)))
         scales = [trainer.take_step(step, batch).scale for step in range(4)]
         assert len(set(scales)) == 4
-        moved = trainer.temperatures[0].bias != trainer.pairs[0].plan.bias
-        assert bool(moved) == (loss == "sigmoid")
-
-
-def test_temperature(world: Any) -> None:
-    """A fixed scale is the temperature's inverse, whatever it is; a learned one stops at 100."""
-    recipe = read_recipe(world.recipe, {"pairs.0.temperature": "0.005"})
-    assert float(Temperature(recipe.pairs[0]).scale) == pytest.approx(200)
-    learned = {"pairs.0.temperature": "0.005", "pairs.0.learn_temperature": "true"}
-    scale = Temperature(read_recipe(world.recipe, learned).pairs[0]).scale
-    assert float(scale.detach()) == pytest.approx(100)
+        if loss == "sigmoid":
+            assert trainer.losses[0].bias != trainer.pairs[0].plan.bias
 
 
 def test_several_pairs(world: Any) -> None:
-    """With two pairs each step moves the tower of its own."""
+    """With two pairs each step has a batch of one of them."""
     pair = "{pair: [image, imu], data: {manifest: pairs.csv}, temperature: 0.1, weight: WEIGHT}"
     pairs = ", ".join(pair.replace("WEIGHT", weight) for weight in ("3", "1"))
     _, trainer = prepare(world, pairs=f"[{pairs}]")
@@ -73,7 +64,7 @@ def test_uneven(world: Any) -> None:
 
 
 def test_same_step_same_noise(world: Any) -> None:
-    """What dropout draws in a step depends on the step alone."""
+    """The dropout of a step depends on seed and step alone."""
     losses = []
     for _ in range(2):
         torch.rand(int(torch.randint(1, 9, ())))  # another state each time
@@ -88,7 +79,7 @@ def test_same_step_same_noise(world: Any) -> None:
 
 
 def test_stopwatch() -> None:
-    """The rate is of what was counted since the last question."""
+    """The throughput is that since the last call."""
     clock = Stopwatch()
     clock.count(100)
     assert clock.rows_per_second() > 0

@@ -20,7 +20,7 @@ from openbind.space.space import Space
 from openbind.training.anchors import AnchorPlan, embed_anchors
 from openbind.training.distributed import World
 from openbind.training.heads import features, head_layer
-from openbind.training.objective import info_nce
+from openbind.training.losses.info_nce import info_nce
 from openbind.training.pair_state import read_pair
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.recipe_file import check_names

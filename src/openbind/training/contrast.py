@@ -12,7 +12,7 @@ from torch import Tensor
 
 from openbind.data.sampler import Draw
 from openbind.data.table import PairTable
-from openbind.training.objective import Excluded
+from openbind.training.losses.chunked import Excluded
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class PairPlan:
             item are kept.
         augment: modality → operations on its side alone. Those of the frozen side go into its
             kept embeddings.
-        loss: "info_nce" is the paper's (section 3.1), "sigmoid" SigLIP's (arXiv 2303.15343).
+        loss: a name in `LOSSES`: "info_nce" is the paper's (section 3.1), "sigmoid" SigLIP's
+            (arXiv 2303.15343).
         temperature: cosines are divided by it; the scale of the modality becomes its inverse.
         learn_temperature: start there and learn it, and the sigmoid's bias with it.
         bias: of the sigmoid's logits; SigLIP starts at -10.
@@ -44,7 +45,7 @@ class PairPlan:
     validation: str | float | None = None
     views: ViewPlan = field(default_factory=ViewPlan)
     augment: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    loss: Literal["info_nce", "sigmoid"] = "info_nce"
+    loss: str = "info_nce"
     temperature: float = 0.07
     learn_temperature: bool = False
     bias: float = -10.0

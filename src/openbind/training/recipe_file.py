@@ -14,6 +14,7 @@ from openbind.configs import from_dict, to_dict
 from openbind.data.augment import read_augmentations
 from openbind.errors import ConfigError, MissingExtraError
 from openbind.modalities import MODALITIES
+from openbind.training.losses import LOSSES
 from openbind.training.recipe import Recipe
 
 
@@ -73,13 +74,14 @@ def parse_yaml(text: str) -> Any:
 
 
 def check_names(recipe: Recipe) -> None:
-    """Look every modality and operation up, so that a wrong name is said at once.
+    """Look every loss, modality and operation up, so that a wrong name is said at once.
 
     Raises:
         UnknownNameError: no such modality or operation.
         ConfigError: an operation's fields are wrong, or it doesn't fit the frozen side.
     """
     for plan in recipe.pairs:
+        LOSSES.get(plan.loss)
         for modality in plan.pair:
             MODALITIES.get(modality)
         for modality, operations in plan.augment.items():

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,38 +79,56 @@ def train(
         return folder.path if world.is_first else None
 
 
-class Prepared:
-    """Everything of a run before its first step: towers, pairs and the trainer.
+@dataclass(frozen=True)
+class PreparedRun:
+    """All that a run needs before its first step.
+
+    Args:
+        space: the frozen towers.
+        trained_towers: modality → its tower.
+        pairs: in the recipe's order.
+        trainer: takes the steps.
+    """
+
+    space: Space
+    trained_towers: dict[str, TrainedTower]
+    pairs: list[PairState]
+    trainer: Trainer
+
+
+def prepare_run(
+    recipe: Recipe, root: Path, folder: RunFolder | None, world: World, progress: bool
+) -> PreparedRun:
+    """Load the towers, prepare the pairs and build the trainer.
 
     Args:
         recipe: of the run.
         root: data folder.
-        folder: of the run; None keeps nothing.
+        folder: of the run; None saves nothing.
         world: the processes.
         progress: show bars on stderr.
-    """
 
-    def __init__(
-        self, recipe: Recipe, root: Path, folder: RunFolder | None, world: World, progress: bool
-    ) -> None:
-        self.space = load_start(recipe, world)
-        given = Preparation(recipe, self.space, root, world, folder, progress)
-        origin = load_origin(recipe, self.space)
-        self.trained_towers = {
-            modality: TrainedTower(plan, modality, origin, recipe.seed)
-            for modality, plan in recipe.towers.items()
-        }
-        self.pairs: list[PairState] = [
-            prepare_pair(index, plan, self.trained_towers[plan.pair[1]], given)
-            for index, plan in enumerate(recipe.pairs)
-        ]
-        for modality, trained_tower in self.trained_towers.items():
-            kept = None
-            if trained_tower.plan.train == "head":
-                own = [pair for pair in self.pairs if pair.plan.pair[1] == modality]
-                kept = join_features([pair.kept_pairs() for pair in own])
-            trained_tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, kept)
-        self.trainer = Trainer(recipe, self.pairs, self.trained_towers, world)
+    Raises:
+        ConfigError, InputError: the data can't be used as the recipe says.
+    """
+    space = load_start(recipe, world)
+    given = Preparation(recipe, space, root, world, folder, progress)
+    origin = load_origin(recipe, space)
+    towers = {
+        modality: TrainedTower(plan, modality, origin, recipe.seed)
+        for modality, plan in recipe.towers.items()
+    }
+    pairs = [
+        prepare_pair(index, plan, towers[plan.pair[1]], given)
+        for index, plan in enumerate(recipe.pairs)
+    ]
+    for modality, tower in towers.items():
+        kept = None
+        if tower.plan.train == "head":
+            own = [pair for pair in pairs if pair.plan.pair[1] == modality]
+            kept = join_features([pair.kept_pairs() for pair in own])
+        tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, kept)
+    return PreparedRun(space, towers, pairs, Trainer(recipe, pairs, towers, world))
 
 
 class _Run:
@@ -118,7 +136,7 @@ class _Run:
         self, recipe: Recipe, root: Path, folder: RunFolder, world: World, progress: bool
     ) -> None:
         self.recipe, self.folder, self.world, self.progress = recipe, folder, world, progress
-        self.prepared = Prepared(recipe, root, folder, world, progress)
+        self.prepared = prepare_run(recipe, root, folder, world, progress)
         self.trainer, self.pairs = self.prepared.trainer, self.prepared.pairs
         logging, epoch = recipe.logging, self.trainer.steps_per_epoch
         self.validate_every = logging.validate_every or epoch
@@ -216,8 +234,8 @@ class _Run:
         if not self.world.is_first:
             return None
         scales = {
-            pair.plan.pair[1]: float(temperature.scale.detach())
-            for pair, temperature in zip(self.pairs, self.trainer.temperatures, strict=True)
+            pair.plan.pair[1]: float(loss.scale.detach())
+            for pair, loss in zip(self.pairs, self.trainer.losses, strict=True)
         }
         settings = {
             name: trained_tower.settings
@@ -238,7 +256,7 @@ class _Run:
                 name: trained_tower.state() for name, trained_tower in trained_towers.items()
             },
             "averages": {name: value for name, value in averages.items() if value is not None},
-            "temperatures": [temperature.state_dict() for temperature in trainer.temperatures],
+            "losses": [loss.state_dict() for loss in trainer.losses],
             "optimizer": full_optimizer_state(trainer.optimizer),
             "best": self.best,
         }
@@ -257,10 +275,8 @@ class _Run:
             if trained_tower.average is not None:
                 load_full_state(trained_tower.average.module, state["averages"][name])
                 trained_tower.average.n_averaged.fill_(state["step"])
-        for temperature, values in zip(
-            self.trainer.temperatures, state["temperatures"], strict=True
-        ):
-            temperature.load_state_dict(values)
+        for loss, values in zip(self.trainer.losses, state["losses"], strict=True):
+            loss.load_state_dict(values)
         load_full_optimizer_state(self.trainer.optimizer, state["optimizer"])
         self.best = None if state["best"] is None else tuple(state["best"])
         return int(state["step"])

@@ -1,4 +1,4 @@
-"""The loop: draw a batch of one pair, contrast it with the frozen side, step; watch and save."""
+"""Training steps: contrast a batch of one pair with its frozen side, and update the weights."""
 
 from __future__ import annotations
 
@@ -17,34 +17,14 @@ from openbind.data.loader import Batch, SkippedItem, load_batches
 from openbind.data.sampler import Draw, Sampler, StepBatches
 from openbind.data.views import view_rng
 from openbind.errors import ConfigError, TrainingError
+from openbind.training.contrast import Contrast
 from openbind.training.distributed import World
 from openbind.training.gradcache import cached_backward
-from openbind.training.objective import info_nce, sigmoid_loss
+from openbind.training.losses import LOSSES
 from openbind.training.optimization import build_optimizer, lr_at, take_step
 from openbind.training.pair_state import PairState
-from openbind.training.recipe import PairPlan, Recipe
+from openbind.training.recipe import Recipe
 from openbind.training.trained_tower import TrainedTower
-
-
-class Temperature(nn.Module):
-    """The scale (1 / temperature) of one pair's cosines, and the sigmoid's bias.
-
-    Args:
-        plan: of the pair.
-    """
-
-    def __init__(self, plan: PairPlan) -> None:
-        super().__init__()
-        learned = plan.learn_temperature
-        log_scale = torch.tensor(-math.log(plan.temperature))
-        self.log_scale = nn.Parameter(log_scale, requires_grad=learned)
-        self.bias = nn.Parameter(torch.tensor(plan.bias), requires_grad=learned)
-
-    @property
-    def scale(self) -> torch.Tensor:
-        """1 / temperature; what is learned stays within 100, as CLIP's (arXiv 2103.00020, 2.5)."""
-        scale = self.log_scale.exp()
-        return scale.clamp(max=100.0) if self.log_scale.requires_grad else scale
 
 
 @dataclass(frozen=True)
@@ -67,13 +47,18 @@ class StepResult:
 
 
 class Trainer:
-    """Takes the steps of a run.
+    """Takes the training steps of a run.
 
     Args:
         recipe: of the run.
-        pairs: its pairs.
-        trained_towers: modality → its tower, begun.
+        pairs: the prepared pairs, in the recipe's order.
+        trained_towers: modality → its tower, ready to train (see `TrainedTower.begin`).
         world: the processes.
+
+    Attributes:
+        losses: one for each pair.
+        model: all that is trained, towers and losses.
+        steps, steps_per_epoch: length of the run, and of one epoch of all pairs.
 
     Raises:
         ConfigError: too few rows for a batch, or a batch that the processes can't share evenly.
@@ -90,12 +75,8 @@ class Trainer:
             raise ConfigError(
                 f"batch_size: {recipe.batch_size} rows can't be shared by {world.size} processes"
             )
-        self.recipe, self.pairs, self.trained_towers, self.world = (
-            recipe,
-            pairs,
-            trained_towers,
-            world,
-        )
+        self.recipe, self.world = recipe, world
+        self.pairs, self.trained_towers = pairs, trained_towers
         self.steps_per_epoch = sum(pair.batches_per_epoch(recipe.batch_size) for pair in pairs)
         self.steps = recipe.schedule.total_steps(self.steps_per_epoch)
         self.sampler = Sampler(
@@ -104,14 +85,14 @@ class Trainer:
             steps=self.steps,
             seed=recipe.seed,
         )
-        self.temperatures = [Temperature(pair.plan).to(world.device) for pair in pairs]
-        nets = [trained_tower.net for trained_tower in trained_towers.values()]
-        self.optimizer = build_optimizer(
-            nn.ModuleList([*nets, *self.temperatures]), recipe.schedule
-        )
+        self.losses = nn.ModuleList([LOSSES.get(pair.plan.loss)(pair.plan) for pair in pairs])
+        self.losses.to(world.device)
+        towers = nn.ModuleDict({name: tower.net for name, tower in trained_towers.items()})
+        self.model = nn.ModuleDict({"towers": towers, "losses": self.losses})
+        self.optimizer = build_optimizer(self.model, recipe.schedule)
 
     def batches(self, start: int) -> Any:
-        """Read this process's batches from a step on."""
+        """Read this process's batches, beginning with those of a step."""
         return load_batches(
             [pair.plan.name for pair in self.pairs],
             [pair.side for pair in self.pairs],
@@ -121,68 +102,66 @@ class Trainer:
         )
 
     def take_step(self, step: int, batch: Batch) -> StepResult:
-        """Learn from one batch.
+        """Train on one batch.
 
         Args:
             step: from 0.
             batch: of this process.
 
         Raises:
-            TrainingError: the loss or the gradient is no finite number.
+            TrainingError: the loss or the gradient is NaN or infinite.
         """
-        index = batch.draws[0].pair
-        pair, schedule = self.pairs[index], self.recipe.schedule
-        # What dropout draws depends on the step alone: no state of it has to be kept to resume.
+        index, schedule = batch.draws[0].pair, self.recipe.schedule
+        # Dropout depends on the step alone: no random state has to be saved to resume.
         torch.manual_seed(_seed_of(self.recipe.seed, step, self.world.rank))
         loss = self._backward(step, index, batch)
-        self._require_finite("loss", loss, step, pair, batch.draws)
+        self._require_finite("loss", loss, step, batch)
         lr = lr_at(step, schedule, self.steps)
         norm = float(take_step(self.optimizer, lr, schedule.max_grad_norm))
-        self._require_finite("gradient's norm", norm, step, pair, batch.draws)
-        for trained_tower in self.trained_towers.values():
-            trained_tower.update_average()
-        scale = float(self.temperatures[index].scale.detach())
+        self._require_finite("gradient norm", norm, step, batch)
+        for tower in self.trained_towers.values():
+            tower.update_average()
+        scale = float(self.losses[index].scale.detach())
         return StepResult(loss, norm, lr, scale, batch.skipped)
 
     def _backward(self, step: int, index: int, batch: Batch) -> float:
-        """Find the gradients of one batch; returns the loss."""
-        pair, world = self.pairs[index], self.world
-        trained_tower = self.trained_towers[pair.plan.pair[1]]
-        draws = self._exchange(batch.draws)
-        rng = view_rng(self.recipe.seed, f"{pair.plan.name}/negatives", step)
-        mine = slice(world.rank * len(batch.draws), (world.rank + 1) * len(batch.draws))
-        whole = pair.corpus.contrast(draws, pair.plan.negatives, rng)
-        contrast = whole.part(mine, world.device)
-        temperature = self.temperatures[index]
+        """Compute the gradients of one batch; return its loss."""
+        world, loss_fn = self.world, self.losses[index]
+        tower = self.trained_towers[self.pairs[index].plan.pair[1]]
+        contrast = self._contrast(step, index, batch)
 
         def embed(x: torch.Tensor) -> torch.Tensor:
             with self._precision():
-                return trained_tower.embed(x)
+                return tower.embed(x)
 
-        def contrast_loss(query_QE: torch.Tensor) -> torch.Tensor:
-            lengths = float(query_QE.detach().norm(dim=1).sum())
-            self._require_finite("embeddings' length", lengths, step, pair, batch.draws)
-            scale, bias = temperature.scale, temperature.bias
-            items_KE, target_Q, excluded = contrast.items_KE, contrast.target_Q, contrast.excluded
-            if pair.plan.loss == "sigmoid":
-                return sigmoid_loss(
-                    query_QE, items_KE, scale, bias, target_Q, world.gather, excluded
-                )
-            return info_nce(query_QE, items_KE, scale, target_Q, world.gather, excluded)
+        def compute_loss(query_QE: torch.Tensor) -> torch.Tensor:
+            norms = float(query_QE.detach().norm(dim=1).sum())
+            self._require_finite("embeddings' norm", norms, step, batch)
+            items_KE, target_Q = contrast.items_KE, contrast.target_Q
+            loss: torch.Tensor = loss_fn(
+                query_QE, items_KE, target_Q, world.gather, contrast.excluded
+            )
+            return loss
 
         inputs = batch.inputs.to(world.device)
         rows = self.recipe.hardware.micro_batch
         if rows is not None and rows < len(inputs):
-            loss = cached_backward(
-                embed, inputs.split(rows), contrast_loss, module=trained_tower.net
-            )
+            parts = inputs.split(rows)
+            loss = cached_backward(embed, parts, compute_loss, module=tower.net)
         else:
-            loss = contrast_loss(embed(inputs))
+            loss = compute_loss(embed(inputs))
             loss.backward()
         return float(loss.detach())
 
+    def _contrast(self, step: int, index: int, batch: Batch) -> Contrast:
+        """Choose the frozen items of the whole batch, and the targets of this process's rows."""
+        pair, rank, rows = self.pairs[index], self.world.rank, len(batch.draws)
+        rng = view_rng(self.recipe.seed, f"{pair.plan.name}/negatives", step)
+        whole = pair.corpus.contrast(self._exchange(batch.draws), pair.plan.negatives, rng)
+        return whole.part(slice(rank * rows, (rank + 1) * rows), self.world.device)
+
     def _exchange(self, draws: list[Draw]) -> list[Draw]:
-        """Return all processes what each has drawn, neighbors of broken items included."""
+        """Return the draws of all processes, with those that replace unusable items."""
         if self.world.size == 1:
             return draws
         mine = torch.tensor([[d.pair, d.row, d.anchor, d.view] for d in draws])
@@ -194,34 +173,33 @@ class Trainer:
             return torch.autocast(self.world.device.type, torch.bfloat16)
         return nullcontext()
 
-    def _require_finite(
-        self, what: str, value: float, step: int, pair: PairState, draws: Sequence[Draw]
-    ) -> None:
+    def _require_finite(self, what: str, value: float, step: int, batch: Batch) -> None:
         if math.isfinite(value):
             return
-        rows = ", ".join(pair.table.rows[draw.row].key for draw in draws[:4])
+        pair = self.pairs[batch.draws[0].pair]
+        rows = ", ".join(pair.table.rows[draw.row].key for draw in batch.draws[:4])
         raise TrainingError(
-            f"step {step}, {pair.plan.name}: the {what} is {value}. The batch holds {rows}, …; "
+            f"step {step}, {pair.plan.name}: the {what} is {value}. The batch has {rows}, …; "
             "check these items, lower schedule.lr, set schedule.max_grad_norm, or use float32"
         )
 
 
 class Stopwatch:
-    """Rows a second since it was asked the last time."""
+    """Measures throughput, in rows per second."""
 
     def __init__(self) -> None:
         self._since, self._rows = time.perf_counter(), 0
 
     def count(self, rows: int) -> None:
-        """Count rows that are done."""
+        """Add rows that were processed."""
         self._rows += rows
 
     def rows_per_second(self) -> float:
-        """Return the rate, and start again."""
+        """Return the throughput since the last call, and restart."""
         now = time.perf_counter()
-        rate = self._rows / max(now - self._since, 1e-9)
+        throughput = self._rows / max(now - self._since, 1e-9)
         self._since, self._rows = now, 0
-        return rate
+        return throughput
 
 
 def _seed_of(seed: int, step: int, rank: int) -> int:

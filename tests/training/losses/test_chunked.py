@@ -1,11 +1,10 @@
-"""Invariants of the losses: they equal the formulas, gradients included, and never hold the table.
+"""All losses equal their formulas, gradients included, without storing the matrix of logits.
 
-Over several processes: `test_distributed.py`.
+Several processes: `test_distributed.py`.
 """
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from openbind.training.objective import CHUNK_LOGITS, info_nce, sigmoid_loss
+from openbind.training.losses.chunked import CHUNK_LOGITS
+from openbind.training.losses.info_nce import info_nce
+from openbind.training.losses.sigmoid import sigmoid_loss
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
@@ -33,7 +34,7 @@ def plain_info_nce(
     target_Q: Tensor,
     excluded_QK: Tensor | None = None,
 ) -> Tensor:
-    """The formula on the whole table, left to autograd."""
+    """The formula on the matrix of all logits, differentiated by autograd."""
     logits_QK = scale * (query_QE @ items_KE.T) + 0 * bias
     if excluded_QK is not None:
         logits_QK = logits_QK.masked_fill(excluded_QK, -torch.inf)
@@ -52,7 +53,7 @@ def plain_sigmoid(
     target_Q: Tensor,
     excluded_QK: Tensor | None = None,
 ) -> Tensor:
-    """The formula on the whole table, left to autograd."""
+    """The formula on the matrix of all logits, differentiated by autograd."""
     sign_QK = 2 * F.one_hot(target_Q, len(items_KE)).to(scale) - 1
     logits_QK = scale * (query_QE @ items_KE.T) + bias
     loss_QK = -F.logsigmoid(sign_QK * logits_QK)
@@ -82,8 +83,8 @@ def gradients_of(
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", LOSSES)
-def test_equals_the_plain_version(name: str, size: str) -> None:
-    """Loss and gradients by both sides, scale and bias are autograd's, to 1e-5 of the largest."""
+def test_equals_the_autograd(name: str, size: str) -> None:
+    """Loss and all gradients are those of autograd, to 1e-5 of the largest entry."""
     (ours, plain), (queries, items, matched) = LOSSES[name], SIZES[size]
     sides = unit_rows(queries, 0, torch.float32), unit_rows(items, 1, torch.float32)
     target_Q = torch.arange(queries) % matched
@@ -126,60 +127,9 @@ def test_excluded_pairs(name: str, size: str) -> None:
         assert float((a - b).abs().max()) <= 1e-5 * float(b.abs().max())
 
 
-def test_equals_the_formula_written_out() -> None:
-    """The loss of a batch is the paper's sum, spelled out element by element."""
-    query_QE, items_KE, scale = unit_rows(5, 0), unit_rows(5, 1), 7.0
-    expected = 0.0
-    for a, b in ((query_QE, items_KE), (items_KE, query_QE)):
-        for i in range(5):
-            scores = [math.exp(scale * float(a[i] @ b[j])) for j in range(5)]
-            expected -= math.log(scores[i] / sum(scores)) / 5 / 2
-    assert float(info_nce(query_QE, items_KE, scale)) == pytest.approx(expected, abs=1e-12)
-
-
-def test_sigmoid_equals_the_formula_written_out() -> None:
-    """SigLIP's sum over all pairs, element by element; both queries of an item match it."""
-    query_QE, items_KE, target = unit_rows(3, 0), unit_rows(4, 1), [2, 0, 2]
-    expected = 0.0
-    for i in range(3):
-        for j in range(4):
-            z = 1 if target[i] == j else -1
-            expected += math.log(1 + math.exp(-z * (7 * float(query_QE[i] @ items_KE[j]) - 2))) / 3
-    loss = sigmoid_loss(query_QE, items_KE, 7.0, -2.0, torch.tensor(target))
-    assert float(loss) == pytest.approx(expected, abs=1e-12)
-
-
-def test_equal_vectors_give_the_chance_level() -> None:
-    """If nothing can be told apart, the loss is log K."""
-    same = unit_rows(1, 0).expand(6, -1)
-    assert float(info_nce(same, same, 20.0)) == pytest.approx(math.log(6), abs=1e-12)
-
-
-def test_is_symmetric_and_order_does_not_matter() -> None:
-    """Swapping the sides, or permuting pairs, changes nothing."""
-    query_QE, items_KE = unit_rows(6, 2), unit_rows(6, 3)
-    loss = info_nce(query_QE, items_KE, 5.0)
-    order = torch.tensor([3, 1, 5, 0, 2, 4])
-    torch.testing.assert_close(info_nce(items_KE, query_QE, 5.0), loss)
-    torch.testing.assert_close(info_nce(query_QE[order], items_KE[order], 5.0), loss)
-    expected = info_nce(query_QE, items_KE[order], 5.0, order.argsort())
-    torch.testing.assert_close(expected, loss)
-
-
-def test_queries_may_share_an_item() -> None:
-    """An item's queries are averaged in the reverse direction; items of no query only repel."""
-    query_QE, items_KE, scale = unit_rows(3, 6), unit_rows(4, 7), 3.0
-    logits_QK = scale * query_QE @ items_KE.T
-    forward = -logits_QK.log_softmax(1)[[0, 1, 2], [2, 0, 2]].mean()
-    share_QK = logits_QK.log_softmax(0)
-    backward = -(share_QK[1, 0] + (share_QK[0, 2] + share_QK[2, 2]) / 2) / 2
-    loss = info_nce(query_QE, items_KE, scale, torch.tensor([2, 0, 2]))
-    torch.testing.assert_close(loss, (forward + backward) / 2)
-
-
 @pytest.mark.parametrize("name", LOSSES)
-def test_descending_brings_matches_together(name: str) -> None:
-    """Following the gradient makes every match the nearest, also through a learned scale."""
+def test_descent(name: str) -> None:
+    """Gradient descent makes every query's item its nearest, with a learned scale too."""
     ours, items_KE = LOSSES[name][0], unit_rows(8, 8)
     free = unit_rows(8, 9).requires_grad_()
     log_scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
@@ -204,8 +154,8 @@ def test_scales_far_apart_stay_finite(name: str) -> None:
     assert all(gradient.isfinite().all() for gradient in found)
 
 
-def test_halves_are_computed_in_float32() -> None:
-    """Of bfloat16 vectors, inside of autocast too, the loss is that of their float32 values."""
+def test_bfloat16() -> None:
+    """The loss of bfloat16 vectors is that of their float32 values, under autocast too."""
     query_QE, items_KE = (unit_rows(64, seed).bfloat16() for seed in (0, 1))
     expected = info_nce(query_QE.float(), items_KE.float(), 20.0)
     leaf = query_QE.clone().requires_grad_()
@@ -219,8 +169,8 @@ def test_halves_are_computed_in_float32() -> None:
     assert torch.equal(full, sigmoid_loss(query_QE.float(), items_KE.float(), 20.0, -10.0))
 
 
-def test_only_what_learns_gets_a_gradient() -> None:
-    """Frozen items get none, and a scale may learn alone."""
+def test_gradients_on_demand() -> None:
+    """Frozen items get no gradient, and a scale may be learned alone."""
     query_QE, items_KE = unit_rows(6, 0).requires_grad_(), unit_rows(6, 1)
     info_nce(query_QE, items_KE, 5.0).backward()
     assert query_QE.grad is not None
@@ -235,7 +185,8 @@ def test_only_what_learns_gets_a_gradient() -> None:
 
 MEASURE = """
 import torch
-from openbind.training.objective import info_nce, sigmoid_loss
+from openbind.training.losses.info_nce import info_nce
+from openbind.training.losses.sigmoid import sigmoid_loss
 torch.set_num_threads(2)
 
 def mib(field):
@@ -258,8 +209,8 @@ for loss, more in ((info_nce, ()), (sigmoid_loss, (-10.0,))):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_the_table_is_never_held() -> None:
-    """8,192 pairs take less than one table of their logits, gradients of both sides included.
+def test_the_logits_are_never_all_stored() -> None:
+    """8,192 pairs take less memory than the matrix of their logits, both gradients included.
 
     benchmarks/loss.py measures 16,384 pairs of 1,024 dimensions.
     """
@@ -272,8 +223,8 @@ def test_the_table_is_never_held() -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_what_the_formula_does_not_hold_for_is_refused(name: str) -> None:
-    """Widths, lengths, counts and targets that don't fit raise ValueError and say what is there."""
+def test_invalid_inputs(name: str) -> None:
+    """Widths, norms, counts and targets that don't fit raise a ValueError with what was found."""
     zero = torch.tensor(0.0)
 
     def call(query_QE: Tensor, items_KE: Tensor, target_Q: Tensor | None = None) -> Tensor:
@@ -282,7 +233,7 @@ def test_what_the_formula_does_not_hold_for_is_refused(name: str) -> None:
     two, three = unit_rows(2, 0), unit_rows(3, 0)
     with pytest.raises(ValueError, match="16 wide"):
         call(two, torch.eye(2, dtype=torch.float64))
-    with pytest.raises(ValueError, match="which item"):
+    with pytest.raises(ValueError, match="target_Q"):
         call(two, three)
     with pytest.raises(ValueError, match=r"query 1: expected .* found 7"):
         call(two * torch.tensor([[1.0], [7.0]]), three, torch.tensor([0, 1]))

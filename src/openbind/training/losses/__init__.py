@@ -1,0 +1,12 @@
+"""Contrastive losses, by the name that a recipe's `loss:` has."""
+
+from openbind.registry import Registry
+
+LOSSES = Registry(
+    "loss",
+    "openbind.losses",
+    {
+        "info_nce": "openbind.training.losses.info_nce:InfoNCE",
+        "sigmoid": "openbind.training.losses.sigmoid:Sigmoid",
+    },
+)

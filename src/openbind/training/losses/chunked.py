@@ -1,0 +1,208 @@
+"""Losses of the logits of queries and items, in the memory of a few rows of them.
+
+The loss is computed over chunks of queries, its gradients in the same pass, so that the matrix of
+all logits is never stored. It is exact over several processes: each has its own queries, all have
+the same items, and they exchange no more than one row of logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK_LOGITS = 1 << 23
+"""Logits in memory at once: 32 MiB of float32, and a few temporary copies."""
+
+UNIT_TOLERANCE = 1e-2
+"""Largest deviation of a norm from 1; rounding to bfloat16 stays within a third of it."""
+
+Gather = Callable[[Tensor], Tensor]
+"""Stacks a tensor of each process, all of one shape: (...) → (processes, ...)."""
+
+Excluded = tuple[Tensor, Tensor]
+"""Indices (int64) of queries and of items: pairs that are not contrasted."""
+
+Part = Callable[[slice, Tensor], tuple[Tensor, Tensor]]
+"""The rows and logits_CK of a chunk → its part of the loss, and the derivative by the logits."""
+
+
+def gather_alone(x: Tensor) -> Tensor:
+    """Return a tensor as stacked over one process: (...) → (1, ...)."""
+    return x[None]
+
+
+class _Chunked(torch.autograd.Function):
+    """A loss of logits s q_i·k_j + b, with its gradients computed in the forward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query_QE: Tensor,
+        items_KE: Tensor,
+        scale: Tensor | float,
+        bias: Tensor | float,
+        part: Part,
+        gather: Gather,
+    ) -> Tensor:
+        query, items, s, b = _widen(query_QE, items_KE, scale, bias)
+        for_query, for_items, for_scale, _ = ctx.needs_input_grad[:4]
+        d_query = torch.empty_like(query) if for_query else None
+        d_items = torch.zeros_like(items) if for_items else None
+        sums = s.new_zeros(3)  # the loss, its derivatives by scale and bias
+        with torch.autocast(query.device.type, enabled=False):
+            for rows in _chunks(query, items):
+                part_loss, slope_CK = part(rows, _logits(query[rows], items, s, b))
+                sums[0] += part_loss
+                sums[2] += slope_CK.sum()
+                if for_query or for_scale:
+                    pull_CE = slope_CK @ items
+                    sums[1] += (pull_CE * query[rows]).sum()
+                    if d_query is not None:
+                        d_query[rows] = pull_CE
+                if d_items is not None:
+                    d_items.addmm_(slope_CK.T, query[rows])
+        every_sums = gather(sums)  # (processes, 3)
+        loss, d_scale, d_bias = every_sums.sum(dim=0).unbind()
+        for gradient in (d_query, d_items):
+            if gradient is not None:
+                # DDP and FSDP take the mean over processes, where the sum is wanted.
+                gradient *= s * len(every_sums)
+        given = (query_QE, items_KE, scale, bias)
+        found = (d_query, d_items, d_scale, d_bias)
+        ctx.save_for_backward(*map(_like_input, found, given))
+        return loss.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+        return (*(g * upstream if needed else None for g, needed in gradients), None, None)
+
+
+def chunked_loss(
+    query_QE: Tensor,
+    items_KE: Tensor,
+    scale: Tensor | float,
+    bias: Tensor | float,
+    part: Part,
+    gather: Gather,
+) -> Tensor:
+    """Compute a loss of the logits s q_i·k_j + b that is a sum over queries.
+
+    Args:
+        query_QE, items_KE: unit vectors.
+        scale, bias: s and b; learned if they are tensors that need gradients.
+        part: computes the loss of some queries and its derivative by their logits.
+        gather: how processes exchange tensors.
+
+    Returns:
+        the loss over the queries of all processes, a scalar tensor.
+    """
+    given = (query_QE, items_KE, scale, bias, part, gather)
+    loss: Tensor = _Chunked.apply(*given)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def _like_input(gradient: Tensor | None, value: Tensor | float) -> Tensor | None:
+    """Return a gradient in the shape and type of its input, on its device."""
+    if gradient is None or not isinstance(value, Tensor):
+        return None
+    return gradient.to(value).reshape(value.shape)
+
+
+@torch.no_grad()
+def log_sum_over_queries(
+    query_QE: Tensor,
+    items_KE: Tensor,
+    scale: Tensor | float,
+    gather: Gather,
+    excluded: Excluded | None,
+) -> Tensor:
+    """Compute log Σ_i exp(s q_i·k_j) over the queries of all processes, for each item: (K,)."""
+    query, items, s, b = _widen(query_QE, items_KE, scale, 0.0)
+    total_K = items.new_full((len(items),), -torch.inf)
+    with torch.autocast(query.device.type, enabled=False):
+        for rows in _chunks(query, items):
+            logits_CK = _logits(query[rows], items, s, b)
+            exclude(logits_CK, rows, excluded)
+            torch.logaddexp(total_K, logits_CK.logsumexp(dim=0), out=total_K)
+    total_K = gather(total_K).logsumexp(dim=0)
+    # An item whose queries are all excluded has no positives either: any finite number will do.
+    return total_K.masked_fill_(total_K == -torch.inf, 0)
+
+
+def exclude(logits_CK: Tensor, rows: slice, excluded: Excluded | None) -> None:
+    """Set the logits of excluded pairs to -inf: they add 0 to every sum and have no gradient."""
+    if excluded is not None:
+        queries, items = excluded
+        mine = (rows.start <= queries) & (queries < rows.stop)
+        logits_CK[queries[mine] - rows.start, items[mine]] = -torch.inf
+
+
+def _logits(query_CE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return (query_CE @ items_KE.T).mul_(scale).add_(bias)
+
+
+def _chunks(query_QE: Tensor, items_KE: Tensor) -> Iterator[slice]:
+    rows = max(1, CHUNK_LOGITS // len(items_KE))
+    return (slice(start, start + rows) for start in range(0, len(query_QE), rows))
+
+
+def _widen(*values: Tensor | float) -> list[Tensor]:
+    """Detach all, in their common type (float32 at least), on the device of the first."""
+    first = values[0]
+    assert isinstance(first, Tensor)
+    types = [v.dtype for v in values if isinstance(v, Tensor)]
+    dtype = reduce(torch.promote_types, types, torch.float32)
+    return [torch.as_tensor(v, dtype=dtype, device=first.device).detach() for v in values]
+
+
+def check_inputs(query_QE: Tensor, items_KE: Tensor, target_Q: Tensor | None) -> Tensor:
+    """Validate the inputs of a loss.
+
+    Returns:
+        target_Q, the index of each query's item; query i belongs to item i if it isn't given.
+
+    Raises:
+        ValueError: widths or shapes don't fit, rows aren't of unit length, a target is out of
+            range, or no target is given and the numbers of rows differ.
+    """
+    num_queries, num_items = len(query_QE), len(items_KE)
+    if query_QE.shape[1] != items_KE.shape[1]:
+        raise ValueError(f"queries are {query_QE.shape[1]} wide, items {items_KE.shape[1]}")
+    for side, rows in (("query", query_QE), ("item", items_KE)):
+        _check_norms(side, rows.detach())
+    if target_Q is None:
+        if num_queries != num_items:
+            raise ValueError(
+                f"{num_queries} queries and {num_items} items; target_Q must name each query's item"
+            )
+        return torch.arange(num_queries, device=query_QE.device)
+    if target_Q.shape != (num_queries,) or target_Q.dtype != torch.int64:
+        raise ValueError(
+            f"targets: expected int64 ({num_queries},), one per query, "
+            f"found {target_Q.dtype} {tuple(target_Q.shape)}"
+        )
+    invalid_Q = (target_Q < 0) | (target_Q >= num_items)
+    if invalid_Q.any():
+        query = int(invalid_Q.nonzero()[0])
+        raise ValueError(
+            f"target of query {query}: expected one of {num_items} items, "
+            f"found {int(target_Q[query])}"
+        )
+    return target_Q
+
+
+def _check_norms(side: str, rows_NE: Tensor) -> None:
+    norm_N = torch.linalg.vector_norm(
+        rows_NE, dim=1, dtype=torch.promote_types(rows_NE.dtype, torch.float32)
+    )
+    off_N = ~((norm_N - 1).abs() <= UNIT_TOLERANCE)  # true of NaN too
+    if off_N.any():
+        row = int(off_N.nonzero()[0])
+        raise ValueError(f"{side} {row}: expected a vector of length 1, found {norm_N[row]:.4g}")
