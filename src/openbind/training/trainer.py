@@ -21,6 +21,7 @@ from openbind.training.contrast import Contrast
 from openbind.training.distributed import World
 from openbind.training.gradcache import cached_backward
 from openbind.training.losses import LOSSES
+from openbind.training.losses.loss import Loss
 from openbind.training.optimization import build_optimizer, lr_at, take_step
 from openbind.training.pair_state import PairState
 from openbind.training.recipe import Recipe
@@ -85,10 +86,11 @@ class Trainer:
             steps=self.steps,
             seed=recipe.seed,
         )
-        self.losses = nn.ModuleList([LOSSES.get(pair.plan.loss)(pair.plan) for pair in pairs])
-        self.losses.to(world.device)
+        self.losses: list[Loss] = [
+            LOSSES.get(pair.plan.loss)(pair.plan).to(world.device) for pair in pairs
+        ]
         towers = nn.ModuleDict({name: tower.net for name, tower in trained_towers.items()})
-        self.model = nn.ModuleDict({"towers": towers, "losses": self.losses})
+        self.model = nn.ModuleDict({"towers": towers, "losses": nn.ModuleList(self.losses)})
         self.optimizer = build_optimizer(self.model, recipe.schedule)
 
     def batches(self, start: int) -> Any:
@@ -138,9 +140,8 @@ class Trainer:
             norms = float(query_QE.detach().norm(dim=1).sum())
             self._require_finite("embeddings' norm", norms, step, batch)
             items_KE, target_Q = contrast.items_KE, contrast.target_Q
-            loss: torch.Tensor = loss_fn(
-                query_QE, items_KE, target_Q, world.gather, contrast.excluded
-            )
+            given = query_QE, items_KE, target_Q, world.gather, contrast.excluded
+            loss: torch.Tensor = loss_fn(*given)
             return loss
 
         inputs = batch.inputs.to(world.device)
