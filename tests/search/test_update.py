@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +21,27 @@ from openbind.search.update import update
 from openbind.search.verify import verify
 
 CHILD = """
-import sys
+import os, signal, sys
 import openbind
 from openbind.search.index import Index
 from openbind.search import update as updating
 updating.COMMIT_FILES = 2
+index = Index.open(sys.argv[1])
+moment = sys.argv[2]  # of a commit of rows when the process is killed: "before", "after", "never"
+add = index.table.add
+
+def add_or_die(*given):
+    if moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(*given)
+    if moment == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+index.table.add = add_or_die
 space = openbind.load("starter", device="cpu")
 print("ready", flush=True)
 try:
-    print(updating.update(Index.open(sys.argv[1]), space).embedded, flush=True)
+    print(updating.update(index, space).embedded, flush=True)
 except openbind.InputError as error:
     sys.exit(str(error))
 """
@@ -41,14 +52,13 @@ def vectors(index: Index) -> dict[str, np.ndarray]:
     return {f"{r.path}#{r.segment}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
-def start(index: Index, **options: object) -> subprocess.Popen[str]:
+def start(index: Index, moment: str = "never") -> subprocess.Popen[str]:
     """Start a process that updates, and wait until it does."""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(index.folder)],
+        [sys.executable, "-c", CHILD, str(index.folder), moment],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,  # type: ignore[call-overload]
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
@@ -255,20 +265,21 @@ def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_killed_runs_go_on(starter: openbind.Space, media: Path) -> None:
-    """SIGKILL at three moments: what is committed is whole, and the next run has the rest."""
+    """SIGKILL around each commit: what is committed is whole, and the next run has the rest."""
     made = Index.create(default_folder([media]), starter, [media])
-    for seconds in (0.05, 0.3, 0.6):
-        child = start(made)
-        time.sleep(seconds)
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
+    kept = 0
+    for moment, commits in (("before", 0), ("after", 1), ("before", 0), ("after", 1)):
+        child = start(made, moment)
+        _, err = child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL, err
         report = verify(made)
         assert report.sound
         assert not report.stale
         assert not report.gone
-    kept = len(vectors(made))
-    changes = update(made, starter)
-    assert changes.embedded == 6 - kept
+        assert len(vectors(made)) >= kept + commits
+        kept = len(vectors(made))
+    assert kept < 6
+    assert update(made, starter).embedded == 6 - kept
     assert len(vectors(made)) == 6
     assert verify(made).clean
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +133,35 @@ def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int) -> No
     assert_same(weights(folder), weights(whole))
 
 
+KILLED_WRITING = """
+import os, signal, sys
+from openbind.cli.main import main
+
+files, fsync = int(sys.argv[1]), os.fsync
+
+def fsync_or_die(descriptor):
+    global files
+    files -= 1
+    if files == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fsync(descriptor)
+
+os.fsync = fsync_or_die
+sys.exit(main(sys.argv[2:]))
+"""
+
+
 @pytest.mark.slow
-def test_killed_anywhere(world: World, whole: RunFolder, tmp_path: Path) -> None:
-    """Killed from outside at a random moment, again and again, it still comes to the same end."""
+def test_killed_while_writing(world: World, whole: RunFolder, tmp_path: Path) -> None:
+    """Killed while it writes one file after another, again and again, it comes to the same end."""
     output = tmp_path / "killed"
-    command = [sys.executable, "-m", "openbind", "train", str(world.recipe), "--resume"]
-    command += ["--data", str(world.folder), "--output", str(output)]
-    rng = np.random.default_rng(os.getpid())
-    for _ in range(3):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
-            time.sleep(2.5 + 2 * rng.uniform())
-            p.kill()
-    subprocess.run(command, check=True, capture_output=True)
+    verb = ["train", str(world.recipe), "--resume"]
+    verb += ["--data", str(world.folder), "--output", str(output)]
+    for files in (1, 3, 4, 2):
+        command = [sys.executable, "-c", KILLED_WRITING, str(files), *verb]
+        died = subprocess.run(command, capture_output=True, check=False)
+        assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    subprocess.run([sys.executable, "-m", "openbind", *verb], check=True, capture_output=True)
     folder = RunFolder(output)
     assert losses(folder) == losses(whole)
     assert_same(weights(folder), weights(whole))
