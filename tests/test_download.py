@@ -1,10 +1,11 @@
-"""A file is fetched once, whole or not at all; what was interrupted goes on where it stopped.
+"""A download is complete and verified, or not there; it resumes only the version it began with.
 
-A server on this machine plays the one far away.
+A local HTTP server stands in for the remote one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -16,49 +17,66 @@ from openbind.download import cache_directory, download
 from openbind.errors import CheckpointError
 
 CONTENT = bytes(range(256)) * 12_000
+CHANGED = CONTENT[::-1]
+SIZES = (len(CONTENT), len(CONTENT))
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves CONTENT; breaks off after `limit` bytes; notes the ranges that were asked for."""
+    """Serves `content`; disconnects after `limit` bytes; records the requested ranges."""
 
     limit: int | None = None
-    ranged = True
+    supports_ranges = True
+    validator: str | None = "ETag"
+    content = CONTENT
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[str | None] = []
+        self.ranges: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}/weights.pth"
+
+    @property
+    def version(self) -> str:
+        """The current validator: an ETag, or a date that depends on the content."""
+        if self.validator == "ETag":
+            return f'"{hashlib.sha256(self.content).hexdigest()}"'
+        return f"Sun, 29 Nov 2026 10:00:{self.content[0] % 60:02} GMT"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
     def log_message(self, *_: object) -> None: ...
 
     def do_GET(self) -> None:
         server = self.server
-        assert isinstance(server, Server)
-        asked = self.headers.get("Range")
-        server.asked.append(asked)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and server.ranged else 0
-        total = len(CONTENT)
+        wanted = self.headers.get("Range")
+        server.ranges.append(wanted)
+        if not server.supports_ranges or self.headers.get("If-Range") not in (None, server.version):
+            wanted = None
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        total = len(server.content)
         if start >= total:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{total}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self.send_response(206 if start else 200)
-        if start:
+        self.send_response(206 if wanted else 200)
+        if wanted:
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        if server.validator:
+            self.send_header(server.validator, server.version)
         self.send_header("Content-Length", str(total - start))
         self.end_headers()
         end = total if server.limit is None else min(start + server.limit, total)
-        self.wfile.write(CONTENT[start:end])
+        self.wfile.write(server.content[start:end])
         self.close_connection = True
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that runs as long as the test."""
+    """A server that runs during the test."""
     monkeypatch.setenv("no_proxy", "*")
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
@@ -68,72 +86,119 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-SIZES = (len(CONTENT), len(CONTENT))
+def interrupt(server: Server, target: Path, size: int = 1_500_000) -> None:
+    """Download the first `size` bytes."""
+    server.limit = size
+    with pytest.raises(CheckpointError, match="run again to resume"):
+        download(server.url, target, SIZES, progress=False)
+    server.limit = None
+    assert not target.exists()
 
 
-def test_whole_file(server: Server, tmp_path: Path) -> None:
-    """The file is there under its name, nothing half beside it; a second call asks nobody."""
+def remaining_files(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, without locks."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
+
+
+def test_complete_file(server: Server, tmp_path: Path) -> None:
+    """Only the complete file is left; a second call sends no request."""
     target = tmp_path / "deep" / "weights.pth"
     for _ in range(2):
-        download(server.url, target, SIZES, progress=False)
+        download(server.url, target, SIZES, sha256=DIGEST, progress=False)
     assert target.read_bytes() == CONTENT
-    assert not list(target.parent.glob("*.part"))
-    assert server.asked == [None]
+    assert remaining_files(target.parent) == ["weights.pth"]
+    assert server.ranges == [None]
 
 
-def test_interrupted_and_resumed(server: Server, tmp_path: Path) -> None:
-    """A connection that breaks off is an error; the next call asks for the rest alone."""
+@pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
+def test_interrupted_and_resumed(server: Server, tmp_path: Path, validator: str) -> None:
+    """The next call requests only the remaining bytes."""
+    server.validator = validator
     target = tmp_path / "weights.pth"
-    server.limit = 1_500_000
-    with pytest.raises(CheckpointError, match=r"3,072,000 bytes, found 1,500,000; run it again"):
-        download(server.url, target, SIZES, progress=False)
-    assert not target.exists()
-    server.limit = None
+    interrupt(server, target)
     download(server.url, target, SIZES, progress=False)
-    assert server.asked == [None, "bytes=1500000-"]
+    assert server.ranges == [None, "bytes=1500000-"]
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
+def test_file_changed_meanwhile(server: Server, tmp_path: Path, validator: str) -> None:
+    """A changed file of the same size is downloaded from the start, never spliced."""
+    server.validator = validator
+    target = tmp_path / "weights.pth"
+    interrupt(server, target)
+    server.content = CHANGED
+    download(server.url, target, SIZES, progress=False)
+    assert target.read_bytes() == CHANGED
+
+
+def test_no_validator(server: Server, tmp_path: Path) -> None:
+    """A server that states no version isn't trusted to have kept it: a full download."""
+    server.validator = None
+    target = tmp_path / "weights.pth"
+    interrupt(server, target)
+    server.content = CHANGED
+    download(server.url, target, SIZES, progress=False)
+    assert server.ranges == [None, None]
+    assert target.read_bytes() == CHANGED
 
 
 def test_server_without_ranges(server: Server, tmp_path: Path) -> None:
-    """A server that sends everything again is taken at its word: nothing is doubled."""
-    server.ranged = False
-    (tmp_path / "weights.pth.part").write_bytes(b"x" * 1000)
-    download(server.url, tmp_path / "weights.pth", SIZES, progress=False)
-    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
+    """A server that ignores the range sends everything; nothing is appended."""
+    target = tmp_path / "weights.pth"
+    interrupt(server, target)
+    server.supports_ranges = False
+    download(server.url, target, SIZES, progress=False)
+    assert target.read_bytes() == CONTENT
 
 
-def test_part_that_is_whole(server: Server, tmp_path: Path) -> None:
-    """A run that was stopped before the renaming is finished."""
+def test_complete_part(server: Server, tmp_path: Path) -> None:
+    """A download that was killed just before the renaming is finished without another one."""
+    target = tmp_path / "weights.pth"
+    interrupt(server, target)
     (tmp_path / "weights.pth.part").write_bytes(CONTENT)
-    download(server.url, tmp_path / "weights.pth", SIZES, progress=False)
-    assert (tmp_path / "weights.pth").read_bytes() == CONTENT
+    download(server.url, target, SIZES, progress=False)
+    assert server.ranges == [None, f"bytes={len(CONTENT)}-"]
+    assert target.read_bytes() == CONTENT
 
 
-def test_part_that_is_too_long(server: Server, tmp_path: Path) -> None:
-    """What can't be a part of the file is thrown away, and said."""
-    part = tmp_path / "weights.pth.part"
+def test_part_longer_than_the_file(server: Server, tmp_path: Path) -> None:
+    """A part that is too long is deleted, and the next call starts from scratch."""
+    target, part = tmp_path / "weights.pth", tmp_path / "weights.pth.part"
+    interrupt(server, target)
     part.write_bytes(CONTENT + b"more")
-    with pytest.raises(CheckpointError, match="run it again"):
-        download(server.url, tmp_path / "weights.pth", SIZES, progress=False)
+    with pytest.raises(CheckpointError):
+        download(server.url, target, SIZES, progress=False)
     assert not part.exists()
+    download(server.url, target, SIZES, progress=False)
+    assert target.read_bytes() == CONTENT
+
+
+def test_wrong_digest(server: Server, tmp_path: Path) -> None:
+    """A file with another sha256 is deleted."""
+    with pytest.raises(CheckpointError) as error:
+        download(server.url, tmp_path / "weights.pth", SIZES, sha256="0" * 64, progress=False)
+    assert DIGEST in error.value.reason
+    assert remaining_files(tmp_path) == []
 
 
 @pytest.mark.parametrize("sizes", [(1, 100), (5_000_000, 6_000_000)])
 def test_wrong_size(server: Server, tmp_path: Path, sizes: tuple[int, int]) -> None:
-    """Another file is refused before a byte of it is kept."""
-    with pytest.raises(CheckpointError, match="the server offers 3,072,000: another file"):
+    """A file of another size is refused before any of it is written."""
+    with pytest.raises(CheckpointError, match="3,072,000"):
         download(server.url, tmp_path / "weights.pth", sizes, progress=False)
-    assert not list(tmp_path.glob("weights.pth*[!k]"))
+    assert remaining_files(tmp_path) == []
 
 
-def test_nobody_there(tmp_path: Path) -> None:
-    """A server that can't be reached is named."""
-    with pytest.raises(CheckpointError, match=r"http://127\.0\.0\.1:9/x: the download stopped"):
+def test_no_connection(tmp_path: Path) -> None:
+    """The error names the URL."""
+    with pytest.raises(CheckpointError) as error:
         download("http://127.0.0.1:9/x", tmp_path / "x", (1, 2), progress=False)
+    assert error.value.path == "http://127.0.0.1:9/x"
 
 
-def test_two_at_once(server: Server, tmp_path: Path) -> None:
-    """Of two that fetch the same file one does, and both find it."""
+def test_concurrent_downloads(server: Server, tmp_path: Path) -> None:
+    """Of two concurrent calls one downloads."""
     target = tmp_path / "weights.pth"
     threads = [
         threading.Thread(target=download, args=(server.url, target, SIZES), kwargs={"progress": 0})
@@ -144,11 +209,11 @@ def test_two_at_once(server: Server, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert target.read_bytes() == CONTENT
-    assert server.asked == [None]
+    assert server.ranges == [None]
 
 
-def test_directory_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """$OPENBIND_CACHE says where; without it the user's own folder is taken."""
+def test_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$OPENBIND_CACHE overrides the user's cache folder."""
     monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path / "here"))
     assert cache_directory() == tmp_path / "here"
     monkeypatch.delenv("OPENBIND_CACHE")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.cli.convert import parse_heads
+from openbind.cli.convert import parse_hints
 from openbind.errors import (
     InputError,
     MissingExtraError,
@@ -71,10 +71,10 @@ def test_errors_cross_processes() -> None:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         with pytest.raises(InputError) as bad_input:
-            pool.submit(parse_heads, "vision=0").result()
+            pool.submit(parse_hints, ["activation"]).result()
         with pytest.raises(UnknownNameError) as unknown:
             pool.submit(Registry("thing", "openbind.nothing", {"a": "b:c"}).get, "x").result()
-    assert "vision=0" in bad_input.value.item
+    assert "activation" in bad_input.value.item
     assert (unknown.value.kind, unknown.value.name, unknown.value.known) == ("thing", "x", ("a",))
 
 

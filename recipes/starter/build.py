@@ -37,7 +37,7 @@ import openbind
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite, EfficientNetLiteConfig
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
-from openbind.space.card import Measurement, to_markdown
+from openbind.space.card import Measurement
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 
@@ -78,7 +78,7 @@ def main() -> None:
     finished["thermal"] = bind_thermal(work, numbers)
     finished["depth"] = bind_depth(work, numbers)
     assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out)
-    print(to_markdown("starter", openbind.load(options.out, modalities=["text"]).card))
+    print((options.out / "README.md").read_text(encoding="utf-8"))
 
 
 def load_backbones(work: Path) -> Towers:
@@ -194,8 +194,8 @@ def bind_thermal(work: Path, numbers: list[Measurement]) -> nn.Module:
         scenes.THERMAL,
         "thermal",
         "5",
-        "a fifth of RoadScene's 160 pairs, kept out of the head's training (the shipped one saw "
-        "all 160); settings were chosen on such parts, so it is optimiztic",
+        "RoadScene; a fifth of the 160 pairs, held out from training the head (the shipped one "
+        "used all 160); settings were chosen on such splits, so the result is optimistic",
     )
     return run_recipe(work, "thermal", WIDE, "shipped", validation="null").towers["thermal"]
 
@@ -209,7 +209,7 @@ def bind_depth(work: Path, numbers: list[Measurement]) -> nn.Module:
         scenes.ROOMS / "val.jsonl",
         "depth",
         None,
-        "rendered rooms of furniture models that no training saw",
+        "Rendered rooms; furniture models that weren't trained on",
     )
     return space.towers["depth"]
 

@@ -59,8 +59,8 @@ def measure_images(
         recall at 1 and 10 for each source, and for whole and tiny images.
     """
     data = {
-        "emoji": "a tenth of the emoji's names, kept out of the heads' training",
-        "stamps": "all Tux Paint stamps, kept out of the heads' training",
+        "emoji": "Fluent emoji; a tenth of the names, held out from training the heads",
+        "stamps": "Tux Paint stamps; all held out from training the heads",
     }
     found = []
     for source in data:
@@ -68,13 +68,13 @@ def measure_images(
         texts_QE = F.normalize(torch.stack([embedding[name] for name in names]) - center_E, dim=1)
         held = [i for i, p in enumerate(images) if p.source == source and is_held_out(p)]
         own = torch.tensor([names.index(images[i].name) for i in held])
-        for view, kind in ((0, "whole"), (2, "tiny")):
+        for view, kind in ((0, "full size"), (2, "tiny")):
             score_KQ = F.normalize(embed_KSE[held, view], dim=1) @ texts_QE.T
             better_K = (score_KQ > score_KQ.gather(1, own[:, None])).sum(1)
             for rank in (1, 10):
                 found.append(
                     Measurement(
-                        task=f"{source}, {kind}",
+                        task=f"image → text, {source}, {kind}",
                         metric=f"recall@{rank} of {len(names)} names",
                         value=float((better_K < rank).float().mean()),
                         chance=rank / len(names),
@@ -100,14 +100,14 @@ def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: str) -
     sound_BE = space.encode("audio", [row["audio"] for row in rows])
     own_B = np.array([names.index(row["label"]) for row in rows])
     targets = {
-        f"sound → word, {name}": space.encode("text", [SOUND_WORDS[label][way] for label in names])
+        f"audio → text, {name}": space.encode("text", [SOUND_WORDS[label][way] for label in names])
         for way, name in enumerate(("class name", "other name", "the sound of"))
     }
     means = [mean_image(images[label], work) for label in names]
-    targets["sound → image of the class"] = np.stack(means)
+    targets["audio → image of the class"] = np.stack(means)
     data = (
-        f"ESC-10 fold {fold}; settings were chosen on folds 1 to 4, so it is optimiztic; heads "
-        "trained on folds 1 to 3 (the shipped one heard all four)"
+        f"ESC-10 fold {fold}; heads trained on folds 1 to 3 (the shipped one on all four); "
+        "settings were chosen on folds 1 to 4, so the result is optimistic"
     )
     return [
         Measurement(
@@ -132,11 +132,11 @@ def measure_motions(space: openbind.Space, work: Path) -> list[Measurement]:
     right_B = (space.encode("imu", items) @ words_KE.T).argmax(1) == own_B
     return [
         Measurement(
-            task="motion → word",
+            task="imu → text",
             metric="accuracy",
             value=float(right_B.mean()),
             chance=1 / len(names),
-            data="BasicMotions' test half, of the same four students; never trained on",
+            data="BasicMotions test half; the same four students, never trained on",
             modalities=("imu", "text"),
         )
     ]
@@ -182,7 +182,7 @@ def measure_scenes(
         words_KE = space.encode("text", [f"a {name}" for name in names])
         found.append(
             Measurement(
-                task=f"{modality} → word",
+                task=f"{modality} → text",
                 metric="accuracy",
                 value=float(((map_NE @ words_KE.T).argmax(1) == own_N).mean()),
                 chance=1 / len(names),

@@ -1,4 +1,4 @@
-"""Names of spaces → spaces: what ships, what can be fetched, and what lies in a directory."""
+"""Load spaces by name: shipped, downloaded, from a path, or from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -10,32 +10,38 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from openbind.checkpoints import formats, hub, native
+from openbind.checkpoints import hub, native
+from openbind.checkpoints.formats import Listing, detect
 from openbind.download import cache_directory, download
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.presets import PRESETS
 from openbind.space.config import SpaceConfig
 from openbind.space.space import Space
 
+if TYPE_CHECKING:
+    import torch
+
 LICENSE_VARIABLE = "OPENBIND_ACCEPT_LICENSE"
-"""Names of entries, comma-separated, whose license the user accepts."""
+"""Comma-separated names of the entries with a license that the user accepts."""
 HUB = "hf:"
+"""Prefix of a repository of the Hugging Face Hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A space that has a name.
+    """A named space.
 
     Args:
-        name: what `openbind.load` takes.
+        name: for `openbind.load`.
         license: of the weights; "" where there are none.
-        source: where they come from, for people.
-        config: what the space is made of, without its weights.
-        url: of the file of weights, for those that are fetched.
-        sizes: the fewest and the most bytes of that file.
-        consent: what the user accepts by fetching it; "" where nothing has to be accepted.
+        source: of the weights, for people.
+        config: returns the config of the space.
+        url: of the file of weights, if it is downloaded.
+        sizes: minimum and maximum size of that file in bytes.
+        sha256: hexadecimal digest of that file; None if it isn't known.
+        consent: license terms that the user accepts by downloading; "" if there are none.
     """
 
     name: str
@@ -44,16 +50,17 @@ class Entry:
     config: Callable[[], SpaceConfig]
     url: str = ""
     sizes: tuple[int, int] = (0, 0)
+    sha256: str | None = None
     consent: str = ""
 
     def path(self) -> Path | None:
-        """Where its weights are, or will be; None if it has none."""
+        """Return the path of the weights, downloaded or not; None if there are none."""
         if self.url:
             return cache_directory() / self.url.rsplit("/", 1)[1]
         return shipped(self.name) if self.name in SHIPPED else None
 
     def size_bytes(self) -> int:
-        """Bytes of the weights on disk, or of the file to fetch."""
+        """Return the size of the weights on disk, or of the file to download."""
         path = self.path()
         if path is None:
             return 0
@@ -62,14 +69,14 @@ class Entry:
         return path.stat().st_size if path.is_file() else self.sizes[0]
 
     def on_disk(self) -> bool:
-        """Return whether it can be loaded without a download."""
+        """Return whether the weights are on disk."""
         path = self.path()
         return path is not None and path.exists()
 
 
 SHIPPED = ("starter",)
 _WEIGHT_BYTES = 4_803_147_960
-"""Tensors of imagebind_huge in float32: 1,200,781,057 parameters and the buffers with them."""
+"""Tensors of imagebind_huge in float32: 1,200,781,057 parameters, and buffers."""
 ENTRIES = {
     entry.name: entry
     for entry in (
@@ -85,7 +92,7 @@ ENTRIES = {
             source="Meta AI, arXiv 2305.05665",
             config=PRESETS["imagebind_huge"],
             url="https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
-            # PyTorch's file adds names and padding: well under a hundredth.
+            # PyTorch's file adds names and padding: well under 1 %. Its digest isn't known.
             sizes=(_WEIGHT_BYTES, _WEIGHT_BYTES * 101 // 100),
             consent="CC-BY-NC-SA 4.0: for research, not for commercial use",
         ),
@@ -107,40 +114,41 @@ def load(
     """Load a space.
 
     Args:
-        name: "starter", which ships in the package and works offline; "imagebind_huge", which is
-            fetched once; a directory that `openbind.save` or a training run wrote, or of Hugging
-            Face's CLIP or SigLIP; a file of ImageBind's or OpenCLIP's weights (`.pth`, `.bin`,
-            `.safetensors`); or a repository of the Hugging Face hub, "hf:organization/name".
+        name: "starter", which ships with the package and works offline; "imagebind_huge", which
+            is downloaded once; a directory that `openbind.save` or a training run wrote; any
+            other checkpoint of a known format (Hugging Face's CLIP and SigLIP directories, files
+            of ImageBind's or OpenCLIP's weights); or a repository of the Hugging Face Hub,
+            "hf:organization/name" or "hf:organization/name@revision".
         modalities: load only what these need; None loads all.
-        device: "auto" (a GPU if there is one), or what `torch.device` takes.
-        dtype: "auto" (what the space says, else what the machine computes fastest in), or a torch
-            type or its name.
-        weights: "random" builds the architecture of a named model with initial weights, always
-            the same.
-        accept_license: accept the license that the weights are fetched under; so does
-            $OPENBIND_ACCEPT_LICENSE with the name in it.
+        device: "auto" (a GPU if there is one), or any argument of `torch.device`.
+        dtype: "auto" (the checkpoint's stated precision, else the fastest one of the device), or
+            a torch dtype or its name.
+        weights: "random" builds a named architecture with deterministic initial weights.
+        accept_license: accept the license of weights that are downloaded; the same as the
+            entry's name in $OPENBIND_ACCEPT_LICENSE.
 
     Raises:
-        UnknownNameError: no such name and no such directory, or no such modality in the space.
-        CheckpointError: a file is missing, truncated, or doesn't fit; or weights have to be
-            fetched and their license wasn't accepted.
+        UnknownNameError: no such name or path, or the space has no such modality.
+        CheckpointError: a file is missing, truncated, or of an unexpected format; or weights
+            need a download and their license wasn't accepted.
     """
-    place, precision = pick_device(device), _pick_dtype(dtype)
-    wanted = None if modalities is None else list(modalities)
+    target, precision = pick_device(device), parse_dtype(dtype)
+    chosen = None if modalities is None else list(modalities)
     if weights == "random":
-        return _draw(str(name), wanted, place, precision)
+        return build_random(str(name), chosen, target, precision)
     if weights != "trained":
         raise UnknownNameError("kind of weights", weights, ["trained", "random"])
-    path = find(name, modalities=wanted, accept_license=accept_license)
-    if not formats.is_native(path):
-        space = formats.read(
-            path, modalities=wanted, device=place, dtype=precision or _fastest(place)
-        )
-        return _named(space, str(name))
-    space = native.load(path, modalities=wanted, device=place, dtype=precision)
-    if precision is None and space.config.dtype is None:
-        for tower in space.towers.values():
-            tower.to(_fastest(place))
+    path = find(name, modalities=chosen, accept_license=accept_license)
+    listing = Listing(path)
+    found = detect(listing)
+    stated = found.dtype(listing)
+    if precision is None:
+        precision = parse_dtype(stated) if stated else _fastest_dtype(target)
+    space = found.load(listing, modalities=chosen, device=target, dtype=precision)
+    entry = ENTRIES.get(str(name))
+    if entry is not None and entry.url:
+        space.config = replace(space.config, name=entry.name)
+        space.card = replace(space.card, license=entry.license)
     return space
 
 
@@ -150,37 +158,37 @@ def find(
     modalities: Iterable[str] | None = None,
     accept_license: bool = False,
 ) -> Path:
-    """Return the directory or file of a space, and fetch it if it has to be.
+    """Return the directory or file of a space; download it if necessary.
 
     Args:
         name: as in `load`.
-        modalities: fetch only what these need, where that can be told.
+        modalities: download only what these need, where each tower has its own file.
         accept_license: as in `load`.
 
     Raises:
-        UnknownNameError, CheckpointError: as `load` does.
+        UnknownNameError, CheckpointError: as in `load`.
     """
-    if name in ENTRIES:
-        return _find_entry(ENTRIES[str(name)], accept_license)
-    said = str(name)
-    if said.startswith(HUB):
-        repo_id, _, revision = said.removeprefix(HUB).partition("@")
+    text = str(name)
+    if text in ENTRIES:
+        return _find_entry(ENTRIES[text], accept_license)
+    if text.startswith(HUB):
+        repo_id, _, revision = text.removeprefix(HUB).partition("@")
         return hub.pull(repo_id, modalities=modalities, revision=revision or None)
     path = Path(name).expanduser()
     if path.exists():
         return native.find_result(path)
-    if isinstance(name, str) and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
-        return hub.pull(name, modalities=modalities)
-    raise UnknownNameError("space or directory", said, ENTRIES)
+    is_repo_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text) is not None
+    hint = f"a repository of the Hugging Face Hub is {HUB}{text}" if is_repo_id else ""
+    raise UnknownNameError("space or path", text, ENTRIES, hint)
 
 
 def shipped(name: str) -> Path:
-    """The directory of a space that is in the package."""
+    """Return the directory of a space in the package."""
     return Path(str(files("openbind"))) / "assets" / name
 
 
 def pick_device(device: str) -> str:
-    """Resolve "auto" to the fastest device that this machine has."""
+    """Resolve "auto" to the fastest device of this machine."""
     import torch
 
     if device != "auto":
@@ -188,6 +196,51 @@ def pick_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def parse_dtype(dtype: Any) -> torch.dtype | None:
+    """Return a torch dtype, given or by name; None for "auto".
+
+    Raises:
+        UnknownNameError: no such dtype.
+    """
+    import torch
+
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype == "auto":
+        return None
+    if not isinstance(found, torch.dtype):
+        known = ["auto", "float32", "bfloat16", "float16"]
+        raise UnknownNameError("dtype", str(dtype), known)
+    return found
+
+
+def build_random(
+    name: str, modalities: list[str] | None, device: str, dtype: torch.dtype | None
+) -> Space:
+    """Build a named architecture; the weights of a tower depend only on the tower's name.
+
+    Raises:
+        UnknownNameError: no such architecture or modality.
+    """
+    import torch
+
+    from openbind.model.initial import initialize
+
+    if name not in PRESETS:
+        raise UnknownNameError("architecture", name, PRESETS)
+    config = PRESETS[name]()
+    if modalities is not None:
+        config = native.select_modalities(config, modalities)
+    precision = dtype or _fastest_dtype(device)
+    towers = {}
+    for tower_name, spec in config.towers.items():
+        with torch.device("meta"):
+            tower: Any = native.build_tower(spec)
+        generator = torch.Generator().manual_seed(zlib.crc32(tower_name.encode()))
+        tower = initialize(tower.to_empty(device="cpu"), generator).to(device, precision)
+        towers[tower_name] = tower.eval().requires_grad_(False)
+    return Space(replace(config, dtype=str(precision).removeprefix("torch.")), towers)
 
 
 def _find_entry(entry: Entry, accept_license: bool) -> Path:
@@ -202,63 +255,16 @@ def _find_entry(entry: Entry, accept_license: bool) -> Path:
     if entry.consent and not accept_license and entry.name not in accepted:
         raise CheckpointError(
             entry.name,
-            f"not on disk. {entry.url} ({entry.sizes[0] / 1e9:.1f} GB) is under "
-            f"{entry.consent}. To accept that and fetch it: accept_license=True, or "
-            f"{LICENSE_VARIABLE}={entry.name}. Or give the path of the file",
+            f"not on disk. {entry.url} ({entry.sizes[0] / 1e9:.1f} GB) is licensed under "
+            f"{entry.consent}. To accept the license and download: accept_license=True, or "
+            f"{LICENSE_VARIABLE}={entry.name}. Or pass the path of the file",
         )
-    print(f"fetching {entry.url} under {entry.consent}", file=sys.stderr)
-    download(entry.url, path, entry.sizes)
+    print(f"downloading {entry.url}, licensed under {entry.consent}", file=sys.stderr)
+    download(entry.url, path, entry.sizes, sha256=entry.sha256)
     return path
 
 
-def _named(space: Space, name: str) -> Space:
-    """Return a space read from another project's weights the name that it was asked for by."""
-    if name in ENTRIES:
-        space.config = replace(space.config, name=name)
-        space.card = replace(space.card, license=ENTRIES[name].license)
-    return space
-
-
-def _draw(name: str, modalities: list[str] | None, device: str, dtype: Any) -> Space:
-    """Build the architecture of a named model; a tower's weights depend on its name alone."""
-    import torch
-
-    from openbind.model.initial import initialize
-
-    if name not in PRESETS:
-        raise UnknownNameError("architecture", name, PRESETS)
-    config = PRESETS[name]()
-    if modalities is not None:
-        for modality in modalities:
-            if modality not in config.modalities:
-                raise UnknownNameError(f"modality of {name}", modality, config.modalities)
-        config = config.narrow(modalities)
-    precision = dtype or _fastest(device)
-    towers = {}
-    for tower_name, spec in config.towers.items():
-        with torch.device("meta"):
-            tower: Any = native.build_tower(spec)
-        seed = torch.Generator().manual_seed(zlib.crc32(tower_name.encode()))
-        tower = initialize(tower.to_empty(device="cpu"), seed).to(device, precision)
-        towers[tower_name] = tower.eval().requires_grad_(False)
-    named = str(precision).removeprefix("torch.")
-    return Space(replace(config, dtype=named), towers)
-
-
-def _fastest(device: str) -> Any:
+def _fastest_dtype(device: str) -> torch.dtype:
     from openbind.model.precision import fastest_dtype
 
     return fastest_dtype(device)
-
-
-def _pick_dtype(dtype: Any) -> Any:
-    import torch
-
-    if dtype == "auto":
-        return None
-    if isinstance(dtype, str):
-        found = getattr(torch, dtype, None)
-        if not isinstance(found, torch.dtype):
-            raise UnknownNameError("dtype", dtype, ["auto", "float32", "bfloat16", "float16"])
-        return found
-    return dtype

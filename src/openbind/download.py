@@ -1,7 +1,8 @@
-"""Files that are fetched once and kept: where they are, and how they come there."""
+"""Download a file once: resumed, verified, atomic; and the folder for cached files."""
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import re
@@ -21,26 +22,34 @@ _TIMEOUT_SECONDS = 60
 
 
 def cache_directory() -> Path:
-    """Where openbind keeps what it can have again: $OPENBIND_CACHE, or the user's cache folder."""
+    """Return the folder for cached files: $OPENBIND_CACHE, or the user's cache folder."""
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("openbind"))
 
 
-def download(url: str, target: Path, sizes: tuple[int, int], *, progress: bool = True) -> None:
-    """Fetch a file; what an interrupted run left in `<target>.part` is continued.
+def download(
+    url: str,
+    target: Path,
+    sizes: tuple[int, int],
+    *,
+    sha256: str | None = None,
+    progress: bool = True,
+) -> None:
+    """Download a file; resume an interrupted download if the file hasn't changed since.
 
-    `target` appears under its name only when it is whole. Of several processes one fetches, the
-    others wait for it.
+    The incomplete file is `<target>.part`, with the server's version of it in
+    `<target>.part.version`; `target` appears when it is complete and verified. Of several
+    processes one downloads, the others wait.
 
     Args:
         url: http or https.
-        target: where the file goes; its folder is made if missing.
-        sizes: the fewest and the most bytes that it may have; a server that offers another
-            number has another file, and nothing is fetched.
-        progress: show a bar on stderr.
+        target: path of the file; its folder is created if missing.
+        sizes: minimum and maximum size in bytes; a file of another size is refused.
+        sha256: hexadecimal digest of the file; None if it isn't known.
+        progress: show a progress bar on stderr.
 
     Raises:
-        CheckpointError: the server can't be reached, offers another size, or the connection broke
-            off (run it again, and it goes on); or the disk has no room.
+        CheckpointError: no connection, or it was interrupted (run again to resume); the size or
+            the digest is wrong; or the disk has too little space.
     """
     from filelock import FileLock
 
@@ -52,67 +61,97 @@ def download(url: str, target: Path, sizes: tuple[int, int], *, progress: bool =
         try:
             total = _fetch(url, part, sizes, progress)
         except (OSError, http.client.HTTPException) as error:
-            kept = part.stat().st_size if part.is_file() else 0
+            size = part.stat().st_size if part.is_file() else 0
             raise CheckpointError(
-                url, f"the download stopped at {kept:,} bytes ({error}); run it again to go on"
+                url, f"the download stopped at {size:,} bytes ({error}); run again to resume"
             ) from error
         found = part.stat().st_size
         if found != total:
             raise CheckpointError(
-                url, f"expected {total:,} bytes, found {found:,}; run it again to go on"
+                url, f"expected {total:,} bytes, found {found:,}; run again to resume"
             )
+        if sha256 is not None:
+            _check_digest(url, part, sha256)
         part.replace(target)
+        _version_file(part).unlink(missing_ok=True)
 
 
 def _fetch(url: str, part: Path, sizes: tuple[int, int], progress: bool) -> int:
-    """Add to `part` what it lacks; returns the bytes that the whole file has."""
+    """Download the rest of `part`; returns the size of the complete file in bytes."""
     start = part.stat().st_size if part.is_file() else 0
+    version = _version_file(part).read_text() if _version_file(part).is_file() else ""
     request = urllib.request.Request(url, headers={"User-Agent": "openbind"})
-    if start:
+    if start and version:
+        # A server with another version ignores the range and sends the whole file.
         request.add_header("Range", f"bytes={start}-")
+        request.add_header("If-Range", version)
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        total = _announced(error.headers, 0)
+        total = _total_size(error.headers, 0)
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start == total:
-            return total  # it was whole already
+            return total  # already complete
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink()  # longer than the file: not a part of it
+            part.unlink()  # longer than the file
         raise
     with response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-            start = 0  # the server sends the whole file, whatever was asked
-        total = _announced(response.headers, start)
+            start = 0
+        total = _total_size(response.headers, start)
         _check_size(url, total, sizes)
-        _check_room(part, total - start)
+        _check_disk_space(part, total - start)
+        if not start:
+            part.unlink(missing_ok=True)
+            _version_file(part).write_text(_version_of(response.headers))
         _write(response, part, start, total, progress)
     return total
 
 
-def _announced(headers: Message, start: int) -> int:
-    """Bytes of the whole file, as the server says; 0 if it doesn't."""
-    whole = re.search(r"/(\d+)$", headers.get("Content-Range", ""))
-    if whole:
-        return int(whole[1])
+def _version_file(part: Path) -> Path:
+    return part.with_name(part.name + ".version")
+
+
+def _version_of(headers: Message) -> str:
+    """Return what identifies a file's version in If-Range: a strong ETag, else its date."""
+    tag: str = headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+
+
+def _total_size(headers: Message, start: int) -> int:
+    """Return the announced size of the complete file in bytes; 0 if there is none."""
+    total = re.search(r"/(\d+)$", headers.get("Content-Range", ""))
+    if total:
+        return int(total[1])
     return start + int(headers.get("Content-Length", 0))
 
 
 def _check_size(url: str, total: int, sizes: tuple[int, int]) -> None:
     if not sizes[0] <= total <= sizes[1]:
         raise CheckpointError(
-            url,
-            f"expected {sizes[0]:,} to {sizes[1]:,} bytes, the server offers {total:,}: "
-            "another file",
+            url, f"expected a file of {sizes[0]:,} to {sizes[1]:,} bytes, found {total:,}"
         )
 
 
-def _check_room(part: Path, needed: int) -> None:
+def _check_digest(url: str, part: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with part.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    if digest.hexdigest() != sha256.lower():
+        part.unlink()
+        _version_file(part).unlink(missing_ok=True)
+        raise CheckpointError(
+            url, f"expected the sha256 {sha256}, found {digest.hexdigest()}; the file was deleted"
+        )
+
+
+def _check_disk_space(part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < needed:
         raise CheckpointError(
             part.parent,
-            f"the download needs {needed:,} bytes more, the disk has {free:,}; "
-            f"${CACHE_VARIABLE} chooses another folder",
+            f"the download needs {needed:,} bytes, the disk has {free:,}; "
+            f"set ${CACHE_VARIABLE} to another folder",
         )
 
 

@@ -1,7 +1,7 @@
-"""A space goes to a hub and comes back; of a repository only what is needed is fetched.
+"""A space is pushed to a hub and pulled again; only the needed files of one commit are fetched.
 
-A small hub on this machine answers Hugging Face's own client, in a process of its own because the
-client reads the hub's address when it is imported.
+A local server stands in for the Hub; Hugging Face's client runs in a subprocess, because it reads
+the Hub's address at import.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from typing import Any
 
 import pytest
 
-COMMIT = "0123456789012345678901234567890123456789"
+COMMITS = ("0" * 40, "1" * 40)
+"""Commits of each repository: `main` before and after someone pushes."""
+COMMIT = COMMITS[0]
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Repositories by name, each a table of files; what was fetched is noted."""
+    """Repositories by name, each a table of files; records what was fetched at which revision."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.fetched: list[str] = []
+        self.revisions: list[str] = []
+        self.moving: dict[str, dict[str, bytes]] = {}
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -44,34 +48,48 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
-        if found := re.fullmatch(r"/([\w-]+/[\w-]+)/resolve/\w+/(.+)", path):
+        if found := re.fullmatch(r"/([\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path):
             self.send_file(*found.groups())
-        elif found := re.match(r"/api/models/([\w-]+/[\w-]+)(/tree/)?", path):
-            files = self.server.repositories.get(found[1])
+        elif found := re.match(r"/api/models/([\w-]+/[\w-]+)(/tree/|/revision/)?(\w*)", path):
+            files = self.files(found[1], found[3])
             if files is None:
                 self.answer(404, {"error": "Repository not found"}, "RepoNotFound")
-            elif found[2]:
+            elif found[2] == "/tree/":
                 self.answer(200, [
                     {"type": "file", "path": name, "size": len(data), "oid": "0"}
                     for name, data in files.items()
                 ])  # fmt: skip
             else:
                 siblings = [{"rfilename": name} for name in files]
-                self.answer(200, {"id": found[1], "sha": COMMIT, "siblings": siblings})
+                commit = self.commit(found[1], found[3])
+                self.answer(200, {"id": found[1], "sha": commit, "siblings": siblings})
         else:
             self.answer(404, {"error": "Not found"})
 
-    def send_file(self, repository: str, name: str) -> None:
-        data = self.server.repositories[repository].get(name)
+    def commit(self, repository: str, revision: str) -> str:
+        """Resolve a revision; `main` of a moving repository is the newest once weights are read."""
+        if revision in COMMITS:
+            return revision
+        moved = repository in self.server.moving and "config.json" in self.server.fetched
+        return COMMITS[1] if moved else COMMITS[0]
+
+    def files(self, repository: str, revision: str) -> dict[str, bytes] | None:
+        if self.commit(repository, revision) == COMMITS[1]:
+            return self.server.moving[repository]
+        return self.server.repositories.get(repository)
+
+    def send_file(self, repository: str, revision: str, name: str) -> None:
+        data = (self.files(repository, revision) or {}).get(name)
         if data is None:
             self.answer(404, {"error": "Entry not found"}, "EntryNotFound")
             return
         if self.command == "GET":
             self.server.fetched.append(name)
+            self.server.revisions.append(revision)
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.commit(repository, revision))
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(data)
@@ -116,9 +134,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def hub() -> Iterator[Hub]:
-    """A hub that runs as long as this file's tests."""
+    """A hub that runs during the test."""
     with Hub() as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
@@ -146,35 +164,38 @@ def run(hub: Hub, tmp_path: Path, code: str) -> str:
 
 @pytest.mark.slow
 def test_there_and_back(hub: Hub, tmp_path: Path) -> None:
-    """Pushed, pulled by its id, equal; one modality fetches its tower alone, once."""
+    """Pushed, pulled by its id, equal; one modality fetches its tower only, once."""
     code = """
 import openbind
 from openbind.checkpoints import push_to_hub
 space = openbind.load("tiny", weights="random", modalities=["imu", "depth"], device="cpu")
 print(push_to_hub(space, "someone/tiny"))
 imu = openbind.load("hf:someone/tiny", modalities=["imu"], device="cpu")
-again = openbind.load("someone/tiny", modalities=["imu"], device="cpu")
+again = openbind.load("hf:someone/tiny@main", modalities=["imu"], device="cpu")
 x = __import__("torch").ones(1, 6, 2000)
 for part in (imu, again):
     assert part.modalities == ("imu",)
     assert (part.embed_tensors({"imu": x})["imu"] == space.embed_tensors({"imu": x})["imu"]).all()
 try:
-    openbind.load("someone/nothing")
+    openbind.load("hf:someone/nothing")
 except openbind.CheckpointError as error:
-    print(error)
+    print(error.path)
 """
     link, refused = run(hub, tmp_path, code).splitlines()
     assert link.endswith(f"someone/tiny/commit/{COMMIT}")
-    assert "someone/nothing: neither a directory here nor a repository" in refused
+    assert refused == "someone/nothing"
     stored = hub.repositories["someone/tiny"]
     assert {"config.json", "README.md", "imu.safetensors", "depth.safetensors"} <= set(stored)
     assert hub.fetched.count("imu.safetensors") == 1
     assert "depth.safetensors" not in hub.fetched
+    front_matter = stored["README.md"].decode().split("---")[1]
+    assert "library_name: openbind" in front_matter
+    assert "- imu" in front_matter
 
 
 @pytest.mark.slow
 def test_choice_of_weights(hub: Hub, tmp_path: Path) -> None:
-    """Of several formats one is fetched; a repository without weights says so."""
+    """Of several files of weights one is fetched; without weights in a known format: an error."""
     clip = {"config.json": b'{"model_type": "clip"}'}
     hub.repositories["a/both"] = clip | {"model.safetensors": b"x", "pytorch_model.bin": b"x"}
     hub.repositories["a/old"] = clip | {"pytorch_model.bin": b"x", "flax_model.msgpack": b"x"}
@@ -192,10 +213,46 @@ for name in ("both", "old", "openclip"):
 try:
     pull("a/bare")
 except CheckpointError as error:
-    print(error)
+    print(error.path)
 """
     both, old, openclip, bare = run(hub, tmp_path, code).splitlines()
     assert both == "config.json model.safetensors"
     assert old == "config.json pytorch_model.bin"
     assert openclip == "open_clip_config.json open_clip_model.safetensors"
-    assert bare == "a/bare: the repository has no weights that openbind can read"
+    assert bare == "a/bare"
+
+
+def test_one_commit(hub: Hub, tmp_path: Path) -> None:
+    """Config and weights are of one commit, though someone pushes between the two requests."""
+    config = b'{"model_type": "clip"}'
+    hub.repositories["a/moving"] = {"config.json": config, "model.safetensors": b"old"}
+    hub.moving["a/moving"] = {"config.json": config, "model.safetensors": b"new"}
+    code = """
+from openbind.checkpoints.hub import pull
+folder = pull("a/moving")
+print(folder.name, (folder / "model.safetensors").read_text())
+"""
+    assert run(hub, tmp_path, code) == f"{COMMITS[0]} old"
+    assert set(hub.revisions) == {COMMITS[0]}
+
+
+def test_format_of_another_package(hub: Hub, tmp_path: Path) -> None:
+    """An added format states which files of a repository are fetched, and loads them."""
+    hub.repositories["a/toy"] = {"config.json": b'{"toy": 1}', "toy.bin": b"7", "other.bin": b"x"}
+    code = """
+import openbind
+from openbind.checkpoints.formats import FORMATS, CheckpointFormat
+def load(listing, **options):
+    space = openbind.load("tiny", weights="random", modalities=["imu"], device="cpu")
+    space.number = int((listing.path / "toy.bin").read_text())
+    return space
+FORMATS.add("toy", CheckpointFormat(
+    name="toy",
+    sniff=lambda listing: 100 if "toy" in listing.config else 0,
+    load=load,
+    weights=lambda listing, modalities: [["toy.safetensors"], ["toy.bin"]],
+))
+print(openbind.load("hf:a/toy").number)
+"""
+    assert run(hub, tmp_path, code) == "7"
+    assert "other.bin" not in hub.fetched

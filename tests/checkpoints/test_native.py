@@ -1,4 +1,4 @@
-"""A space written to a directory is read back bit-equal, or refused with what doesn't fit."""
+"""A saved space loads bit-exactly; anything that doesn't match its config is an error."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import openbind
+from openbind.catalog import shipped
 from openbind.checkpoints import native
 
 
@@ -21,7 +22,7 @@ def saved(starter: openbind.Space, tmp_path: Path) -> Path:
 
 
 def test_round_trip_is_bit_equal(starter: openbind.Space, saved: Path) -> None:
-    """Config, card, vocabulary and weights come back; vectors are equal bit-exactly."""
+    """Config, card, vocabulary, weights and vectors are equal."""
     again = openbind.load(saved, device="cpu")
     assert again.config == starter.config
     assert again.card == starter.card
@@ -29,11 +30,12 @@ def test_round_trip_is_bit_equal(starter: openbind.Space, saved: Path) -> None:
     np.testing.assert_array_equal(
         again.encode("text", ["a dog"]), starter.encode("text", ["a dog"])
     )
-    assert "License" in (saved / "README.md").read_text()
+    readme = (saved / "README.md").read_text()
+    assert readme == (shipped("starter") / "README.md").read_text()
 
 
 def test_saving_again_replaces(starter: openbind.Space, saved: Path) -> None:
-    """A space in the directory is replaced as a whole; nothing temporary stays."""
+    """An existing space is replaced as a whole; no temporary files remain."""
     (saved / "left-over").write_text("old")
     openbind.save(starter, saved)
     assert not (saved / "left-over").exists()
@@ -41,15 +43,15 @@ def test_saving_again_replaces(starter: openbind.Space, saved: Path) -> None:
 
 
 def test_other_directories_are_not_touched(starter: openbind.Space, tmp_path: Path) -> None:
-    """A directory that holds something else is refused."""
+    """A directory with other content is refused."""
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(openbind.CheckpointError, match="not a space"):
         openbind.save(starter, tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_only_what_is_asked_for_is_read(saved: Path) -> None:
-    """With `modalities` the other towers' files aren't even needed."""
+def test_only_needed_towers_are_read(saved: Path) -> None:
+    """With `modalities` the files of other towers aren't opened."""
     (saved / "vision.safetensors").unlink()
     space = openbind.load(saved, modalities=["text"])
     assert space.modalities == ("text",)
@@ -59,7 +61,7 @@ def test_only_what_is_asked_for_is_read(saved: Path) -> None:
 
 
 def test_weights_can_be_stored_smaller(starter: openbind.Space, tmp_path: Path) -> None:
-    """float16 on disk takes half the room and changes vectors hardly."""
+    """float16 on disk has half the size and nearly the same vectors."""
     native.save(starter, tmp_path / "half", dtype=torch.float16)
     again = openbind.load(tmp_path / "half", modalities=["text"], device="cpu")
     a, b = starter.encode("text", ["a dog"]), again.encode("text", ["a dog"])
@@ -86,18 +88,18 @@ def change_config(folder: Path, change: object) -> None:
             "dim: missing key",
         ),
         (lambda v: v["modalities"]["text"].update(tower="txt"), "no tower named 'txt'"),
-        (lambda v: v["towers"]["text"]["config"].update(width=96), "of another shape"),
+        (lambda v: v["towers"]["text"]["config"].update(width=96), "different shape"),
     ],
 )
 def test_altered_config_is_refused(saved: Path, change: object, message: str) -> None:
-    """A changed field is named; nothing is guessed."""
+    """The error names the changed field."""
     change_config(saved, change)
     with pytest.raises(openbind.CheckpointError, match=message):
         openbind.load(saved, modalities=["text"])
 
 
 def test_truncated_weights_are_refused(saved: Path) -> None:
-    """A file that was cut short is named."""
+    """The error names the truncated file."""
     path = saved / "text.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(openbind.CheckpointError, match=r"text\.safetensors: truncated"):

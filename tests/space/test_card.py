@@ -1,16 +1,32 @@
-"""A card says what was trained, measured and used, and reads well as Markdown."""
+"""A card survives JSON; as a model card it has the Hub's metadata and a readable page."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard import model_index_to_eval_results
+
+from openbind.catalog import shipped
+from openbind.checkpoints.native import read_card, read_config
 from openbind.configs import from_dict, to_dict
-from openbind.space.card import Card, Measurement, Source, to_markdown
+from openbind.space.card import Card, Measurement, Source, to_model_card
 
 CARD = Card(
     summary="A small space.",
     license="Apache-2.0",
     trained_pairs=(("image", "audio"),),
-    sources=(Source(name="Net", use="text tower", license="MIT", origin="a package"),),
-    measurements=(Measurement(task="t", metric="accuracy", value=0.5, chance=0.1, data="d"),),
+    sources=(
+        Source(name="Net", use="text tower", license="MIT", origin="hf:org/net"),
+        Source(name="Sounds", use="pairs", license="MIT", origin="hf:datasets/org/sounds"),
+        Source(name="Paper", use="method", license="", origin="arXiv 1234.56789"),
+    ),
+    measurements=(
+        Measurement(task="t", metric="accuracy", value=0.123456789, chance=0.1, data="D; held out"),
+        Measurement(task="r", metric="recall@5 of 9", value=0.5, chance=0.1, data="D; held out"),
+        Measurement(task="s", metric="recall@5 of 9", value=0.75, chance=0.1, data="D; held out"),
+    ),
     limits=("It can't hear.",),
 )
 
@@ -20,8 +36,50 @@ def test_round_trip() -> None:
     assert from_dict(Card, to_dict(CARD)) == CARD
 
 
-def test_markdown_says_everything() -> None:
-    """Pairs, numbers with chance, sources with licenses, limits."""
-    text = to_markdown("mini", CARD)
-    for part in ("# mini", "image–audio", "0.500", "0.100", "| Net | text tower | MIT |", "- It"):
+def test_page() -> None:
+    """The page has pairs, results with chance levels, sources with licenses, and limits."""
+    text = ModelCard(to_model_card("mini", ["image"], CARD)).text
+    for part in ("# mini", "image–audio", "0.123", "0.100", "| Net | text tower | MIT |", "- It"):
         assert part in text
+
+
+def test_metadata() -> None:
+    """Library, license, tags, origins on the Hub, and every result to the last digit."""
+    data = ModelCard(to_model_card("mini", ["image", "audio"], CARD)).data
+    assert (data.library_name, data.license, data.license_name) == ("openbind", "apache-2.0", None)
+    assert {"embeddings", "multimodal", "image", "audio"} == set(data.tags)
+    assert (data.base_model, data.datasets) == (["org/net"], ["org/sounds"])
+    assert data.model_name == "mini"
+    results = {r.metric_name: (r.metric_type, r.metric_value) for r in data.eval_results}
+    assert results == {
+        "t: accuracy": ("accuracy", 0.123456789),
+        "r: recall@5 of 9": ("recall_at_5", 0.5),
+        "s: recall@5 of 9": ("recall_at_5", 0.75),
+    }
+    _, parsed = model_index_to_eval_results(data.to_dict()["model-index"])
+    assert {(r.task_type, r.dataset_name) for r in parsed} == {
+        ("zero-shot-classification", "D"),
+        ("retrieval", "D"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("license", "expected"),
+    [
+        ("CC-BY-NC-SA-4.0", ("cc-by-nc-sa-4.0", None)),
+        ("Apache-2.0 AND CC-BY-4.0", ("other", "apache-2.0-and-cc-by-4.0")),
+        ("", (None, None)),
+    ],
+)
+def test_license(license: str, expected: tuple[str | None, str | None]) -> None:
+    """A license the Hub knows is its id; any other has a name; without one nothing is stated."""
+    data = ModelCard(to_model_card("mini", [], Card(license=license))).data
+    assert (data.license, data.license_name) == expected
+
+
+def test_shipped_readme() -> None:
+    """The starter's README.md is generated from its card.json."""
+    folder: Path = shipped("starter")
+    config = read_config(folder)
+    expected = to_model_card(config.name, config.modalities, read_card(folder))
+    assert (folder / "README.md").read_text(encoding="utf-8") == expected

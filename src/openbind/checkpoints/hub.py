@@ -1,71 +1,72 @@
-"""Spaces to and from the Hugging Face hub."""
+"""Spaces to and from the Hugging Face Hub."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
-from openbind.checkpoints import huggingface, native
+from openbind.checkpoints import native
+from openbind.checkpoints.formats import FORMATS, Listing, rank_formats
 from openbind.errors import CheckpointError
 from openbind.space.space import Space
 
-_SMALL = ["*.json", "README.md"]
-_FOREIGN = (
-    ["open_clip_model.safetensors"],
-    ["open_clip_pytorch_model.bin"],
-    ["model.safetensors"],
-    ["*.safetensors"],
-    ["imagebind_huge.pth"],
-    ["pytorch_model.bin"],
-)
-"""Weights in repositories whose config says nothing, in the order in which they are looked for."""
+_SMALL_FILES = ["*.json", "README.md"]
 
 
 def pull(
     repo_id: str, *, modalities: Iterable[str] | None = None, revision: str | None = None
 ) -> Path:
-    """Fetch a repository's config and the weights that are needed; what is there isn't fetched.
+    """Fetch a repository's small files and the weights that are needed; cached files are kept.
+
+    The revision is resolved to a commit once, so all files are of the same commit.
 
     Args:
         repo_id: "organization/name".
-        modalities: only what these need, where each tower has its own file.
+        modalities: fetch only what these need, where each tower has its own file.
         revision: branch, tag or commit.
 
     Returns:
         the directory in Hugging Face's cache.
 
     Raises:
-        CheckpointError: no such repository, or no connection and not in the cache; or a
-            repository without weights that can be read.
+        CheckpointError: no such repository; no connection and not cached; or no weights in a
+            known format.
     """
-    folder = _fetch(repo_id, _SMALL, revision)
-    for patterns in _wanted(folder, modalities):
-        folder = _fetch(repo_id, patterns, revision)
-        if any(path.match(pattern) for pattern in patterns for path in folder.iterdir()):
-            return folder
-    raise CheckpointError(repo_id, "the repository has no weights that openbind can read")
+    folder = _fetch(repo_id, _SMALL_FILES, revision)
+    commit = folder.name
+    names = _list_files(repo_id, folder, commit)
+    listing = Listing(folder, names)
+    formats = rank_formats(listing) or [FORMATS.get(name) for name in FORMATS.names()]
+    for chosen in formats:
+        for patterns in chosen.weights(listing, modalities):
+            if any(fnmatch(name, pattern) for name in names for pattern in patterns):
+                return _fetch(repo_id, list(patterns), commit)
+    raise CheckpointError(
+        repo_id, f"expected weights in a format of {', '.join(FORMATS.names())}, found none"
+    )
 
 
 def push_to_hub(
     space: Space, repo_id: str, *, private: bool = False, message: str = "Add the space"
 ) -> str:
-    """Upload a space in openbind's own format; `openbind.load(repo_id)` reads it back.
+    """Upload a space in openbind's own format; `openbind.load("hf:" + repo_id)` restores it.
 
-    The token is the one of `hf auth login` or $HF_TOKEN. Mind the license of the weights.
+    The token is that of `hf auth login` or $HF_TOKEN. Check that the license of the weights
+    allows it.
 
     Args:
-        space: what to upload.
-        repo_id: "organization/name"; made if missing.
-        private: make it a private repository.
+        space: the space.
+        repo_id: "organization/name"; created if missing.
+        private: create a private repository.
         message: of the commit.
 
     Returns:
-        the address of the commit.
+        the URL of the commit.
 
     Raises:
-        CheckpointError: not signed in, not allowed, or no connection.
+        CheckpointError: not logged in, not permitted, or no connection.
     """
     from huggingface_hub import HfApi
 
@@ -77,23 +78,9 @@ def push_to_hub(
             commit = api.upload_folder(
                 repo_id=repo_id, folder_path=Path(folder) / "space", commit_message=message
             )
-        except Exception as error:  # of whichever HTTP library the client has
+        except Exception as error:  # depends on the client's HTTP library
             raise CheckpointError(repo_id, f"the upload failed: {_first_line(error)}") from error
     return str(commit.commit_url)
-
-
-def _wanted(folder: Path, modalities: Iterable[str] | None) -> list[list[str]]:
-    """Patterns of the weights, in the order in which they are tried."""
-    path = folder / native.CONFIG
-    config: dict[str, Any] = huggingface.read_json(path) if path.is_file() else {}
-    if "format" in config:
-        bindings = config.get("modalities", {})
-        chosen = bindings if modalities is None else [m for m in modalities if m in bindings]
-        towers = sorted({str(bindings[name]["tower"]) for name in chosen})
-        return [[f"{tower}.safetensors" for tower in towers]]
-    if config.get("model_type") is not None:
-        return [["model*.safetensors"], ["pytorch_model*.bin"]]
-    return list(_FOREIGN)
 
 
 def _fetch(repo_id: str, patterns: list[str], revision: str | None) -> Path:
@@ -101,12 +88,22 @@ def _fetch(repo_id: str, patterns: list[str], revision: str | None) -> Path:
 
     try:
         return Path(snapshot_download(repo_id, allow_patterns=patterns, revision=revision))
-    except Exception as error:  # of whichever HTTP library the client has
+    except Exception as error:  # depends on the client's HTTP library
         raise CheckpointError(
             repo_id,
-            "neither a directory here nor a repository of the Hugging Face hub that can be "
-            f"fetched: {_first_line(error)}",
+            f"can't be fetched from the Hugging Face Hub: {_first_line(error)}",
         ) from error
+
+
+def _list_files(repo_id: str, folder: Path, commit: str) -> tuple[str, ...]:
+    """Return the names of a commit's files; without a connection, of those in the cache."""
+    from huggingface_hub import HfApi
+
+    try:
+        names = HfApi().list_repo_files(repo_id, revision=commit)
+    except Exception:  # depends on the client's HTTP library
+        return Listing(folder).names
+    return tuple(name for name in names if "/" not in name)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,12 +1,11 @@
 """CLIP and SigLIP in Hugging Face's layout: a directory of config.json, weights and tokenizer.
 
-`config.json` decides sizes, activation and eps, as transformers reads it: what a file excludes
-has the defaults of transformers' `CLIPConfig` and `SiglipConfig` (version 5.23).
+Sizes, activation and eps come from `config.json` as transformers reads it; missing keys have the
+defaults of transformers' `CLIPConfig` and `SiglipConfig` (version 5.23).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -17,8 +16,8 @@ import torch
 from torch import Tensor
 
 from openbind.checkpoints.assembly import assemble
+from openbind.checkpoints.formats import CONFIG, CheckpointFormat, Listing
 from openbind.checkpoints.huggingface_settings import image_settings, text_settings
-from openbind.checkpoints.license import read_license
 from openbind.checkpoints.renaming import (
     MAX_SCALE,
     Origin,
@@ -26,6 +25,7 @@ from openbind.checkpoints.renaming import (
     take_tower,
     tower_names,
 )
+from openbind.checkpoints.repository import read_json, read_license, repository_id
 from openbind.checkpoints.tensors import INDEX, open_tensors
 from openbind.errors import CheckpointError, ConfigError, UnknownNameError
 from openbind.model.config import (
@@ -42,9 +42,10 @@ from openbind.space.card import Card, Source
 from openbind.space.space import Space
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Files of weights, the first that is there is taken; or their tables of shards."""
+"""Files of weights in order of preference; each may be sharded, with an index beside it."""
+_FILES = tuple(file + end for file in WEIGHTS for end in ("", INDEX))
 KINDS = ("clip", "siglip")
-"""Values of `model_type` that can be read. SigLIP 2 of fixed resolution calls itself "siglip"."""
+"""Supported values of `model_type`. SigLIP 2 of fixed resolution has "siglip" as well."""
 _TOWERS = {"image": "vision", "text": "text"}
 _ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
@@ -53,7 +54,7 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",
 }
 _LEGACY_EOT = 2
-"""`eos_token_id` of CLIP configs from before it was right: then the highest id ends a text."""
+"""`eos_token_id` of old, incorrect CLIP configs: the highest id in a text is its end."""
 
 _COMMON = {"num_hidden_layers": 12, "num_channels": 3, "image_size": 224}
 _CLIP = {**_COMMON, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5, "patch_size": 32}
@@ -113,33 +114,34 @@ def load_huggingface(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Space:
-    """Make a space of images and words of a Hugging Face CLIP or SigLIP (1 or 2) directory.
+    """Load a Hugging Face CLIP or SigLIP (1 or 2) directory as a space of image and text.
 
     Args:
         directory: with config.json, model.safetensors or pytorch_model.bin (or their shards),
-            tokenizer.json, and preprocessor_config.json where images aren't prepared as usual.
-        modalities: make only these; None makes both.
-        device: where the towers are put.
+            tokenizer.json, and preprocessor_config.json unless images have the usual
+            preprocessing.
+        modalities: load only these; None loads both.
+        device: of the towers.
         dtype: precision to compute in; None takes the checkpoint's own.
 
     Raises:
-        CheckpointError: a file is missing, truncated, holds anything but tensors, or doesn't fit
-            config.json; or config.json describes a model that openbind doesn't have.
+        CheckpointError: a file is missing, truncated, contains objects other than tensors, or
+            doesn't match config.json; or config.json has an unsupported architecture.
         UnknownNameError: no such modality.
     """
     folder = Path(directory)
-    values = read_json(folder / "config.json")
+    values = read_json(folder / CONFIG)
     kind = values.get("model_type")
     if kind not in KINDS:
         known = " or ".join(KINDS)
-        raise CheckpointError(
-            folder / "config.json", f"model_type: expected {known}, found {kind!r}"
-        )
+        raise CheckpointError(folder / CONFIG, f"model_type: expected {known}, found {kind!r}")
     wanted = list(_TOWERS) if modalities is None else list(modalities)
     for name in wanted:
         if name not in _TOWERS:
             raise UnknownNameError(f"modality of {folder.name}", name, _TOWERS)
-    path = find_weights(folder)
+    path = Listing(folder).find(_FILES)
+    if path is None:
+        raise CheckpointError(folder, f"expected {' or '.join(WEIGHTS)}, found neither")
     state = open_tensors(path)
     towers = [tower for name, tower in _TOWERS.items() if name in wanted]
     configs = {tower: _tower_config(kind, tower, values, folder) for tower in towers}
@@ -152,59 +154,30 @@ def load_huggingface(
         settings["text"] = text_settings(folder, kind, configs["text"])
     scale, bias = _scale(state, kind, path)
     if bias is not None:
-        limits.append(f"A pair's probability is sigmoid(logit {bias:+.4g}); logits leave that out.")
+        limits.append(f"Logits exclude the bias: P(pair) = sigmoid(logit {bias:+.4g}).")
+    name = repository_id(folder) or folder.resolve().name
     try:
-        config = bind(folder.resolve().name, configs, {"image": 1.0, "text": scale}, settings)
+        config = bind(name, configs, {"image": 1.0, "text": scale}, settings)
     except ConfigError as error:
-        raise CheckpointError(folder / "config.json", str(error)) from error
+        raise CheckpointError(folder / CONFIG, str(error)) from error
     card = _card(folder, kind, limits)
     return assemble(config, states, card, folder, device=device, dtype=dtype, mapped=True)
 
 
-def find_weights(folder: Path) -> Path:
-    """Find the file of weights, or the table of its shards.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    for name in WEIGHTS:
-        for path in (folder / name, folder / (name + INDEX)):
-            if path.is_file():
-                return path
-    raise CheckpointError(folder, f"expected {' or '.join(WEIGHTS)}, found neither")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        CheckpointError: no such file, or no such thing in it.
-    """
-    if not path.is_file():
-        raise CheckpointError(path, "no such file")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(path, f"not readable as JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(path, f"expected a JSON object, found a {type(values).__name__}")
-    return values
-
-
 def _tower_config(kind: str, tower: str, values: dict[str, Any], folder: Path) -> TowerConfig:
-    """Read one tower's config."""
-    # Older files keep the values under another name, which then decides alone.
+    """Return one tower's config."""
+    # In older files this key takes precedence.
     own = values.get(f"{tower}_config_dict") or values.get(f"{tower}_config") or {}
     v = {**_DEFAULTS[kind, tower], **own}
     if v["hidden_act"] not in _ACTIVATIONS:
         raise CheckpointError(
-            folder / "config.json",
+            folder / CONFIG,
             f"{tower}_config.hidden_act: expected one of {sorted(_ACTIVATIONS)}, "
             f"found {v['hidden_act']!r}",
         )
     if not v.get("vision_use_head", True):
         raise CheckpointError(
-            folder / "config.json", "vision_use_head: expected true, found false: no embedding"
+            folder / CONFIG, "vision_use_head: expected true, found false: no embedding"
         )
     try:
         trunk = TrunkConfig(
@@ -221,7 +194,7 @@ def _tower_config(kind: str, tower: str, values: dict[str, Any], folder: Path) -
         head = _head(kind, tower, v, values.get("projection_dim", 512))
         return TowerConfig(stem=stem, trunk=trunk, head=head)
     except (ValueError, TypeError) as error:
-        raise CheckpointError(folder / "config.json", f"{tower}_config: {error}") from error
+        raise CheckpointError(folder / CONFIG, f"{tower}_config: {error}") from error
 
 
 def _vision_stem(kind: str, v: dict[str, Any]) -> PatchStem:
@@ -259,7 +232,7 @@ def _head(kind: str, tower: str, v: dict[str, Any], projection: int) -> HeadConf
 def _take(
     state: Mapping[str, Tensor], kind: str, tower: str, config: TowerConfig, path: Path
 ) -> dict[str, Tensor]:
-    """Collect a tower's tensors, and see that the file has no others for it."""
+    """Return a tower's tensors; unknown ones beside them are an error."""
     origins = {name: _origin(kind, tower, name) for name in tower_names(config)}
     own = [name for name in state if name.startswith(f"{tower}_model.")]
     check_rest(own, origins.values(), _BUFFERS, str(path))
@@ -267,7 +240,7 @@ def _take(
 
 
 def _origin(kind: str, tower: str, name: str) -> Origin:
-    """Translate one name of ours: "trunk.blocks.0.mlp.fc1.weight" of "vision", say."""
+    """Return where a tensor of ours is in the file (`trunk.blocks.0.mlp.fc1.weight`, ...)."""
     model = f"{tower}_model."
     if name == "head.proj.weight" and kind == "clip":
         return Origin((_CLIP_PROJECTIONS[tower],))
@@ -287,11 +260,11 @@ def _origin(kind: str, tower: str, name: str) -> Origin:
 
 
 def _scale(state: Mapping[str, Tensor], kind: str, path: Path) -> tuple[float, float | None]:
-    """Read the logit scale and, for SigLIP, the bias; only CLIP clips its scale."""
+    """Return the logit scale and SigLIP's logit bias; only CLIP clips its scale."""
     needed = ["logit_scale"] if kind == "clip" else ["logit_scale", "logit_bias"]
     for name in needed:
         if name not in state or state[name].numel() != 1:
-            raise CheckpointError(path, f"{name}: expected one number")
+            raise CheckpointError(path, f"{name}: expected a scalar")
     scale = math.exp(float(state["logit_scale"]))
     if kind == "clip":
         return min(scale, MAX_SCALE), None
@@ -300,13 +273,31 @@ def _scale(state: Mapping[str, Tensor], kind: str, path: Path) -> tuple[float, f
 
 def _card(folder: Path, kind: str, limits: list[str]) -> Card:
     papers = {"clip": "CLIP (arXiv 2103.00020)", "siglip": "SigLIP (arXiv 2303.15343, 2502.14786)"}
-    name, license = folder.resolve().name, read_license(folder)
+    repository, license = repository_id(folder), read_license(folder)
     return Card(
-        summary=f"{papers[kind]}, read from a Hugging Face directory.",
+        summary=f"{papers[kind]}, loaded from a Hugging Face checkpoint.",
         license=license,
         trained_pairs=(("image", "text"),),
         sources=(
-            Source(name=name, use="both towers", license=license or "not stated", origin=name),
+            Source(
+                name=repository or folder.resolve().name,
+                use="both towers",
+                license=license or "not stated",
+                origin=f"hf:{repository}" if repository else str(folder.resolve()),
+            ),
         ),
         limits=tuple(limits),
     )
+
+
+def _sniff(listing: Listing) -> int:
+    kind = listing.config.get("model_type")
+    return 90 if kind in KINDS else 40 if kind is not None else 0
+
+
+FORMAT = CheckpointFormat(
+    name="huggingface",
+    sniff=_sniff,
+    load=lambda listing, **options: load_huggingface(listing.path, **options),
+    weights=lambda listing, modalities: [["model*.safetensors"], ["pytorch_model*.bin"]],
+)

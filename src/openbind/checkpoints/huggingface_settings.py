@@ -1,4 +1,4 @@
-"""How a Hugging Face directory says that images and words are prepared."""
+"""Preprocessing of image and text as a Hugging Face directory states it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from openbind.model.config import PatchStem, TokenStem, TowerConfig
 
 TOKENIZER = "tokenizer.json"
 _FILTERS = {2: "bilinear", 3: "bicubic"}
-"""Pillow's numbers of the filters."""
+"""Pillow's resampling filters by number."""
 _HALF = (0.5, 0.5, 0.5)
 
 
 def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, list[str]]:
-    """Read `preprocessor_config.json` (or the part of `processor_config.json`).
+    """Read `preprocessor_config.json` (or the image part of `processor_config.json`).
 
-    What it excludes has the defaults of transformers: CLIP cuts the middle out, SigLIP scales
-    both sides and has a mean and std of 0.5.
+    Missing keys have the defaults of transformers: CLIP resizes the shorter side and center-crops,
+    SigLIP resizes both sides and has a mean and std of 0.5.
 
     Returns:
-        the settings, and a sentence for everything that openbind does otherwise.
+        the settings, and a sentence for each difference from the model's own preprocessing.
     """
     assert isinstance(tower.stem, PatchStem)
     values = _read_processor(folder)
@@ -40,7 +40,7 @@ def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, li
         chosen["filter"] = _FILTERS[resample]
     else:
         limits.append(
-            "Images are resized bicubically; in the model's own preprocessing with Pillow's "
+            "Images are resized bicubically; the model's own preprocessing uses Pillow's "
             f"filter {resample}."
         )
     resized = values.get("size", size)
@@ -51,7 +51,7 @@ def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, li
 
 
 def text_settings(folder: Path, kind: str, tower: TowerConfig) -> Any:
-    """Settings of words in the vocabulary of the directory's `tokenizer.json`.
+    """Return text settings with the directory's `tokenizer.json`.
 
     Raises:
         CheckpointError: there is no such file.
@@ -59,10 +59,10 @@ def text_settings(folder: Path, kind: str, tower: TowerConfig) -> Any:
     assert isinstance(tower.stem, TokenStem)
     path = folder / TOKENIZER
     if not path.is_file():
-        raise CheckpointError(path, "no such file; the vocabulary has to be beside the weights")
+        raise CheckpointError(path, "no such file; the tokenizer belongs beside the weights")
     chosen: dict[str, Any] = {"tokenizer": TOKENIZER, "context": tower.stem.context}
     if kind == "siglip":
-        # Its tower reads what fills a text up, and its texts were in lower case.
+        # Its tower attends to padding, and was trained on lower-case text.
         chosen |= {"pad": _pad_id(path), "lower": True}
     return MODALITIES.get("text").settings(**chosen)
 
@@ -81,7 +81,7 @@ def _read_processor(folder: Path) -> dict[str, Any]:
 
 
 def _pad_id(path: Path) -> int:
-    """The id that fills texts up: the tokenizer's own, or that of its `<pad>`, else SigLIP's 1."""
+    """Return the padding id: the tokenizer's own, or that of its `<pad>`, else SigLIP's 1."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))

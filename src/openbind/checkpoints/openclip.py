@@ -1,34 +1,35 @@
 """OpenCLIP's weights: a vision transformer and a text tower, ViT-B/32 to ViT-H/14 and beyond.
 
-Sizes are read off shapes. What no shape shows: heads are one for 64 features, but for the widths
-in `HEAD_WIDTHS`; and the activation, which the published files of OpenAI (QuickGELU) and LAION
-(GELU) differ in without a trace (open_clip's model configs; its issue 771).
+Sizes are inferred from tensor shapes. Two things are not: attention heads, 64 features each except
+for the widths in `HEAD_WIDTHS`; and the activation, QuickGELU in OpenAI's files and GELU in
+LAION's (open_clip's model configs; its issue 771).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from openbind.checkpoints.assembly import assemble
+from openbind.checkpoints.formats import CheckpointFormat, Listing, sniff_tensors
 from openbind.checkpoints.imagebind import open_source
-from openbind.checkpoints.license import read_license
 from openbind.checkpoints.renaming import (
     MAX_SCALE,
     Origin,
+    check_heads,
     check_rest,
     shape_of,
     take_tower,
     tower_names,
 )
+from openbind.checkpoints.repository import read_json, read_license
 from openbind.errors import CheckpointError, ConfigError, UnknownNameError
 from openbind.modalities import MODALITIES
 from openbind.model.config import (
@@ -45,14 +46,20 @@ from openbind.space.card import Card, Source
 from openbind.space.space import Space
 
 CONFIG = "open_clip_config.json"
-"""Lies beside the weights in OpenCLIP's repositories; says activation, mean and std."""
+"""File beside the weights in OpenCLIP's repositories with activation, mean and std."""
 HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
-"""Features of one head in ViT-H/14, g/14 and bigG/14's vision towers (open_clip's configs)."""
+"""Features per head in the vision towers of ViT-H/14, g/14 and bigG/14 (open_clip's configs)."""
 NORM_EPS = 1e-5
 VISUAL = "visual."
-"""Opens the names of the vision tower; the text tower's have nothing in front."""
+"""Prefix of the vision tower's tensors; those of the text tower have none."""
+_OWN_FILES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+_FILES = (*_OWN_FILES, "model.safetensors", "pytorch_model.bin")
 _TOWERS = {"image": "vision", "text": "text"}
-_APART = ("logit_scale", "attn_mask", "input_resolution", "context_length", "vocab_size")
+_OTHER_TENSORS = ("logit_scale", "attn_mask", "input_resolution", "context_length", "vocab_size")
 _BLOCK = {
     "norm_1.": "ln_1.",
     "norm_2.": "ln_2.",
@@ -85,81 +92,84 @@ def load_openclip(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Space:
-    """Make a space of images and words of OpenCLIP's weights.
+    """Load OpenCLIP's weights as a space of image and text.
 
     Args:
         source: the flat state dict, or a file of it: `open_clip_pytorch_model.bin` (only tensors
             are accepted) or safetensors.
-        activation: "quick_gelu" for OpenAI's weights and those trained with their setting,
-            "gelu" for LAION's. None takes what `open_clip_config.json` beside the file says, and
-            "gelu" where there is none; the card says which.
+        activation: "quick_gelu" for OpenAI's weights and fine-tunings of them, "gelu" for
+            LAION's. None takes that of `open_clip_config.json` beside the file, or "gelu" if
+            there is no such file; the card mentions the latter.
         heads: "vision" and "text" → attention heads, if they aren't the usual ones.
-        modalities: make only these; None makes both.
-        device: where the towers are put.
+        modalities: load only these; None loads both.
+        device: of the towers.
         dtype: precision to compute in; None takes the checkpoint's own.
 
     Raises:
-        CheckpointError: the file is missing, truncated, holds anything but tensors, or holds
-            another architecture.
+        CheckpointError: the file is missing, truncated, contains objects other than tensors, or
+            has another architecture.
         UnknownNameError: no such modality.
     """
     name, state = open_source(source)
-    beside = Path(name).parent if not isinstance(source, Mapping) else None
-    said = _read_config(beside)
+    folder = Path(name).parent if not isinstance(source, Mapping) else None
+    stated = _read_config(folder)
+    check_heads(heads or {}, _TOWERS.values(), name)
+    if activation is not None and activation not in get_args(Activation):
+        raise UnknownNameError("activation", activation, get_args(Activation))
     wanted = list(_TOWERS) if modalities is None else list(modalities)
     for modality in wanted:
         if modality not in _TOWERS:
             raise UnknownNameError(f"modality of {name}", modality, _TOWERS)
-    reader = _Reader(state, activation or said.activation or "gelu", heads or {}, name)
+    reader = _Reader(state, activation or stated.activation or "gelu", heads or {}, name)
     towers = [tower for modality, tower in _TOWERS.items() if modality in wanted]
     configs = {tower: getattr(reader, tower)() for tower in towers}
     states = {tower: _take(state, tower, configs[tower], name) for tower in towers}
-    settings = {m: _settings(m, configs[t], said) for m, t in _TOWERS.items() if m in wanted}
+    settings = {m: _settings(m, configs[t], stated) for m, t in _TOWERS.items() if m in wanted}
     try:
         config = bind("openclip", configs, {"image": 1.0, "text": reader.scale()}, settings)
     except ConfigError as error:
         raise CheckpointError(name, str(error)) from error
-    card = _card(name, read_license(beside), activation or said.activation)
+    card = _card(name, read_license(folder), activation or stated.activation)
     mapped = not isinstance(source, Mapping)
     return assemble(config, states, card, None, device=device, dtype=dtype, mapped=mapped)
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What `open_clip_config.json` says; None where there is none."""
+class _Stated:
+    """Values of `open_clip_config.json`; None if absent."""
 
     activation: Activation | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
 
-def _read_config(folder: Path | None) -> _Said:
+def _read_config(folder: Path | None) -> _Stated:
     path = folder / CONFIG if folder else None
     if path is None or not path.is_file():
-        return _Said()
+        return _Stated()
+    values = read_json(path)
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         quick = values["model_cfg"].get("quick_gelu", False)
         image = values.get("preprocess_cfg", {})
         mean, std = (tuple(image[k]) if k in image else None for k in ("mean", "std"))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(path, f"not readable as OpenCLIP's config: {error}") from error
-    return _Said(activation="quick_gelu" if quick else "gelu", mean=mean, std=std)
+    return _Stated(activation="quick_gelu" if quick else "gelu", mean=mean, std=std)
 
 
-def _settings(modality: str, config: TowerConfig, said: _Said) -> Any:
+def _settings(modality: str, config: TowerConfig, stated: _Stated) -> Any:
     if isinstance(config.stem, TokenStem):
         return text_settings(config)
-    chosen = {key: value for key, value in (("mean", said.mean), ("std", said.std)) if value}
+    chosen = {key: value for key, value in (("mean", stated.mean), ("std", stated.std)) if value}
     size = config.stem.size[0] if isinstance(config.stem, PatchStem) else 0
     return MODALITIES.get(modality).settings(size=size, **chosen)
 
 
 def _card(name: str, license: str, activation: str | None) -> Card:
     file = os.path.basename(name)
-    limits = () if activation else ("The activation was not said: taken for GELU, not QuickGELU.",)
+    limits = () if activation else ("The activation is not stated; GELU is assumed.",)
     return Card(
-        summary=f"CLIP (arXiv 2103.00020) as trained with OpenCLIP, read from {file}.",
+        summary=f"CLIP (arXiv 2103.00020) as trained with OpenCLIP, loaded from {file}.",
         license=license,
         trained_pairs=(("image", "text"),),
         sources=(
@@ -174,15 +184,15 @@ def _card(name: str, license: str, activation: str | None) -> Card:
 def _take(
     state: Mapping[str, Tensor], tower: str, config: TowerConfig, source: str
 ) -> dict[str, Tensor]:
-    """Collect a tower's tensors, and see that the file has no others for it."""
+    """Return a tower's tensors; unknown ones beside them are an error."""
     own = [name for name in state if name.startswith(VISUAL) == (tower == "vision")]
     origins = {name: _origin(tower, name) for name in tower_names(config)}
-    check_rest(own, origins.values(), _APART, source)
+    check_rest(own, origins.values(), _OTHER_TENSORS, source)
     return take_tower(state, config, origins.__getitem__, source)
 
 
 def _origin(tower: str, name: str) -> Origin:
-    """Translate one name of ours: "trunk.blocks.0.mlp.fc1.weight" of "vision", say."""
+    """Return where a tensor of ours is in the file (`trunk.blocks.0.mlp.fc1.weight`, ...)."""
     prefix, table = (VISUAL, _VISION) if tower == "vision" else ("", _TEXT)
     if name.startswith("trunk.blocks."):
         _, _, index, rest = name.split(".", 3)
@@ -200,7 +210,7 @@ def _origin(tower: str, name: str) -> Origin:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads configs off the shapes of a state dict."""
+    """Infers configs from the shapes of a state dict."""
 
     state: Mapping[str, Tensor]
     activation: Activation
@@ -208,15 +218,15 @@ class _Reader:
     source: str
 
     def vision(self) -> TowerConfig:
-        """The vision tower."""
+        """Return the vision tower's config."""
         width, channels, rows, columns = self._shape("visual.conv1.weight", 4)
         count = self._shape("visual.positional_embedding", 2)[0] - 1
         side = math.isqrt(count)
         if side * side != count or side < 1:
             raise CheckpointError(
                 self.source,
-                f"visual.positional_embedding: expected a square grid and 1 more, "
-                f"found {count + 1}",
+                f"visual.positional_embedding: expected a square grid and a class token, "
+                f"found {count + 1} rows",
             )
         stem = PatchStem(
             channels=channels,
@@ -229,7 +239,7 @@ class _Reader:
         return self._config(stem, self._trunk(VISUAL, width, heads, vision=True), embed_dim)
 
     def text(self) -> TowerConfig:
-        """The text tower."""
+        """Return the text tower's config."""
         vocabulary, width = self._shape("token_embedding.weight", 2)
         context = self._shape("positional_embedding", 2)[0]
         stem = TokenStem(vocabulary=vocabulary, context=context)
@@ -237,7 +247,7 @@ class _Reader:
         return self._config(stem, trunk, self._shape("text_projection", 2)[1])
 
     def scale(self) -> float:
-        """The logit scale, clipped as in training."""
+        """Return the logit scale, clipped as in training."""
         if "logit_scale" not in self.state:
             raise CheckpointError(self.source, "logit_scale: missing")
         return min(math.exp(float(self.state["logit_scale"])), MAX_SCALE)
@@ -269,3 +279,16 @@ class _Reader:
 
     def _shape(self, name: str, axes: int) -> tuple[int, ...]:
         return shape_of(self.state, name, axes, self.source)
+
+
+def _load(listing: Listing, **options: Any) -> Space:
+    return load_openclip(listing.find(_FILES) or listing.path, **options)
+
+
+FORMAT = CheckpointFormat(
+    name="openclip",
+    sniff=lambda listing: sniff_tensors(listing, _FILES, VISUAL, _OWN_FILES),
+    load=_load,
+    weights=lambda listing, modalities: [[file] for file in _FILES],
+    hints=("activation", "heads"),
+)

@@ -1,4 +1,4 @@
-"""Tensors of other projects' files under our names: looked up, joined, checked against a config."""
+"""Map tensors of other projects' files to our names: look up, concatenate, check shapes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from openbind.errors import CheckpointError
+from openbind.errors import CheckpointError, UnknownNameError
 from openbind.model.config import TowerConfig
 from openbind.model.tower import Tower
 
 MAX_SCALE = 100.0
-"""Where CLIP clips its logit scale, after the exponential (arXiv 2103.00020, section 2.5)."""
+"""Upper limit of CLIP's logit scale, after the exponential (arXiv 2103.00020, section 2.5)."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where one of our tensors comes from.
+    """Where one of our tensors is in a file.
 
     Args:
-        names: names in the file; the tensors of several are joined row by row.
-        transposed: the file holds its transpose.
+        names: names in the file; several tensors are concatenated along the first axis.
+        transposed: the file has the transpose.
     """
 
     names: tuple[str, ...]
@@ -35,18 +35,18 @@ def take_tower(
     origin: Callable[[str], Origin],
     source: str,
 ) -> dict[str, Tensor]:
-    """Collect the state dict of a tower; nothing else of the file is read.
+    """Return the state dict of a tower; only its tensors are read.
 
-    Axes of length 1 in front may be missing in the file.
+    Leading axes of length 1 may be missing in the file.
 
     Args:
         state: the file's tensors.
         config: of the tower.
-        origin: one of our names → where its tensor is.
-        source: what errors call the file.
+        origin: our name → where the tensor is in the file.
+        source: name of the file in errors.
 
     Raises:
-        CheckpointError: a tensor is missing or of another shape than the config implies.
+        CheckpointError: a tensor is missing, or its shape contradicts the config.
     """
     with torch.device("meta"):
         expected = {name: tuple(t.shape) for name, t in Tower(config).state_dict().items()}
@@ -56,10 +56,10 @@ def take_tower(
 def check_rest(
     state: Iterable[str], origins: Iterable[Origin], ignored: Iterable[str], source: str
 ) -> None:
-    """Refuse a file with tensors that the towers don't use: it is of another architecture.
+    """Check that a file has no tensors that the towers don't use.
 
     Raises:
-        CheckpointError: names the first of them.
+        CheckpointError: it has, so it is of another architecture; names the first one.
     """
     known = {name for origin in origins for name in origin.names} | set(ignored)
     unknown = sorted(set(state) - known)
@@ -70,10 +70,10 @@ def check_rest(
 
 
 def shape_of(state: Mapping[str, Tensor], name: str, axes: int, source: str) -> tuple[int, ...]:
-    """Look up the shape of a tensor.
+    """Return the shape of a tensor with a given number of axes.
 
     Raises:
-        CheckpointError: there is no such tensor, or it has another number of axes.
+        CheckpointError: no such tensor, or another number of axes.
     """
     if name not in state:
         raise CheckpointError(source, f"{name}: missing")
@@ -83,8 +83,23 @@ def shape_of(state: Mapping[str, Tensor], name: str, axes: int, source: str) -> 
     return found
 
 
+def check_heads(heads: Mapping[str, int], towers: Iterable[str], source: str) -> None:
+    """Check a hint of attention heads per tower.
+
+    Raises:
+        UnknownNameError: no such tower.
+        CheckpointError: not a positive integer.
+    """
+    known = tuple(towers)
+    for tower, count in heads.items():
+        if tower not in known:
+            raise UnknownNameError("tower", tower, known)
+        if not isinstance(count, int) or count < 1:
+            raise CheckpointError(source, f"heads of {tower}: expected an integer, found {count!r}")
+
+
 def tower_names(config: TowerConfig) -> list[str]:
-    """Our names of a tower's tensors."""
+    """Return our names of a tower's tensors."""
     with torch.device("meta"):
         return list(Tower(config).state_dict())
 
@@ -115,7 +130,7 @@ def _join(parts: list[Tensor], origin: Origin, source: str) -> Tensor:
 
 
 def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Drop axes of length 1 in front."""
+    """Drop leading axes of length 1."""
     while shape and shape[0] == 1:
         shape = shape[1:]
     return shape

@@ -1,19 +1,35 @@
-"""The card of a space: what it was made of and trained on, and the numbers measured."""
+"""The card of a space: sources, training data, results and limits; also as a Hub model card."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+LIBRARY = "openbind"
+HUB = "hf:"
+HUB_LICENSES = frozenset(
+    {
+        *("apache-2.0", "mit", "isc", "unlicense", "cc0-1.0", "mpl-2.0"),
+        *("bsd-2-clause", "bsd-3-clause", "gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0"),
+        *("cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0"),
+        *("cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0"),
+    }
+)
+"""SPDX ids in lower case that the Hugging Face Hub accepts as a model's `license`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Weights or data that a space was made from.
+    """Weights or data that a space was built from.
 
     Args:
-        name: as its authors call it.
-        use: what it is in this space ("text tower", "pairs image-audio").
-        license: an SPDX name where there is one.
-        origin: where it can be had: a package with its version, a paper, an address.
+        name: its published name.
+        use: its part in this space ("text tower", "pairs image-audio").
+        license: an SPDX expression where there is one.
+        origin: a package with its version, a paper, a URL, "hf:organization/model" or
+            "hf:datasets/organization/name".
     """
 
     name: str
@@ -24,15 +40,15 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One number, with what chance would give.
+    """One result, with the chance level.
 
     Args:
-        task: what was measured, in words.
-        metric: "accuracy", "recall@1", ...
-        value: the number.
-        chance: what guessing gives, on the same scale.
-        data: on which data, and how that was kept out of training.
-        modalities: whose towers it speaks of; when one is retrained the number isn't true of it.
+        task: what was measured.
+        metric: "accuracy", "recall@1 of 600", ...
+        value: the result.
+        chance: the result of random guessing, on the same scale.
+        data: the data set, then after a semicolon how it was held out from training.
+        modalities: of the towers involved; the result becomes invalid when one is retrained.
     """
 
     task: str
@@ -45,15 +61,15 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a person should know before using a space.
+    """What to know before using a space.
 
     Args:
         summary: one paragraph.
-        license: of the whole, as it may be used.
+        license: of the whole space, as an SPDX expression where possible.
         trained_pairs: pairs of modalities that were trained together; all others are emergent.
-        sources: weights and data that it was made from.
-        measurements: numbers, with chance levels.
-        limits: what it can't do, one sentence each.
+        sources: weights and data that it was built from.
+        measurements: results, with chance levels.
+        limits: known limitations, one sentence each.
     """
 
     summary: str = ""
@@ -64,13 +80,74 @@ class Card:
     limits: tuple[str, ...] = ()
 
 
-def to_markdown(name: str, card: Card) -> str:
-    """Write a card as the README of a model directory."""
+def to_model_card(name: str, modalities: Iterable[str], card: Card) -> str:
+    """Return a card as the README.md of a model repository, with metadata for the Hub.
+
+    Args:
+        name: of the space.
+        modalities: of the space.
+        card: its card.
+
+    Returns:
+        YAML front matter (license, library, tags, base models, data sets, results), then Markdown.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    origins = [s.origin.removeprefix(HUB) for s in card.sources if s.origin.startswith(HUB)]
+    datasets = [o.removeprefix("datasets/") for o in origins if o.startswith("datasets/")]
+    base_models = [o for o in origins if not o.startswith("datasets/")]
+    results = [_to_result(measurement) for measurement in card.measurements]
+    license, license_name = _license_metadata(card.license)
+    data = ModelCardData(
+        license=license,
+        license_name=license_name,
+        library_name=LIBRARY,
+        pipeline_tag="feature-extraction",
+        tags=["embeddings", "multimodal", *modalities],
+        base_model=base_models or None,
+        datasets=datasets or None,
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_to_markdown(name, card)}"))
+
+
+def _license_metadata(license: str) -> tuple[str | None, str | None]:
+    """Return the Hub's `license` and `license_name`: an id it knows, else "other" with a name."""
+    if not license:
+        return None, None
+    if license.lower() in HUB_LICENSES:
+        return license.lower(), None
+    return "other", _slug(license)
+
+
+def _to_result(measurement: Measurement) -> Any:
+    from huggingface_hub import EvalResult
+
+    dataset = measurement.data.partition(";")[0].strip() or "not stated"
+    is_recall = measurement.metric.startswith("recall")
+    return EvalResult(
+        task_type="retrieval" if is_recall else "zero-shot-classification",
+        dataset_type=_slug(dataset),
+        dataset_name=dataset,
+        metric_type=measurement.metric.split(" ")[0].replace("@", "_at_"),
+        # The task is part of the name, because the Hub merges the tasks of one type and data set.
+        metric_name=f"{measurement.task}: {measurement.metric}",
+        metric_value=measurement.value,
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+
+
+def _to_markdown(name: str, card: Card) -> str:
     lines = [f"# {name}", "", card.summary, "", f"License: {card.license or 'not stated'}", ""]
     if card.trained_pairs:
         pairs = ", ".join(f"{a}–{b}" for a, b in card.trained_pairs)
-        lines += [f"Trained together: {pairs}. Every other pair of modalities is emergent.", ""]
+        lines += [f"Trained pairs: {pairs}. All other pairs of modalities are emergent.", ""]
     if card.measurements:
+        lines += ["## Results", ""]
         lines += ["| task | metric | value | chance | data |", "|---|---|---|---|---|"]
         lines += [
             f"| {m.task} | {m.metric} | {m.value:.3f} | {m.chance:.3f} | {m.data} |"
@@ -78,9 +155,10 @@ def to_markdown(name: str, card: Card) -> str:
         ]
         lines.append("")
     if card.sources:
-        lines += ["| made from | used as | license | where |", "|---|---|---|---|"]
+        lines += ["## Sources", ""]
+        lines += ["| name | use | license | origin |", "|---|---|---|---|"]
         lines += [f"| {s.name} | {s.use} | {s.license} | {s.origin} |" for s in card.sources]
         lines.append("")
     if card.limits:
-        lines += ["What it can't do:", "", *(f"- {limit}" for limit in card.limits), ""]
+        lines += ["## Limitations", "", *(f"- {limit}" for limit in card.limits), ""]
     return "\n".join(lines)
