@@ -30,7 +30,7 @@ from openbind.search.ann import build_ann, search_rows
 from openbind.search.index import Index
 from openbind.search.table import Row, RowTable
 from openbind.search.update import update
-from openbind.space.pipeline import unit_rows
+from openbind.space.vectors import unit_rows
 
 DIM, TOP, CENTERS, COMMIT = 1024, 10, 2000, 5000
 NOISE = 1.0

@@ -62,13 +62,6 @@ def test_through_json(name: str) -> None:
     assert read_space_config(json.loads(json.dumps(write_space_config(config)))) == config
 
 
-def test_narrow() -> None:
-    """Modalities that share a tower keep it; others' towers go."""
-    narrow = imagebind_huge().narrow(["video", "imu"])
-    assert list(narrow.modalities) == ["video", "imu"]
-    assert list(narrow.towers) == ["vision", "imu"]
-
-
 def test_bind() -> None:
     """Modalities enter by their towers, with scales and settings that are said."""
     towers = towers_of(imagebind_huge())
@@ -92,19 +85,3 @@ def test_misfits() -> None:
         bind("x", towers)
     with pytest.raises(ConfigError, match="takes ids, found WindowStem"):
         text_settings(towers["imu"])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda v: v.pop("towers"), "needs the mappings"),
-        (lambda v: v["towers"]["imu"]["config"]["trunk"].update(widht=3), "did you mean 'width'"),
-        (lambda v: v["modalities"]["imu"].update(tower="imo"), "no tower named 'imo'"),
-    ],
-)
-def test_wrong_configs(change: Any, message: str) -> None:
-    """Named by their place."""
-    values = write_space_config(PRESETS["tiny"]())
-    change(values)
-    with pytest.raises(ConfigError, match=message):
-        read_space_config(values)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from openbind.search.index import Index
-    from openbind.space.space import Space, combine
+    from openbind.space.space import Space
+from openbind.space.vectors import combine
 
 __version__ = "0.1.0"
 
@@ -46,7 +47,7 @@ _HOMES = {
     "save": "openbind.checkpoints.native",
     "Index": "openbind.search.index",
     "Space": "openbind.space.space",
-    "combine": "openbind.space.space",
+    "combine": "openbind.space.vectors",
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "openbind.errors"),
 }
 

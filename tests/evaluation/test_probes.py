@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from openbind.evaluation.probes import can_probe, draw_shots, fit_linear, measure_probes
 from openbind.evaluation.tasks import Classification, Labeled, ProbeSettings
-from openbind.space.pipeline import unit_rows
+from openbind.space.vectors import unit_rows
 
 
 def make_blobs(count: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,9 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 from sklearn.metrics import top_k_accuracy_score
 
 import openbind
-from openbind.embedding.cache import KeyMaker, VectorCache
+from openbind.embedding.cache import VectorCache
+from openbind.embedding.items import Ensemble
+from openbind.embedding.many import Entry, view_keys
 from openbind.errors import InputError
 from openbind.evaluation.tasks import Classification
 from openbind.evaluation.zero_shot import (
@@ -156,7 +158,7 @@ def test_labels_are_kept(starter: openbind.Space, tmp_path: Path) -> None:
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
         cold = label_vectors(starter, ["dog", "rain"], ["a {}"], cache)
         np.testing.assert_allclose(cold, label_vectors(starter, ["dog", "rain"], ["a {}"]))
-        key = KeyMaker("text", starter.fingerprint).of_texts(["a dog"])
+        (key,) = view_keys(starter.identity("text"), Entry("text", Ensemble(("a dog",))))
         assert np.array_equal(cache.get([key])[key], cold[0])
         cache.put({key: mark_E})
         assert np.array_equal(label_vectors(starter, ["dog"], ["a {}"], cache)[0], mark_E)

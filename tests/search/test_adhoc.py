@@ -66,6 +66,6 @@ def test_cache_spares_the_model(starter: openbind.Space, folder: Path, tmp_path:
         again = [e for e in scan([folder], ["image", "audio"]).entries if e.path.stem != "broken"]
         # A space without towers can't embed: whatever it gives comes from the cache.
         empty = openbind.Space(starter.config, {})
-        empty.__dict__["fingerprint"] = starter.fingerprint
+        empty.__dict__["_identities"] = {m: starter.identity(m) for m in ("image", "audio")}
         second = embed_files(empty, again, cache)
     assert {v.tobytes() for v in first.vectors_KE} == {v.tobytes() for v in second.vectors_KE}

@@ -10,7 +10,7 @@ import pytest
 from openbind.search import ann as searching
 from openbind.search.ann import RECALL, Ann, build_ann, search_rows
 from openbind.search.table import RowTable
-from openbind.space.pipeline import unit_rows
+from openbind.space.vectors import unit_rows
 
 DIM = 16
 

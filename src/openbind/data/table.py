@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from openbind.data.pairs import Row
-from openbind.embedding.items import Item, item_key
+from openbind.embedding.items import Item, item_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def tabulate(rows: Sequence[Row], modality: str, extra: Sequence[Row] = ()) -> P
     for row in (*rows, *extra):
         chosen = []
         for item in row.items[modality]:
-            key = item_key(item) if row.span is None else f"{item_key(item)}@{row.span}"
+            key = item_name(item) if row.span is None else f"{item_name(item)}@{row.span}"
             if key not in anchors:
                 indices[key] = len(anchors)
                 anchors[key] = Anchor(key, item, row.span)

@@ -15,8 +15,8 @@ from openbind.evaluation.zero_shot import label_vectors
 from openbind.modalities import TEXT
 from openbind.search.query import nearest
 from openbind.space.card import Card
-from openbind.space.pipeline import unit_rows
-from openbind.space.space import Space, combine
+from openbind.space.space import Space
+from openbind.space.vectors import combine, unit_rows
 
 BEST = 5
 """Matches shown for a query."""

@@ -1,25 +1,30 @@
-"""Items before they are decoded: a file, a member of a tar, words, a vector."""
+"""The one kind of item: what is embedded, before it is opened.
+
+An item is a `Path` (a file), a `str` (a text), `bytes` (the content of a file), or one of the
+classes here: a member of a tar, a stored vector, a part of a file, items that share a vector.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from openbind.errors import InputError
+from openbind.errors import InputError, describe
 from openbind.media.source import open_source
 
 BLOCK_BYTES = 1 << 20
 """Read at once when a file is hashed."""
+KEY_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file inside a tar, read by its place without unpacking.
+    """A file inside a tar, read by its position without unpacking.
 
     Args:
         tar: the archive.
@@ -46,86 +51,97 @@ class StoredVector:
     row: int = 0
 
 
-Item = Path | str | Member | StoredVector
+@dataclass(frozen=True, kw_only=True)
+class FilePart:
+    """A part of a file, or a file that needs a reader of its own.
 
-
-class RowItems(Mapping[str, tuple[Item, ...]]):
-    """The items of one row, in little memory: with millions of rows that decides if they fit.
-
-    A file is kept as its path's text (some 80 bytes) and becomes a `Path` (some 300) when it is
-    asked for.
+    A kind of part is a frozen dataclass derived from this one: its other fields say which part,
+    and count in the content key by their `repr`.
 
     Args:
-        modalities: names of the row's modalities; one tuple serves all rows.
-        cells: for each of them the text of one path, or the items themselves.
+        path: of the file.
     """
 
-    __slots__ = ("_cells", "_modalities")
+    path: Path
 
-    def __init__(
-        self, modalities: tuple[str, ...], cells: tuple[str | tuple[Item, ...], ...]
-    ) -> None:
-        self._modalities, self._cells = modalities, cells
+    def __str__(self) -> str:
+        """Name it in reports."""
+        return str(self.path)
 
-    def __getitem__(self, modality: str) -> tuple[Item, ...]:
-        if modality not in self._modalities:
-            raise KeyError(modality)
-        cell = self._cells[self._modalities.index(modality)]
-        return (Path(cell),) if isinstance(cell, str) else cell
+    def read(self) -> Any:
+        """Return what the modality accepts.
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modalities)
+        Raises:
+            InputError: it can't be read.
+        """
+        raise NotImplementedError
 
-    def __len__(self) -> int:
-        return len(self._modalities)
 
-    def __repr__(self) -> str:
-        return repr(dict(self))
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Several items that share one vector, the mean of theirs: the prompts of one label.
+
+    Args:
+        items: at least one.
+    """
+
+    items: tuple[Item, ...]
+
+
+Item = Path | str | bytes | Member | StoredVector | FilePart | Ensemble
 
 
 def open_item(item: Item) -> Any:
-    """Return what a modality's preprocessing takes: a path as str, a member's bytes, or a text.
+    """Return what a modality's preprocessing takes: a path as str, bytes, a text.
 
     Raises:
-        InputError: a member's archive can't be read, or is shorter than it was.
-        TypeError: a stored vector, which `load_vector` reads.
+        InputError: an archive can't be read, or is shorter than it was.
+        TypeError: a stored vector, which `load_vector` reads, or an ensemble.
     """
     if isinstance(item, Member):
         return _read_member(item)
-    if isinstance(item, StoredVector):
-        raise TypeError(f"{item_key(item)} is a vector already: load_vector reads it")
-    return str(item)
+    if isinstance(item, FilePart):
+        return item.read()
+    if isinstance(item, StoredVector | Ensemble):
+        raise TypeError(f"{item_name(item)}: a {type(item).__name__} can't be opened")
+    return str(item) if isinstance(item, Path) else item
 
 
-def item_key(item: Item) -> str:
-    """Name an item, the same in every run: its path as given, its place in a tar, or its text."""
+def item_name(item: Item) -> str:
+    """Return an item's name, the same in every run: its path as given, or its text."""
+    if isinstance(item, Path):
+        return item.as_posix()
     if isinstance(item, Member):
         return f"{item.tar.as_posix()}/{item.name}"
     if isinstance(item, StoredVector):
         return f"{item.path.as_posix()}#{item.row}"
-    return item.as_posix() if isinstance(item, Path) else item
+    if isinstance(item, Ensemble):
+        return ", ".join(map(item_name, item.items))
+    return describe(item) if isinstance(item, bytes) else str(item)
 
 
-def content_digest(item: Item) -> bytes:
-    """Hash an item's content, whatever its name and place: 20 bytes.
+def content_key(item: Item) -> bytes:
+    """Hash an item's content, whatever its name and path: 20 bytes.
 
     Raises:
         InputError: it can't be read.
     """
-    digest = hashlib.blake2b(digest_size=20)
+    digest = hashlib.blake2b(digest_size=KEY_BYTES)
     if isinstance(item, Path):
-        try:
-            with item.open("rb") as file:
-                while block := file.read(BLOCK_BYTES):
-                    digest.update(block)
-        except OSError as error:
-            raise InputError(item, f"can't be read ({error.strerror or error})") from error
-    elif isinstance(item, Member):
+        return _file_key(item)
+    if isinstance(item, Member):
         digest.update(_read_member(item))
     elif isinstance(item, StoredVector):
         digest.update(_map_vector(item).tobytes())
+    elif isinstance(item, FilePart):
+        kind = type(item)
+        part = f"{kind.__module__}.{replace(item, path=Path())!r}"
+        digest.update(_file_key(item.path) + part.encode())
+    elif isinstance(item, Ensemble):
+        for member in item.items:
+            digest.update(content_key(member))
     else:
-        digest.update(item.encode())
+        digest.update(item.encode("utf-8", "surrogatepass") if isinstance(item, str) else item)
     return digest.digest()
 
 
@@ -146,16 +162,35 @@ def load_vector(vector: StoredVector, dim: int) -> np.ndarray:
     stored = _map_vector(vector)
     if len(stored) != dim:
         raise InputError(
-            item_key(vector),
+            item_name(vector),
             f"expected a vector of {dim} numbers, as the space has, found {len(stored)}",
         )
     wide = stored.astype(np.float64)
     length = float(np.linalg.norm(wide))
     if not np.isfinite(length):
-        raise InputError(item_key(vector), "has NaN or infinite numbers")
+        raise InputError(item_name(vector), "has NaN or infinite numbers")
     if not length:
-        raise InputError(item_key(vector), "all its numbers are 0: it has no direction")
+        raise InputError(item_name(vector), "all its numbers are 0: it has no direction")
     return np.asarray(wide / length, dtype=np.float32)
+
+
+def _file_key(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        return _hash_file(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    except OSError as error:
+        raise InputError(path, f"can't be read ({error.strerror or error})") from error
+
+
+@lru_cache(maxsize=256)
+def _hash_file(path: Path, *stat_key: int) -> bytes:
+    """Hash a file; one with many parts is read once, unless it changes meanwhile."""
+    open_source(path)  # refuses pipes and devices, which might never end
+    digest = hashlib.blake2b(digest_size=KEY_BYTES)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.digest()
 
 
 def _read_member(member: Member) -> bytes:
@@ -164,10 +199,10 @@ def _read_member(member: Member) -> bytes:
             file.seek(member.offset)
             data = file.read(member.size)
     except OSError as error:
-        raise InputError(item_key(member), f"can't be read ({error.strerror or error})") from error
+        raise InputError(item_name(member), f"can't be read ({error.strerror or error})") from error
     if len(data) < member.size:
         raise InputError(
-            item_key(member), f"truncated: {len(data):,} of {member.size:,} bytes are there"
+            item_name(member), f"truncated: {len(data):,} of {member.size:,} bytes are there"
         )
     return data
 
@@ -184,6 +219,6 @@ def _map_vector(vector: StoredVector) -> np.ndarray:
         raise InputError(vector.path, f"expected floats of shape (dim,) or (n, dim), found {found}")
     rows_ND = stored[None] if stored.ndim == 1 else stored
     if not 0 <= vector.row < len(rows_ND):
-        raise InputError(item_key(vector), f"no such row; there are {len(rows_ND)}")
+        raise InputError(item_name(vector), f"no such row; there are {len(rows_ND)}")
     row: np.ndarray = rows_ND[vector.row]
     return row

@@ -18,7 +18,7 @@ from openbind.evaluation.collection import EmbeddedItems, answers, share_scenes
 from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, share_interval
 from openbind.evaluation.retrieval import RANKS
 from openbind.evaluation.tasks import Score
-from openbind.space.pipeline import unit_rows
+from openbind.space.vectors import unit_rows
 
 HUB_NEIGHBORS = 10
 """Neighbors that are counted for hubness (Radovanović et al. 2010, JMLR 11, use k = 10)."""

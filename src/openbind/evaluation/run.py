@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from openbind.embedding.cache import FilePart, VectorCache
+from openbind.embedding.cache import VectorCache
 from openbind.embedding.files import embed_paths
+from openbind.embedding.items import FilePart
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.metrics import ranks
 from openbind.evaluation.probes import can_probe, measure_probes
@@ -37,7 +38,8 @@ from openbind.evaluation.zero_shot import (
 )
 from openbind.modalities import TEXT
 from openbind.space.card import Card
-from openbind.space.space import Space, combine
+from openbind.space.space import Space
+from openbind.space.vectors import combine
 
 
 @dataclass(frozen=True, kw_only=True)

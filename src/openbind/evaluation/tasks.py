@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from openbind.embedding.cache import FilePart
+from openbind.embedding.items import FilePart
 
 Item = str | os.PathLike[str] | FilePart
 """A file, or a part of one."""

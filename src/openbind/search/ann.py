@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from openbind.search.table import SHOWN, RowTable, vectors_of
-from openbind.space.pipeline import unit_rows
+from openbind.space.vectors import unit_rows
 
 EXACT_ROWS = 20_000
 """Tables of at most this many rows are searched exactly (benchmarks/index.py)."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from openbind.space.space import Space, combine
+from openbind.space.space import Space
+from openbind.space.vectors import combine
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from openbind.search.scan import FileEntry, scan_roots
 from openbind.search.segments import Task, embed_tasks
 from openbind.search.store import Store
 from openbind.search.table import FileState, Row, one_of
-from openbind.space.pipeline import map_ahead
+from openbind.space.decoding import map_ahead
 from openbind.space.space import Space
 
 COMMIT_FILES = 64

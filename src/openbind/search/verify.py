@@ -15,7 +15,7 @@ from openbind.search.metadata import read_content
 from openbind.search.scan import FileEntry, scan_roots
 from openbind.search.store import Store
 from openbind.search.table import vectors_of
-from openbind.space.pipeline import map_ahead
+from openbind.space.decoding import map_ahead
 
 UNIT_ERROR = 1e-3
 """How far a vector's length may be from 1: float32's rounding over some thousand dimensions."""

@@ -14,7 +14,7 @@ from openbind.search.index import Index
 from openbind.search.results import Hit
 from openbind.serving.files import shown_path
 from openbind.serving.schemas import AtlasDot, AtlasResponse
-from openbind.space.pipeline import unit_rows
+from openbind.space.vectors import unit_rows
 
 Method = Literal["tsne", "pca"]
 SEED = 0

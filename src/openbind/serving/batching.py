@@ -24,8 +24,8 @@ from openbind.serving.request_queue import (
     Request,
     RequestQueue,
 )
-from openbind.space.pipeline import unit_rows
 from openbind.space.space import Space
+from openbind.space.vectors import unit_rows
 
 DECODERS = 2
 """Decoding threads; the threads of the tower take the rest of the machine."""

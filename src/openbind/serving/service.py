@@ -24,8 +24,8 @@ from openbind.serving.metrics import Metrics
 from openbind.serving.payloads import Payload, read_payload
 from openbind.serving.request_queue import EmbeddingResult
 from openbind.serving.schemas import ModalityRow, ModelRow, QueryPart, SearchRequest
-from openbind.space.pipeline import unit_rows
-from openbind.space.space import Space, combine
+from openbind.space.space import Space
+from openbind.space.vectors import combine, unit_rows
 
 
 class Service:

@@ -1,104 +1,191 @@
-"""Items to clips to vectors: decoding ahead in threads, batching, embedding each clip once."""
+"""From items to vectors: batches by shape and cost, each different clip computed once."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from openbind.errors import InputError
+from openbind.modalities.spec import Sample
+from openbind.space.decoding import Decode, decode_ahead
+from openbind.space.vectors import ClipVectors, clip_vectors
+
+T = TypeVar("T")
+
+BATCH_CLIPS = {"cpu": 32, "cuda": 128}
+"""Clips of a batch unless the caller chooses; of larger clips fewer, see `BATCH_VALUES`."""
+BATCH_VALUES = 3 * 224 * 224
+"""Values of a clip of usual size: of one that has twice as many, half as many make a batch."""
+TEXT_BATCHES = 8
+"""Batches of token ids that are collected and sorted by length, so that little is padding."""
+REMEMBERED_CLIPS = 4096
+"""Clips whose vectors are kept to recognize equal ones: the clips of a short sound, a still."""
 
 
-class ClipVectors(np.ndarray):
-    """Vectors of one item's clips, (clips, dim) float32, with the clips' `times`.
-
-    Attributes:
-        times: (start, end) of each clip in seconds, or None for items that don't last.
-    """
-
-    times: tuple[tuple[float, float], ...] | None
-
-    def __array_finalize__(self, source: object) -> None:
-        self.times = getattr(source, "times", None)
-
-
-def clip_vectors(
-    vectors_SE: np.ndarray, times: tuple[tuple[float, float], ...] | None
-) -> ClipVectors:
-    """Join the vectors of an item's clips with their times."""
-    joined = np.ascontiguousarray(vectors_SE).view(ClipVectors)
-    joined.times = times
-    return joined
-
-
-def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int = 2, ahead: int = 32
-) -> Iterator[Callable[[], Result]]:
-    """Run `function` on items in threads, at most `ahead` of the reader, in the items' order.
-
-    Yields:
-        for each item a function that returns the result or raises what the item's run raised.
-    """
-    with ThreadPoolExecutor(workers, thread_name_prefix="openbind-decode") as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result
-            while waiting:
-                yield waiting.popleft().result
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-@dataclass
-class ClipEmbedder:
-    """Embeds clips in batches of one shape, each different clip once.
+@dataclass(frozen=True)
+class Batching:
+    """How clips go through a tower.
 
     Args:
-        embed: (batch, ...) tensor → (batch, dim) float32 tensor of unit rows.
-        batch_size: clips in one call of `embed`.
+        compute: (modality, clips (batch, ...)) → (batch, width) tensor, on any device.
+        batch_size: clips of one call; None chooses by device and by the clips' size.
+        device: type of the device that computes, "cpu" or "cuda".
     """
 
-    embed: Callable[[torch.Tensor], torch.Tensor]
-    batch_size: int
+    compute: Callable[[str, torch.Tensor], torch.Tensor]
+    batch_size: int | None = None
+    device: str = "cpu"
 
-    def __post_init__(self) -> None:
-        self._vectors: dict[bytes, np.ndarray] = {}
+    def clips_of(self, clip: torch.Tensor) -> int:
+        """Return how many clips like this one make a batch."""
+        if self.batch_size is not None:
+            return self.batch_size
+        usual = BATCH_CLIPS.get(self.device, BATCH_CLIPS["cuda"])
+        return max(1, min(usual, usual * BATCH_VALUES // max(clip.numel(), 1)))
 
-    def __call__(self, clips: Sequence[torch.Tensor]) -> np.ndarray:
-        """Embed clips of any shapes; returns (len(clips), dim) float32 in their order."""
-        keys = [_content_key(clip) for clip in clips]
-        new = {key: clip for key, clip in zip(keys, clips, strict=True) if key not in self._vectors}
+
+@dataclass(eq=False)
+class Finished(Generic[T]):
+    """What came of a task.
+
+    Args:
+        task: as the caller gave it.
+        modality: of its samples.
+        vectors: of its clips, one entry a sample.
+        error: why it can't be used; None if it can.
+        samples: how many were decoded.
+    """
+
+    task: T
+    modality: str
+    vectors: list[ClipVectors] = field(default_factory=list)
+    error: InputError | None = None
+    samples: int = 0
+
+
+def run_tasks(
+    tasks: Iterable[tuple[str, T]],
+    decode: Decode[T],
+    batching: Batching,
+    *,
+    workers: int | None = None,
+    processes: bool = False,
+) -> Iterator[Finished[T]]:
+    """Decode tasks ahead and compute the vectors of their samples, in the tasks' order.
+
+    Args:
+        tasks, decode, workers, processes: as in `decode_ahead`. `InputError` and `OSError` become
+            the task's error; anything else is raised.
+        batching: what computes, and how much at once.
+    """
+    window = _Window[T](batching)
+    lanes = decode_ahead(tasks, decode, workers=workers, processes=processes)
+    with closing(lanes):
+        for modality, task, samples in lanes:
+            finished = Finished(task, modality)
+            try:
+                for sample in samples:
+                    window.add(finished, sample)
+            except InputError as error:
+                finished.error = error
+            except OSError as error:
+                finished.error = InputError(error.filename or "item", error.strerror or str(error))
+            yield from window.end(finished)
+    window.compute()
+    yield from window.release()
+
+
+class _Window(Generic[T]):
+    """Samples that wait for their batch, and tasks that wait for their vectors."""
+
+    def __init__(self, batching: Batching) -> None:
+        self.embedder = ClipEmbedder(batching)
+        self.waiting: list[tuple[Finished[T], Sample]] = []
+        self.clips = 0
+        self.ended: deque[Finished[T]] = deque()
+
+    def add(self, finished: Finished[T], sample: Sample) -> None:
+        """Take a sample; compute when there are enough for a batch (of text, several)."""
+        finished.samples += 1
+        self.waiting.append((finished, sample))
+        self.clips += len(sample.clips)
+        first = self.waiting[0][1].clips
+        batches = 1 if first.is_floating_point() else TEXT_BATCHES
+        if self.clips >= batches * self.embedder.batching.clips_of(first[0]):
+            self.compute()
+
+    def end(self, finished: Finished[T]) -> Iterator[Finished[T]]:
+        """Note that all samples of a task are here; yields the tasks that are done."""
+        self.ended.append(finished)
+        return self.release()
+
+    def compute(self) -> None:
+        """Replace the samples that wait by their vectors."""
+        waiting, self.waiting, self.clips = self.waiting, [], 0
+        for modality in dict.fromkeys(owner.modality for owner, _ in waiting):
+            chosen = [(owner, s) for owner, s in waiting if owner.modality == modality]
+            rows = iter(self.embedder(modality, [clip for _, s in chosen for clip in s.clips]))
+            for owner, sample in chosen:
+                vectors_SE = np.stack([next(rows) for _ in sample.clips])
+                owner.vectors.append(clip_vectors(vectors_SE, sample.times))
+
+    def release(self) -> Iterator[Finished[T]]:
+        """Yield finished tasks, as long as none before them waits."""
+        while self.ended and len(self.ended[0].vectors) == self.ended[0].samples:
+            yield self.ended.popleft()
+
+
+class ClipEmbedder:
+    """Computes the vectors of clips in batches of one shape, each different clip once.
+
+    Args:
+        batching: what computes, and how much at once.
+    """
+
+    def __init__(self, batching: Batching) -> None:
+        self.batching = batching
+        self._known: OrderedDict[bytes, np.ndarray] = OrderedDict()
+
+    def __call__(self, modality: str, clips: Sequence[torch.Tensor]) -> Sequence[np.ndarray]:
+        """Compute one row a clip; clips may differ in shape."""
+        keys = [_clip_key(modality, clip) for clip in clips]
+        new = {key: clip for key, clip in zip(keys, clips, strict=True) if key not in self._known}
         by_shape: dict[torch.Size, list[bytes]] = {}
         for key, clip in new.items():
             by_shape.setdefault(clip.shape, []).append(key)
+        computed: list[tuple[list[bytes], torch.Tensor]] = []
         for group in by_shape.values():
-            for start in range(0, len(group), self.batch_size):
-                part = group[start : start + self.batch_size]
-                vectors = self.embed(torch.stack([new[key] for key in part])).numpy()
-                self._vectors.update(zip(part, vectors, strict=True))
-        return np.stack([self._vectors[key] for key in keys])
+            if not new[group[0]].is_floating_point():
+                group.sort(key=lambda key: _length(new[key]))
+            size = self.batching.clips_of(new[group[0]])
+            for start in range(0, len(group), size):
+                part = group[start : start + size]
+                batch = torch.stack([new[key] for key in part])
+                computed.append((part, self.batching.compute(modality, batch)))
+        # Fetched after all batches are under way, so that a GPU doesn't wait for the copies.
+        for part, rows_BE in computed:
+            self._known.update(zip(part, rows_BE.float().cpu().numpy(), strict=True))
+        found = [self._known[key] for key in keys]
+        while len(self._known) > REMEMBERED_CLIPS:
+            self._known.popitem(last=False)
+        return found
 
 
-def _content_key(clip: torch.Tensor) -> bytes:
+def _clip_key(modality: str, clip: torch.Tensor) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr((clip.dtype, tuple(clip.shape))).encode())
-    digest.update(clip.contiguous().numpy().tobytes())
+    digest.update(f"{modality}{clip.dtype}{tuple(clip.shape)}".encode())
+    digest.update(clip.contiguous().numpy().data)
     return digest.digest()
 
 
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Scale the last axis to unit length (float64 inside, float32 out); zero rows stay zero."""
-    wide = vectors.astype(np.float64)
-    norms = np.linalg.norm(wide, axis=-1, keepdims=True)
-    return np.asarray(wide / np.maximum(norms, 1e-12), dtype=np.float32)
+def _length(ids_N: torch.Tensor) -> int:
+    """Return the length of token ids without the padding at their end."""
+    differs = (ids_N != ids_N[-1]).nonzero()
+    return int(differs[-1]) + 1 if len(differs) else 0

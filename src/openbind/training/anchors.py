@@ -27,9 +27,9 @@ from openbind.data.augment import apply_all
 from openbind.data.table import Anchor
 from openbind.data.views import ViewPlan, anchor_view, apply_view, view_rng
 from openbind.embedding.cache import VectorCache
-from openbind.embedding.items import Item, StoredVector, content_digest, load_vector, open_item
+from openbind.embedding.items import Item, StoredVector, content_key, load_vector, open_item
 from openbind.errors import InputError
-from openbind.space.pipeline import map_ahead
+from openbind.space.decoding import map_ahead
 from openbind.space.space import Space
 
 CHUNK = 64
@@ -93,7 +93,7 @@ def embed_anchors(
 
     @lru_cache(maxsize=256)
     def digest(item: Item) -> bytes:  # a video has many windows
-        return b"" if isinstance(item, StoredVector) else content_digest(item)
+        return b"" if isinstance(item, StoredVector) else content_key(item)
 
     def key_views(index: int) -> list[bytes]:
         content = digest(anchors[index].item)

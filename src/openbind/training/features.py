@@ -16,7 +16,7 @@ from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import View
-from openbind.space.pipeline import map_ahead
+from openbind.space.decoding import map_ahead
 from openbind.training.heads import features
 from openbind.training.recipe import PairPlan
 from openbind.training.trained_tower import TrainedTower

@@ -17,7 +17,7 @@ from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.metrics import chance_recall_at, recall_at
 from openbind.modalities.spec import View
-from openbind.space.pipeline import map_ahead
+from openbind.space.decoding import map_ahead
 from openbind.space.space import Space
 
 RANKS = (1, 5, 10)

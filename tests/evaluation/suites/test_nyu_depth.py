@@ -11,8 +11,9 @@ import pytest
 import scipy.io
 
 import openbind
-from openbind.embedding.cache import VectorCache, content_key
+from openbind.embedding.cache import VectorCache
 from openbind.embedding.files import embed_paths
+from openbind.embedding.many import Entry, view_keys
 from openbind.errors import InputError
 from openbind.evaluation.suites.nyu_depth import SUITE, Frame
 from openbind.evaluation.tasks import Task
@@ -58,7 +59,8 @@ def test_images_of_one_file_are_kept_apart(tmp_path: Path, tiny: openbind.Space)
     (task,) = SUITE.read(make_look_alike(tmp_path))
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
         first, _ = embed_paths(tiny, "depth", task.paths, cache)
-        keys = [content_key(item, "depth", tiny.fingerprint) for item in task.paths]
+        identity = tiny.identity("depth")
+        keys = [view_keys(identity, Entry("depth", item))[0] for item in task.paths]
         kept = cache.get(keys)
     assert np.array_equal(np.stack([kept[key] for key in keys]), first)
 

@@ -12,7 +12,7 @@ from openbind.data.sources import PairSource
 from openbind.data.sources.trees import Subfolder, locate, walk_files
 from openbind.errors import ConfigError, InputError
 from openbind.media.video import is_video, measure_video
-from openbind.space.pipeline import map_ahead
+from openbind.space.decoding import map_ahead
 
 PROBES = 4
 """Videos opened at once: reading headers is mostly waiting for the disk."""

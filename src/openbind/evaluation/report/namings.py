@@ -11,7 +11,7 @@ from openbind.evaluation.metrics import share_interval
 from openbind.evaluation.report.contents import Naming
 from openbind.evaluation.tasks import Confusion, Score
 from openbind.modalities import TEXT
-from openbind.space.pipeline import unit_rows
+from openbind.space.vectors import unit_rows
 
 
 def name_by_words(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from openbind.embedding.cache import FilePart
+from openbind.embedding.items import FilePart
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.suites.suite import Published, Suite, require

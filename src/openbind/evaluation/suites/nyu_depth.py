@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from openbind.embedding.cache import FilePart
+from openbind.embedding.items import FilePart
 from openbind.errors import InputError, MissingExtraError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.suites.suite import Published, Suite, require

@@ -1,0 +1,113 @@
+"""Decoders run ahead of the reader, in order, and hold a bounded amount."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+import torch
+
+from openbind.errors import InputError, UnknownNameError
+from openbind.modalities import MODALITIES
+from openbind.modalities.spec import Sample
+from openbind.space import decoding
+from openbind.space.decoding import Decoder, decode_ahead, map_ahead
+
+
+def test_map_ahead_keeps_order_and_bound() -> None:
+    """Results in the items' order, never more than `ahead` of the reader; errors at their place."""
+    started, lock = [], threading.Lock()
+
+    def work(item: int) -> int:
+        with lock:
+            started.append(item)
+        if item == 5:
+            raise ValueError("five")
+        return item * item
+
+    results = []
+    for index, result in enumerate(map_ahead(work, range(12), workers=2, ahead=3)):
+        assert max(started) <= index + 4
+        try:
+            results.append(result())
+        except ValueError as error:
+            results.append(str(error))
+    assert results == [0, 1, 4, 9, 16, "five", 36, 49, 64, 81, 100, 121]
+
+
+def count_up(task: int) -> Iterator[Sample]:
+    """Yield `task` samples; 7 can't be decoded."""
+    if task == 7:
+        raise InputError("seven", "broken")
+    for number in range(task):
+        yield Sample(torch.full((1, 2), float(number)))
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_order_and_errors(processes: bool) -> None:
+    """Samples come in the tasks' order; an error is raised where its samples are read."""
+    tasks = [("m", number) for number in (3, 0, 7, 1)]
+    found = []
+    for modality, task, samples in decode_ahead(tasks, count_up, workers=2, processes=processes):
+        assert modality == "m"
+        try:
+            found.append((task, len(list(samples))))
+        except InputError as error:
+            found.append((task, error.reason))
+    assert found == [(3, 3), (0, 0), (7, "broken"), (1, 1)]
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoders wait while too much waits to be read, and the one that is read never waits long."""
+    monkeypatch.setattr(decoding, "AHEAD_BYTES", 10 * 8)
+    made = read = most = 0
+    lock = threading.Lock()
+
+    def decode(task: int) -> Iterator[Sample]:
+        nonlocal made, most
+        for _ in range(50):
+            with lock:
+                made += 1
+                most = max(most, made - read)
+            yield Sample(torch.zeros(1, 2))
+
+    for _, _, samples in decode_ahead([("m", n) for n in range(6)], decode, workers=3,
+                                      processes=False):  # fmt: skip
+        for _ in samples:
+            with lock:
+                read += 1
+    assert read == made == 300
+    assert most <= 10 + 2 * 3  # what waits, and one in the hands of each decoder and of the reader
+
+
+def test_a_reader_may_leave() -> None:
+    """Closing ends the decoders, those that wait for room too, and closes what they read."""
+    closed = threading.Event()
+
+    def decode(task: int) -> Iterator[Sample]:
+        try:
+            while True:
+                yield Sample(torch.zeros(1, 1 << 20))
+        finally:
+            closed.set()
+
+    with closing(decode_ahead([("m", 0)], decode, workers=1, processes=False)) as lanes:
+        _, _, samples = next(lanes)
+        next(samples)
+    assert closed.is_set()
+
+
+def test_decoder_goes_to_processes() -> None:
+    """A decoder prepares each modality once, and again where it was unpickled."""
+    import pickle
+
+    decoder = Decoder({"text": MODALITIES.get("text").settings()}, None)
+    assert decoder.prepare("text") is decoder.prepare("text")
+    copy = pickle.loads(pickle.dumps(decoder))
+    (sample,) = copy.samples("text", "a dog")
+    (expected,) = decoder.samples("text", "a dog")
+    torch.testing.assert_close(sample.clips, expected.clips)
+    with pytest.raises(UnknownNameError):
+        decoder.prepare("image")
