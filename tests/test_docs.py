@@ -102,6 +102,9 @@ def test_python_blocks_run(home: Path) -> None:
     assert "openbind.load" in code
     done = run([sys.executable, "-W", "error", "-c", code], home)
     assert done.returncode == 0, done.stderr
+    expected = re.findall(r"^# → (.*)$", code, re.MULTILINE)
+    assert expected
+    assert done.stdout.splitlines()[: len(expected)] == expected
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""openbind: one embedding space for images, video, words, sound, depth, thermal and motion.
+"""openbind: images, video, text, audio, depth, thermal and IMU data in one embedding space.
 
 import openbind
 space = openbind.load("starter")
@@ -51,7 +51,7 @@ _HOMES = {
     **dict.fromkeys([name for name in __all__ if name.endswith("Error")], "openbind.errors"),
 }
 
-# Rooms that users reach by name: `openbind.checkpoints.load_imagebind(...)`.
+# Subpackages that users reach by name: `openbind.checkpoints.load_imagebind(...)`.
 _ROOMS = ("checkpoints", "testing")
 
 
