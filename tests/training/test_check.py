@@ -1,4 +1,4 @@
-"""A check finds what would stop a run, shows a decoded batch, and leaves nothing behind."""
+"""A dry run finds what would stop a run, reports a batch, and writes nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+import openbind
 from openbind.cli.main import main
 from openbind.errors import ConfigError, InputError, UnknownNameError
 from openbind.training.check import CheckReport, check_recipe
 from openbind.training.recipe_file import read_recipe
+from openbind.training.result import extend_space
+from openbind.training.trained_tower import TrainedTower
 
 
 def check(world: Any, **changes: str) -> CheckReport:
@@ -20,7 +23,7 @@ def check(world: Any, **changes: str) -> CheckReport:
 
 
 def test_report(world: Any) -> None:
-    """Counts, shapes, ranges and an estimate of the cost."""
+    """The report has counts, shapes, ranges and estimated times."""
     report = check(world, pairs__0__views="{count: 3, crop: [0.5, 1.0]}")
     (pair,) = report.pairs
     assert (pair.rows, pair.held_rows, pair.anchors, pair.views) == (32, 8, 32, 3)
@@ -31,12 +34,12 @@ def test_report(world: Any) -> None:
     assert 0 < report.once_seconds < 60
     assert 0 < report.step_seconds < 60
     text = str(report)
-    assert "32 rows train, 8 validate; 32 frozen items × 3 views" in text
+    assert "32 training rows, 8 validation rows; 32 frozen items × 3 views" in text
     assert "12 steps" in text
 
 
 def test_nothing_written(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a run's folder nor a cache appears."""
+    """Neither a run's folder nor a cache is created."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path / "cache"))
     check(world)
@@ -50,7 +53,7 @@ def test_no_start(world: Any) -> None:
 
 
 def test_problems(world: Any) -> None:
-    """Too few rows, no such column, no such file: said at once."""
+    """Too few rows, a wrong column and a missing file are refused."""
     with pytest.raises(ConfigError, match="too few for a batch of 64"):
         check(world, batch_size="64")
     with pytest.raises(ConfigError, match=r"no column 'imo'"):
@@ -60,11 +63,57 @@ def test_problems(world: Any) -> None:
 
 
 def test_broken(world: Any) -> None:
-    """Items of the sample that can't be used are told; if all are, that is an error."""
+    """Having no usable item in the sample is an error."""
     lines = ["image,imu,split"] + [f"{i}.png,{i}.png,train" for i in range(8)]
     (world.folder / "wrong.csv").write_text("\n".join([*lines, "1.png,1.csv,val"]) + "\n")
-    with pytest.raises(ConfigError, match="none of 8 rows can be used"):
+    with pytest.raises(InputError, match=r"image-imu: .*\.png"):
         check(world, pairs__0__data="{manifest: wrong.csv}")
+
+
+def test_skipped(world: Any) -> None:
+    """Unusable items of the sample are listed, on both sides."""
+    lines = ["image,imu,split"] + [f"{i}.png,{i}.csv,train" for i in range(1, 7)]
+    lines += ["pairs.csv,7.csv,train", "8.png,7.png,train", "10.png,10.csv,val"]
+    (world.folder / "some.csv").write_text("\n".join(lines) + "\n")
+    text = str(check(world, pairs__0__data="{manifest: some.csv}"))
+    assert "pairs.csv" in text
+    assert "7.png" in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hardware__micro_batch": "2"},
+        {"pairs__0__loss": "sigmoid", "pairs__0__negatives": "corpus"},
+        {"hardware__num_workers": "2"},
+    ],
+)
+def test_options(world: Any, changes: dict[str, str]) -> None:
+    """Gradient caching, losses and negatives are tried as in a run."""
+    assert check(world, **changes).pairs[0].loss > 0
+
+
+def test_head(world: Any, tmp_path: Path) -> None:
+    """Training of a head computes features of the sample, and estimates their cost."""
+    recipe = read_recipe(world.recipe)
+    space = openbind.load(recipe.start)
+    tower = TrainedTower(recipe.towers["imu"], "imu", space, 0)
+    towers = {"imu": (tower.spec, tower.tower)}
+    both = extend_space(space, "both", towers, {"imu": tower.settings}, {"imu": 10.0})
+    openbind.save(both, tmp_path / "both")
+    head = "{imu: {start: space, train: head}}"
+    report = check(world, start=str(tmp_path / "both"), towers=head).pairs[0]
+    assert report.reads_once
+    assert report.shape == (8, 32)
+    assert report.trained < report.parameters
+
+
+def test_unusable_validation(world: Any) -> None:
+    """Validation rows that can't be read stop a dry run as they would stop the run."""
+    lines = ["image,imu,split"] + [f"{i}.png,{i}.csv,train" for i in range(8)]
+    (world.folder / "bad-val.csv").write_text("\n".join([*lines, "9.png,9.png,val"]) + "\n")
+    with pytest.raises(ConfigError, match="no validation row can be used"):
+        check(world, pairs__0__data="{manifest: bad-val.csv}")
 
 
 def test_command_line(world: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A frozen body is run once over all items; what can't be read is listed."""
+"""A frozen body is run once over all items; unusable ones are listed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openbind.data.sampler import Draw
 from openbind.data.table import PairTable, tabulate
 from openbind.data.views import ViewPlan
 from openbind.errors import ConfigError
-from openbind.training.features import join_features, keep_features
+from openbind.training.features import cache_features, join_features
 from openbind.training.recipe import PairPlan
 from openbind.training.recipe_file import read_recipe
 from openbind.training.towers import TowerPlan
@@ -32,22 +32,22 @@ def make_plan(world: Any) -> PairPlan:
     return read_recipe(world.recipe, {"pairs.0.pair": "[video, imu]"}).pairs[0]
 
 
-def keep(
+def cache(
     world: Any, paths: list[Path], views: ViewPlan | None = None
 ) -> tuple[Any, PairTable, list[Any]]:
-    """Keep features of images, paired with themselves."""
+    """Cache features of images, paired with themselves."""
     plan = make_plan(world)
     object.__setattr__(plan, "pair", ("video", "image"))
     object.__setattr__(plan, "views", views or ViewPlan())
     rows = [Row(key=path.name, items={"image": (path,), "video": (path,)}) for path in paths]
     trained_tower = make_trainee(world)
-    return keep_features(plan, tabulate(rows, "video"), trained_tower, None, seed=0, progress=False)
+    return cache_features(plan, tabulate(rows, "video"), trained_tower, None, seed=0)
 
 
 def test_features(world: Any) -> None:
-    """Head and features together are the tower."""
+    """Head after features is the tower."""
     paths = [world.folder / "1.png", world.folder / "2.png"]
-    side, table, broken = keep(world, paths)
+    side, table, broken = cache(world, paths)
     assert isinstance(side, CachedFeatures)
     assert (len(table.rows), broken) == (2, [])
     trained_tower = make_trainee(world)
@@ -63,10 +63,10 @@ def test_features(world: Any) -> None:
 
 
 def test_views(world: Any) -> None:
-    """With views, an item has features for each, and each belongs to its own embedding."""
+    """An item has features for each view, paired with that view's embedding."""
     paths = [world.folder / "1.png", world.folder / "2.png"]
-    side, table, _ = keep(world, paths, ViewPlan(count=3, crop=(0.2, 0.5)))
-    assert [sorted(sights) for sights in side.features] == [
+    side, table, _ = cache(world, paths, ViewPlan(count=3, crop=(0.2, 0.5)))
+    assert [sorted(views) for views in side.features] == [
         [(row, view) for view in range(3)] for row in range(2)
     ]
     first, second = (side.read(Draw(0, 1, 1, view, 0)) for view in (0, 1))
@@ -75,18 +75,18 @@ def test_views(world: Any) -> None:
     joined, targets = join_features([(side, table, vectors_KVE)])
     assert torch.equal(targets, vectors_KVE.flatten(0, 1))
     assert torch.equal(joined[4], second)
-    whole, _, _ = keep(world, paths, ViewPlan(count=3))
-    assert [list(sights) for sights in whole.features] == [[None], [None]]
+    whole, _, _ = cache(world, paths, ViewPlan(count=3))
+    assert [list(views) for views in whole.features] == [[None], [None]]
     _, means = join_features([(whole, table, vectors_KVE)])
     torch.testing.assert_close(means, vectors_KVE.mean(1))
 
 
 def test_broken(world: Any, tmp_path: Path) -> None:
-    """Broken rows are excluded and listed; nothing but broken ones is an error."""
+    """Broken rows are skipped and listed; having no other is an error."""
     (tmp_path / "bad.png").write_bytes(b"x")
-    side, table, broken = keep(world, [world.folder / "1.png", tmp_path / "bad.png"])
+    side, table, broken = cache(world, [world.folder / "1.png", tmp_path / "bad.png"])
     assert [row.key for row in table.rows] == ["1.png"]
     assert len(side) == 1
     assert broken[0].item == "bad.png"
-    with pytest.raises(ConfigError, match="not one row can be used"):
-        keep(world, [tmp_path / "bad.png"])
+    with pytest.raises(ConfigError, match="no row can be used"):
+        cache(world, [tmp_path / "bad.png"])

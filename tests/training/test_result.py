@@ -1,4 +1,4 @@
-"""The result has everything of the starting space, and a card that says what is emergent."""
+"""The result has the starting space's modalities, and a card that lists emergent pairs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def extend(world: Any) -> openbind.Space:
 
 
 def test_extend(world: Any) -> None:
-    """A new modality comes beside the old ones; the starting space stays as it was."""
+    """A new modality is added; the starting space isn't modified."""
     space = extend(world)
     assert (space.name, space.modalities) == ("new", ("image", "imu"))
     assert space.config.modalities["imu"].scale == 5.0
@@ -40,7 +40,7 @@ def test_extend(world: Any) -> None:
 
 
 def test_shared_tower(world: Any) -> None:
-    """A tower that another modality goes through too is left to it."""
+    """A tower shared with another modality isn't replaced."""
     space = extend(world)
     spec, module = space.config.towers["vision"], space.towers["vision"]
     both = extend_space(
@@ -53,7 +53,7 @@ def test_shared_tower(world: Any) -> None:
 
 
 def test_card(world: Any) -> None:
-    """Old numbers and pairs stay but for what was retrained; new ones are added."""
+    """Measurements and pairs are kept except for retrained modalities; new ones are added."""
     space = extend(world)
     old = [
         Measurement(task=name, metric="R@1", value=0.5, chance=0.1, data="", modalities=whose)
@@ -79,7 +79,7 @@ def test_card(world: Any) -> None:
 
 
 def test_emergent(world: Any) -> None:
-    """Pairs that never met are named."""
+    """Pairs never trained together are listed."""
     space = extend(world)
     towers = {"thermal": (space.config.towers["vision"], torch.nn.Identity())}
     space = extend_space(space, "n", towers, {"thermal": ThermalSettings()}, {"thermal": 1.0})

@@ -204,6 +204,17 @@ def test_no_number(world: World, tmp_path: Path) -> None:
         run(world, tmp_path / "nan", schedule__lr="1e30", schedule__max_grad_norm="null")
 
 
+def test_fresh_start(world: World, tmp_path: Path) -> None:
+    """A run that starts again in a folder without a checkpoint deletes its tables of vectors."""
+    folder = RunFolder(tmp_path / "fresh")
+    stale = folder.vectors("anchors-9")
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"stale")
+    run(world, folder.path)
+    assert not stale.exists()
+    assert folder.vectors("anchors-0").is_file()
+
+
 def test_broken_items(world: World, tmp_path: Path) -> None:
     """Items that can't be used are passed over and listed with their reasons."""
     lines = (world.folder / "pairs.csv").read_text().splitlines()

@@ -18,7 +18,8 @@ from openbind.training.trainer import Stopwatch, Trainer
 def prepare(world: Any, **changes: str) -> tuple[Recipe, Trainer]:
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
     recipe = read_recipe(world.recipe, dotted)
-    return recipe, prepare_run(recipe, world.folder, None, World(), progress=False).trainer
+    run = prepare_run(recipe, world.folder, None, World(), progress=False)
+    return recipe, Trainer(recipe, run.pairs, run.trained_towers, World())
 
 
 def test_steps(world: Any) -> None:

@@ -48,6 +48,19 @@ class PairSize:
     weight: float
 
 
+def require_batch(name: str, rows: int, batch_size: int) -> None:
+    """Check that a pair has enough rows for a batch.
+
+    Raises:
+        ConfigError: it has fewer.
+    """
+    if rows < batch_size:
+        raise ConfigError(
+            f"{name}: {rows} rows are too few for a batch of {batch_size}; "
+            "lower batch_size or add data"
+        )
+
+
 class Sampler:
     """Draws each step's batch; a batch is from one pair (paper, section 3.2).
 
@@ -69,11 +82,7 @@ class Sampler:
         self, pairs: Sequence[PairSize], *, batch_size: int, steps: int, seed: int
     ) -> None:
         for pair in pairs:
-            if len(pair.anchors) < batch_size:
-                raise ConfigError(
-                    f"{pair.name}: {len(pair.anchors)} rows are too few for a batch of "
-                    f"{batch_size}; lower batch_size or give more data"
-                )
+            require_batch(pair.name, len(pair.anchors), batch_size)
         self.pairs, self.batch_size, self.steps, self.seed = pairs, batch_size, steps, seed
         weights = np.array([pair.weight for pair in pairs], np.float64)
         rng = view_rng(seed, "order of pairs", 0)

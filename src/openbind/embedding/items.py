@@ -1,7 +1,8 @@
 """The one kind of item: what is embedded, before it is opened.
 
 An item is a `Path` (a file), a `str` (a text), `bytes` (the content of a file), or one of the
-classes here: a member of a tar, a stored vector, a part of a file, items that share a vector.
+classes here: a member of a tar, a stored vector, a part of a file, an item derived from another,
+items that share a vector.
 """
 
 from __future__ import annotations
@@ -77,6 +78,28 @@ class FilePart:
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class DerivedItem:
+    """An item computed from another one, an augmented view for instance.
+
+    A kind of these is a frozen dataclass derived from this one: its other fields say what is
+    computed, and count in the content key by their `repr`.
+
+    Args:
+        source: the other item.
+    """
+
+    source: Item
+
+    def read(self) -> Any:
+        """Return what the modality accepts.
+
+        Raises:
+            InputError: the source can't be read.
+        """
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class Ensemble:
     """Several items that share one vector, the mean of theirs: the prompts of one label.
@@ -88,7 +111,7 @@ class Ensemble:
     items: tuple[Item, ...]
 
 
-Item = Path | str | bytes | Member | StoredVector | FilePart | Ensemble
+Item = Path | str | bytes | Member | StoredVector | FilePart | DerivedItem | Ensemble
 
 
 def open_item(item: Item) -> Any:
@@ -100,7 +123,7 @@ def open_item(item: Item) -> Any:
     """
     if isinstance(item, Member):
         return _read_member(item)
-    if isinstance(item, FilePart):
+    if isinstance(item, FilePart | DerivedItem):
         return item.read()
     if isinstance(item, StoredVector | Ensemble):
         raise TypeError(f"{item_name(item)}: a {type(item).__name__} can't be opened")
@@ -115,6 +138,8 @@ def item_name(item: Item) -> str:
         return f"{item.tar.as_posix()}/{item.name}"
     if isinstance(item, StoredVector):
         return f"{item.path.as_posix()}#{item.row}"
+    if isinstance(item, DerivedItem):
+        return item_name(item.source)
     if isinstance(item, Ensemble):
         return ", ".join(map(item_name, item.items))
     return describe(item) if isinstance(item, bytes) else str(item)
@@ -134,9 +159,11 @@ def content_key(item: Item) -> bytes:
     elif isinstance(item, StoredVector):
         digest.update(_map_vector(item).tobytes())
     elif isinstance(item, FilePart):
-        kind = type(item)
-        part = f"{kind.__module__}.{replace(item, path=Path())!r}"
+        part = f"{type(item).__module__}.{replace(item, path=Path())!r}"
         digest.update(_file_key(item.path) + part.encode())
+    elif isinstance(item, DerivedItem):
+        part = f"{type(item).__module__}.{replace(item, source='')!r}"
+        digest.update(content_key(item.source) + part.encode())
     elif isinstance(item, Ensemble):
         for member in item.items:
             digest.update(content_key(member))

@@ -1,18 +1,16 @@
-"""The frozen side of a pair: embedded once for each view, kept on disk, never run again.
+"""The frozen side of a pair: each view of each item is embedded once.
 
-An embedding depends on the tower's weights, the preprocessing, the item's content and the view;
-its key in the cache is a hash of all four, so that a second run, or a run with other settings
-elsewhere, finds it again.
+Vectors are cached by content, for all runs. A run also has a table of its own, so that resuming it
+opens no item; the table is used only for the same space and unchanged files.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,200 +18,210 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from tqdm import tqdm
+from torch import Tensor
 
 from openbind.atomic import atomic_path
 from openbind.data.augment import apply_all
 from openbind.data.table import Anchor
 from openbind.data.views import ViewPlan, anchor_view, apply_view, view_rng
 from openbind.embedding.cache import VectorCache
-from openbind.embedding.items import Item, StoredVector, content_key, load_vector, open_item
-from openbind.errors import InputError
-from openbind.space.decoding import map_ahead
+from openbind.embedding.items import DerivedItem, Item, Member, open_item
+from openbind.embedding.many import Entry, embed_many
+from openbind.modalities.spec import View
 from openbind.space.space import Space
-
-CHUNK = 64
-"""Embeddings between two writes to the cache: what a killed run loses at most."""
+from openbind.training.distributed import World, gather_objects
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorPlan:
-    """How frozen items become embeddings.
+    """How frozen items are embedded.
 
     Args:
         modality: of the items.
-        views: what is shown of them.
-        operations: augmentations of items, redrawn for each view.
+        views: of each item.
+        operations: augmentations of items, drawn for each view.
         seed: of views and operations.
     """
 
     modality: str
-    views: ViewPlan
+    views: ViewPlan = field(default_factory=ViewPlan)
     operations: tuple[Any, ...] = ()
     seed: int = 0
+
+    @property
+    def distinct_views(self) -> int:
+        """Return how many views differ: whole items without augmentation are all alike."""
+        return 1 if self.views.is_whole and not self.operations else self.views.count
+
+    def entries(self, anchor: Anchor) -> list[Entry]:
+        """Return what to embed for an item: all its views at once, or each augmented one."""
+        indices = range(self.distinct_views)
+        views = tuple(anchor_view(anchor, self.views, self.seed, index) for index in indices)
+        if not self.operations:
+            return [Entry(self.modality, anchor.item, views)]
+        draws = ((self.seed, f"{anchor.key}/operations", index) for index in indices)
+        return [
+            Entry(self.modality, Augmented(anchor.item, self.modality, view, self.operations, draw))
+            for view, draw in zip(views, draws, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Augmented(DerivedItem):
+    """A view of an item, augmented.
+
+    Args:
+        modality: of the item.
+        view: part of it.
+        operations: augmentations of items.
+        draw: arguments of `view_rng` for their random numbers.
+    """
+
+    modality: str
+    view: View
+    operations: tuple[Any, ...]
+    draw: tuple[int, str, int]
+
+    def read(self) -> Any:
+        """Return the augmented view, as preprocessing takes it.
+
+        Raises:
+            InputError: the item can't be used.
+        """
+        shown = apply_view(self.modality, open_item(self.source), self.view)
+        return apply_all(self.operations, "item", shown, view_rng(*self.draw))
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """Embeddings of frozen items.
+    """Vectors of frozen items.
 
     Args:
-        vectors_KVE: unit vectors (items, views, dim); NaN where an item can't be used.
-        broken: index of such an item → why.
+        vectors_KVE: unit vectors (items, views, dim) of the usable items, in order.
+        skipped: index of an unusable item → reason.
     """
 
-    vectors_KVE: torch.Tensor
-    broken: dict[int, str]
+    vectors_KVE: Tensor
+    skipped: dict[int, str]
 
 
 def embed_anchors(
     space: Space,
     plan: AnchorPlan,
     anchors: Sequence[Anchor],
-    cache: VectorCache | None,
     *,
-    part: slice = slice(None),
+    world: World | None = None,
+    cache: VectorCache | None = None,
     progress: bool = False,
 ) -> Anchors:
-    """Embed frozen items, or take what the cache has.
+    """Embed frozen items, each process its part; all processes must call.
 
     Args:
-        space: its towers embed them.
-        plan: how.
+        space: embeds them, on its device.
+        plan: views and augmentations.
         anchors: the items.
-        cache: where embeddings are found and kept; None does neither.
-        part: the items this process takes on; the others' rows are NaN and not in `broken`.
+        world: the processes; None is this one alone.
+        cache: of vectors; None doesn't cache.
         progress: show a bar on stderr.
+
+    Returns:
+        the vectors of all items, the same in all processes.
     """
-    narrow = space.config.narrow([plan.modality])
-    fingerprint = Space(narrow, {t: space.towers[t] for t in narrow.towers}).fingerprint
-    vectors_KVE = np.full((len(anchors), plan.views.count, space.dim), np.nan, np.float32)
-    broken: dict[int, str] = {}
-    mine = range(len(anchors))[part]
-
-    @lru_cache(maxsize=256)
-    def digest(item: Item) -> bytes:  # a video has many windows
-        return b"" if isinstance(item, StoredVector) else content_key(item)
-
-    def key_views(index: int) -> list[bytes]:
-        content = digest(anchors[index].item)
-        return [_key(fingerprint, plan, anchors[index], v, content) for v in _views(plan)]
-
-    label = f"frozen {plan.modality}"
-    bar = tqdm(
-        total=len(mine) * plan.views.count, desc=label, unit="view", delay=1, disable=not progress
-    )
-    keyed = zip(mine, map_ahead(key_views, mine), strict=True)
-    per_chunk = max(1, CHUNK // plan.views.count)
-    with bar:
-        while chunk := list(islice(keyed, per_chunk)):
-            wanted: dict[tuple[int, int], bytes] = {}
-            for index, keys in chunk:
-                try:
-                    wanted |= {(index, v): key for v, key in enumerate(keys())}
-                except InputError as error:
-                    broken[index] = str(error)
-            _fill(space, plan, anchors, cache, wanted, vectors_KVE, broken)
-            bar.update(len(chunk) * plan.views.count)
-    for index in broken:
-        vectors_KVE[index] = np.nan
-    return Anchors(torch.from_numpy(vectors_KVE), broken)
+    world = world or World()
+    mine = range(len(anchors))[world.rank :: world.size]
+    entries = [entry for index in mine for entry in plan.entries(anchors[index])]
+    rows = embed_many(space, entries, cache=cache, progress=progress)
+    views = plan.distinct_views
+    vectors_KVE = np.full((len(mine), views, space.dim), np.nan, np.float32)
+    skipped: dict[int, str] = {}
+    for row in rows:
+        # An entry has all views of an item, or one.
+        position, view = divmod(row.index * len(row.entry.views), views)
+        if row.vectors_VE is None:
+            skipped[mine[position]] = str(row.error)
+        else:
+            vectors_KVE[position, view : view + len(row.vectors_VE)] = row.vectors_VE
+    if world.size > 1:
+        parts = gather_objects((vectors_KVE, skipped), world)
+        vectors_KVE = np.empty((len(anchors), views, space.dim), np.float32)
+        for rank, (part_KVE, reasons) in enumerate(parts):
+            vectors_KVE[rank :: world.size] = part_KVE
+            skipped |= reasons
+    usable = [index for index in range(len(anchors)) if index not in skipped]
+    chosen_KVE = torch.from_numpy(vectors_KVE[usable] if skipped else vectors_KVE)
+    return Anchors(chosen_KVE, dict(sorted(skipped.items())))
 
 
-def _views(plan: AnchorPlan) -> range:
-    return range(plan.views.count)
-
-
-def _key(fingerprint: str, plan: AnchorPlan, anchor: Anchor, view: int, content: bytes) -> bytes:
-    shown = anchor_view(anchor, plan.views, plan.seed, view)
-    # What operations draw depends on the item's name too; the views alone don't need it.
-    drawn = f"{plan.seed}/{anchor.key}/{view}" if plan.operations else ""
-    parts = (fingerprint, plan.modality, repr(shown), repr(plan.operations), drawn)
-    return hashlib.blake2b("\n".join(parts).encode() + content, digest_size=20).digest()
-
-
-def _fill(
+def load_anchors(
     space: Space,
     plan: AnchorPlan,
     anchors: Sequence[Anchor],
-    cache: VectorCache | None,
-    wanted: dict[tuple[int, int], bytes],
-    vectors_KVE: np.ndarray,
-    broken: dict[int, str],
-) -> None:
-    """Put the wanted rows in place: from the cache, from files of vectors, or by embedding."""
-    found = {} if cache is None else cache.get(wanted.values())
-    missing: list[tuple[int, int]] = []
-    for place, key in wanted.items():
-        item = anchors[place[0]].item
-        if isinstance(item, StoredVector):
-            try:
-                vectors_KVE[place] = load_vector(item, space.dim)
-            except InputError as error:
-                broken[place[0]] = str(error)
-        elif key in found:
-            vectors_KVE[place] = found[key]
-        else:
-            missing.append(place)
-    shown: list[Any] = []
-    kept: list[tuple[int, int]] = []
-    for place, result in zip(missing, map_ahead(_shower(plan, anchors), missing), strict=True):
-        try:
-            shown.append(result())
-            kept.append(place)
-        except InputError as error:
-            broken[place[0]] = str(error)
-    if not kept:
-        return
+    path: Path | None,
+    *,
+    world: World,
+    progress: bool = False,
+) -> Anchors:
+    """Read a run's table of vectors, or embed the items and write it; all processes must call.
 
-    def report(index: int, error: InputError) -> None:
-        broken[kept[index][0]] = str(error)
-
-    rows_NE = space.encode(plan.modality, shown, on_error=report)
-    for place, row_E in zip(kept, rows_NE, strict=True):
-        vectors_KVE[place] = row_E
-    if cache is not None:
-        good = [place for place in kept if place[0] not in broken]
-        cache.put({wanted[place]: vectors_KVE[place] for place in good})
+    Args:
+        space, plan, anchors, world, progress: see `embed_anchors`.
+        path: of the table, which is memory-mapped; None embeds without the cache and writes
+            nothing.
+    """
+    if path is None:
+        return embed_anchors(space, plan, anchors, world=world, progress=progress)
+    state = table_state(space, plan, anchors)
+    table = read_table(path, state)
+    if all(gather_objects(table is not None, world)):
+        assert table is not None
+        return table
+    with closing(VectorCache()) as cache:
+        table = embed_anchors(space, plan, anchors, world=world, cache=cache, progress=progress)
+    if world.is_first:
+        write_table(path, table, state)
+    world.wait()
+    return read_table(path, state) or table
 
 
-def _shower(plan: AnchorPlan, anchors: Sequence[Anchor]) -> Callable[[tuple[int, int]], Any]:
-    def show_place(place: tuple[int, int]) -> Any:
-        anchor, view = anchors[place[0]], place[1]
-        seen = anchor_view(anchor, plan.views, plan.seed, view)
-        shown = apply_view(plan.modality, open_item(anchor.item), seen)
-        rng = view_rng(plan.seed, f"{anchor.key}/operations", view)
-        return apply_all(plan.operations, "item", shown, rng)
+def table_state(space: Space, plan: AnchorPlan, anchors: Sequence[Anchor]) -> str:
+    """Hash everything that decides a table's vectors.
 
-    return show_place
-
-
-def plan_digest(space: Space, plan: AnchorPlan, anchors: Sequence[Anchor]) -> str:
-    """Hash what a table of embeddings depends on, by the items' names and not their content."""
-    digest = hashlib.blake2b(digest_size=20)
-    digest.update(f"{space.name}/{space.dim}/{plan!r}".encode())
+    Content is identified as build tools do it, by a file's path, size and times: a file that was
+    written again counts as changed, and is then looked up in the cache by its content.
+    """
+    digest = hashlib.blake2b(f"{space.identity(plan.modality)}/{plan!r}".encode(), digest_size=20)
     for anchor in anchors:
-        digest.update(f"{anchor.key}\n".encode())
+        digest.update(f"/{anchor!r}{_file_state(anchor.item)}".encode())
     return digest.hexdigest()
 
 
-def write_anchors(path: Path, anchors: Anchors, digest: str) -> None:
-    """Write a run's table, so that resuming it reads no item again."""
-    notes = {"digest": digest, "broken": json.dumps(anchors.broken)}
+def _file_state(item: Item) -> tuple[int, ...]:
+    """Return size and times of an item's file; () for a text or a missing file."""
+    path = item.tar if isinstance(item, Member) else getattr(item, "path", item)
+    try:
+        status = path.stat() if isinstance(path, Path) else None
+    except OSError:
+        return ()
+    return () if status is None else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def write_table(path: Path, anchors: Anchors, state: str) -> None:
+    """Write a run's table of vectors."""
+    metadata = {"state": state, "skipped": json.dumps(anchors.skipped)}
     with atomic_path(path) as temporary:
-        save_file({"vectors_KVE": anchors.vectors_KVE}, temporary, metadata=notes)
+        save_file({"vectors_KVE": anchors.vectors_KVE}, temporary, metadata=metadata)
 
 
-def read_anchors(path: Path, digest: str) -> Anchors | None:
-    """Read a run's table; None if there is none of this digest."""
+def read_table(path: Path, state: str) -> Anchors | None:
+    """Map a run's table of vectors; None if there is none of this state."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            notes = file.metadata() or {}
-            if notes.get("digest") != digest:
+            metadata = file.metadata() or {}
+            if metadata.get("state") != state:
                 return None
-            broken = {int(k): str(v) for k, v in json.loads(notes["broken"]).items()}
-            return Anchors(file.get_tensor("vectors_KVE"), broken)
+            skipped = {int(k): str(v) for k, v in json.loads(metadata["skipped"]).items()}
+            return Anchors(file.get_tensor("vectors_KVE"), skipped)
     except SafetensorError:
         return None

@@ -1,54 +1,46 @@
-"""A recipe tried on its data before hours are spent: one batch decoded, one step timed."""
+"""Dry run of a recipe: prepare a few rows, take two steps of each pair, validate, estimate time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-import torch
-
 from openbind.configs import to_dict
-from openbind.data.augment import read_augmentations
-from openbind.data.loader import AugmentedItems
-from openbind.data.sampler import Draw, PairSize, Sampler
-from openbind.data.table import PairTable, tabulate
-from openbind.data.views import ViewPlan
-from openbind.errors import ConfigError, InputError
-from openbind.space.space import Space
-from openbind.training.anchors import AnchorPlan, embed_anchors
-from openbind.training.distributed import World
-from openbind.training.heads import features, head_layer
-from openbind.training.losses.info_nce import info_nce
-from openbind.training.pair_state import read_pair
-from openbind.training.recipe import PairPlan, Recipe
+from openbind.data.loader import Batch, CachedFeatures
+from openbind.errors import ConfigError
+from openbind.training.distributed import World, join_world
+from openbind.training.pair_state import PairState
+from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names
-from openbind.training.run import load_origin, load_start
+from openbind.training.result import finished_space
+from openbind.training.run import PreparedRun, prepare_run
 from openbind.training.towers import trained_names
-from openbind.training.trained_tower import TrainedTower
+from openbind.training.trainer import Trainer
 
 SAMPLED_ROWS = 8
-"""Rows that are decoded and timed of each pair."""
+"""Rows of each pair that are prepared, trained on and validated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairReport:
-    """What was found of one pair.
+    """Dry run of one pair.
 
     Args:
         pair: its name.
-        rows, held_rows: that train, that validate.
+        rows, held_rows: training and validation rows.
         anchors, views: frozen items, and embeddings of each.
         shape: of a decoded batch.
-        low, mean, high: of its values.
-        examples: names of items in it.
-        broken: items of the sample that can't be used, and why.
+        low, mean, high: minimum, mean and maximum of its values.
+        examples: keys of its rows.
+        skipped: items of the sample that can't be used, and why.
         parameters, trained: of the tower; how many of them are trained.
-        seconds_per_anchor, seconds_to_read, seconds_to_learn: for one view; for one row each, on
-            one core and on this device.
+        loss: of the second step.
+        seconds_once: estimate for embedding the frozen side, and for features of a frozen body.
+        seconds_to_read, seconds_to_learn: for one row each, on one core and on the device.
         batches: of one epoch.
-        reads_once: each row is read once and its features are kept, since a head alone is trained.
+        reads_once: only a head is trained, on cached features.
     """
 
     pair: str
@@ -61,37 +53,47 @@ class PairReport:
     mean: float
     high: float
     examples: tuple[str, ...]
-    broken: tuple[str, ...]
+    skipped: tuple[str, ...]
     parameters: int
     trained: int
-    seconds_per_anchor: float
+    loss: float
+    seconds_once: float
     seconds_to_read: float
     seconds_to_learn: float
     batches: int
     reads_once: bool
 
+    def seconds_per_row(self, num_workers: int) -> float:
+        """Estimate the time of a step per row; workers read while the network learns."""
+        if self.reads_once:
+            return self.seconds_to_learn
+        if num_workers == 0:
+            return self.seconds_to_read + self.seconds_to_learn
+        return max(self.seconds_to_read / num_workers, self.seconds_to_learn)
+
     def __str__(self) -> str:
         lines = [
-            f"{self.pair}: {self.rows:,} rows train, {self.held_rows:,} validate; "
+            f"{self.pair}: {self.rows:,} training rows, {self.held_rows:,} validation rows; "
             f"{self.anchors:,} frozen items × {self.views} views",
-            f"  one batch {self.shape}, values {self.low:.3g} to {self.high:.3g}, mean "
+            f"  batch {self.shape}, values {self.low:.3g} to {self.high:.3g}, mean "
             f"{self.mean:.3g}: {', '.join(self.examples)}",
-            f"  tower: {self.parameters:,} parameters, {self.trained:,} trained",
+            f"  tower: {self.parameters:,} parameters, {self.trained:,} trained; "
+            f"loss {self.loss:.3g}",
         ]
-        return "\n".join(lines + [f"  can't be used: {text}" for text in self.broken])
+        return "\n".join(lines + [f"  skipped: {text}" for text in self.skipped])
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckReport:
-    """What a recipe would do.
+    """Dry run of a recipe.
 
     Args:
         name: of the recipe.
-        pairs: what was found of each.
+        pairs: reports of its pairs.
         steps: of the run.
         once_seconds: estimate for what is computed once: the frozen sides, and a frozen body's
-            features; less where the cache has it already.
-        step_seconds: estimate for all steps: the slower of reading and learning.
+            features; less if they are cached already.
+        step_seconds: estimate for all steps.
     """
 
     name: str
@@ -101,7 +103,7 @@ class CheckReport:
     step_seconds: float
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         values: dict[str, object] = to_dict(self)
         return values
 
@@ -115,142 +117,92 @@ class CheckReport:
 
 
 def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
-    """Read the data, decode a few rows of each pair, embed a few frozen items, time one step.
-
-    Nothing is trained or written.
+    """Run a recipe on a few rows of each pair, on its device; nothing is written.
 
     Args:
         recipe: to be tried.
         root: data folder.
 
     Raises:
-        ConfigError, InputError: what would stop the run, now.
+        ConfigError, InputError, TrainingError: what would stop the run.
     """
     check_names(recipe)
-    world = World(device=torch.device("cpu"))
-    space = load_start(recipe, world)
-    reports = tuple(_check_pair(plan, recipe, space, root, world) for plan in recipe.pairs)
+    with join_world(recipe.hardware.device) as world:
+        run = prepare_run(recipe, root, None, world, progress=False, limit=SAMPLED_ROWS)
+        reports = tuple(_try_pair(pair, recipe, run, world) for pair in run.pairs)
     epoch = sum(report.batches for report in reports)
     steps = recipe.schedule.total_steps(epoch)
-    once = sum(
-        r.anchors * r.views * r.seconds_per_anchor
-        + (r.rows * r.seconds_to_read if r.reads_once else 0)
-        for r in reports
-    )
-    rows = sum(_seconds_per_row(r, recipe) * r.batches for r in reports) / epoch
+    workers = recipe.hardware.num_workers
+    per_row = sum(r.seconds_per_row(workers) * r.batches for r in reports) / epoch
     return CheckReport(
         name=recipe.name,
         pairs=reports,
         steps=steps,
-        once_seconds=once,
-        step_seconds=rows * recipe.batch_size * steps,
+        once_seconds=sum(report.seconds_once for report in reports),
+        step_seconds=per_row * recipe.batch_size * steps,
     )
 
 
-def _seconds_per_row(report: PairReport, recipe: Recipe) -> float:
-    """Workers read while the network learns; without workers one waits for the other."""
-    workers, micro_batch = recipe.hardware.num_workers, recipe.hardware.micro_batch
-    # Gradient caching runs forward twice: four thirds of the work of a step.
-    cached = micro_batch is not None and micro_batch < recipe.batch_size
-    learning = report.seconds_to_learn * (4 / 3 if cached else 1)
-    if report.reads_once:
-        return learning
-    if workers == 0:
-        return report.seconds_to_read + learning
-    return max(report.seconds_to_read / workers, learning)
-
-
-def _check_pair(
-    plan: PairPlan, recipe: Recipe, space: Space, root: Path, world: World
-) -> PairReport:
-    frozen, other = plan.pair
-    rows = read_pair(plan, root, recipe.seed)
-    table = tabulate(rows.train, frozen, rows.others)
-    trained_tower = TrainedTower(
-        recipe.towers[other], other, load_origin(recipe, space), recipe.seed
-    )
-    inputs, broken, reading = _decode(plan, table, trained_tower, space, recipe)
-    broken += rows.excluded
-    chosen = table.anchors[:SAMPLED_ROWS]
-    operations = read_augmentations(plan.augment.get(frozen, ()))
-    once = AnchorPlan(modality=frozen, views=ViewPlan(), operations=operations, seed=recipe.seed)
-    started = time.perf_counter()
-    anchors = embed_anchors(space, once, chosen, None)
-    per_anchor = (time.perf_counter() - started) / len(chosen)
-    broken += list(anchors.broken.values())
-    tower = trained_tower.tower
+def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -> PairReport:
+    """Take two steps of a pair, and validate."""
+    rows = len(pair.table.rows)
+    if rows < 2:
+        raise ConfigError(f"{pair.plan.name}: of {SAMPLED_ROWS} rows {rows} can be used")
+    trainer = Trainer(_shrink(recipe, rows), [pair], run.trained_towers, world)
+    batch, reading = _read(trainer)
+    for step in range(2):
+        started = time.perf_counter()
+        result = trainer.take_step(step, batch)
+    learning = time.perf_counter() - started
+    towers = run.trained_towers
+    weights = {modality: tower.state() for modality, tower in towers.items()}
+    scales = dict.fromkeys(towers, 1.0)
+    space = finished_space(run.space, recipe.name, towers, weights, scales)
+    pair.measure(space.to(world.device), world)
+    counts, reads_once = pair.counts, isinstance(pair.side, CachedFeatures)
+    once = pair.frozen_seconds * counts.anchors / len(pair.table.anchors)
+    once += pair.features_seconds * counts.rows / rows if reads_once else 0
+    tower = towers[pair.plan.pair[1]].tower
     trained = set(trained_names(tower))
+    skipped = [*pair.skipped, *batch.skipped]
     return PairReport(
-        pair=plan.name,
-        rows=len(rows.train),
-        held_rows=len(rows.held),
-        anchors=len(table.anchors),
-        views=plan.views.count,
-        shape=tuple(inputs.shape),
-        low=float(inputs.float().min()),
-        mean=float(inputs.float().mean()),
-        high=float(inputs.float().max()),
-        examples=tuple(row.key for row in table.rows[:3]),
-        broken=tuple(broken),
+        pair=pair.plan.name,
+        rows=counts.rows,
+        held_rows=counts.held_out,
+        anchors=counts.anchors,
+        views=pair.plan.views.count,
+        shape=tuple(batch.inputs.shape),
+        low=float(batch.inputs.float().min()),
+        mean=float(batch.inputs.float().mean()),
+        high=float(batch.inputs.float().max()),
+        examples=tuple(pair.table.rows[draw.row].key for draw in batch.draws[:3]),
+        skipped=tuple(f"{item.item}: {item.reason}" for item in skipped),
         parameters=sum(p.numel() for p in tower.parameters()),
         trained=sum(p.numel() for name, p in tower.named_parameters() if name in trained),
-        seconds_per_anchor=per_anchor,
-        seconds_to_read=reading,
-        seconds_to_learn=_time_learning(trained_tower, inputs, recipe, world),
-        reads_once=trained_tower.plan.train == "head",
-        batches=max(1, int(len(rows.train) * plan.repeat) // recipe.batch_size),
+        loss=result.loss,
+        seconds_once=once,
+        seconds_to_read=reading / len(batch.draws),
+        seconds_to_learn=learning / len(batch.draws),
+        batches=pair.batches_per_epoch(recipe.batch_size),
+        reads_once=reads_once,
     )
 
 
-def _decode(
-    plan: PairPlan, table: PairTable, trained_tower: TrainedTower, space: Space, recipe: Recipe
-) -> tuple[torch.Tensor, list[str], float]:
-    """Read the first rows of the first batch; returns clips, what is broken, seconds a row."""
-    size = PairSize(name=plan.name, anchors=table.choices, views=plan.views.count, weight=1)
-    sampler = Sampler([size], batch_size=recipe.batch_size, steps=1, seed=recipe.seed)
-    operations = read_augmentations(plan.augment.get(plan.pair[1], ()))
-    settings, folder = trained_tower.settings, space.folder
-    side = AugmentedItems(
-        table, plan.pair[1], settings, folder, plan.views, operations, recipe.seed
-    )
-    clips, broken = [], []
-    draws: Sequence[Draw] = sampler.batch(0)[:SAMPLED_ROWS]
+def _shrink(recipe: Recipe, rows: int) -> Recipe:
+    """Return a recipe for batches of a few rows, read in this process."""
+    size = min(recipe.batch_size, rows)
+    part = recipe.hardware.micro_batch
+    if part is not None and part < recipe.batch_size:
+        part = max(1, min(part, size // 2))
+    hardware = replace(recipe.hardware, num_workers=0, micro_batch=part)
+    return replace(recipe, batch_size=size, hardware=hardware)
+
+
+def _read(trainer: Trainer) -> tuple[Batch, float]:
+    """Read the first batch; returns it and the seconds that took."""
     started = time.perf_counter()
-    for draw in draws:
-        try:
-            clips.append(side.read(draw))
-        except InputError as error:
-            broken.append(str(error))
-    seconds = (time.perf_counter() - started) / len(draws)
-    if not clips:
-        raise ConfigError(f"{plan.name}: none of {len(draws)} rows can be used; {broken[0]}")
-    if len({clip.shape for clip in clips}) > 1:
-        raise ConfigError(
-            f"{plan.name}: clips differ in shape, {sorted({tuple(c.shape) for c in clips})}; "
-            f"choose settings of towers.{plan.pair[1]} that give one shape"
-        )
-    return torch.stack(clips), broken, seconds
-
-
-def _time_learning(
-    trained_tower: TrainedTower, inputs: torch.Tensor, recipe: Recipe, world: World
-) -> float:
-    """Time forward and backward of a few rows, the second time round; seconds a row."""
-    kept = None
-    if trained_tower.plan.train == "head":
-        inputs = features(trained_tower.tower, inputs)
-        kept = inputs, inputs.new_zeros(len(inputs), head_layer(trained_tower.tower).out_features)
-    trained_tower.begin(recipe.hardware, world, None, kept)
-    seconds = 0.0
-    for _ in range(2):
-        started = time.perf_counter()
-        with torch.autocast(
-            world.device.type, torch.bfloat16, enabled=recipe.hardware.precision == "bfloat16"
-        ):
-            query_QE = trained_tower.embed(inputs)
-        info_nce(query_QE, query_QE.detach(), 10.0).backward()
-        seconds = time.perf_counter() - started
-    return seconds / len(inputs)
+    (batch,) = islice(trainer.batches(0), 1)
+    return batch, time.perf_counter() - started
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The trained side where only a head is trained: the frozen body's features, computed once."""
+"""The trained side where only a head is trained: features of the frozen body, computed once."""
 
 from __future__ import annotations
 
@@ -6,92 +6,101 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from openbind.data.loader import CachedFeatures, SkippedItem
-from openbind.data.pairs import Row
 from openbind.data.table import PairTable
-from openbind.data.views import ViewKey, anchor_view, apply_view
-from openbind.embedding.items import open_item
-from openbind.errors import ConfigError, InputError
-from openbind.modalities import MODALITIES
+from openbind.data.views import ViewKey, anchor_view
+from openbind.embedding.many import Entry, compute_many
+from openbind.errors import ConfigError
 from openbind.modalities.spec import View
-from openbind.space.decoding import map_ahead
+from openbind.space.decoding import Decoder
+from openbind.training.distributed import World, gather_objects
 from openbind.training.heads import features
 from openbind.training.recipe import PairPlan
 from openbind.training.trained_tower import TrainedTower
 
 
-def keep_features(
+def cache_features(
     plan: PairPlan,
     table: PairTable,
     trained_tower: TrainedTower,
     folder: Path | None,
     seed: int,
-    progress: bool,
+    *,
+    world: World | None = None,
+    progress: bool = False,
 ) -> tuple[CachedFeatures, PairTable, list[SkippedItem]]:
-    """Run the frozen body over all rows. Features are a row of numbers a clip, kept in memory.
+    """Run the frozen body over all rows on the device, each process its part; all must call.
 
     Args:
-        plan: of the pair; an item is seen through each of its anchors' views.
+        plan: of the pair; an item is shown in each view of each of its anchors.
         table: its rows.
         trained_tower: the tower.
-        folder: of the starting space, where files that preprocessing needs are.
+        folder: of the starting space, with the files that preprocessing needs.
         seed: of the views.
+        world: the processes; None is this one alone.
         progress: show a bar on stderr.
 
     Returns:
-        the side to train from, the rows that can be used, and the items that can't.
+        the side to train on, with the features of all rows in memory; the usable rows; the items
+        that can't be used.
 
     Raises:
-        ConfigError: not one row can be used.
+        ConfigError: no row can be used.
     """
+    world = world or World()
     modality = plan.pair[1]
-    preprocess = MODALITIES.get(modality).prepare(trained_tower.settings, folder)
+    mine = range(len(table.rows))[world.rank :: world.size]
+    entries = [
+        (row, Entry(modality, item, _views(plan, table, row, seed)))
+        for row in mine
+        for item in table.rows[row].items[modality]
+    ]
+    decoder = Decoder({modality: trained_tower.settings}, folder)
+    tower = trained_tower.tower.to(world.device)
 
-    def view(row: Row, key: ViewKey) -> View:
-        if key is None:
-            return View(span=row.span)
-        anchor = table.anchors[key[0]]
-        return anchor_view(anchor, plan.views, seed, key[1])
+    def compute(_: str, clips: Tensor) -> Tensor:
+        return features(tower, clips.to(world.device))
 
-    def clips(index: int) -> dict[ViewKey, torch.Tensor]:
-        row = table.rows[index]
-        opened = [open_item(item) for item in row.items[modality]]
-        found: dict[ViewKey, torch.Tensor] = {}
-        for key in _view_keys(plan, table, index):
-            shown = (apply_view(modality, item, view(row, key)) for item in opened)
-            found[key] = torch.cat([preprocess(item).clips for item in shown])
-        return found
-
-    kept: list[int] = []
-    found: list[dict[ViewKey, torch.Tensor]] = []
-    broken: list[SkippedItem] = []
-    results = map_ahead(clips, range(len(table.rows)))
-    label = f"features of {modality}"
-    bar = tqdm(results, desc=label, total=len(table.rows), delay=1, disable=not progress)
-    for index, result in enumerate(bar):
-        try:
-            found.append({key: features(trained_tower.tower, x) for key, x in result().items()})
-            kept.append(index)
-        except InputError as error:
-            broken.append(SkippedItem(plan.name, table.rows[index].key, str(error)))
+    results = compute_many(decoder, [e for _, e in entries], compute, device=world.device.type)
+    bar = tqdm(
+        results, f"features of {modality}", len(entries), delay=1, unit="item", disable=not progress
+    )
+    found: dict[int, list[list[Tensor]]] = {row: [] for row in mine}
+    reasons: dict[int, str] = {}
+    for (row, _), result in zip(entries, bar, strict=True):
+        if result.error is not None:
+            reasons.setdefault(row, str(result.error))
+        else:
+            found[row].append([torch.from_numpy(x) for x in result.vectors])
+    tower.cpu()
+    for part, others in gather_objects((found, reasons), world):
+        found |= part
+        reasons |= others
+    kept = [row for row in range(len(table.rows)) if row not in reasons]
+    skipped = [SkippedItem(plan.name, table.rows[r].key, why) for r, why in sorted(reasons.items())]
     if not kept:
-        raise ConfigError(f"{plan.name}: not one row can be used; the first: {broken[0].reason}")
-    return CachedFeatures(found), table.only(kept), broken
+        raise ConfigError(f"{plan.name}: no row can be used; the first: {skipped[0].reason}")
+    side = []
+    for row in kept:
+        clips = [torch.cat(of_items) for of_items in zip(*found[row], strict=True)]
+        side.append(dict(zip(_view_keys(plan, table, row), clips, strict=True)))
+    return CachedFeatures(side), table.only(kept), skipped
 
 
 def join_features(
-    parts: Sequence[tuple[CachedFeatures, PairTable, torch.Tensor]],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all features of some pairs, and what each is to be mapped to.
+    parts: Sequence[tuple[CachedFeatures, PairTable, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """Return all features of some pairs, and the vectors that they are mapped to.
 
     Args:
-        parts: the features, the rows they are of, and vectors_KVE of the rows' frozen items.
+        parts: the features, their rows, and vectors_KVE of the rows' frozen items.
 
     Returns:
-        features_ND of all clips in all views; targets_NE, the frozen item as it is in that key,
-        or the mean of all that the row has.
+        features_ND of all clips in all views; targets_NE, the frozen item's vector in that view,
+        or the mean of all vectors of the row's frozen items.
     """
     rows_ND, rows_NE = [], []
     for side, table, vectors_KVE in parts:
@@ -108,5 +117,15 @@ def join_features(
 
 def _view_keys(plan: PairPlan, table: PairTable, row: int) -> list[ViewKey]:
     if plan.views.is_whole:
-        return [None]  # However often it is shown, it is shown whole.
+        return [None]
     return [(anchor, view) for anchor in table.choices[row] for view in range(plan.views.count)]
+
+
+def _views(plan: PairPlan, table: PairTable, row: int, seed: int) -> tuple[View, ...]:
+    """Return the views of `_view_keys`: those of the row's frozen items."""
+    return tuple(
+        View(span=table.rows[row].span)
+        if key is None
+        else anchor_view(table.anchors[key[0]], plan.views, seed, key[1])
+        for key in _view_keys(plan, table, row)
+    )

@@ -1,40 +1,45 @@
-"""A pair made ready: its rows read, its frozen side embedded, its trained side set up."""
+"""A pair ready to train: rows read, the frozen side embedded, the trained side set up."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from openbind.data.augment import read_augmentations
 from openbind.data.loader import AugmentedItems, CachedFeatures, Side, SkippedItem
 from openbind.data.pairs import Row, choose_split, hold_out
-from openbind.data.sampler import PairSize
+from openbind.data.sampler import PairSize, require_batch
 from openbind.data.sources import read_rows
-from openbind.data.table import Anchor, PairTable, tabulate
-from openbind.data.views import ViewPlan
-from openbind.embedding.cache import VectorCache
+from openbind.data.table import PairTable, tabulate
 from openbind.errors import ConfigError
 from openbind.space.space import Space
-from openbind.training.anchors import (
-    AnchorPlan,
-    Anchors,
-    embed_anchors,
-    plan_digest,
-    read_anchors,
-    write_anchors,
-)
+from openbind.training.anchors import AnchorPlan, load_anchors
 from openbind.training.contrast import Corpus
-from openbind.training.distributed import World, gather_objects
-from openbind.training.features import keep_features
+from openbind.training.distributed import World
+from openbind.training.features import cache_features
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.state import RunFolder
 from openbind.training.trained_tower import TrainedTower
-from openbind.training.validation import choose_rows
+from openbind.training.validation import HeldOut, Retrieval, measure_retrieval
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Size of a pair's data; of all of it, even where only a sample was prepared.
+
+    Args:
+        rows: training rows.
+        held_out: validation rows.
+        anchors: frozen items.
+    """
+
+    rows: int
+    held_out: int
+    anchors: int
 
 
 @dataclass
@@ -42,34 +47,46 @@ class PairState:
     """One pair of a run.
 
     Args:
-        plan: what the recipe says of it.
-        table: rows that train.
+        plan: of the recipe.
+        table: training rows.
         corpus: the frozen side's embeddings.
         side: reads the trained side.
-        validation: rows that don't train, or None.
-        validation_KE: embeddings of their frozen items, shown whole.
-        skipped: items that were found unusable already.
+        counts: of all rows.
+        validation: held-out rows, or None.
+        skipped: items that can't be used.
+        frozen_seconds, features_seconds: what embedding the frozen side, and computing a frozen
+            body's features, took.
     """
 
     plan: PairPlan
     table: PairTable
     corpus: Corpus
     side: Side
-    validation: PairTable | None = None
-    validation_KE: np.ndarray | None = None
+    counts: PairCounts
+    validation: HeldOut | None = None
     skipped: list[SkippedItem] = field(default_factory=list)
+    frozen_seconds: float = 0.0
+    features_seconds: float = 0.0
 
     def batches_per_epoch(self, batch_size: int) -> int:
-        """How many batches one epoch has: as many as fit, each row `repeat` times."""
-        return max(1, int(len(self.table.rows) * self.plan.repeat) // batch_size)
+        """Return the number of full batches of an epoch, with each row `repeat` times."""
+        return max(1, int(self.counts.rows * self.plan.repeat) // batch_size)
 
-    def kept_pairs(self) -> tuple[CachedFeatures, PairTable, torch.Tensor]:
-        """Return features that were computed before, their rows, and the frozen items' vectors."""
+    def measure(self, space: Space, world: World) -> Retrieval | None:
+        """Return retrieval results on the validation rows, if there are any; all must call."""
+        if self.validation is None:
+            return None
+        by_label = self.plan.positives == "label"
+        pair = self.plan.pair
+        return measure_retrieval(space, pair, self.validation, by_label=by_label, world=world)
+
+    def cached_pairs(self) -> tuple[CachedFeatures, PairTable, torch.Tensor]:
+        """Return cached features, their rows, and vectors_KVE of the frozen items."""
         assert isinstance(self.side, CachedFeatures)
         return self.side, self.table, self.corpus.vectors_KVE
 
     def size(self, batch_size: int) -> PairSize:
-        """What the sampler has to know."""
+        """Return what the sampler needs to know."""
         weight = self.plan.weight
         return PairSize(
             name=self.plan.name,
@@ -81,14 +98,15 @@ class PairState:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What all pairs of a run share.
+    """What the pairs of a run have in common.
 
     Args:
         recipe: of the run.
         space: the starting one.
         root: data folder.
         world: the processes.
-        folder: of the run; None keeps nothing there.
+        folder: of the run; None neither reads nor writes vectors.
+        limit: rows of each pair that are prepared, for a dry run; None is all.
         progress: show bars on stderr.
     """
 
@@ -96,8 +114,9 @@ class Preparation:
     space: Space
     root: Path
     world: World
-    folder: RunFolder | None
-    progress: bool
+    folder: RunFolder | None = None
+    limit: int | None = None
+    progress: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,133 +124,128 @@ class PairRows:
     """A pair's rows.
 
     Args:
-        train: that train.
-        held: that validate.
-        others: whose frozen items only repel.
-        excluded: what the sources passed over, and why.
+        train: training rows.
+        held_out: validation rows.
+        extra: rows whose frozen items are used as negatives only.
+        excluded: what the sources skipped, and why.
     """
 
     train: list[Row]
-    held: list[Row]
-    others: tuple[Row, ...] = ()
+    held_out: list[Row]
+    extra: tuple[Row, ...] = ()
     excluded: tuple[str, ...] = ()
 
 
 def read_pair(plan: PairPlan, root: Path, seed: int) -> PairRows:
-    """Read a pair's rows: those that train and those that validate.
+    """Read a pair's training and validation rows.
 
     Raises:
         ConfigError, InputError: the data can't be read as the recipe says.
     """
     found = read_rows(plan.data, plan.pair, root)
-    train, held = _part_rows(plan, found.rows, seed)
+    train, held_out = _split_rows(plan, found.rows, seed)
     if plan.extra_negatives is None:
-        return PairRows(train, held, excluded=found.excluded)
+        return PairRows(train, held_out, excluded=found.excluded)
     frozen = plan.pair[0]
-    others = read_rows(plan.extra_negatives, (frozen, frozen), root)
-    return PairRows(train, held, others.rows, found.excluded + others.excluded)
+    extra = read_rows(plan.extra_negatives, (frozen, frozen), root)
+    return PairRows(train, held_out, extra.rows, found.excluded + extra.excluded)
 
 
-def _part_rows(plan: PairPlan, rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
+def _split_rows(plan: PairPlan, rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    chosen = choose_split(rows, plan.split)
     if isinstance(plan.validation, str):
-        held = choose_split(rows, plan.validation)
-        keys = {row.key for row in held}
-        left = choose_split(rows, plan.split) if plan.split else rows
-        return [row for row in left if row.key not in keys], list(held)
-    chosen = list(choose_split(rows, plan.split) if plan.split else rows)
-    if plan.validation is None:
-        return chosen, []
-    return hold_out(chosen, plan.validation, seed)
+        held_out = choose_split(rows, plan.validation)
+        keys = {row.key for row in held_out}
+        return [row for row in chosen if row.key not in keys], held_out
+    return (chosen, []) if plan.validation is None else hold_out(chosen, plan.validation, seed)
 
 
 def prepare_pair(
     index: int, plan: PairPlan, trained_tower: TrainedTower, given: Preparation
 ) -> PairState:
-    """Read a pair's rows and make both of its sides ready.
+    """Read a pair's rows, embed the frozen side and set up the trained side; all must call.
+
+    Args:
+        index: of the pair in the recipe.
+        plan: of the pair.
+        trained_tower: of its trained modality.
+        given: what the pairs have in common.
 
     Raises:
         ConfigError, InputError: the data can't be used as the recipe says.
     """
-    recipe = given.recipe
-    frozen = plan.pair[0]
+    recipe, frozen = given.recipe, plan.pair[0]
     if frozen not in given.space.modalities:
         known = ", ".join(given.space.modalities)
         raise ConfigError(f"{plan.name}: {recipe.start} has no {frozen}, only {known}")
     rows = read_pair(plan, given.root, recipe.seed)
-    table = tabulate(rows.train, frozen, rows.others)
+    require_batch(plan.name, len(rows.train), recipe.batch_size)
+    table = tabulate(rows.train, frozen, rows.extra)
+    counts = PairCounts(len(table.rows), len(rows.held_out), len(table.anchors))
+    if given.limit is not None:
+        table = table.sample(given.limit)
     operations = read_augmentations(plan.augment.get(frozen, ()))
     anchor_plan = AnchorPlan(
         modality=frozen, views=plan.views, operations=operations, seed=recipe.seed
     )
-    anchors = _embed_all(given, anchor_plan, table.anchors, index)
-    broken = [SkippedItem(plan.name, "excluded", text) for text in rows.excluded]
-    broken += _list_broken(plan, table.anchors, anchors.broken)
-    table, vectors_KVE = table.without(anchors.broken), _good(anchors)
-    side, table, more = _trained_side(plan, table, trained_tower, given)
-    corpus = Corpus(table, vectors_KVE, plan.positives)
-    pair = PairState(plan, table, corpus, side, skipped=broken + more)
-    if rows.held:
-        held = choose_rows(tabulate(rows.held, frozen), recipe.logging.validation_rows)
-        whole = _embed_all(given, AnchorPlan(modality=frozen, views=ViewPlan()), held.anchors, None)
-        pair.skipped += _list_broken(plan, held.anchors, whole.broken)
-        pair.validation, pair.validation_KE = held.without(whole.broken), _good(whole)[:, 0].numpy()
+    started = time.perf_counter()
+    table, vectors_KVE, skipped = _embed(given, plan, anchor_plan, table, f"anchors-{index}")
+    embedded = time.perf_counter()
+    side, table, unreadable = _trained_side(plan, table, trained_tower, given)
+    pair = PairState(
+        plan,
+        table,
+        Corpus(table, vectors_KVE, plan.positives),
+        side,
+        counts if given.limit is not None else replace(counts, rows=len(table.rows)),
+        skipped=[SkippedItem(plan.name, "excluded", why) for why in rows.excluded],
+        frozen_seconds=embedded - started,
+        features_seconds=time.perf_counter() - embedded,
+    )
+    pair.skipped += skipped + unreadable
+    if rows.held_out:
+        limit = min(recipe.logging.validation_rows, given.limit or len(rows.held_out))
+        held_out = tabulate(rows.held_out, frozen).sample(limit)
+        whole = AnchorPlan(modality=frozen)
+        held_out, whole_KVE, skipped = _embed(given, plan, whole, held_out, f"validation-{index}")
+        pair.validation = HeldOut(held_out, whole_KVE[:, 0].numpy())
+        pair.skipped += skipped
     return pair
 
 
-def _embed_all(
-    given: Preparation, plan: AnchorPlan, anchors: Sequence[Anchor], index: int | None
-) -> Anchors:
-    """Embed frozen items, each process its share, and exchange them; or read the run's file."""
-    digest = plan_digest(given.space, plan, anchors)
-    path = None if given.folder is None or index is None else given.folder.anchors(index)
-    if path is not None and (kept := read_anchors(path, digest)) is not None:
-        return kept
-    part = slice(given.world.rank, None, given.world.size)
-    with closing(VectorCache()) as cache:
-        mine = embed_anchors(given.space, plan, anchors, cache, part=part, progress=given.progress)
-    merged = _merge(mine, given.world)
-    if path is not None and given.world.is_first:
-        write_anchors(path, merged, digest)
-    return merged
-
-
-def _merge(mine: Anchors, world: World) -> Anchors:
-    if world.size == 1:
-        return mine
-    parts = gather_objects((mine.vectors_KVE[world.rank :: world.size], mine.broken), world)
-    vectors_KVE, broken = mine.vectors_KVE, dict(mine.broken)
-    for rank, (rows, bad) in enumerate(parts):
-        vectors_KVE[rank :: world.size] = rows
-        broken |= bad
-    return Anchors(vectors_KVE, broken)
-
-
-def _good(anchors: Anchors) -> torch.Tensor:
-    kept = [i for i in range(len(anchors.vectors_KVE)) if i not in anchors.broken]
-    return anchors.vectors_KVE[kept]
-
-
-def _list_broken(
-    plan: PairPlan, anchors: Sequence[Anchor], broken: dict[int, str]
-) -> list[SkippedItem]:
-    return [SkippedItem(plan.name, anchors[i].key, reason) for i, reason in sorted(broken.items())]
+def _embed(
+    given: Preparation, plan: PairPlan, anchor_plan: AnchorPlan, table: PairTable, name: str
+) -> tuple[PairTable, torch.Tensor, list[SkippedItem]]:
+    """Embed a table's frozen items; returns it without unusable ones, vectors_KVE, and those."""
+    path = None if given.folder is None else given.folder.vectors(name)
+    world, progress = given.world, given.progress
+    found = load_anchors(
+        given.space, anchor_plan, table.anchors, path, world=world, progress=progress
+    )
+    skipped = [
+        SkippedItem(plan.name, table.anchors[i].key, why) for i, why in found.skipped.items()
+    ]
+    vectors_KVE = found.vectors_KVE.expand(-1, anchor_plan.views.count, -1)
+    return table.without(found.skipped), vectors_KVE, skipped
 
 
 def _trained_side(
     plan: PairPlan, table: PairTable, trained_tower: TrainedTower, given: Preparation
 ) -> tuple[Side, PairTable, list[SkippedItem]]:
-    """Set up how the trained side is read: items, or a frozen body's features of them."""
+    """Set up reading of the trained side: items, or a frozen body's features of them."""
     modality = plan.pair[1]
     operations = read_augmentations(plan.augment.get(modality, ()))
     folder, seed = given.space.folder, given.recipe.seed
     if trained_tower.plan.train != "head":
-        shown = AugmentedItems(
+        items = AugmentedItems(
             table, modality, trained_tower.settings, folder, plan.views, operations, seed
         )
-        return shown, table, []
+        return items, table, []
     if operations:
         raise ConfigError(
-            f"{plan.name}: towers.{modality}.train: head keeps each item's features, so "
-            "augmentations of it would do nothing; leave them out, or train it in full"
+            f"{plan.name}: augment.{modality}: has no effect with towers.{modality}.train: head, "
+            "which caches each item's features; remove it, or train the whole tower"
         )
-    return keep_features(plan, table, trained_tower, folder, seed, given.progress)
+    return cache_features(
+        plan, table, trained_tower, folder, seed, world=given.world, progress=given.progress
+    )

@@ -1,4 +1,4 @@
-"""What comes out of a run: the starting space with the trained towers in it, and its card."""
+"""The result of a run: the starting space with the trained towers, and its card."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from openbind.configs import from_dict
 from openbind.modalities import MODALITIES
@@ -15,7 +16,29 @@ from openbind.space.card import Card, Measurement, Source
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.space import Space
 from openbind.training.recipe import Recipe
+from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import Retrieval
+
+
+def finished_space(
+    start: Space,
+    name: str,
+    trained_towers: Mapping[str, TrainedTower],
+    weights: Mapping[str, Mapping[str, Tensor]],
+    scales: Mapping[str, float],
+) -> Space:
+    """Return a space with the trained towers, on the CPU.
+
+    Args:
+        start: the starting space; not modified.
+        name: of the new one.
+        trained_towers: modality → its tower.
+        weights: modality → state of its tower, see `TrainedTower.state`.
+        scales: modality → logit scale.
+    """
+    towers = {m: (t.spec, t.finished_tower(weights[m])) for m, t in trained_towers.items()}
+    settings = {modality: tower.settings for modality, tower in trained_towers.items()}
+    return extend_space(start, name, towers, settings, scales)
 
 
 def extend_space(
@@ -25,25 +48,25 @@ def extend_space(
     settings: Mapping[str, Any],
     scales: Mapping[str, float],
 ) -> Space:
-    """Put towers into a space, in the place of those of the same modality.
+    """Return a space with some modalities' towers added or replaced.
 
     Args:
-        space: the starting one; it isn't changed.
+        space: the starting one; not modified.
         name: of the new one.
-        towers: modality → its network.
+        towers: modality → its spec and network.
         settings: modality → its preprocessing.
         scales: modality → logit scale.
     """
     specs, bindings = dict(space.config.towers), dict(space.config.modalities)
     modules = dict(space.towers)
     for modality, (spec, module) in towers.items():
-        place = MODALITIES.get(modality).tower
-        shared = [m for m, b in bindings.items() if b.tower == place and m != modality]
-        # A tower that other modalities go through too stays theirs.
-        place = f"{place}_{modality}" if shared else place
-        specs[place], modules[place] = spec, module
+        tower = MODALITIES.get(modality).tower
+        shared = [m for m, b in bindings.items() if b.tower == tower and m != modality]
+        # A tower shared with other modalities stays theirs.
+        tower = f"{tower}_{modality}" if shared else tower
+        specs[tower], modules[tower] = spec, module
         bindings[modality] = Binding(
-            tower=place, settings=settings[modality], scale=scales[modality]
+            tower=tower, settings=settings[modality], scale=scales[modality]
         )
     used = {binding.tower for binding in bindings.values()}
     config = SpaceConfig(
@@ -60,14 +83,14 @@ def extend_space(
 def write_card(
     space: Space, recipe: Recipe, start: Space, results: Sequence[Retrieval], rows: int
 ) -> Card:
-    """Write the card of a result: what it was made of, what was trained, what was measured.
+    """Return the card of a result: its sources, trained pairs, and measurements.
 
     Args:
         space: the result.
         recipe: of the run.
         start: the starting space.
         results: retrieval on validation rows.
-        rows: pairs that trained.
+        rows: number of training rows.
     """
     card = start.card
     trained = {tuple(plan.pair) for plan in recipe.pairs}
@@ -78,10 +101,10 @@ def write_card(
     emergent = [f"{a}–{b}" for a, b in combinations(space.modalities, 2) if {a, b} not in together]
     summary = recipe.card.summary or (
         f"{start.name} with {' and '.join(sorted(retrained))} bound to it on {rows:,} pairs "
-        f"({recipe.schedule.describe()}, batches of {recipe.batch_size}, seed {recipe.seed})."
+        f"({recipe.schedule.describe()}, batch size {recipe.batch_size}, seed {recipe.seed})."
     )
     if emergent:
-        summary += f" Never trained together, so emergent: {', '.join(emergent)}."
+        summary += f" Emergent, never trained together: {', '.join(emergent)}."
     sources = [from_dict(Source, dict(source), "card.data") for source in recipe.card.data]
     return replace(
         card,
@@ -90,7 +113,7 @@ def write_card(
         trained_pairs=tuple((a, b) for a, b in pairs),
         sources=(*card.sources, *(s for s in sources if s not in card.sources)),
         measurements=(
-            *_still_true(card, retrained & set(start.modalities)),
+            *_still_valid(card, retrained & set(start.modalities)),
             *_measurements(results),
         ),
         limits=(
@@ -100,10 +123,10 @@ def write_card(
     )
 
 
-def _still_true(card: Card, replaced: set[str]) -> list[Measurement]:
-    """Numbers of the starting space that don't speak of a tower that was retrained.
+def _still_valid(card: Card, replaced: set[str]) -> list[Measurement]:
+    """Return the starting space's measurements that no replaced tower affects.
 
-    One that doesn't say whose towers it is about may speak of any of them.
+    A measurement without modalities may depend on any tower.
     """
     if not replaced:
         return list(card.measurements)

@@ -32,11 +32,11 @@ from openbind.training.pair_state import PairState, Preparation, prepare_pair
 from openbind.training.plots import draw_curves
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names, write_recipe
-from openbind.training.result import extend_space, write_card
+from openbind.training.result import finished_space, write_card
 from openbind.training.state import RunFolder, keep_as_best, load_state, save_state
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.trainer import Stopwatch, Trainer
-from openbind.training.validation import Retrieval, measure_retrieval
+from openbind.training.validation import Retrieval
 
 WATCHING = ("hardware", "logging", "card")
 """Parts of a recipe that may change between a run and its resumption."""
@@ -87,19 +87,22 @@ class PreparedRun:
         space: the frozen towers.
         trained_towers: modality → its tower.
         pairs: in the recipe's order.
-        trainer: takes the steps.
     """
 
     space: Space
     trained_towers: dict[str, TrainedTower]
     pairs: list[PairState]
-    trainer: Trainer
 
 
 def prepare_run(
-    recipe: Recipe, root: Path, folder: RunFolder | None, world: World, progress: bool
+    recipe: Recipe,
+    root: Path,
+    folder: RunFolder | None,
+    world: World,
+    progress: bool,
+    limit: int | None = None,
 ) -> PreparedRun:
-    """Load the towers, prepare the pairs and build the trainer.
+    """Load the towers and prepare the pairs.
 
     Args:
         recipe: of the run.
@@ -107,12 +110,13 @@ def prepare_run(
         folder: of the run; None saves nothing.
         world: the processes.
         progress: show bars on stderr.
+        limit: rows of each pair that are prepared, for a dry run; None is all.
 
     Raises:
         ConfigError, InputError: the data can't be used as the recipe says.
     """
     space = load_start(recipe, world)
-    given = Preparation(recipe, space, root, world, folder, progress)
+    given = Preparation(recipe, space, root, world, folder, limit, progress)
     origin = load_origin(recipe, space)
     towers = {
         modality: TrainedTower(plan, modality, origin, recipe.seed)
@@ -126,9 +130,9 @@ def prepare_run(
         kept = None
         if tower.plan.train == "head":
             own = [pair for pair in pairs if pair.plan.pair[1] == modality]
-            kept = join_features([pair.kept_pairs() for pair in own])
+            kept = join_features([pair.cached_pairs() for pair in own])
         tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, kept)
-    return PreparedRun(space, towers, pairs, Trainer(recipe, pairs, towers, world))
+    return PreparedRun(space, towers, pairs)
 
 
 class _Run:
@@ -137,7 +141,8 @@ class _Run:
     ) -> None:
         self.recipe, self.folder, self.world, self.progress = recipe, folder, world, progress
         self.prepared = prepare_run(recipe, root, folder, world, progress)
-        self.trainer, self.pairs = self.prepared.trainer, self.prepared.pairs
+        self.pairs = self.prepared.pairs
+        self.trainer = Trainer(recipe, self.pairs, self.prepared.trained_towers, world)
         logging, epoch = recipe.logging, self.trainer.steps_per_epoch
         self.validate_every = logging.validate_every or epoch
         self.save_every = logging.save_every or self.validate_every
@@ -205,17 +210,9 @@ class _Run:
         return bool(self.world.gather(torch.tensor(better, device=self.world.device))[0])
 
     def _measure(self, space: Space) -> list[Retrieval]:
-        return [
-            measure_retrieval(
-                space,
-                pair.plan.pair,
-                pair.validation,
-                pair.validation_KE,
-                by_label=pair.plan.positives == "label",
-            )
-            for pair in self.pairs
-            if pair.validation is not None and pair.validation_KE is not None
-        ]
+        space.to(self.world.device)
+        results = (pair.measure(space, World(device=self.world.device)) for pair in self.pairs)
+        return [result for result in results if result is not None]
 
     def _current_space(self, start: Space, state: dict[str, Any] | None = None) -> Space | None:
         """Put the towers as they are now, or as a checkpoint has them, into a space.
@@ -223,25 +220,18 @@ class _Run:
         Returns:
             the space; None in all processes but the first.
         """
-        towers = {}
-        for modality, trained_tower in self.prepared.trained_towers.items():
-            if state is None:
-                weights = trained_tower.average_state() or trained_tower.state()
-            else:
-                weights = state["averages"].get(modality) or state["towers"][modality]
-            if self.world.is_first:
-                towers[modality] = (trained_tower.spec, trained_tower.finished_tower(weights))
+        towers = self.prepared.trained_towers
+        if state is None:
+            weights = {m: tower.average_state() or tower.state() for m, tower in towers.items()}
+        else:
+            weights = {m: state["averages"].get(m) or state["towers"][m] for m in towers}
         if not self.world.is_first:
             return None
         scales = {
             pair.plan.pair[1]: float(loss.scale.detach())
             for pair, loss in zip(self.pairs, self.trainer.losses, strict=True)
         }
-        settings = {
-            name: trained_tower.settings
-            for name, trained_tower in self.prepared.trained_towers.items()
-        }
-        return extend_space(start, self.recipe.name, towers, settings, scales)
+        return finished_space(start, self.recipe.name, towers, weights, scales)
 
     def _save(self, done: int, best: bool) -> None:
         """Write a checkpoint; all processes take part, the first writes."""
@@ -305,6 +295,7 @@ class _Run:
         assert space is not None
         rows = sum(len(pair.table.rows) for pair in self.pairs)
         space.card = write_card(space, self.recipe, whole, self._measure(space), rows)
+        space.to("cpu")
         native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
         draw_curves(read_log(self.folder.log), self.folder.curves)
         self.world.wait()
@@ -338,7 +329,7 @@ def _open_folder(
         )
     if world.is_first:
         folder.path.mkdir(parents=True, exist_ok=True)
-        for left_over in (folder.log, folder.skipped):
+        for left_over in (folder.log, folder.skipped, *folder.vector_tables()):
             left_over.unlink(missing_ok=True)
         with atomic_path(folder.recipe) as temporary:
             temporary.write_text(write_recipe(recipe), encoding="utf-8")

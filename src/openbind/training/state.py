@@ -79,9 +79,13 @@ class RunFolder:
         """The best checkpoint by validation."""
         return self.path / "state" / "best.pt"
 
-    def anchors(self, pair: int) -> Path:
-        """Embeddings of a pair's frozen side."""
-        return self.path / "state" / f"anchors-{pair}.safetensors"
+    def vectors(self, name: str) -> Path:
+        """A table of embeddings of frozen items."""
+        return self.path / "state" / f"{name}.safetensors"
+
+    def vector_tables(self) -> list[Path]:
+        """All tables of embeddings."""
+        return sorted(self.path.glob("state/*.safetensors"))
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

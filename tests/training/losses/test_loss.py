@@ -18,6 +18,7 @@ from openbind.training.losses.sigmoid import Sigmoid, sigmoid_loss
 from openbind.training.recipe import PairPlan
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import prepare_run
+from openbind.training.trainer import Trainer
 
 
 def plan_of(world: Any, **values: str) -> PairPlan:
@@ -71,7 +72,8 @@ def test_loss_of_another_package(world: Any) -> None:
     LOSSES.add("margin", Margin)
     try:
         recipe = read_recipe(world.recipe, {"pairs.0.loss": "margin"})
-        trainer = prepare_run(recipe, world.folder, None, World(), progress=False).trainer
+        run = prepare_run(recipe, world.folder, None, World(), progress=False)
+        trainer = Trainer(recipe, run.pairs, run.trained_towers, World())
         batch = next(iter(trainer.batches(0)))
         losses = [trainer.take_step(step, batch).loss for step in range(2)]
     finally:
