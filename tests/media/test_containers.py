@@ -1,4 +1,4 @@
-"""FFmpeg opens what it is handed and nothing else; its errors become ours."""
+"""FFmpeg opens the given file and nothing else; its errors become ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from openbind.errors import InputError, MissingExtraError
-from openbind.media.containers import open_container, said_seconds
+from openbind.media.containers import header_seconds, open_container
 
 
 def refused(source: object) -> str:
@@ -21,7 +21,7 @@ def refused(source: object) -> str:
 
 
 def test_only_videos_and_sounds(tmp_path: Path) -> None:
-    """A text isn't made a video of, and a playlist opens no other file."""
+    """Text files and playlists are refused."""
     text = tmp_path / "notes.txt"
     text.write_text("hello\n" * 100)
     playlist = tmp_path / "list.m3u8"
@@ -29,12 +29,12 @@ def test_only_videos_and_sounds(tmp_path: Path) -> None:
     concat = tmp_path / "list.ffconcat"
     concat.write_text(f"ffconcat version 1.0\nfile {text.name}\n")
     for path in (text, playlist, concat):
-        assert "not a sound or video" in refused(path)
-        assert "not a sound or video" in refused(path.read_bytes())
+        assert "not audio or video" in refused(path)
+        assert "not audio or video" in refused(path.read_bytes())
 
 
 def test_bad_sources(tmp_path: Path) -> None:
-    """Missing, empty, a directory, an address, another type."""
+    """Missing, empty, a directory, an address, another type: each is named."""
     (tmp_path / "empty.mp4").touch()
     assert "no such file" in refused(tmp_path / "none.mp4")
     assert "empty" in refused(tmp_path / "empty.mp4")
@@ -44,7 +44,7 @@ def test_bad_sources(tmp_path: Path) -> None:
 
 
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyAV the error says what to install."""
+    """Without PyAV the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError, match=r"openbind\[video\]"), open_container(b"video"):
         pytest.fail("was opened")
@@ -58,7 +58,7 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_length_by_the_headers(
     kind: str, codec: str, says: bool, start: int, tmp_path: Path
 ) -> None:
-    """From the stream's own first moment; nothing where a part can't be found by its time."""
+    """The duration counts from the stream's start; formats that can't be sought have none."""
     path = tmp_path / f"video.{kind}"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
@@ -69,5 +69,5 @@ def test_length_by_the_headers(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with open_container(path) as container:
-        said = said_seconds(container, container.streams.video[0])
+        said = header_seconds(container, container.streams.video[0])
     assert said == (pytest.approx(2.0, abs=0.05) if says else None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from openbind.media.truncation import find_truncation, says_its_length
+from openbind.media.truncation import find_truncation, has_length_header
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 60_000)
 
@@ -63,5 +63,5 @@ def test_length_of_mp3(tmp_path: Path) -> None:
     for content, expected in ((data, True), (tag + data, True), (data[second:], False)):
         (tmp_path / "x.mp3").write_bytes(content)
         stream = io.BytesIO(content)
-        assert says_its_length(stream) == says_its_length(tmp_path / "x.mp3") == expected
+        assert has_length_header(stream) == has_length_header(tmp_path / "x.mp3") == expected
         assert stream.tell() == 0

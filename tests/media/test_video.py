@@ -1,4 +1,4 @@
-"""A frame's number finds that frame, whatever the codec, its reordering and its first time."""
+"""A frame's index finds that frame, whatever the codec, its reordering and its first time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from PIL import Image
 from openbind.errors import InputError
 from openbind.media import video as video_module
 from openbind.media.video import (
+    OpenVideo,
     is_video,
     measure_video,
     probe_video,
@@ -97,8 +98,8 @@ VIDEOS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_frames_are_the_ones_asked_for(name: str) -> None:
-    """In the order asked for, repeated ones too, across key frames."""
+def test_frames_are_the_requested_ones(name: str) -> None:
+    """They come in the given order, repeated ones too, across key frames."""
     data = VIDEOS[name]()
     info = probe_video(data)
     assert (info.frames, info.fps, info.seconds) == (FRAMES, 25, Fraction(12, 5))
@@ -113,7 +114,7 @@ def test_frames_are_the_ones_asked_for(name: str) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, FRAMES - 1), min_size=1, max_size=6), st.sampled_from([*VIDEOS]))
 def test_any_frames(wanted: list[int], name: str) -> None:
-    """Whatever the numbers and the format."""
+    """Any indices of any format are found."""
     assert numbers(read_frames(VIDEOS[name](), wanted)) == wanted
 
 
@@ -131,21 +132,21 @@ def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None
     decoded = 0
     data = make_video()
 
-    def counted(container: Any, stream: Any, key: int) -> Any:
+    def counted(video: OpenVideo, key: int) -> Any:
         nonlocal decoded
-        for frame in original(container, stream, key):
+        for frame in original(video, key):
             decoded += 1
             yield frame
 
-    original = video_module._decode_from
-    monkeypatch.setattr(video_module, "_decode_from", counted)
+    original = OpenVideo._decode_from
+    monkeypatch.setattr(OpenVideo, "_decode_from", counted)
     read_frames(data, [59])
     assert 0 < decoded <= 12
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(90, (-1, 0)), (180, (-1, -1)), (-90, (0, -1))])
 def test_rotated_videos_stand_upright(rotation: int, corner: tuple[int, int]) -> None:
-    """A phone's rotation is applied: counter-clockwise, the upper left goes to `corner`."""
+    """The rotation in the header is applied: the upper left corner goes to `corner`."""
     data = make_video(rotation=rotation)
     info = probe_video(data)
     assert (info.width, info.height) == ((96, 64) if rotation == 180 else (64, 96))
@@ -166,7 +167,7 @@ CUT = {
 
 @pytest.mark.parametrize("name", CUT)
 def test_truncated(name: str) -> None:
-    """A cut video is refused, wherever its index is."""
+    """A truncated video is refused, wherever its index is."""
     make, share = CUT[name]
     data = make()
     with pytest.raises(InputError, match="truncated"):
@@ -175,13 +176,13 @@ def test_truncated(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in VIDEOS if "sound" in name])
 def test_length_of_a_video(name: str) -> None:
-    """The headers' length is that of the frames, to what coders add to a sound."""
+    """The headers' duration is that of the frames, to the padding of audio codecs."""
     data = VIDEOS[name]()
     assert measure_video(data) == pytest.approx(float(probe_video(data).seconds), abs=0.05)
 
 
 def test_length_that_no_header_says(tmp_path: Path) -> None:
-    """A webm that was recorded live has no length: its frames are counted."""
+    """A webm recorded live has no duration in its header: its frames are counted."""
     path = tmp_path / "live.webm"
     with av.open(str(path), "w", format="webm", container_options={"live": "1"}) as container:
         write_video(container, "libvpx", 0, "libopus", 0, (96, 64))
@@ -191,8 +192,8 @@ def test_length_that_no_header_says(tmp_path: Path) -> None:
 
 
 def test_length_needs_both(tmp_path: Path) -> None:
-    """Without sound, or without images, it is no video."""
-    with pytest.raises(InputError, match="has no sound track"):
+    """A file without audio or without images has no common duration."""
+    with pytest.raises(InputError, match="no audio"):
         measure_video(make_video())
     sound = tmp_path / "sound.m4a"
     with av.open(str(sound), "w") as container:
@@ -206,14 +207,14 @@ def test_length_needs_both(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("indices", [[60], [-1], [0, 600]])
 def test_no_such_frame(indices: list[int]) -> None:
-    """A number beyond the last frame is refused, with how many there are."""
-    with pytest.raises(InputError, match="there are 60"):
+    """An index beyond the last frame is refused, with the number of frames."""
+    with pytest.raises(InputError, match="60 frames"):
         read_frames(make_video(), indices)
 
 
 def test_refuses(tmp_path: Path) -> None:
-    """No frames asked for; a sound; noise; nothing."""
-    with pytest.raises(InputError, match="no frames were asked for"):
+    """No indices, audio, noise and a missing file are refused."""
+    with pytest.raises(InputError, match="one frame index"):
         read_frames(make_video(), [])
     sound = io.BytesIO()
     with av.open(sound, "w", format="wav") as container:
@@ -223,7 +224,7 @@ def test_refuses(tmp_path: Path) -> None:
         container.mux([*track.encode(wave), *track.encode(None)])
     with pytest.raises(InputError, match="has no images"):
         probe_video(sound.getvalue())
-    with pytest.raises(InputError, match="not a sound or video"):
+    with pytest.raises(InputError, match="not audio or video"):
         probe_video(np.random.default_rng(0).bytes(5_000))
     with pytest.raises(InputError, match="no such file"):
         probe_video(tmp_path / "none.mp4")
@@ -232,7 +233,7 @@ def test_refuses(tmp_path: Path) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 200_000), st.integers(0, 255))
 def test_damage_escapes_as_nothing_else(place: int, value: int) -> None:
-    """One changed byte gives frames or an InputError."""
+    """One changed byte results in frames or an InputError."""
     data = bytearray(make_video("libvpx", "webm"))
     data[place % len(data)] = value
     try:
@@ -243,15 +244,15 @@ def test_damage_escapes_as_nothing_else(place: int, value: int) -> None:
 
 
 def test_frames_change_their_size() -> None:
-    """Frames of two sizes make no array."""
+    """Frames of two sizes are refused."""
     parts = [make_video(kind="mpegts"), make_video(kind="mpegts", start=FRAMES, size=(64, 48))]
     with pytest.raises(InputError, match="change their size"):
         read_frames(b"".join(parts), [0, 2 * FRAMES - 1])
 
 
 @pytest.mark.parametrize("name", [n for n in VIDEOS if "transport" not in n])
-def test_videos_are_told_from_images(name: str) -> None:
-    """By the extension of a path, whatever its case, and by how bytes begin."""
+def test_videos_are_recognized(name: str) -> None:
+    """By the extension of a path in any case, and by the signature of bytes."""
     assert is_video(VIDEOS[name]())
     assert is_video("a/B.MP4")
     assert is_video(Path("b.webm"))
@@ -260,7 +261,7 @@ def test_videos_are_told_from_images(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp", "avif", "tiff", "bmp"])
 def test_images_are_no_videos(kind: str) -> None:
-    """AVIF is in the same box as mp4."""
+    """Images are not videos, though AVIF has the same container as mp4."""
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(buffer, kind)
     assert not is_video(buffer.getvalue())
@@ -269,7 +270,7 @@ def test_images_are_no_videos(kind: str) -> None:
 
 @pytest.mark.parametrize("name", VIDEOS)
 def test_the_frame_at_a_moment(name: str) -> None:
-    """The one shown then, from its time to the next's; at the end the last one."""
+    """It is the one shown from its time to the next's; at the end the last one."""
     data = VIDEOS[name]()
     for seconds, number in [(0.0, 0), (0.03, 0), (0.05, 1), (1.0, 25), (1.95, 48), (2.39, 59)]:
         frame = read_frame_at(data, lambda total, seconds=seconds: seconds)
@@ -281,7 +282,7 @@ def test_the_frame_at_a_moment(name: str) -> None:
 
 
 def test_the_frame_at_a_moment_is_upright() -> None:
-    """Turned as a phone says, as all frames are."""
+    """It is rotated as all frames are."""
     data = make_video(rotation=90)
     np.testing.assert_array_equal(
         read_frame_at(data, lambda total: 0.4), read_frames(data, [10])[0]
@@ -289,7 +290,7 @@ def test_the_frame_at_a_moment_is_upright() -> None:
 
 
 def test_the_rest_of_a_video_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the header says the length, no list of all frames is made."""
+    """Where the header has the duration, the file isn't read through."""
 
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("the whole video was read")
@@ -300,7 +301,7 @@ def test_the_rest_of_a_video_is_not_read(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
 def test_the_frame_at_a_moment_is_missing(share: float) -> None:
-    """Of a video that was cut before it."""
+    """A video truncated before the moment is refused."""
     data = make_video(index_first=True)
     with pytest.raises(InputError, match="truncated"):
         read_frame_at(data[: int(len(data) * share)], lambda total: total)

@@ -82,9 +82,9 @@ def test_missing_depth_is_finite(scale: str) -> None:
 @pytest.mark.parametrize(
     ("item", "settings", "message"),
     [
-        (METRES * 1000, {}, "are they metres"),
+        (METRES * 1000, {}, "in metres"),
         (-METRES, {}, "negative"),
-        (METRES, {"units": "sunrgbd"}, "16 bits"),
+        (METRES, {"units": "sunrgbd"}, "16-bit"),
         ("missing.png", {}, "no such file"),
         (np.zeros((4, 4, 5), np.float32), {}, ".+"),
     ],

@@ -99,5 +99,5 @@ def test_no_such_moment(video: Path) -> None:
     """A span behind a video's end, and a video that is none."""
     with pytest.raises(InputError, match=r"video\.mkv: lasts 4\.00 s"):
         apply_view(video, View(span=(4.0, 6.0)))
-    with pytest.raises(InputError, match="not a sound or video"):
+    with pytest.raises(InputError, match="not audio or video"):
         apply_view(b"\x1a\x45\xdf\xa3 and no more", View())

@@ -1,8 +1,9 @@
-"""A video becomes the reference's views: 5 clips of 2 frames, 3 squares of each."""
+"""A video becomes the reference's views: 5 clips of 2 frames, 3 crops of each."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import torch
 
 from openbind.errors import InputError
-from openbind.media.video import read_frames
+from openbind.media import video as video_module
+from openbind.media.video import OpenVideo
 from openbind.modalities.spec import Sample, View
 from openbind.modalities.video import MODALITY, VideoSettings
 
@@ -33,7 +35,7 @@ def gray(view: torch.Tensor, frame: int) -> float:
 
 
 def test_views_are_clip_major() -> None:
-    """15 views, for each clip left, middle and right; first and last frame of the clip."""
+    """15 views: left, center and right of each clip; first and last frame of the clip."""
     sample = prepare((FRAMES, 10))
     assert sample.clips.shape == (15, 3, 2, 56, 56)
     assert sample.times is not None
@@ -48,7 +50,7 @@ def test_views_are_clip_major() -> None:
 
 
 def test_fast_mode() -> None:
-    """One crop is the middle of three."""
+    """One crop is the center of three."""
     full, fast = prepare((FRAMES, 10)), prepare((FRAMES, 10), crops=1)
     assert fast.clips.shape == (5, 3, 2, 56, 56)
     torch.testing.assert_close(fast.clips, full.clips[1::3])
@@ -56,13 +58,13 @@ def test_fast_mode() -> None:
 
 
 def test_one_frame() -> None:
-    """A video of a single frame gives equal clips."""
+    """All clips of a video of a single frame are equal."""
     sample = prepare((FRAMES[:1], 25), crops=1)
     assert (sample.clips == sample.clips[0, :, :1]).all()
 
 
 def test_file_is_its_frames(tmp_path: Path) -> None:
-    """A file of losslessly coded frames gives what the frames themselves give."""
+    """A file of losslessly coded frames has the same clips as the frames themselves."""
     path = tmp_path / "gray.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
@@ -89,7 +91,7 @@ def test_file_is_its_frames(tmp_path: Path) -> None:
     ],
 )
 def test_bad_videos(item: object, message: str) -> None:
-    """Each says what was expected."""
+    """Each error names what was expected."""
     with pytest.raises(InputError, match=message):
         prepare(item)
 
@@ -100,7 +102,7 @@ def shown(item: Any, view: View, **settings: Any) -> Sample:
 
 
 def test_all_of_a_video_is_the_video(video: Path) -> None:
-    """Shown whole it gives the same numbers and times."""
+    """The whole view has the same numbers and times."""
     for item in (video, (FRAMES, 10)):
         part, whole = shown(item, View()), prepare(item)
         assert torch.equal(part.clips, whole.clips)
@@ -108,7 +110,7 @@ def test_all_of_a_video_is_the_video(video: Path) -> None:
 
 
 def test_a_part_of_a_video(video: Path) -> None:
-    """The frames of the excerpt, each cut and mirrored, as if they were the video."""
+    """It equals a video of the excerpt's frames, each cropped and mirrored."""
     view = View(box=(0.0, 0.25, 1.0, 0.5), flip=True, span=(1.0, 4.0), seconds=2.0, moment=1.0)
     gray = np.full((40, 48, 96, 3), 255, np.uint8)
     gray[:, :, :48] = 6 * np.arange(40, dtype=np.uint8)[:, None, None, None]
@@ -121,19 +123,94 @@ def test_a_part_of_a_video(video: Path) -> None:
 
 
 def test_only_frames_that_are_used_are_read(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of each clip, of the excerpt alone."""
-    asked: list[int] = []
+    """Only two frames of each clip of the excerpt are decoded."""
+    requested: list[int] = []
 
-    def counted(source: Any, indices: list[int]) -> np.ndarray:
-        asked.extend(indices)
-        return read_frames(source, indices)
+    def recorded(opened: OpenVideo, indices: list[int]) -> np.ndarray:
+        requested.extend(indices)
+        return read_frames(opened, indices)
 
-    monkeypatch.setattr("openbind.modalities.video.read_frames", counted)
+    read_frames = OpenVideo.frames
+    monkeypatch.setattr(OpenVideo, "frames", recorded)
     shown(video, View(span=(1.0, 3.0)), clips=2, clip_seconds=1.0)
-    assert asked == [10, 19, 20, 29]
+    assert requested == [10, 19, 20, 29]
 
 
-def test_no_such_moment() -> None:
-    """A span behind the end."""
+def test_a_span_outside_is_refused() -> None:
+    """The error names the video's duration."""
     with pytest.raises(InputError, match=r"lasts 10\.00 s"):
         shown((FRAMES, 10), View(span=(12.0, 14.0)))
+
+
+class Reads:
+    """Counts how often files are opened and read through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened = self.demuxed = 0
+        open_file, demux = av.open, video_module.demux_whole
+
+        def counted_open(*arguments: Any, **options: Any) -> Any:
+            self.opened += 1
+            return open_file(*arguments, **options)
+
+        def counted_demux(*arguments: Any) -> Any:
+            self.demuxed += 1
+            return demux(*arguments)
+
+        monkeypatch.setattr(av, "open", counted_open)
+        monkeypatch.setattr(video_module, "demux_whole", counted_demux)
+
+
+def test_a_whole_video_is_read_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preprocessing opens the file once and reads its packets once."""
+    reads = Reads(monkeypatch)
+    prepare(video)
+    assert (reads.opened, reads.demuxed) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["mkv", "avi"])
+def test_all_parts_are_read_once(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 parts open the file once and read it once, with the numbers of parts opened singly.
+
+    Whether parts are sought (mkv) or counted (avi), each frame is decoded at most once.
+    """
+    path = tmp_path / f"video.{kind}"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 48, "yuv420p"
+        for number in range(400):
+            gray = np.full((48, 48, 3), number % 255, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
+        container.mux(stream.encode(None))
+    edges = np.linspace(0, 40, 65)
+    views = [View(span=(float(start), float(end))) for start, end in pairwise(edges)]
+    expected = [shown(path, view, crops=1) for view in views]
+    reads = Reads(monkeypatch)
+    decoded = 0
+
+    def counted(video: OpenVideo, key: int) -> Any:
+        nonlocal decoded
+        for frame in decode_from(video, key):
+            decoded += 1
+            yield frame
+
+    decode_from = OpenVideo._decode_from
+    monkeypatch.setattr(OpenVideo, "_decode_from", counted)
+    for part, single in zip(MODALITY.read_views(path, views), expected, strict=True):
+        sample = prepare(part, crops=1)
+        assert torch.equal(sample.clips, single.clips)
+        assert sample.times == single.times
+    assert (reads.opened, reads.demuxed) == (1, 1)
+    assert decoded <= 400
+
+
+def test_closing_the_views_closes_the_video(video: Path) -> None:
+    """A part can't be read any more once its iterator was closed."""
+    parts = MODALITY.read_views(video, [View(), View()])
+    part = next(parts)
+    prepare(part)
+    parts.close()
+    with pytest.raises((InputError, AssertionError, ValueError)):
+        prepare(part)

@@ -1,4 +1,4 @@
-"""Files of FFmpeg's kinds (mp4, webm, m4a …), opened with PyAV, their errors put in our words."""
+"""Open and demux the containers that FFmpeg reads (mp4, webm, m4a …), with PyAV."""
 
 from __future__ import annotations
 
@@ -22,21 +22,33 @@ FORMATS = (
     "flv,asf,gif,apng,dv,mxf,nut,ogg,mp3,wav,w64,caf,aiff,au,flac,aac,ac3,eac3,amr,amrnb,amrwb,"
     "ape,dsf,tta,wv"
 )
-"""Demuxers that may run. Playlists (hls, concat) aren't among them, since they would open other
-files and addresses than the one handed in; nor is `tty`, which makes a video of any text."""
-USUAL_FPS = Fraction(25)
-"""Rate of a video that doesn't say its own, FFmpeg's default too (a GIF of one frame, say)."""
-LOST_SECONDS = Fraction(1, 10)
-"""How much shorter than its header says a webm may be, besides one video frame: the length of the
+"""Allowed demuxers. Playlists (hls, concat) are excluded because they open further files and
+addresses; `tty` because it makes a video of any text."""
+DEFAULT_FPS = Fraction(25)
+"""Frame rate of a video without one in its header (a GIF of one frame, say); FFmpeg's default."""
+HEADER_TOLERANCE_SECONDS = Fraction(1, 10)
+"""How much shorter than its header a webm may be, besides one video frame: the duration of the
 last packets needn't be stored."""
 
 SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
-"""FFmpeg's names of the formats in which a part is found by its time without reading the rest."""
+"""FFmpeg's names of the formats that can be sought by time without reading the rest."""
+
+
+@contextmanager
+def ffmpeg_errors(source: Any) -> Iterator[None]:
+    """Convert FFmpeg's errors into an `InputError` that names the source."""
+    import av
+
+    try:
+        yield
+    except av.FFmpegError as error:
+        reason = f"not audio or video of a known format, or broken or truncated ({error.strerror})"
+        raise InputError(source, reason) from error
 
 
 @contextmanager
 def open_container(source: Any) -> Iterator[InputContainer]:
-    """Open a path or bytes; FFmpeg's errors, while it is open too, become `InputError`.
+    """Open a path or bytes; FFmpeg's errors, inside the context too, become `InputError`.
 
     Args:
         source: path or bytes.
@@ -46,7 +58,7 @@ def open_container(source: Any) -> Iterator[InputContainer]:
 
     Raises:
         InputError: missing, empty, of no known format, or broken.
-        MissingExtraError: PyAV isn't there.
+        MissingExtraError: PyAV is not installed.
     """
     try:
         import av
@@ -55,27 +67,24 @@ def open_container(source: Any) -> Iterator[InputContainer]:
     opened = open_source(source)
     if missing := find_truncation(opened):
         raise InputError(source, missing)
-    # An absolute path can't be taken for an address ("http:…", "concat:…").
+    # An absolute path can't be mistaken for an address ("http:…", "concat:…").
     file = str(opened.absolute()) if isinstance(opened, Path) else opened
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    try:
-        with av.open(file, metadata_errors="ignore", container_options=options) as container:
-            yield container
-    except av.FFmpegError as error:
-        reason = (
-            f"not a sound or video of a known format, or broken or truncated ({error.strerror})"
-        )
-        raise InputError(source, reason) from error
+    with (
+        ffmpeg_errors(source),
+        av.open(file, metadata_errors="ignore", container_options=options) as container,
+    ):
+        yield container
 
 
 def demux_whole(container: InputContainer, stream: Stream, source: Any) -> Iterator[Packet]:
-    """Read a stream's packets, and compare what came with what the headers promise.
+    """Read all packets of a stream, then compare their number and end with the headers.
 
     Yields:
-        packets with content, those to be discarded too.
+        packets with content, including those marked as discarded.
 
     Raises:
-        InputError: at the end, when some are missing.
+        InputError: at the end, when packets are missing.
     """
     count, end = 0, Fraction(0)
     for packet in container.demux():
@@ -85,22 +94,22 @@ def demux_whole(container: InputContainer, stream: Stream, source: Any) -> Itera
         if packet.size and packet.stream is stream:
             count += 1
             yield packet
-    # Both have to fall short where both are said: an AVI counts frames that it excludes, a
-    # trimmed mp4 those that it hides.
+    # Where the header has both, both must fall short: an AVI counts frames that it omits, a
+    # trimmed mp4 frames that it hides.
     if stream.frames > count and stream.duration and stream.time_base:
         promised = ((stream.start_time or 0) + stream.duration) * stream.time_base
         if end < promised - stream.time_base:
-            raise InputError(source, f"truncated: {count} of {stream.frames} frames are there")
+            raise InputError(source, f"truncated: found {count} of {stream.frames} frames")
     if container.duration and not stream.frames:
         promised = Fraction(container.duration, 1_000_000)
-        rates = [1 / (video.average_rate or USUAL_FPS) for video in container.streams.video]
-        if end < promised - LOST_SECONDS - max(rates, default=Fraction(0)):
-            found = f"{float(end):.1f} of {float(promised):.1f} s"
-            raise InputError(source, f"truncated: {found} are there")
+        rates = [1 / (video.average_rate or DEFAULT_FPS) for video in container.streams.video]
+        if end < promised - HEADER_TOLERANCE_SECONDS - max(rates, default=Fraction(0)):
+            reason = f"truncated: found {float(end):.1f} of {float(promised):.1f} s"
+            raise InputError(source, reason)
 
 
-def said_seconds(container: InputContainer, stream: Stream) -> Fraction | None:
-    """Length of a stream by the headers of a file that can seek; None where they don't say."""
+def header_seconds(container: InputContainer, stream: Stream) -> Fraction | None:
+    """Return a stream's duration by the headers of a seekable file; None if they have none."""
     if container.format.name not in SEEKABLE:
         return None
     if stream.duration and stream.time_base:

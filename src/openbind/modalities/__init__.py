@@ -1,4 +1,4 @@
-"""The table of modalities; other packages add theirs by an entry point `openbind.modalities`."""
+"""The registry of modalities; plug-ins add theirs by the entry point `openbind.modalities`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MODALITIES = Registry(
 )
 
 TEXT = "text"
-"""The modality that words go through: labels, captions, queries."""
+"""The modality of labels, captions and queries."""
 
 
 def modality_of_file(path: str | os.PathLike[str], among: Iterable[str]) -> str | None:
-    """Return the modality that a file extension belongs to; None if it belongs to none."""
+    """Return the first of some modalities that has a file's extension; None if none has it."""
     extension = Path(path).suffix.lower()
     for name in among:
         if extension in MODALITIES.get(name).extensions:

@@ -1,15 +1,16 @@
-"""Audio: sounds of any rate, channels and length.
+"""Audio of any sampling rate, number of channels and duration.
 
 Input   path or bytes; (samples, rate in Hz); {"array", "sampling_rate"}. Float in [-1, 1] or
-        integers; mono, stereo, more.
+        integers; any number of channels.
 Tensor  mel_BSCFT float32: clips of a fixed length, one channel, mel bins, frames.
-Clips   the reference spreads 3 of 2 s whatever the length; the paper covers it with ⌈t/2⌉.
+Clips   the reference spreads 3 of 2 s over any duration; the paper covers it with ⌈t/2⌉.
 Scale   20, the paper's temperature 0.05 (Table 9).
-Source  spec 3.3: 16 kHz, Kaldi log-mel, 204 frames, mean -4.268, deviation 9.138 (AST's).
+Source  spec 3.3: 16 kHz, Kaldi log-mel, 204 frames, mean -4.268, std 9.138 (AST's).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from openbind.media.audio import read_audio, read_part
+from openbind.media.audio import OpenAudio, read_audio
 from openbind.media.drawing import draw_wave
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.clips import cover_clips, sample_range, uniform_clips
@@ -30,16 +31,16 @@ from openbind.signal.resample import resample
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSettings:
-    """What decides the mel clips that a tower gets.
+    """Everything that decides the mel spectrograms of a tower's input.
 
     Args:
-        features: the mel front end and the rate it works at.
-        clip_samples: samples of a clip at that rate.
-        frames: columns of a clip; shorter ones are filled with zeros before normalization.
-        clips: how many, spread evenly; "cover" takes as many as cover the sound.
-        mono: "mix" averages the channels; "first" takes the first, as the reference does.
-        center: subtract each clip's mean from its samples, over all channels.
-        mean, std: subtracted from and divided into the features.
+        features: mel front end, and its sampling rate.
+        clip_samples: samples per clip at that rate.
+        frames: columns of a clip; shorter clips are padded with zeros before normalization.
+        clips: number of clips, spread evenly; "cover" takes as many as cover the recording.
+        mono: "mix" averages the channels; "first" takes the first, as the reference.
+        center: subtract each clip's mean over samples and channels.
+        mean, std: normalization of the features.
     """
 
     features: KaldiFbank | PowerMel = field(default_factory=KaldiFbank)
@@ -53,7 +54,7 @@ class AudioSettings:
 
 
 def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
-    """Return the function from a sound to its clips (clips, 1, mels, frames)."""
+    """Return the function from a recording to its clips (clips, 1, mels, frames)."""
     rate_hz = settings.features.rate_hz
 
     def preprocess(item: Any) -> Sample:
@@ -68,49 +69,60 @@ def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
             clips = cover_clips(seconds, clip_seconds)
         else:
             clips = uniform_clips(seconds, clip_seconds, settings.clips)
-        pieces = [samples_CT[:, slice(*sample_range(clip, rate_hz))] for clip in clips]
+        cut = [samples_CT[:, slice(*sample_range(clip, rate_hz))] for clip in clips]
         times = tuple((float(start), float(min(end, seconds))) for start, end in clips)
-        return Sample(_mels(pieces, settings), times)
+        return Sample(_mels(cut, settings), times)
 
     return preprocess
 
 
 def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
-    """Return the samples (channels, samples) and the rate of an excerpt; box and flip say nothing.
+    """Return (samples_CT, rate in Hz) of an excerpt; box and flip are ignored.
 
-    Only the excerpt is decoded, but for what FFmpeg decodes (the sound of videos, m4a).
+    Only the excerpt is decoded where the format can be sought.
 
     Raises:
-        InputError: the item can't be used, or nothing of the view's span is in it.
+        InputError: the item is unusable, or the span lies outside it.
     """
+    with OpenAudio(item) as audio:
+        return _read_excerpt(audio, view)
 
-    def choose(samples: int, rate_hz: int) -> tuple[int, int]:
-        return view.steps(samples, rate_hz, item)
 
-    audio = read_part(item, choose)
-    return audio.samples_CT, audio.rate_hz
+def open_views(item: Any, views: Sequence[View]) -> Iterator[Any]:
+    """Yield the excerpts of an item that is opened once, as `apply_view`."""
+    with OpenAudio(item) as audio:
+        for view in views:
+            yield item if view == View() else _read_excerpt(audio, view)
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Draw a sound's loudness over time.
+    """Draw the loudness over time.
 
     Raises:
-        InputError: the item can't be used.
+        InputError: the item is unusable.
     """
     return draw_wave(read_audio(item).samples_CT.mean(axis=0), size)
 
 
-def _mels(pieces: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
-    """Compute the clips' normalized features, mel_SCFT (clips, 1, mels, frames)."""
+def _read_excerpt(audio: OpenAudio, view: View) -> tuple[np.ndarray, int]:
+    def select(samples: int, rate_hz: int) -> tuple[int, int]:
+        return view.steps(samples, rate_hz, audio.source)
+
+    excerpt = audio.read(select)
+    return excerpt.samples_CT, excerpt.rate_hz
+
+
+def _mels(clips: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
+    """Compute the normalized features of clips, mel_SCFT (clips, 1, mels, frames)."""
     features = settings.features
-    if len({piece.shape[1] for piece in pieces}) > 1:
-        # Clips whose times fall between two samples may differ by one.
-        return torch.cat([_mels([piece], settings) for piece in pieces])
-    samples_SCT = torch.stack(pieces)
+    if len({clip.shape[1] for clip in clips}) > 1:
+        # Lengths of clips whose times fall between two samples may differ by one.
+        return torch.cat([_mels([clip], settings) for clip in clips])
+    samples_SCT = torch.stack(clips)
     if settings.center:
         samples_SCT = samples_SCT - samples_SCT.mean(dim=(1, 2), keepdim=True)
     samples_BT = samples_SCT[:, 0]
-    # Less than a frame (10 ms of sound) is filled up with silence.
+    # Less than one frame (10 ms of audio) is padded with silence.
     samples_BT = F.pad(samples_BT, (0, max(0, features.window - samples_BT.shape[1])))
     if isinstance(features, KaldiFbank):
         mel_BFT = kaldi_fbank(samples_BT, features)
@@ -149,5 +161,6 @@ MODALITY = Modality(
         ]
     ),
     apply_view=apply_view,
+    open_views=open_views,
     thumbnail=thumbnail,
 )

@@ -1,8 +1,7 @@
 """Depth: distances from the camera.
 
-Input   path, bytes, PIL image, array (H, W) or tensor; {"depth": any of these, "camera": name} to
-        say another camera than the settings'. Metres unless the settings say otherwise; 0 and
-        NaN are missing.
+Input   path, bytes, PIL image, array (H, W) or tensor; {"depth": any of these, "camera": name} for
+        another camera than the settings'. Metres by default; 0 and NaN mark missing values.
 Tensor  depth_BCHW float32 (batch, 1, 224, 224): disparity, scaled.
 Scale   5, the paper's temperature 0.2 (Table 9).
 Source  UNRESOLVED in the sources: no loader was released. Disparity: the paper, section 4;
@@ -11,7 +10,7 @@ Source  UNRESOLVED in the sources: no loader was released. Disparity: the paper,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,20 +36,20 @@ from openbind.signal.disparity import (
 from openbind.signal.resize import center_crop, resize_short_side
 
 FARTHEST_METRES = 1_000.0
-"""Depths beyond are no metres: the unit is wrong."""
+"""Larger depths mean that the unit is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DepthSettings:
-    """What decides the pixels that a tower gets.
+    """Everything that decides the pixels of a tower's input.
 
     Args:
         size: rows and columns.
-        units: "metres"; "millimetres" (PNGs of most sensors); "by_type" (whole numbers are
-            millimetres, fractions metres, as in ROS, REP 118); "sunrgbd" (its PNGs: millimetres
-            with rotated bits); "disparity" (pixels, used as they are).
-        camera: makes disparity of depth.
-        scale: brings disparity to the size of the tower's training; `SCALES` names the
+        units: "metres"; "millimetres" (PNGs of most sensors); "by_type" (integers are
+            millimetres, floats metres, as in ROS, REP 118); "sunrgbd" (its PNGs: millimetres
+            with rotated bits); "disparity" (pixels, used unchanged).
+        camera: converts depth to disparity.
+        scale: scales disparity to the range of the tower's training; `SCALES` holds the
             published ones.
     """
 
@@ -61,10 +60,10 @@ class DepthSettings:
 
 
 def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
-    """Return the function from a depth image to its pixels (1, 1, size, size)."""
+    """Return the function from a depth map to its pixels (1, 1, size, size)."""
 
     def preprocess(item: Any) -> Sample:
-        source, camera = _part_camera(item, settings.camera)
+        source, camera = _split_camera(item, settings.camera)
         disparity_HW = _to_disparity(read_map(source), settings.units, camera, item)
         image = Image.fromarray(scale_disparity(disparity_HW, settings.scale))
         fitted = center_crop(resize_short_side(image, settings.size), settings.size)
@@ -74,34 +73,41 @@ def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
 
 
 def apply_view(item: Any, view: View) -> Any:
-    """Return a part of the stored values (H, W), with the camera if the item says one.
+    """Return a part of the stored values (H, W), with the camera if the item names one.
 
-    Values stay as they are stored, so that the settings' units hold; cutting changes neither
-    the camera's focal length nor its baseline.
+    Values keep their stored type, so that the settings' units hold; cropping changes neither the
+    camera's focal length nor its baseline.
 
     Raises:
-        InputError: the item can't be used.
+        InputError: the item is unusable.
     """
-    source, _ = _part_camera(item, CAMERAS["kv1"])
-    map_HW = view.crop(read_map(source))
-    return {**item, "depth": map_HW} if isinstance(item, Mapping) else map_HW
+    return next(open_views(item, [view]))
+
+
+def open_views(item: Any, views: Sequence[View]) -> Iterator[Any]:
+    """Yield the parts of an item that is read once, as `apply_view`."""
+    source, _ = _split_camera(item, CAMERAS["kv1"])
+    map_HW = read_map(source)
+    for view in views:
+        part_HW = view.crop(map_HW)
+        yield {**item, "depth": part_HW} if isinstance(item, Mapping) else part_HW
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Color a depth image: the nearer, the lighter; what is missing is gray.
+    """Draw a depth map in false colors: near is light, missing is gray.
 
-    The order of depths is all that it shows, so no unit is needed; disparities look inverted.
+    Only the order of depths is drawn, so no unit is needed; disparities look inverted.
 
     Raises:
-        InputError: the item can't be used.
+        InputError: the item is unusable.
     """
-    source, _ = _part_camera(item, CAMERAS["kv1"])
+    source, _ = _split_camera(item, CAMERAS["kv1"])
     depth_HW = read_map(source).astype(np.float64)
     return draw_map(-np.where(depth_HW > 0, depth_HW, np.inf), size)
 
 
-def _part_camera(item: Any, camera: DepthCamera) -> tuple[Any, DepthCamera]:
-    """Take an item's own camera, if it says one."""
+def _split_camera(item: Any, camera: DepthCamera) -> tuple[Any, DepthCamera]:
+    """Return an item's depth, and its own camera if it names one."""
     if not isinstance(item, Mapping):
         return item, camera
     name = item.get("camera")
@@ -112,13 +118,13 @@ def _part_camera(item: Any, camera: DepthCamera) -> tuple[Any, DepthCamera]:
 
 
 def _to_disparity(map_HW: np.ndarray, units: str, camera: DepthCamera, item: Any) -> np.ndarray:
-    """Bring stored values to disparity in pixels, float32.
+    """Convert stored values to disparity in pixels, float32.
 
     Raises:
-        InputError: negative depths, counts of a wrong type, or values that can't be metres.
+        InputError: negative depths, a wrong type of integers, or implausible depths.
     """
     if units == "sunrgbd" and map_HW.dtype != np.uint16:
-        raise InputError(item, f"SUN RGB-D's images have 16 bits, found {map_HW.dtype}")
+        raise InputError(item, f"expected SUN RGB-D's 16-bit values, found {map_HW.dtype}")
     counts_HW = turn_bits_back(map_HW) if units == "sunrgbd" else map_HW
     values_HW = np.nan_to_num(counts_HW.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if values_HW.min() < 0:
@@ -131,8 +137,8 @@ def _to_disparity(map_HW: np.ndarray, units: str, camera: DepthCamera, item: Any
     if metres_HW.max() > FARTHEST_METRES:
         raise InputError(
             item,
-            f"depths of up to {metres_HW.max():,.0f} m; are they {units}? Settings of this "
-            "modality have `units`",
+            f"depths of up to {metres_HW.max():,.0f} m; are they in {units}? Set `units` in the "
+            "settings of this modality",
         )
     return metres_to_disparity(metres_HW, camera)
 
@@ -148,5 +154,6 @@ MODALITY = Modality(
     tower="depth",
     scale=5.0,
     apply_view=apply_view,
+    open_views=open_views,
     thumbnail=thumbnail,
 )

@@ -1,14 +1,15 @@
-"""Image: still images.
+"""Still images.
 
 Input   path, bytes, PIL image, array (H, W[, C]) or tensor (C, H, W); uint8 or float in [0, 1].
 Tensor  image_BCHW float32, normalized by the mean and std of the tower's training.
 Tower   "vision", shared with video.
-Scale   1: the released ImageBind has no temperature on this side (spec 1.5).
+Scale   1: the released ImageBind has no temperature for images (spec 1.5).
 Source  resize and crop: spec 3.1; constants: CLIP's, the reference's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from openbind.media.image import read_image
-from openbind.media.video import is_video, read_frame_at
+from openbind.media.video import OpenVideo, is_video
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.resize import Triple, center_crop, normalize, resize_short_side, to_tensor
 
@@ -26,14 +27,14 @@ FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BIL
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
-    """What decides the pixels that a tower gets.
+    """Everything that decides the pixels of a tower's input.
 
     Args:
         size: rows and columns.
-        fit: "crop" scales the shorter side and cuts the middle, as the reference does; "pad"
-            shows the whole image on white; "squash" scales both sides by themselves.
-        filter: how pixels are interpolated, always antialiased.
-        mean, std: of each channel on the scale 0 to 1, subtracted and divided by.
+        fit: "crop" resizes the shorter side and crops the center, as the reference; "pad" puts
+            the whole image on white; "squash" resizes without keeping the aspect ratio.
+        filter: interpolation, always antialiased.
+        mean, std: normalization per channel, of values in [0, 1].
     """
 
     size: int = 224
@@ -44,7 +45,7 @@ class ImageSettings:
 
 
 def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
-    """Return the function from a image to its pixels (1, 3, size, size)."""
+    """Return the function from an image to its pixels (1, 3, size, size)."""
 
     def preprocess(item: Any) -> Sample:
         fitted = fit_image(read_image(item), settings)
@@ -54,46 +55,70 @@ def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
 
 
 def fit_image(image: Image.Image, settings: ImageSettings) -> Image.Image:
-    """Make a image square by its settings' size, fit and filter."""
+    """Make an image square by its settings' size, fit and filter."""
     size, resampling = settings.size, FILTERS[settings.filter]
     if settings.fit == "squash":
         return image.resize((size, size), resampling)
     if settings.fit == "pad":
         scale = size / max(image.size)
         inner = [max(1, round(side * scale)) for side in image.size]
-        ground = Image.new("RGB", (size, size), "white")
+        background = Image.new("RGB", (size, size), "white")
         small = image.resize((inner[0], inner[1]), resampling)
-        ground.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
-        return ground
+        background.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        return background
     return center_crop(resize_short_side(image, size, resampling), size)
 
 
 def apply_view(item: Any, view: View) -> Image.Image:
-    """Return the upright RGB image of a part.
+    """Return a part as an upright RGB image.
 
-    Of a video (by its extension, or its first bytes) the frame in the middle of the excerpt is the
-    image, so that images and sounds can be paired from videos.
+    Of a video (by its extension or signature) it is the frame in the middle of the excerpt, so
+    that images and audio can be paired from videos.
 
     Raises:
-        InputError: the item can't be used, or nothing of the view's span is in it.
+        InputError: the item is unusable, or the span lies outside it.
         MissingExtraError: a video, without the extra "video".
     """
+    if not is_video(item):
+        return _crop(read_image(item), view)
+    with OpenVideo(item) as video:
+        return _crop_frame(video, view)
+
+
+def open_views(item: Any, views: Sequence[View]) -> Iterator[Any]:
+    """Yield the parts of an image or a video that is opened once, as `apply_view`."""
     if is_video(item):
-        pixels_HWC = read_frame_at(item, lambda seconds: sum(view.excerpt(seconds, item)) / 2)
-    else:
-        pixels_HWC = np.asarray(read_image(item))
-    return Image.fromarray(view.crop(pixels_HWC))
+        with OpenVideo(item) as video:
+            for view in views:
+                yield _crop_frame(video, view)
+        return
+    image = None
+    for view in views:
+        if view == View():
+            yield item
+        else:
+            image = image or read_image(item)
+            yield _crop(image, view)
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """Return a small upright RGB copy.
 
     Raises:
-        InputError: the item can't be used.
+        InputError: the item is unusable.
     """
     small = read_image(item, min_side=max(size)).copy()
     small.thumbnail(size)
     return small
+
+
+def _crop(image: Image.Image, view: View) -> Image.Image:
+    return Image.fromarray(view.crop(np.asarray(image)))
+
+
+def _crop_frame(video: OpenVideo, view: View) -> Image.Image:
+    frame_HWC = video.frame_at(lambda seconds: sum(view.excerpt(seconds, video.source)) / 2)
+    return Image.fromarray(view.crop(frame_HWC))
 
 
 MODALITY = Modality(
@@ -125,5 +150,6 @@ MODALITY = Modality(
         ]
     ),
     apply_view=apply_view,
+    open_views=open_views,
     thumbnail=thumbnail,
 )

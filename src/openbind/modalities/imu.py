@@ -2,16 +2,17 @@
 
 Input   (values, rate in Hz): values (T, 6), accelerometer x y z in m/s², gravity included, then
         gyroscope x y z in rad/s; an array, or the path or bytes of a CSV, .npy or .npz file. A
-        file with a column of times in seconds needs no rate. {"array", "sampling_rate"} too.
+        file with a column of times in seconds needs no rate. Or {"array", "sampling_rate"}.
 Tensor  imu_BCT float32 (batch, 6, 2000), not normalized.
-Window  UNRESOLVED in the sources: the paper says 5 s (then 2,000 steps are 400 Hz), its authors'
-        own IMU2CLIP resamples to 200 Hz (then they are 10 s). `rate_hz` decides (spec 3.7).
+Window  UNRESOLVED in the sources: the paper has 5 s (2,000 steps at 400 Hz), IMU2CLIP by the
+        same authors resamples to 200 Hz (10 s). `rate_hz` decides (spec 3.7).
 Scale   5, the paper's temperature 0.2 (Table 9).
-Source  order of the axes: Ego4D's own; zero-padding of short inputs: IMU2CLIP.
+Source  order of the axes: Ego4D; zero-padding of short inputs: IMU2CLIP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -34,14 +35,14 @@ STANDARD_GRAVITY = 9.80665
 
 @dataclass(frozen=True, kw_only=True)
 class ImuSettings:
-    """What decides the window that a tower gets.
+    """Everything that decides the window of a tower's input.
 
     Args:
-        steps: of a window.
-        rate_hz: of the window: 200 makes 2,000 steps last 10 s, 400 makes them last 5 s.
-        clips: "center" takes the middle of a longer input, "cover" as many windows as cover it.
-        acceleration: unit of the first three columns; "g" is brought to m/s².
-        rotation: unit of the last three; degrees are brought to radians.
+        steps: length of a window.
+        rate_hz: sampling rate of a window: 2,000 steps are 10 s at 200 Hz, 5 s at 400 Hz.
+        clips: "center" takes the middle of a longer input; "cover" as many windows as cover it.
+        acceleration: unit of the first three columns; "g" is converted to m/s².
+        rotation: unit of the last three; degrees are converted to radians.
     """
 
     steps: int = 2_000
@@ -75,27 +76,33 @@ def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
 
 
 def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
-    """Return the values (steps, 6) and the rate of an excerpt; box and flip say nothing.
+    """Return (values (steps, 6), rate in Hz) of an excerpt; box and flip are ignored.
 
     Raises:
-        InputError: the item can't be used, or nothing of the view's span is in it.
+        InputError: the item is unusable, or the span lies outside it.
     """
+    return next(open_views(item, [view]))
+
+
+def open_views(item: Any, views: Sequence[View]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the excerpts of an item that is read once, as `apply_view`."""
     series = read_series(item, AXES)
-    first, end = view.steps(len(series.values_TC), series.rate_hz, item)
-    return series.values_TC[first:end], series.rate_hz
+    for view in views:
+        first, end = view.steps(len(series.values_TC), series.rate_hz, item)
+        yield series.values_TC[first:end], series.rate_hz
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Draw the accelerometer's three lines above the gyroscope's.
+    """Plot the accelerometer above the gyroscope.
 
     Raises:
-        InputError: the item can't be used.
+        InputError: the item is unusable.
     """
     return draw_series(read_series(item, AXES).values_TC, size)
 
 
 def _cut(motion_CT: torch.Tensor, clip: Clip, settings: ImuSettings) -> torch.Tensor:
-    """Take a window; what is missing at its end is zero."""
+    """Return a window, padded with zeros at its end."""
     start = int(clip[0] * settings.rate_hz)
     window = motion_CT[:, start : start + settings.steps]
     return F.pad(window, (0, settings.steps - window.shape[1]))
@@ -111,5 +118,6 @@ MODALITY = Modality(
     tower="imu",
     scale=5.0,
     apply_view=apply_view,
+    open_views=open_views,
     thumbnail=thumbnail,
 )

@@ -1,7 +1,7 @@
-"""Text: words, sentences, captions.
+"""Text: labels, captions, queries.
 
 Input   str.
-Tensor  ids_BN int64, padded with 0 to the context; the tower cuts what no item of a batch uses.
+Tensor  ids_BN int64, padded with 0 to the context; the tower drops columns of padding only.
 Tower   reads the end-of-text token (CLIP) or the mean over tokens (sentence encoders).
 Scale   100 in the released ImageBind, exp of a learned value (paper, section 3; spec 1.5).
 Source  CLIP's byte-level BPE (MIT); other vocabularies travel as `tokenizer.json` of the
@@ -22,20 +22,20 @@ from openbind.modalities.spec import Modality, Preprocess, Sample
 from openbind.signal.bpe import ClipTokenizer
 
 CLIP = "clip"
-"""Name of the vocabulary that ships, in place of a file's."""
+"""Name of the built-in vocabulary, in place of a file's."""
 VOCABULARY = Path(__file__).parents[1] / "assets" / "clip_bpe" / "bpe_simple_vocab_16e6.txt.gz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """What decides the ids of a text.
+    """Everything that decides the token ids of a text.
 
     Args:
-        tokenizer: "clip", or a file in the checkpoint's folder in the format of the tokenizers
+        tokenizer: "clip", or a file in the checkpoint's folder in the format of the `tokenizers`
             library.
-        context: ids of the longest text; longer ones are cut, their last special token kept.
-        pad: id that fills a row up to the context.
-        lower: texts are put into lower case first; CLIP's vocabulary does so anyway.
+        context: most ids of a text; longer texts are truncated, keeping the last special token.
+        pad: id of padding.
+        lower: convert to lower case first; CLIP's tokenizer always does.
     """
 
     tokenizer: str = CLIP
@@ -45,7 +45,7 @@ class TextSettings:
 
 
 def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
-    """Read the vocabulary and return the function from a str to its ids (1, context)."""
+    """Load the vocabulary and return the function from a str to its ids (1, context)."""
     if settings.tokenizer == CLIP:
         encode_clip = ClipTokenizer(VOCABULARY, settings.context)
         return lambda item: Sample(encode_clip([check_text(item)]))
@@ -55,8 +55,8 @@ def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
     def preprocess(item: Any) -> Sample:
         ids = torch.full((1, settings.context), settings.pad, dtype=torch.int64)
         text = check_text(item)
-        found = encode(text.lower() if settings.lower else text)
-        ids[0, : len(found)] = torch.tensor(found)
+        encoded = encode(text.lower() if settings.lower else text)
+        ids[0, : len(encoded)] = torch.tensor(encoded)
         return Sample(ids)
 
     return preprocess
@@ -66,7 +66,7 @@ def _read_tokenizer(path: Path, context: int) -> Callable[[str], list[int]]:
     from tokenizers import Tokenizer
 
     if not path.is_file():
-        raise CheckpointError(path, "no such file; the space's vocabulary should be there")
+        raise CheckpointError(path, "no such file; expected the space's vocabulary")
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.enable_truncation(context)
@@ -77,12 +77,12 @@ def check_text(item: Any) -> str:
     """Return the text.
 
     Raises:
-        InputError: it isn't a str, or it has no words.
+        InputError: not a str, or only white space.
     """
     if not isinstance(item, str):
         raise InputError(item, f"expected a str, found {type(item).__name__}")
     if not item.strip():
-        raise InputError(repr(item), "an empty text has nothing to embed")
+        raise InputError(repr(item), "empty text")
     if not item.isascii() and any("\ud800" <= character <= "\udfff" for character in item):
         raise InputError(ascii(item), "not valid Unicode: it has bytes that are not UTF-8")
     return item

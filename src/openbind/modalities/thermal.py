@@ -28,15 +28,15 @@ from openbind.signal.resize import center_crop, resize_short_side
 
 @dataclass(frozen=True, kw_only=True)
 class ThermalSettings:
-    """What decides the pixels that a tower gets.
+    """Everything that decides the pixels of a tower's input.
 
     Args:
         size: rows and columns.
-        radiometric: files are JPEGs of FLIR's cameras; their temperatures are read, not their
+        radiometric: files are JPEGs of FLIR cameras; read their temperatures instead of their
             image (extra "flir").
-        low, high: counts or temperatures that become 0 and 1; others are clipped. None takes 0
-            and 255 for 8 bits, and each image's own least and greatest for all else.
-        mean, std: subtracted and divided by at the end.
+        low, high: counts or temperatures that become 0 and 1; others are clipped. None means 0
+            and 255 for 8 bits, and each image's own minimum and maximum otherwise.
+        mean, std: final normalization.
     """
 
     size: int = 224
@@ -52,10 +52,10 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
 
     def preprocess(item: Any) -> Sample:
         part = Part.of(item)
-        # Cameras write their gray images as color, too: equal or nearly equal channels.
+        # Cameras also write gray images in color, with equal or nearly equal channels.
         read = read_celsius if settings.radiometric else partial(read_map, color="luminance")
         map_HW = read(part.item)
-        # Cut after the values got their range: a part looks as it does in the whole.
+        # Cropped after scaling to the whole image's range: a part looks as it does in the whole.
         unit_HW = part.view.crop(_to_unit(map_HW, settings, part.item))
         # 8-bit images are scaled as images, as in the recipe that reproduced the paper.
         image = (
@@ -72,29 +72,29 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Color a thermal image: the hotter, the lighter.
+    """Draw a thermal image in false colors: hot is light.
 
     Raises:
-        InputError: the item can't be used.
+        InputError: the item is unusable.
     """
     return draw_map(read_map(item, color="luminance").astype(np.float64), size)
 
 
 def _to_unit(map_HW: np.ndarray, settings: ThermalSettings, item: Any) -> np.ndarray:
-    """Bring counts or temperatures to [0, 1], float32."""
+    """Scale counts or temperatures to [0, 1], float32."""
     values_HW = map_HW.astype(np.float64)
-    good_HW = np.isfinite(values_HW)
-    if not good_HW.any():
+    is_finite_HW = np.isfinite(values_HW)
+    if not is_finite_HW.any():
         raise InputError(item, "has no finite values")
-    own = (
+    own_range = (
         (0.0, 255.0)
         if map_HW.dtype == np.uint8
-        else (float(values_HW[good_HW].min()), float(values_HW[good_HW].max()))
+        else (float(values_HW[is_finite_HW].min()), float(values_HW[is_finite_HW].max()))
     )
-    low = own[0] if settings.low is None else settings.low
-    high = own[1] if settings.high is None else settings.high
-    # A image of one value has no range: it is as cold as can be.
-    unit_HW = (np.where(good_HW, values_HW, low) - low) / (high - low if high > low else 1.0)
+    low = own_range[0] if settings.low is None else settings.low
+    high = own_range[1] if settings.high is None else settings.high
+    # An image of one value has no range: all of it becomes 0.
+    unit_HW = (np.where(is_finite_HW, values_HW, low) - low) / (high - low if high > low else 1.0)
     return np.asarray(unit_HW.clip(0, 1), dtype=np.float32)
 
 

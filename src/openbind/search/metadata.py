@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.media.audio import UNKNOWN_LENGTH
-from openbind.media.containers import open_container, said_seconds
+from openbind.media.containers import header_seconds, open_container
 from openbind.media.image import BROKEN
 from openbind.media.video import is_video
 
@@ -110,7 +110,7 @@ def _of_video(path: Path) -> FileMetadata:
     try:
         with open_container(path) as container:
             stream = container.streams.video[0]
-            seconds = said_seconds(container, stream)
+            seconds = header_seconds(container, stream)
             return FileMetadata(
                 width=stream.codec_context.width,
                 height=stream.codec_context.height,

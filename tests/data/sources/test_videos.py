@@ -94,8 +94,8 @@ def test_what_is_left_out(tmp_path: Path) -> None:
     rows = read(tmp_path)
     assert [row.key for row in rows.rows] == ["a.mp4@0"]
     assert len(rows.excluded) == 2
-    assert rows.excluded[0].startswith(f"{videos / 'cut.mp4'}: not a sound or video")
-    assert rows.excluded[1] == f"{videos / 'mute.mp4'}: has no sound track"
+    assert rows.excluded[0].startswith(f"{videos / 'cut.mp4'}: not audio or video")
+    assert rows.excluded[1] == f"{videos / 'mute.mp4'}: has no audio track"
 
 
 def test_videos_are_held_out_whole(tmp_path: Path) -> None:
@@ -115,5 +115,5 @@ def test_nothing_usable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="none of 0 videos"):
         read(tmp_path)
     shoot(tmp_path / "videos" / "mute.mp4", 2, sound=False)
-    with pytest.raises(ConfigError, match=r"none of 1 videos .*mute\.mp4: has no sound track"):
+    with pytest.raises(ConfigError, match=r"none of 1 videos .*mute\.mp4: has no audio track"):
         read(tmp_path)

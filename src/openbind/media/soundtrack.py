@@ -1,0 +1,137 @@
+"""Audio tracks that FFmpeg decodes: m4a, webm, the sound of videos. Needs the extra "video"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from openbind.errors import InputError
+from openbind.media.containers import (
+    HEADER_TOLERANCE_SECONDS,
+    demux_whole,
+    header_seconds,
+    open_container,
+)
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioStream
+    from av.container import InputContainer
+
+SelectRange = Callable[[int, int], tuple[int, int]]
+"""(samples of the whole, rate in Hz) → the first sample of a part, and one past its last."""
+
+PREROLL_SECONDS = Fraction(1, 2)
+"""Decoded before a part and dropped: longer than the memory of any codec (Opus 80 ms, RFC 7845,
+4.6; MP3 at most 9 frames of 26 ms)."""
+
+
+def read_track(source: Any) -> tuple[np.ndarray, int]:
+    """Decode the first audio track of a path or bytes.
+
+    Returns:
+        samples_TC float32, and their rate in Hz.
+
+    Raises:
+        InputError: no audio track, broken, or truncated.
+        MissingExtraError: PyAV is not installed.
+    """
+    with _open_track(source) as (container, stream):
+        packets = demux_whole(container, stream, source)
+        # None flushes the decoder.
+        samples_TC = _join(chain.from_iterable(map(stream.decode, chain(packets, [None]))))
+        return samples_TC, stream.rate
+
+
+def seek_track(source: Any, select: SelectRange) -> tuple[np.ndarray, int] | None:
+    """Decode little more than a part of the first audio track of a path or bytes.
+
+    The file is opened for each part, which reads its headers only: decoders keep state when they
+    seek (AAC's noise generator, for one), and a part shouldn't depend on what was read before it.
+
+    Args:
+        select: (samples of the whole by the header, rate in Hz) → the part.
+
+    Returns:
+        samples_TC float32 and their rate in Hz, placed by the file's times, which Matroska rounds
+        to a millisecond; None where the whole has to be decoded.
+
+    Raises:
+        InputError, MissingExtraError: as `read_track`.
+    """
+    with _open_track(source) as (container, stream):
+        total_seconds = header_seconds(container, stream)
+        first = None if total_seconds is None else next(container.decode(stream), None)
+        if total_seconds is None or first is None or first.pts is None:
+            return None
+        rate_hz: int = first.sample_rate
+        start, end = select(round(total_seconds * rate_hz), rate_hz)
+        if 2 * (end - start) > total_seconds * rate_hz:
+            return None
+
+        def position(frame: AudioFrame) -> int:
+            # The first frame is the whole's sample 0, whatever its time.
+            seconds: Fraction = ((frame.pts or 0) - first.pts) * frame.time_base
+            return round(seconds * rate_hz)
+
+        frames = []
+        for frame in _decode_from(container, stream, first, Fraction(start, rate_hz)):
+            if position(frame) + frame.samples > start:
+                frames.append(frame)
+            if position(frame) + frame.samples > end + rate_hz / 1000:
+                break
+        # Seeking may not reach that far back, and audio may end before the header's end.
+        if not frames or position(frames[0]) > start:
+            return None
+        part_TC = _join(frames)[start - position(frames[0]) :][: end - start]
+        is_whole = len(part_TC) >= end - start - HEADER_TOLERANCE_SECONDS * rate_hz
+        return (part_TC, rate_hz) if is_whole else None
+
+
+def _decode_from(
+    container: InputContainer, stream: AudioStream, first: AudioFrame, seconds: Fraction
+) -> Iterator[AudioFrame]:
+    """Decode from shortly before some seconds after the first frame, which was just decoded."""
+    if seconds <= PREROLL_SECONDS:
+        yield first
+    else:
+        target = first.pts * first.time_base + seconds - PREROLL_SECONDS
+        container.seek(int(target / stream.time_base), stream=stream)
+    yield from container.decode(stream)
+
+
+@contextmanager
+def _open_track(source: Any) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """Open the first audio track; what decoding raises becomes an `InputError`."""
+    with open_container(source) as container:
+        import av
+
+        if not container.streams.audio:
+            raise InputError(source, "has no audio track")
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise InputError(source, "FFmpeg has no decoder for its audio codec")
+        try:
+            yield container, stream
+        except ValueError as error:
+            if isinstance(error, InputError | av.FFmpegError):
+                raise
+            raise InputError(source, f"changes its channels or rate ({error})") from error
+
+
+def _join(frames: Iterable[AudioFrame]) -> np.ndarray:
+    """Concatenate decoded frames to samples_TC float32."""
+    import av
+
+    # Interleaved: PyAV reads past the end of planar frames of more than eight channels.
+    interleaved = av.AudioResampler(format="flt")
+    chunks = [
+        chunk.to_ndarray().reshape(-1, chunk.layout.nb_channels)
+        for frame in frames
+        for chunk in interleaved.resample(frame)
+    ]
+    return np.concatenate(chunks) if chunks else np.zeros((0, 1), np.float32)
