@@ -1,4 +1,4 @@
-"""A file is whole or not there; nothing temporary stays behind."""
+"""A file is complete or absent; no temporary files remain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openbind.atomic import atomic_path
 
 
 def test_becomes_the_target(tmp_path: Path) -> None:
-    """When the block ends the file has its name, its content and ordinary permissions."""
+    """After the block the file has its name, content and ordinary permissions."""
     target = tmp_path / "new" / "out.txt"
     with atomic_path(target) as temporary:
         assert not target.exists()
@@ -24,7 +24,7 @@ def test_becomes_the_target(tmp_path: Path) -> None:
 
 
 def test_failure_leaves_the_old_file(tmp_path: Path) -> None:
-    """When the block raises, the older file stays and the temporary one goes."""
+    """If the block raises, an existing file is unchanged and the temporary one removed."""
     target = tmp_path / "out.txt"
     target.write_text("old")
     with pytest.raises(RuntimeError, match="half"), atomic_path(target) as temporary:

@@ -1,4 +1,4 @@
-"""Dataclass → dict → dataclass is the identity; what doesn't fit is refused with its place."""
+"""Dataclass → dict → dataclass is the identity; errors have the key's path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Outer:
 
 @given(st.integers(), st.floats(allow_nan=False), st.lists(st.text()), st.sampled_from(["a", "b"]))
 def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> None:
-    """What was written is read back equal, nested parts and tuples included."""
+    """A round trip restores nested dataclasses and tuples."""
     inner = Inner(width=width, names=tuple(names))
     for either in (None, inner, Other()):
         config = Outer(inner=inner, rate=rate, mode=mode, either=either, table={"x": inner})  # type: ignore[arg-type]
@@ -61,6 +61,6 @@ def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> Non
     ],
 )
 def test_refuses_what_does_not_fit(values: dict[str, object], message: str) -> None:
-    """Errors name the place, what was expected and what was found."""
+    """Errors name the key's path, what was expected and what was found."""
     with pytest.raises(ConfigError, match=message):
         from_dict(Outer, values)

@@ -1,4 +1,4 @@
-"""Named architectures are what the paper says, and configs go through JSON unchanged."""
+"""Named architectures have the paper's sizes; configs survive JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def meta_tower(config: TowerConfig) -> Tower:
 
 
 def test_huge_is_the_released_one() -> None:
-    """1,200,781,057 parameters but for text's scale, and the configs that its shapes give."""
+    """1,200,781,057 parameters without the text scale, and the configs inferred from shapes."""
     config = imagebind_huge()
     towers = {name: meta_tower(tower) for name, tower in towers_of(config).items()}
     assert sum(p.numel() for t in towers.values() for p in t.parameters()) == 1_200_781_056
@@ -45,7 +45,7 @@ def test_huge_is_the_released_one() -> None:
     [("base", 350, 512), ("tiny", 55, 256), ("imagebind_huge", 1201, 1024)],
 )
 def test_sizes(name: str, millions: int, dim: int) -> None:
-    """Parameters and dimensions of each, within a tenth; all modalities are in."""
+    """Each has its number of parameters within 10 %, its dimension, and all modalities."""
     config = PRESETS[name]()
     count = sum(
         p.numel() for tower in towers_of(config).values() for p in meta_tower(tower).parameters()
@@ -57,13 +57,13 @@ def test_sizes(name: str, millions: int, dim: int) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_through_json(name: str) -> None:
-    """Written and read back equal."""
+    """A round trip restores the config."""
     config = PRESETS[name]()
     assert read_space_config(json.loads(json.dumps(write_space_config(config)))) == config
 
 
 def test_bind() -> None:
-    """Modalities enter by their towers, with scales and settings that are said."""
+    """Modalities are bound to their towers, with given scales and settings."""
     towers = towers_of(imagebind_huge())
     some = bind("x", {"audio": towers["audio"]}, {"audio": 3.0})
     assert list(some.modalities) == ["audio"]
@@ -75,13 +75,13 @@ def test_bind() -> None:
     assert images.modalities["image"].settings.size == 98
 
 
-def test_misfits() -> None:
-    """Towers of two spaces, and a tower for words that takes no ids."""
+def test_mismatches() -> None:
+    """Towers of different dimensions, and a text tower that takes no token ids."""
     towers = {
         "imu": towers_of(imagebind_huge())["imu"],
         "depth": towers_of(PRESETS["tiny"]())["depth"],
     }
     with pytest.raises(ConfigError, match=r"one dimension, found {'imu': 1024, 'depth': 256}"):
         bind("x", towers)
-    with pytest.raises(ConfigError, match="takes ids, found WindowStem"):
+    with pytest.raises(ConfigError, match="found WindowStem"):
         text_settings(towers["imu"])

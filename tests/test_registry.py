@@ -1,4 +1,4 @@
-"""Names lead to code that is imported only when asked for."""
+"""Names resolve to code that is imported on first use."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from openbind.registry import Registry
 
 
 def test_get_imports_the_attribute() -> None:
-    """A name gives the attribute of its module."""
+    """`get` imports the module and returns the attribute."""
     registry = Registry("thing", "openbind.nothing", {"join": "os.path:join"})
     assert registry.get("join")("a", "b").endswith("b")
     assert registry.names() == ("join",)
 
 
 def test_unknown_name() -> None:
-    """A name that is nowhere is answered with the nearest."""
+    """An unknown name's error suggests the nearest."""
     with pytest.raises(UnknownNameError, match=r"no thing named 'jion'; did you mean 'join'"):
         Registry("thing", "openbind.nothing", {"join": "os.path:join"}).get("jion")
 
 
 def test_entry_points_add_names(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed package adds a name with an entry point, with no change here."""
+    """An installed package adds a name with an entry point."""
     folder = tmp_path / "sensor-1.0.dist-info"  # type: ignore[operator]
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: sensor\nVersion: 1.0\n")

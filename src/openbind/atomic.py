@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written under a temporary name, synced, renamed."""
+"""Atomic files: written under a temporary name, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Return a temporary path beside `target`; when the block ends well it becomes `target`.
+    """Yield a temporary path beside `target` that replaces it when the block succeeds.
 
-    The directory is made if it is missing. When the block raises, the temporary file is removed
-    and an older `target` stays as it was.
+    The directory is created if missing. If the block raises, the temporary file is removed and an
+    existing `target` is unchanged.
 
     Raises:
-        OSError: the directory can't be made, or the disk is full.
+        OSError: the directory can't be created, or the disk is full.
     """
     final = Path(target)
     final.parent.mkdir(parents=True, exist_ok=True)
-    # Named by hand, not by tempfile, so that the file gets the permissions an ordinary one would.
+    # tempfile would create a file that only its owner may read.
     temporary = final.with_name(f".{final.stem}.{secrets.token_hex(6)}{final.suffix}")
     temporary.touch(exist_ok=False)
     try:

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to plain dictionaries and back; what doesn't fit is refused with a hint."""
+"""Convert frozen dataclasses to plain values and back, with helpful errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Config = TypeVar("Config")
 
 
 def to_dict(config: Any) -> Any:
-    """Turn a dataclass (nested, with tuples) into what JSON and YAML can hold."""
+    """Convert a dataclass (nested, with tuples) to values that JSON and YAML support."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
     if isinstance(config, dict):
@@ -28,13 +28,13 @@ def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
     """Build a dataclass from a dictionary.
 
     Args:
-        kind: the dataclass; its annotations decide how each value is read. A class with a method
-            `from_plain(values, where)` reads its own values, as one of several kinds for example.
-        values: a mapping from field names to plain values.
-        where: the place in the file, put before the field's name in errors.
+        kind: the dataclass; its annotations determine the types of the values. A class with a
+            method `from_plain(values, where)` converts its own values, one of several kinds say.
+        values: field name → plain value.
+        where: key of the dictionary in its file, for errors.
 
     Raises:
-        ConfigError: an unknown key (the nearest is named), a missing key, or a wrong type.
+        ConfigError: an unknown key (with the nearest known one), a missing key, or a wrong type.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{where or kind.__name__}: expected a mapping, found {values!r}")
@@ -61,7 +61,7 @@ def _join(where: str, key: object) -> str:
 
 
 def _read(hint: Any, value: Any, where: str) -> Any:
-    """Read one value by its annotation."""
+    """Convert one value to the type of its annotation."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value

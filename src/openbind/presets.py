@@ -1,4 +1,4 @@
-"""Named architectures, as functions."""
+"""Named architectures as functions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from openbind.space.config import Binding, SpaceConfig, TowerSpec
 
 
 def imagebind_huge() -> SpaceConfig:
-    """The released ImageBind: CLIP's ViT-H/14 and its text tower, four towers trained to it.
+    """Return the released ImageBind: CLIP's ViT-H/14 and text tower, and four trained towers.
 
-    Sizes: table 9 of the paper and section 1.1 of the facts; 1.2 billion parameters.
+    Sizes: table 9 of the paper; 1.2 billion parameters.
     """
     sizes = {
         "vision": (1280, 32, 16),
@@ -35,9 +35,9 @@ def imagebind_huge() -> SpaceConfig:
 
 
 def base() -> SpaceConfig:
-    """An architecture for training one's own, of the sizes of the paper's ablations.
+    """Return an architecture to train, with the sizes of the paper's ablations.
 
-    CLIP's ViT-B/16 for images with its text tower of 12 layers and 512 features, ViT-B for
+    CLIP's ViT-B/16 for images with its text tower of 12 layers and width 512, ViT-B for
     audio and thermal, ViT-S for depth (section 5; table 6 has ViT-S ahead for depth).
     """
     sizes = {
@@ -52,7 +52,7 @@ def base() -> SpaceConfig:
 
 
 def tiny() -> SpaceConfig:
-    """An architecture for training on one machine: ViT-S for images, half of that elsewhere."""
+    """Return an architecture to train on one machine: ViT-S for images, smaller elsewhere."""
     sizes = {
         "vision": (384, 12, 6),
         "text": (256, 6, 4),
@@ -74,22 +74,21 @@ def bind(
     scales: Mapping[str, float] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> SpaceConfig:
-    """Make a space of towers: every modality that goes through one of them enters it.
+    """Return the config of a space with all modalities of some towers.
 
     Args:
         name: of the space.
-        towers: name of a tower, as modalities call theirs → its config.
-        scales: modality → logit scale; None, or a modality that isn't in it, takes the one that
-            the modality is trained with.
-        settings: modality → its settings; None takes the defaults, which are the reference's,
-            for all modalities. With `settings` only those in it enter.
+        towers: a modality's default tower → its config.
+        scales: modality → logit scale; other modalities have their default scale.
+        settings: modality → its settings, for these modalities only; None takes all modalities
+            with their defaults, which are the reference's.
 
     Raises:
-        ConfigError: the towers embed in different numbers of dimensions.
+        ConfigError: the towers' embeddings differ in dimension.
     """
     dims = {tower: config.head.embed_dim for tower, config in towers.items()}
     if len(set(dims.values())) != 1:
-        raise ConfigError(f"{name}: towers of one space need one dimension, found {dims}")
+        raise ConfigError(f"{name}: expected towers of one dimension, found {dims}")
     modalities = {}
     for modality in MODALITIES.table if settings is None else settings:
         spec = MODALITIES.get(modality)
@@ -109,9 +108,13 @@ def _default_settings(modality: str, towers: Mapping[str, TowerConfig]) -> Any:
 
 
 def text_settings(tower: TowerConfig) -> Any:
-    """Settings of words in CLIP's own vocabulary, for a tower that reads its ids."""
+    """Return text settings with CLIP's vocabulary for a tower of its token ids.
+
+    Raises:
+        ConfigError: the tower's stem doesn't take ids.
+    """
     if not isinstance(tower.stem, TokenStem):
-        raise ConfigError(f"a tower for words takes ids, found {type(tower.stem).__name__}")
+        raise ConfigError(f"a text tower: expected a TokenStem, found {type(tower.stem).__name__}")
     return MODALITIES.get(TEXT).settings(context=tower.stem.context)
 
 
@@ -121,7 +124,7 @@ _Size = tuple[int, int, int]  # width, depth, heads
 def _imagebind_towers(
     sizes: Mapping[str, _Size], *, patch: int, embed_dim: int
 ) -> dict[str, TowerConfig]:
-    """Build ImageBind's six towers in given sizes (section 1 of the facts, table 9)."""
+    """Return the configs of ImageBind's six towers in given sizes (table 9)."""
     side = (224, 224)
     stems: dict[str, PatchStem | TokenStem | WindowStem] = {
         "vision": _patches(3, (patch, patch), (patch, patch), side, frames=2, norm=False),

@@ -1,4 +1,4 @@
-"""Tables from names to "module:attribute", read when used and open to other packages."""
+"""Registries of names to "module:attribute", imported on first use, extensible by packages."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from openbind.errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Registry:
-    """Names of one family (modalities, towers, ...) and where their code is.
+    """Names of one family (modalities, towers, ...) and the location of their code.
 
-    Nothing is imported until a name is asked for. Other packages add names with an entry point
-    in the group `openbind.<plural>`; the table in this project wins over an entry point.
+    Code is imported on `get`. Other packages add names with an entry point in the registry's
+    group; names of this project take precedence.
 
     Args:
-        kind: what the names stand for, in the singular; used in errors.
-        group: the entry-point group.
+        kind: of the named objects, in the singular; for errors.
+        group: the entry-point group, `openbind.<plural>`.
         table: name → "module:attribute".
-        added: name → value, of this process alone (see `add`).
+        added: name → object, in this process only (see `add`).
     """
 
     kind: str
@@ -30,25 +30,25 @@ class Registry:
     added: dict[str, Any] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
-        """All names, those of this project first, in the table's order."""
+        """Return all names, those of this project first, in the table's order."""
         others = (entry.name for entry in entry_points(group=self.group))
         return tuple(dict.fromkeys([*self.table, *self.added, *others]))
 
     def add(self, name: str, value: Any) -> None:
-        """Add a name in this process: for notebooks and single files; packages use entry points.
+        """Add a name in this process, for notebooks and scripts; packages use entry points.
 
         Raises:
-            ValueError: the name is one of this project's.
+            ValueError: the name is in this project's table.
         """
         if name in self.table:
-            raise ValueError(f"{self.kind} {name!r} is openbind's own; choose another name")
+            raise ValueError(f"the {self.kind} {name!r} is built in; choose another name")
         self.added[name] = value
 
     def get(self, name: str) -> Any:
-        """Import what a name stands for.
+        """Import and return the object of a name.
 
         Raises:
-            UnknownNameError: the name is in neither the table nor an entry point.
+            UnknownNameError: no such name.
         """
         if name in self.table:
             module, attribute = self.table[name].split(":")

@@ -1,4 +1,4 @@
-"""A space is put together of tensors that exist; no others are drawn in between."""
+"""A space is built from given tensors, without initial weights in between."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ CONFIG = TowerConfig(
 
 
 @pytest.mark.parametrize(
-    ("stored", "said", "expected"),
+    ("stored", "given", "expected"),
     [
         (torch.float32, None, torch.float32),
         (torch.bfloat16, None, torch.bfloat16),
         (torch.float16, torch.float32, torch.float32),
     ],
 )
-def test_precision(stored: torch.dtype, said: torch.dtype | None, expected: torch.dtype) -> None:
-    """The tensors' own unless another is said, and the config says which."""
+def test_precision(stored: torch.dtype, given: torch.dtype | None, expected: torch.dtype) -> None:
+    """The tensors' own precision unless one is given; the config states it."""
     state = {k: torch.ones_like(v, dtype=stored) for k, v in Tower(CONFIG).state_dict().items()}
     space = assemble(
         bind("x", {"text": CONFIG}),
@@ -35,7 +35,7 @@ def test_precision(stored: torch.dtype, said: torch.dtype | None, expected: torc
         Card(),
         None,
         device="cpu",
-        dtype=said,
+        dtype=given,
         mapped=False,
     )
     assert {p.dtype for p in space.towers["text"].parameters()} == {expected}
@@ -45,7 +45,7 @@ def test_precision(stored: torch.dtype, said: torch.dtype | None, expected: torc
 
 
 def test_no_weights_are_drawn() -> None:
-    """The global source of randomness is left as it was, and tensors are used, not copied."""
+    """The global random state is unchanged, and tensors are used, not copied."""
     state = dict(Tower(CONFIG).state_dict())
     before = torch.get_rng_state()
     space = assemble(
@@ -63,7 +63,7 @@ def test_no_weights_are_drawn() -> None:
 
 
 def test_widest() -> None:
-    """The type that holds all of them; integers don't count."""
+    """The dtype that all tensors convert to; integers don't count."""
     half, brain = torch.zeros(1).half(), torch.zeros(1).bfloat16()
     assert widest([half, half]) == torch.float16
     assert widest([half, brain]) == torch.float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,18 @@ def toy(tmp_path: Path) -> Path:
     (folder / "config.json").write_text(json.dumps({"toy": 1}))
     np.save(folder / "toy.npy", -1.0)
     return folder
+
+
+def test_documented_format(tmp_path: Path) -> None:
+    """The example of docs/checkpoints.md runs as written."""
+    page = (Path(__file__).parents[2] / "docs" / "checkpoints.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "alias.json").write_text('{"space": "starter"}')
+    try:
+        exec(code, {})
+        assert openbind.load(tmp_path, modalities=["imu"]).modalities == ("imu",)
+    finally:
+        FORMATS.added.clear()
 
 
 @pytest.mark.parametrize("how", ["add", "entry point"])

@@ -163,7 +163,7 @@ def run(hub: Hub, tmp_path: Path, code: str) -> str:
 
 
 @pytest.mark.slow
-def test_there_and_back(hub: Hub, tmp_path: Path) -> None:
+def test_round_trip(hub: Hub, tmp_path: Path) -> None:
     """Pushed, pulled by its id, equal; one modality fetches its tower only, once."""
     code = """
 import openbind

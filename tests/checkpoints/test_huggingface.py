@@ -26,7 +26,7 @@ VISION = {"hidden_size": 48, "intermediate_size": 100, "num_hidden_layers": 2,
 
 
 def save_model(folder: Path, kind: str, **changes: Any) -> Any:
-    """Write a small model with random weights as transformers does, with a tokenizer beside it."""
+    """Save a small model with random weights by transformers, with a tokenizer."""
     text, vision = {**TEXT, **changes}, VISION
     if kind == "clip":
         acts = {"hidden_act": changes.get("hidden_act", "quick_gelu")}
@@ -50,7 +50,7 @@ def save_model(folder: Path, kind: str, **changes: Any) -> Any:
 
 @pytest.fixture
 def inputs() -> tuple[Tensor, Tensor]:
-    """Pixels and ids; the texts end at the beginning, in the middle and at the end."""
+    """Pixels and token ids; texts end at the first, a middle and the last position."""
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(1, 58, (3, 12), generator=generator)
     ids[0, 5] = ids[1, 11] = ids[2, 3] = 59
@@ -71,7 +71,7 @@ def inputs() -> tuple[Tensor, Tensor]:
 def test_transformers(
     tmp_path: Path, inputs: tuple[Tensor, Tensor], kind: str, changes: dict[str, Any]
 ) -> None:
-    """Vectors agree, whatever config.json says; so does the scale."""
+    """Vectors and scale agree for each variant of config.json."""
     model = save_model(tmp_path, kind, **changes)
     with torch.no_grad():
         expected = model(pixel_values=inputs[0], input_ids=inputs[1])
@@ -87,7 +87,7 @@ def test_transformers(
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_defaults_of_transformers(tmp_path: Path, kind: str) -> None:
-    """A config.json that leaves everything out is read with transformers' defaults."""
+    """An empty config.json has transformers' defaults."""
     values = {"model_type": kind, "text_config": {}, "vision_config": {}}
     config: Any = transformers.CLIPConfig() if kind == "clip" else transformers.SiglipConfig()
     from openbind.checkpoints.huggingface import _tower_config
@@ -112,7 +112,7 @@ def test_defaults_of_transformers(tmp_path: Path, kind: str) -> None:
 
 
 def test_weights_in_every_form(tmp_path: Path, inputs: tuple[Tensor, Tensor]) -> None:
-    """One file, PyTorch's own, or shards: the same space; half is read of half."""
+    """safetensors, PyTorch's format and shards load equally; half precision stays half."""
     model = save_model(tmp_path, "clip")
     expected = load_huggingface(tmp_path).fingerprint
     (tmp_path / "model.safetensors").unlink()
@@ -127,7 +127,7 @@ def test_weights_in_every_form(tmp_path: Path, inputs: tuple[Tensor, Tensor]) ->
 
 
 def test_space_travels(tmp_path: Path) -> None:
-    """The vocabulary goes along; a saved space needs nothing of the directory it came from."""
+    """A saved space includes the vocabulary and doesn't need the original directory."""
     save_model(tmp_path / "clip", "clip", vocab_size=30522, eos_token_id=2)
     (tmp_path / "clip" / "README.md").write_text("---\nlicense: mit\n---\n")
     space = openbind.load(tmp_path / "clip", device="cpu", dtype="float32")
@@ -161,7 +161,7 @@ def change(folder: Path, **values: Any) -> None:
     ],
 )
 def test_configs_that_do_not_fit(tmp_path: Path, values: dict[str, Any], message: str) -> None:
-    """The file, what was expected and what was found are named."""
+    """The error names the file, what was expected and what was found."""
     save_model(tmp_path, "clip")
     change(tmp_path, **values)
     with pytest.raises(CheckpointError, match=message):
@@ -169,7 +169,7 @@ def test_configs_that_do_not_fit(tmp_path: Path, values: dict[str, Any], message
 
 
 def test_directories_that_do_not_fit(tmp_path: Path) -> None:
-    """Missing and truncated files are named."""
+    """The error names missing and truncated files."""
     with pytest.raises(CheckpointError, match=r"config\.json: no such file"):
         load_huggingface(tmp_path)
     save_model(tmp_path, "siglip")

@@ -1,4 +1,4 @@
-"""Preprocessing is what a Hugging Face directory says; what is done otherwise is on the card."""
+"""Preprocessing follows a Hugging Face directory; differences are on the card."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ SAID = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1], "size": {"shortes
     ],
 )
 def test_defaults(tmp_path: Path, kind: str, expected: ImageSettings) -> None:
-    """Without a file: as the model family's own default."""
+    """Without a file: the model family's defaults."""
     assert image_settings(tmp_path, kind, IMAGES) == (expected, [])
 
 
 @pytest.mark.parametrize("name", ["preprocessor_config.json", "processor_config.json"])
 def test_files(tmp_path: Path, name: str) -> None:
-    """Both names of the file are known."""
+    """Both file names are supported."""
     values: dict[str, Any] = SAID if name[:4] == "prep" else {"image_processor": SAID}
     (tmp_path / name).write_text(json.dumps(values))
     found, limits = image_settings(tmp_path, "clip", IMAGES)
@@ -51,8 +51,8 @@ def test_files(tmp_path: Path, name: str) -> None:
     assert limits == []
 
 
-def test_what_differs_is_said(tmp_path: Path) -> None:
-    """Another filter or another size before cropping is named."""
+def test_differences_are_stated(tmp_path: Path) -> None:
+    """Another filter, or another size before cropping, is a stated difference."""
     values = {"resample": 1, "size": {"height": 40, "width": 40}}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
     _, limits = image_settings(tmp_path, "siglip", IMAGES)
@@ -61,14 +61,14 @@ def test_what_differs_is_said(tmp_path: Path) -> None:
 
 
 def test_bilinear(tmp_path: Path) -> None:
-    """SigLIP 2's filter, Pillow's number 2, is taken over."""
+    """SigLIP 2's filter, number 2 in Pillow, is supported."""
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"resample": 2}))
     found, limits = image_settings(tmp_path, "siglip", IMAGES)
     assert (found.filter, limits) == ("bilinear", [])
 
 
 def test_broken_file(tmp_path: Path) -> None:
-    """It is named."""
+    """The error names the file."""
     (tmp_path / "preprocessor_config.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: not readable"):
         image_settings(tmp_path, "clip", IMAGES)
@@ -85,8 +85,8 @@ def write_tokenizer(folder: Path, pad_id: int | None) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(values))
 
 
-def test_words(tmp_path: Path) -> None:
-    """The directory's own vocabulary and the tower's context; without it there is no space."""
+def test_text_settings(tmp_path: Path) -> None:
+    """The directory's tokenizer and the tower's context; without a tokenizer: an error."""
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: no such file"):
         text_settings(tmp_path, "clip", TEXT)
     shutil.copy(find("starter") / "tokenizer.json", tmp_path)
@@ -94,9 +94,9 @@ def test_words(tmp_path: Path) -> None:
     assert found == TextSettings(tokenizer="tokenizer.json", context=12)
 
 
-@pytest.mark.parametrize(("said", "pad"), [(0, 0), (1, 1), (None, 1)])
-def test_filling_up(tmp_path: Path, said: int | None, pad: int) -> None:
-    """SigLIP's tower reads what fills a text up: the tokenizer's id; texts are in lower case."""
-    write_tokenizer(tmp_path, said)
+@pytest.mark.parametrize(("stated", "pad"), [(0, 0), (1, 1), (None, 1)])
+def test_padding(tmp_path: Path, stated: int | None, pad: int) -> None:
+    """SigLIP attends to padding, with the tokenizer's id; texts are lower-cased."""
+    write_tokenizer(tmp_path, stated)
     found = text_settings(tmp_path, "siglip", TEXT)
     assert (found.pad, found.lower) == (pad, True)

@@ -1,4 +1,4 @@
-"""Official ImageBind weights become a space with the reference's outputs, from memory or a file."""
+"""Official ImageBind weights, in memory or a file, have the reference's outputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ State = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def golden() -> State:
-    """Everything in the golden file."""
+    """All tensors of the golden file."""
     with safe_open(GOLDEN, "pt") as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
@@ -41,7 +41,7 @@ def state(golden: State) -> State:
 
 @pytest.fixture(scope="module")
 def heads() -> dict[str, int]:
-    """Its heads."""
+    """The small model's attention heads."""
     with safe_open(GOLDEN, "pt") as file:
         config = json.loads(file.metadata()["config"])
     return {tower: config[f"{tower}_num_heads"] for tower in HEADS}
@@ -54,7 +54,7 @@ def space(state: State, heads: dict[str, int]) -> openbind.Space:
 
 
 def test_golden(golden: State, space: openbind.Space) -> None:
-    """All outputs of the reference, video and clips included, agree to 1e-4 in one call."""
+    """All outputs of the reference, including video and clips, agree to 1e-4 in one call."""
     names = [key.removeprefix("input/") for key in golden if key.startswith("input/")]
     assert set(names) == {"vision", "video", "text", "audio", "depth", "thermal", "imu"}
     found = space.embed_tensors({name: golden[f"input/{name}"] for name in names}, scaled=True)
@@ -96,7 +96,7 @@ def test_files(
     golden: State,
     extension: str,
 ) -> None:
-    """Both kinds of file give the same numbers bit-exactly, all of it or one modality."""
+    """Both file formats give bit-equal vectors, for all modalities or one."""
     path = tmp_path / f"mini.{extension}"
     torch.save(state, path) if extension == "pth" else save_file(state, path)
     whole = load_imagebind(path, heads)
@@ -109,7 +109,7 @@ def test_files(
 
 
 def test_other_towers_are_not_read(tmp_path: Path, state: State, heads: dict[str, int]) -> None:
-    """With the other towers' bytes spoilt the one that is asked for is as it was."""
+    """Corrupted bytes of other towers don't affect the loaded one."""
     path = tmp_path / "mini.safetensors"
     save_file({k: v if ".imu." in k else torch.full_like(v, torch.nan) for k, v in state.items()},
               path)  # fmt: skip
@@ -121,7 +121,7 @@ def test_other_towers_are_not_read(tmp_path: Path, state: State, heads: dict[str
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps")
 @pytest.mark.parametrize("extension", ["pth", "safetensors"])
 def test_memory(tmp_path: Path, state: State, heads: dict[str, int], extension: str) -> None:
-    """Of a file with one big tower and a small one, the small one's pages alone are touched."""
+    """Loading a small tower doesn't read the pages of a large one."""
     state = dict(state)
     key = "modality_preprocessors.text.token_embedding.weight"
     state[key] = torch.zeros(2_000_000, state[key].shape[1])
@@ -142,7 +142,7 @@ def test_memory(tmp_path: Path, state: State, heads: dict[str, int], extension: 
 def test_memory_of_conversion(
     tmp_path: Path, state: State, heads: dict[str, int], extension: str
 ) -> None:
-    """Converted to half, no more of the file stays in memory; the numbers are those of halves."""
+    """Converted to half precision, none of the file stays in memory."""
     state = dict(state)
     key = "modality_preprocessors.text.token_embedding.weight"
     state[key] = torch.randn(500_000, state[key].shape[1])
@@ -155,7 +155,7 @@ def test_memory_of_conversion(
 
 
 def resident_bytes(path: Path) -> int:
-    """How much of a file is in this process's memory."""
+    """Return how many bytes of a file are in this process's memory."""
     total, inside = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split(" ")[0]:
@@ -169,17 +169,17 @@ def resident_bytes(path: Path) -> int:
 def test_precision_is_the_checkpoints(
     state: State, heads: dict[str, int], dtype: torch.dtype
 ) -> None:
-    """Without a word a space computes in the checkpoint's precision; with one in that."""
+    """A space computes in the checkpoint's precision, or in the given one."""
     stored = {k: v.to(dtype) for k, v in state.items()}
     own = load_imagebind(stored, heads, modalities=["depth"])
     assert {p.dtype for p in own.towers["depth"].parameters()} == {dtype}
     assert own.config.dtype == str(dtype).removeprefix("torch.")
-    said = load_imagebind(stored, heads, modalities=["depth"], dtype=torch.float32)
-    assert {p.dtype for p in said.towers["depth"].parameters()} == {torch.float32}
+    given = load_imagebind(stored, heads, modalities=["depth"], dtype=torch.float32)
+    assert {p.dtype for p in given.towers["depth"].parameters()} == {torch.float32}
 
 
 def test_saved_and_loaded(tmp_path: Path, space: openbind.Space, golden: State) -> None:
-    """A space of official weights goes through our own format bit-equal, precision included."""
+    """Official weights survive openbind's own format bit-exactly, including the precision."""
     openbind.save(space, tmp_path / "space")
     again = openbind.load(tmp_path / "space", device="cpu")
     assert again.config == space.config
@@ -189,8 +189,8 @@ def test_saved_and_loaded(tmp_path: Path, space: openbind.Space, golden: State) 
         assert torch.equal(found[name], expected[name])
 
 
-def test_what_it_refuses(tmp_path: Path, state: State, heads: dict[str, int]) -> None:
-    """Each error says which file, what was expected and what was found."""
+def test_errors(tmp_path: Path, state: State, heads: dict[str, int]) -> None:
+    """Each error names the file, what was expected and what was found."""
     torch.save({**state, "epoch": 3}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"w\.pth: .*found 'epoch': int"):
         load_imagebind(tmp_path / "w.pth", heads)
@@ -206,12 +206,12 @@ def test_what_it_refuses(tmp_path: Path, state: State, heads: dict[str, int]) ->
     scale = "modality_postprocessors.audio.1.log_logit_scale"
     with pytest.raises(CheckpointError, match="logit scale of audio is missing"):
         load_imagebind({k: v for k, v in state.items() if k != scale}, heads)
-    with pytest.raises(CheckpointError, match="stranger: not a tensor of an ImageBind"):
+    with pytest.raises(CheckpointError, match="stranger: "):
         load_imagebind({**state, "stranger": torch.zeros(1)}, heads, modalities=["text"])
 
 
 def test_towers_of_other_dimensions(state: State, heads: dict[str, int]) -> None:
-    """Towers that can't be compared make no space."""
+    """Towers of different dimensions are an error."""
     state = {k: v for k, v in state.items() if ".imu." in k or ".depth." in k}
     state["modality_heads.imu.3.weight"] = state["modality_heads.imu.3.weight"][:5].clone()
     with pytest.raises(CheckpointError, match="one dimension, found"):
@@ -219,7 +219,7 @@ def test_towers_of_other_dimensions(state: State, heads: dict[str, int]) -> None
 
 
 def test_file_may_go(tmp_path: Path, state: State, heads: dict[str, int]) -> None:
-    """A space goes on when the name of its file is gone or names another file."""
+    """A loaded space works after its file is deleted or replaced."""
     path = tmp_path / "mini.safetensors"
     save_file(state, path)
     space = load_imagebind(path, heads, modalities=["imu"])

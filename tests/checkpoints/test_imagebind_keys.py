@@ -1,4 +1,4 @@
-"""The official state dict: configs come from shapes, names map one to one, outputs agree.
+"""The official state dict: configs are inferred from shapes, names map one to one.
 
 Outputs are checked against the reference's own numbers on a small model, and for other sizes
 against a plain implementation of the published architecture, written here on
@@ -60,7 +60,7 @@ def run(config: TowerConfig, state: State, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("key", ["vision", "video", "text", "audio", "depth", "thermal", "imu"])
 def test_golden(golden: tuple[dict[str, int], State], golden_state: State, key: str) -> None:
-    """Every output of the reference's model, videos and clips included, agrees to 1e-4."""
+    """Every output of the reference model, including video and clips, agrees to 1e-4."""
     config, tensors = golden
     name = "vision" if key == "video" else key
     heads = {tower: config.get(f"{tower}_num_heads", HEADS[tower]) for tower in HEADS}
@@ -75,7 +75,7 @@ def test_golden(golden: tuple[dict[str, int], State], golden_state: State, key: 
 
 
 def test_round_trip(golden_state: State) -> None:
-    """Our names translate back to every official one, tensors and mask included."""
+    """Our names map back to every official one, including the mask."""
     towers = read_towers(golden_state, {**HEADS, "thermal": 4, "audio": 3, "text": 2, "vision": 4})
     back = write_state({k: state for k, (_, state) in towers.items()}, scales(golden_state))
     assert set(back) == set(golden_state)
@@ -84,7 +84,7 @@ def test_round_trip(golden_state: State) -> None:
 
 
 def test_huge_has_1311_entries() -> None:
-    """The released sizes give the released model's entries and parameters, and no name twice."""
+    """The released sizes have the released model's entries and parameters, each name once."""
     huge = make_state(
         {"vision": 1280, "text": 1024, "audio": 768, "depth": 384, "thermal": 768, "imu": 512},
         {"vision": 32, "text": 24, "audio": 12, "depth": 12, "thermal": 12, "imu": 6},
@@ -108,7 +108,7 @@ def test_huge_has_1311_entries() -> None:
 
 
 def test_configs_of_huge() -> None:
-    """Sizes, strides and traits are read off shapes."""
+    """Sizes, strides and options are inferred from shapes."""
     state = make_state(WIDTHS, DEPTHS, embed=20, device="meta")
     towers = {name: config for name, (config, _) in read_towers(state, OTHER_HEADS).items()}
     assert towers["vision"].stem == PatchStem(
@@ -141,7 +141,7 @@ def test_other_sizes(name: str) -> None:
 
 
 def test_part_of_a_checkpoint(golden_state: State) -> None:
-    """Only the towers that are there are read, and only their heads have to be said."""
+    """Only the present towers are read, and only their heads are needed."""
     part = {k: v for k, v in golden_state.items() if k.split(".")[1] == "imu"}
     assert set(read_towers(part, {"imu": 2})) == {"imu"}
     assert scales(part) == {"imu": pytest.approx(5.0)}
@@ -160,17 +160,17 @@ def test_scales() -> None:
         ("modality_trunks.imu.blocks.1.mlp.fc2.bias", None, "fc2.bias: missing, expected .48,."),
         ("modality_heads.imu.0.weight", torch.zeros(7), r"expected \(48,\), found \(7,\)"),
         ("modality_heads.imu.3.weight", torch.zeros(7), "expected 2 axes"),
-        ("modality_heads.imu.9.weight", torch.zeros(7), "no such tensor expected"),
-        ("modality_heads.smell.0.weight", torch.zeros(7), "smell.*not a tensor of an ImageBind"),
-        ("optimizer", torch.zeros(7), "not a tensor of an ImageBind"),
+        ("modality_heads.imu.9.weight", torch.zeros(7), "imu.9.weight"),
+        ("modality_heads.smell.0.weight", torch.zeros(7), "smell.0.weight"),
+        ("optimizer", torch.zeros(7), "optimizer"),
         ("modality_preprocessors.thermal.pos_embedding_helper.pos_embed", torch.zeros(1, 199, 16),
          "square grid"),
         ("modality_preprocessors.audio.pos_embedding_helper.pos_embed", torch.zeros(1, 230, 32),
          "no stride"),
     ],
 )  # fmt: skip
-def test_misfits(key: str, value: Tensor | None, message: str) -> None:
-    """Missing, unknown and misshapen tensors are named with what was expected and found."""
+def test_mismatches(key: str, value: Tensor | None, message: str) -> None:
+    """Errors name missing, unknown and misshapen tensors, with expected and found shapes."""
     state = make_state(WIDTHS, DEPTHS, embed=20, device="meta")
     state.pop(key, None)
     if value is not None:
@@ -179,11 +179,9 @@ def test_misfits(key: str, value: Tensor | None, message: str) -> None:
         read_towers(state, OTHER_HEADS, "weights.pth")
 
 
-@pytest.mark.parametrize(
-    ("heads", "message"), [({}, "how many attention heads"), ({"imu": 7}, "don't divide")]
-)
+@pytest.mark.parametrize(("heads", "message"), [({}, "heads.*imu"), ({"imu": 7}, "don't divide")])
 def test_heads(golden_state: State, heads: dict[str, int], message: str) -> None:
-    """Heads have to be said, and have to fit the width."""
+    """Heads are required, and divide the width."""
     part = {k: v for k, v in golden_state.items() if k.split(".")[1] == "imu"}
     with pytest.raises(CheckpointError, match=message):
         read_towers(part, heads)
@@ -191,14 +189,14 @@ def test_heads(golden_state: State, heads: dict[str, int], message: str) -> None
 
 def test_empty() -> None:
     """A state dict without any tower is refused."""
-    with pytest.raises(CheckpointError, match="no tensor of an ImageBind tower"):
+    with pytest.raises(CheckpointError, match="state dict: no tensors"):
         read_towers({}, HEADS)
 
 
 def make_state(
     widths: dict[str, int], depths: dict[str, int], *, embed: int, device: str = "cpu"
 ) -> State:
-    """A random official state dict of any size, its names written out from the published list."""
+    """Return a random official state dict; its names are from the published list."""
     generator = None if device == "meta" else torch.Generator().manual_seed(0)
     vocabulary = 49408 if widths["text"] == 1024 else 50
 
@@ -261,7 +259,7 @@ def make_state(
 
 @torch.no_grad()
 def plain_tower(name: str, state: State, heads: int, x: Tensor) -> Tensor:
-    """The published architecture, step by step, on the official names."""
+    """Compute the published architecture step by step, with the official names."""
     stem = {
         key.removeprefix(f"modality_preprocessors.{name}."): value
         for key, value in state.items()
@@ -303,7 +301,7 @@ def plain_tower(name: str, state: State, heads: int, x: Tensor) -> Tensor:
 
 
 def plain_patches(name: str, stem: State, x: Tensor) -> Tensor:
-    """Patches of any tower, with the LayerNorm after them."""
+    """Return the patch embeddings of a tower, after their LayerNorm."""
     (weight,) = (value for key, value in stem.items() if "proj" in key)
     if name == "vision":
         frames = x.unsqueeze(2).repeat(1, 1, 2, 1, 1)

@@ -27,7 +27,7 @@ HEADS = {"vision": 4, "text": 2}
 def make_state(
     vision: int = 48, text: int = 32, *, depth: int = 2, embed: int = 20, device: str = "cpu"
 ) -> State:
-    """A random state dict: names written out from OpenCLIP's published files."""
+    """Return a random state dict; its names are from OpenCLIP's published files."""
     generator = None if device == "meta" else torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -72,7 +72,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def plain_trunk(state: State, prefix: str, x: Tensor, heads: int, quick: bool) -> Tensor:
-    """Blocks by `nn.TransformerEncoderLayer`, whose names differ but not its arithmetic."""
+    """Compute blocks by `nn.TransformerEncoderLayer`, which differs in names only."""
     names = {"ln_1": "norm1", "ln_2": "norm2", "attn": "self_attn", "mlp.c_fc": "linear1",
              "mlp.c_proj": "linear2"}  # fmt: skip
     mask = None if prefix else nn.Transformer.generate_square_subsequent_mask(x.shape[1])
@@ -92,7 +92,7 @@ def plain_trunk(state: State, prefix: str, x: Tensor, heads: int, quick: bool) -
 
 @torch.no_grad()
 def plain_clip(state: State, pixels: Tensor, ids: Tensor, quick: bool) -> tuple[Tensor, Tensor]:
-    """CLIP as published (arXiv 2103.00020, section 2.4)."""
+    """Compute CLIP as published (arXiv 2103.00020, section 2.4)."""
 
     def norm(name: str, x: Tensor) -> Tensor:
         return F.layer_norm(x, (x.shape[-1],), state[f"{name}.weight"], state[f"{name}.bias"])
@@ -116,7 +116,7 @@ def state() -> State:
 
 @pytest.fixture(scope="module")
 def inputs() -> tuple[Tensor, Tensor]:
-    """Pixels and ids."""
+    """Pixels and token ids."""
     generator = torch.Generator().manual_seed(1)
     ids = torch.zeros(2, 77, dtype=torch.long)
     ids[0, :4] = torch.tensor([49406, 320, 1929, 49407])
@@ -128,7 +128,7 @@ def inputs() -> tuple[Tensor, Tensor]:
 def test_published_architecture(
     state: State, inputs: tuple[Tensor, Tensor], activation: str
 ) -> None:
-    """Both towers agree, with either activation; the other one would not."""
+    """Both towers agree with either activation, and differ between the two."""
     space = load_openclip(state, activation, heads=HEADS)  # type: ignore[arg-type]
     found = space.embed_tensors({"image": inputs[0], "text": inputs[1]})
     quick = activation == "quick_gelu"
@@ -162,7 +162,7 @@ def test_transformers(state: State, inputs: tuple[Tensor, Tensor]) -> None:
 
 
 def to_transformers(state: State) -> State:
-    """OpenCLIP's names to transformers'."""
+    """Rename OpenCLIP's tensors to transformers'."""
     whole = {
         "visual.class_embedding": "vision_model.embeddings.class_embedding",
         "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
@@ -208,7 +208,7 @@ def to_transformers(state: State) -> State:
     ("vision", "heads"), [(768, 12), (1024, 16), (1280, 16), (1408, 16), (1664, 16)]
 )
 def test_heads_of_known_sizes(vision: int, heads: int) -> None:
-    """64 features a head, but for H (80), g (88) and bigG (104)."""
+    """64 features per head, except for H (80), g (88) and bigG (104)."""
     state = make_state(vision, 512, depth=1, device="meta")
     state |= {"logit_scale": torch.tensor(4.6)}
     state = {k: torch.empty_like(v, device="cpu") if v.is_meta else v for k, v in state.items()}
@@ -219,7 +219,7 @@ def test_heads_of_known_sizes(vision: int, heads: int) -> None:
 
 
 def test_space(state: State) -> None:
-    """Sizes come from shapes; images are prepared for the trained size; texts in CLIP's ids."""
+    """Sizes are inferred; images have the trained size; texts CLIP's vocabulary."""
     space = load_openclip(state, heads=HEADS)
     assert space.modalities == ("image", "text")
     stem = space.config.towers["vision"].config.stem
@@ -231,7 +231,7 @@ def test_space(state: State) -> None:
 
 @pytest.mark.parametrize("extension", ["bin", "safetensors"])
 def test_files(tmp_path: Path, state: State, extension: str) -> None:
-    """A file, the config beside it and the license of its README decide; buffers don't matter."""
+    """A file loads with the config beside it and its README's license; buffers are ignored."""
     path = tmp_path / f"open_clip_pytorch_model.{extension}"
     stored = {**state, "attn_mask": torch.zeros(77, 77)}
     torch.save(stored, path) if extension == "bin" else save_file(stored, path)
@@ -258,7 +258,7 @@ def test_files(tmp_path: Path, state: State, extension: str) -> None:
 
 
 def test_saved_and_loaded(tmp_path: Path, state: State) -> None:
-    """Through our own format, bit-equal."""
+    """A space survives openbind's own format bit-exactly."""
     space = load_openclip(state, "quick_gelu", heads=HEADS)
     openbind.save(space, tmp_path / "clip")
     again = openbind.load(tmp_path / "clip", device="cpu")
@@ -267,7 +267,7 @@ def test_saved_and_loaded(tmp_path: Path, state: State) -> None:
 
 
 def test_half_stored_wholes(state: State) -> None:
-    """OpenAI's files keep some tensors in half precision: the widest type is computed in."""
+    """OpenAI's files have some tensors in half precision: the widest dtype is used."""
     mixed = {k: v.half() if k.endswith("proj") else v for k, v in state.items()}
     assert load_openclip(mixed, heads=HEADS).config.dtype == "float32"
     halves = {k: v.half() for k, v in state.items()}
@@ -290,22 +290,22 @@ def test_half_stored_wholes(state: State) -> None:
         ("text_decoder.weight", torch.zeros(3), "another architecture, such as text_decoder"),
     ],
 )
-def test_misfits(state: State, name: str, value: Tensor | None, message: str) -> None:
-    """What is missing, misshapen or too much is named."""
-    spoilt = {k: v for k, v in state.items() if k != name}
+def test_mismatches(state: State, name: str, value: Tensor | None, message: str) -> None:
+    """Errors name missing, misshapen and unknown tensors."""
+    damaged = {k: v for k, v in state.items() if k != name}
     if value is not None:
-        spoilt[name] = value
+        damaged[name] = value
     with pytest.raises(CheckpointError, match=message):
-        load_openclip(spoilt, heads=HEADS)
+        load_openclip(damaged, heads=HEADS)
 
 
 def test_unknown_modality(state: State) -> None:
-    """It has images and words."""
+    """The space has only image and text."""
     with pytest.raises(UnknownNameError, match="known: image, text"):
         load_openclip(state, modalities=["audio"])
 
 
 def test_wrong_heads(state: State) -> None:
-    """Heads have to divide the width."""
+    """Heads that don't divide the width are an error."""
     with pytest.raises(CheckpointError, match="5 heads don't divide a width of 48"):
         load_openclip(state, heads={"vision": 5})

@@ -1,4 +1,4 @@
-"""Tensors are found under other names, joined and turned, and fit the config or are refused."""
+"""Tensors are renamed, concatenated and transposed, and checked against the config."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG = TowerConfig(
 
 
 def origin(name: str) -> Origin:
-    """Their names: ours with "their." in front; q, k and v apart; the projection turned."""
+    """Return another project's names: prefixed, q, k and v separate, projection transposed."""
     if ".in_proj." in name:
         return Origin(tuple(f"their.{name}.{part}" for part in "qkv"))
     return Origin((f"their.{name}",), transposed=name == "head.proj.weight")
@@ -33,7 +33,7 @@ def origin(name: str) -> Origin:
 
 @pytest.fixture
 def state() -> dict[str, Tensor]:
-    """Their state dict, and a tensor that isn't the tower's."""
+    """Another project's state dict, with a tensor that isn't the tower's."""
     found = {"logit_scale": torch.zeros(())}
     for name, value in Tower(CONFIG).state_dict().items():
         value = torch.randn_like(value)
@@ -48,7 +48,7 @@ def state() -> dict[str, Tensor]:
 
 
 def test_taken(state: dict[str, Tensor]) -> None:
-    """Joined row by row, turned, and given the axes of length 1 that they lack."""
+    """Concatenated by rows, transposed, leading axes of length 1 added."""
     found = take_tower(state, CONFIG, origin, "w")
     assert list(found) == tower_names(CONFIG)
     assert torch.equal(found["head.proj.weight"], state["their.head.proj.weight"].T)
@@ -73,8 +73,10 @@ def test_taken(state: dict[str, Tensor]) -> None:
         ),
     ],
 )
-def test_misfits(state: dict[str, Tensor], name: str, value: Tensor | None, message: str) -> None:
-    """Their name, what was expected and what was found."""
+def test_mismatches(
+    state: dict[str, Tensor], name: str, value: Tensor | None, message: str
+) -> None:
+    """The error has the file's name of a tensor, what was expected and what was found."""
     del state[f"their.{name}"]
     if value is not None:
         state[f"their.{name}"] = value
@@ -83,7 +85,7 @@ def test_misfits(state: dict[str, Tensor], name: str, value: Tensor | None, mess
 
 
 def test_rest(state: dict[str, Tensor]) -> None:
-    """Tensors that nobody takes are refused, unless they are known to be left over."""
+    """Unused tensors are an error, except for the ignored ones."""
     origins = [origin(name) for name in tower_names(CONFIG)]
     check_rest(state, origins, ["logit_scale"], "w")
     with pytest.raises(CheckpointError, match=r"1 tensors of another architecture.*logit_scale"):
@@ -91,7 +93,7 @@ def test_rest(state: dict[str, Tensor]) -> None:
 
 
 def test_shape_of(state: dict[str, Tensor]) -> None:
-    """A shape with the number of axes that it has to have."""
+    """A shape with another number of axes is an error."""
     assert shape_of(state, "their.head.norm.bias", 1, "w") == (6,)
     with pytest.raises(CheckpointError, match="expected 2 axes"):
         shape_of(state, "their.head.norm.bias", 2, "w")

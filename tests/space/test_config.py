@@ -21,7 +21,7 @@ def test_narrow() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.pop("towers"), "needs the mappings"),
+        (lambda v: v.pop("towers"), "towers"),
         (lambda v: v["towers"]["imu"]["config"]["trunk"].update(widht=3), "did you mean 'width'"),
         (lambda v: v["modalities"]["imu"].update(tower="imo"), "no tower named 'imo'"),
     ],

@@ -1,4 +1,4 @@
-"""Tensors of a file and a config become a space, without initial weights in between."""
+"""Build a space from a config and tensors, without memory for initial weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from openbind.checkpoints.native import build_tower
-from openbind.checkpoints.tensors import place
+from openbind.checkpoints.tensors import move_tensor
 from openbind.space.card import Card
 from openbind.space.config import SpaceConfig
 from openbind.space.space import Space
@@ -27,16 +27,16 @@ def assemble(
     dtype: torch.dtype | None,
     mapped: bool,
 ) -> Space:
-    """Return towers their tensors.
+    """Build a space, its towers in eval mode without gradients.
 
     Args:
-        config: of the space; its `dtype` is set to what the space computes in.
-        states: tower → its state dict, of the shapes that its config implies.
+        config: of the space; `dtype` is set to the precision of the towers.
+        states: tower → its state dict, with the shapes that its config implies.
         card: of the space.
-        folder: where the files are that travel with the space (a vocabulary), if there are any.
-        device: where the towers are put.
+        folder: of the files that preprocessing needs (a vocabulary), if there are any.
+        device: of the towers.
         dtype: precision to compute in; None takes the tensors' own (of several the widest).
-        mapped: the tensors are mapped from a file and nobody else's: they may be given back.
+        mapped: the tensors are mapped from a file and not used elsewhere, so copied ones are freed.
     """
     precision = dtype or widest([t for name in config.towers for t in states[name].values()])
     towers = {}
@@ -44,7 +44,7 @@ def assemble(
         with torch.device("meta"):
             tower = build_tower(spec)
         state = {
-            key: place(value, device, precision, mapped=mapped)
+            key: move_tensor(value, device, precision, mapped=mapped)
             for key, value in states[name].items()
         }
         tower.load_state_dict(state, assign=True)
@@ -54,6 +54,6 @@ def assemble(
 
 
 def widest(tensors: list[Tensor]) -> torch.dtype:
-    """Find the type that holds the numbers of all tensors of floating point."""
+    """Return the dtype that all floating-point tensors convert to without loss."""
     found = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
     return reduce(torch.promote_types, sorted(found, key=str), next(iter(found), torch.float32))

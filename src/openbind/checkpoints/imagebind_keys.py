@@ -1,8 +1,8 @@
-"""The official ImageBind state dict: configs read off its shapes, and its names ↔ ours.
+"""The official ImageBind state dict: infer configs from its shapes, map its names to ours.
 
 The flat state dict of `imagebind_huge.pth` has 1,311 entries under four prefixes
 (`modality_preprocessors`, `modality_trunks`, `modality_heads`, `modality_postprocessors`), then
-the tower's name. Nothing here touches a file.
+the tower's name. This module reads no files.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ HEADS = {"vision": 16, "text": 16, "audio": 12, "depth": 8, "thermal": 12, "imu"
 """Attention heads of `imagebind_huge` (table 9 of the paper; CLIP ViT-H's for the first two)."""
 
 MAX_SCALE = 100.0
-"""Logit scales are clipped here, after the exponential (as CLIP's, arXiv 2103.00020, 2.5)."""
+"""Upper limit of logit scales, after the exponential (as CLIP's, arXiv 2103.00020, 2.5)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Where the official names of one tower differ from those of another.
+    """The official names of one tower, where towers differ.
 
     Args:
-        projection: key of the stem's weight, below the preprocessor; "" for a table of ids.
+        projection: key of the stem's weight, below the preprocessor; "" for a token embedding.
         norm: prefix of the stem's LayerNorm, "" if there is none.
-        positions: key of the positions.
+        positions: key of the position embeddings.
         head: names of the head's LayerNorm and of its Linear.
-        size: rows and columns of the trained input, where positions alone don't tell.
-        drop_path, dropout: what the tower was trained with (table 9; the released head of IMU).
+        size: rows and columns of the trained input, where the positions don't determine them.
+        drop_path, dropout: of the training (table 9; the released head of IMU).
     """
 
     projection: str
@@ -84,28 +84,28 @@ _RELEASED_STRIDE = 10  # of the released audio stem; no shape shows a stride
 def read_towers(
     state: Mapping[str, Tensor], heads: Mapping[str, int], source: str = "state dict"
 ) -> dict[str, tuple[TowerConfig, TowerState]]:
-    """Read configs off the shapes of an official state dict, and give its tensors our names.
+    """Infer configs from the shapes of an official state dict, and rename its tensors.
 
     Args:
-        state: the flat state dict, or the part of it that belongs to some towers; lazily read
-            tensors and tensors on the meta device will do.
-        heads: attention heads of each tower that is in `state` (no shape shows them); see `HEADS`.
-        source: what errors call the state dict.
+        state: the flat state dict, or the part of some towers; tensors may be read lazily or be
+            on the meta device.
+        heads: attention heads of each tower in `state` (shapes don't show them); see `HEADS`.
+        source: name of the state dict in errors.
 
     Returns:
         tower ("vision", "text", "audio", "depth", "thermal", "imu") → its config and its state
         dict, the same tensors as in `state`.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown or of another shape than the rest implies;
-            or the heads of a tower are not said.
+        CheckpointError: a tensor is missing, unknown, or its shape contradicts the others; or the
+            heads of a tower are missing.
     """
     groups = _group(state, source)
     return {name: _read_tower(name, groups[name], heads, source) for name in groups}
 
 
 def scales(state: Mapping[str, Tensor]) -> dict[str, float]:
-    """Read logit scales: tower → exp(stored), clipped at `MAX_SCALE`. Vision has none."""
+    """Return logit scales: tower → exp(stored), clipped at `MAX_SCALE`. Vision has none."""
     found = {name: state.get(_scale_key(name)) for name in _LAYOUTS}
     return {
         name: min(math.exp(float(value)), MAX_SCALE)
@@ -117,14 +117,14 @@ def scales(state: Mapping[str, Tensor]) -> dict[str, float]:
 def write_state(
     towers: Mapping[str, Mapping[str, Tensor]], scales: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """Turn our towers back into an official state dict, the inverse of `read_towers`.
+    """Convert our towers to an official state dict, the inverse of `read_towers`.
 
     Args:
         towers: tower → its state dict, in our names.
         scales: tower → logit scale; those of 1 or of vision are not stored.
 
     Returns:
-        the flat state dict, with the causal mask that the official one holds for text.
+        the flat state dict, with the official one's causal mask of text.
     """
     state: dict[str, Tensor] = {}
     for name, tower in towers.items():
@@ -138,7 +138,7 @@ def write_state(
 
 
 def official_key(tower: str, key: str) -> str:
-    """Translate one name of a tower's state dict: "stem.cls_token" of "imu", say."""
+    """Return the official name of a tensor, such as "stem.cls_token" of "imu"."""
     layout = _LAYOUTS[tower]
     part, _, rest = key.partition(".")
     if part == "stem":
@@ -168,20 +168,20 @@ def _scale_key(tower: str) -> str:
 
 
 def _group(state: Mapping[str, Tensor], source: str) -> dict[str, dict[str, Tensor]]:
-    """Sort entries by tower, without the mask and the scales; refuse what is none of them."""
+    """Group entries by tower, without mask and scales; unknown entries are an error."""
     groups: dict[str, dict[str, Tensor]] = {}
     known = ("modality_preprocessors", "modality_trunks", "modality_heads")
-    apart = {_MASK, *(_scale_key(name) for name in _LAYOUTS)}
+    others = {_MASK, *(_scale_key(name) for name in _LAYOUTS)}
     for key, value in state.items():
         prefix, _, rest = key.partition(".")
         tower = rest.partition(".")[0]
-        if key in apart:
+        if key in others:
             continue
         if prefix not in known or tower not in _LAYOUTS:
-            raise CheckpointError(source, f"{key}: not a tensor of an ImageBind checkpoint")
+            raise CheckpointError(source, f"{key}: not a tensor of ImageBind")
         groups.setdefault(tower, {})[key] = value
     if not groups:
-        raise CheckpointError(source, "no tensor of an ImageBind tower in it")
+        raise CheckpointError(source, "no tensors of ImageBind's towers")
     return {name: groups[name] for name in _LAYOUTS if name in groups}
 
 
@@ -189,12 +189,14 @@ def _read_tower(
     name: str, state: Mapping[str, Tensor], heads: Mapping[str, int], source: str
 ) -> tuple[TowerConfig, TowerState]:
     if name not in heads:
-        raise CheckpointError(source, f"say how many attention heads the tower {name!r} has")
+        raise CheckpointError(
+            source, f"heads: expected a number for the tower {name!r}, found none"
+        )
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     reader = _Reader(name, shapes, source)
     try:
         config = reader.config(heads[name])
-    except ValueError as error:  # a config that can't be, such as heads that don't divide a width
+    except ValueError as error:  # an impossible config, such as heads that don't divide the width
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(source, f"{name}: {error}") from error
@@ -205,20 +207,20 @@ def _read_tower(
     names = {official_key(name, key): key for key in expected}
     for key in state:
         if key not in names:
-            raise CheckpointError(source, f"{key}: no such tensor expected beside the others")
+            raise CheckpointError(source, f"{key}: unexpected beside the other tensors")
     return config, {ours: state[official] for official, ours in names.items()}
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads one tower's config off the shapes of its tensors."""
+    """Infers one tower's config from the shapes of its tensors."""
 
     tower: str
     shapes: Shapes
     source: str
 
     def config(self, heads: int) -> TowerConfig:
-        """Put the whole config together."""
+        """Return the config."""
         layout = _LAYOUTS[self.tower]
         return TowerConfig(
             stem=self._stem(layout),
@@ -231,7 +233,7 @@ class _Reader:
         )
 
     def shape(self, key: str, expected: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        """Look up a shape; `expected` is what it has to be."""
+        """Return a tensor's shape, and check that it is the expected one, if given."""
         if key not in self.shapes:
             what = f", expected {expected}" if expected else ""
             raise CheckpointError(self.source, f"{key}: missing{what}")
@@ -296,16 +298,17 @@ class _Reader:
     def _grid(
         self, kernel: tuple[int, int], count: int, size: tuple[int, int] | None
     ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Find stride and trained size that give `count` patches.
+        """Return the stride and the trained size that give `count` patches.
 
-        Patches touch on a square grid, unless the size is known: then the stride is what fits it.
+        If the size isn't known, patches don't overlap and form a square grid.
         """
         key = official_key(self.tower, "stem.positions")
         if size is None:
             side = math.isqrt(count)
             if side * side != count or not count:
                 raise CheckpointError(
-                    self.source, f"{key}: expected a square grid and 1 more, found {count + 1}"
+                    self.source,
+                    f"{key}: expected a square grid and a class token, found {count + 1}",
                 )
             return kernel, (side * kernel[0], side * kernel[1])
         for step in (_RELEASED_STRIDE, *range(1, max(kernel) + 1)):
@@ -313,5 +316,5 @@ class _Reader:
                 return (step, step), size
         raise CheckpointError(
             self.source,
-            f"{key}: no stride cuts {size} into {count} patches of {kernel}",
+            f"{key}: no stride gives {count} patches of {kernel} in {size}",
         )

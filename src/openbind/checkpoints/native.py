@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from openbind.checkpoints.formats import CONFIG, CheckpointFormat, Listing
 from openbind.checkpoints.repository import read_json
-from openbind.checkpoints.tensors import place
+from openbind.checkpoints.tensors import move_tensor
 from openbind.configs import from_dict, to_dict
 from openbind.errors import CheckpointError, ConfigError, UnknownNameError
 from openbind.modalities import MODALITIES
@@ -207,7 +207,7 @@ def _load_tower(
     found = {key: tuple(value.shape) for key, value in state.items()}
     if expected != found:
         raise CheckpointError(path, _difference(expected, found))
-    placed = {key: place(value, device, dtype) for key, value in state.items()}
+    placed = {key: move_tensor(value, device, dtype) for key, value in state.items()}
     for key, value in placed.items():
         # Convolutions are faster with channels-last weights, where a tower uses them.
         if value.ndim == 4 and blank[key].is_contiguous(memory_format=torch.channels_last):

@@ -1,4 +1,4 @@
-"""Files of tensors, opened so that only what is used is read from the disk."""
+"""Open files of tensors; only the tensors in use are read from disk."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # first bytes of PyTorch's files, new an
 _LFS = b"version https://git-lfs"
 _ALIGNMENT = 64  # bytes: a cache line, and where PyTorch itself puts tensors
 INDEX = ".index.json"
-"""Extension of a table of shards: {"weight_map": {tensor: file beside it}}."""
+"""Extension of an index of shards: {"weight_map": {tensor: file beside it}}."""
 
 
 class SafetensorsFile(Mapping[str, Tensor]):
-    """Tensors of a safetensors file by name; each is mapped into memory when it is asked for."""
+    """Tensors of a safetensors file by name; each is memory-mapped on access."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,18 +55,18 @@ class SafetensorsFile(Mapping[str, Tensor]):
 
 
 class ShardedFile(Mapping[str, Tensor]):
-    """Tensors spread over several files, as a table of shards says."""
+    """Tensors of several files by name, from an index of shards."""
 
     def __init__(self, index: Path) -> None:
         try:
-            self._places: dict[str, str] = dict(json.loads(index.read_text())["weight_map"])
+            self._file_of: dict[str, str] = dict(json.loads(index.read_text())["weight_map"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(index, f"not readable as a table of shards: {error}") from error
+            raise CheckpointError(index, f"not readable as an index of shards: {error}") from error
         self._index = index
         self._open: dict[str, Mapping[str, Tensor]] = {}
 
     def __getitem__(self, name: str) -> Tensor:
-        file = Path(self._places[name]).name
+        file = Path(self._file_of[name]).name
         if file not in self._open:
             self._open[file] = open_tensors(self._index.parent / file)
         if name not in self._open[file]:
@@ -74,75 +74,75 @@ class ShardedFile(Mapping[str, Tensor]):
         return self._open[file][name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._places
+        return name in self._file_of
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._file_of)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._file_of)
 
 
 def open_tensors(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
-    """Open a file of tensors, safetensors or PyTorch's own; its content tells which.
+    """Open a file of tensors, safetensors or PyTorch's format, whatever its extension.
 
     Args:
-        path: the file, or a table of shards (`*.index.json`).
+        path: the file, or an index of shards (`*.index.json`).
 
     Returns:
-        name → tensor on the CPU. Tensors are mapped from the file: bytes that nobody uses are
-        never read, and changing a tensor doesn't change the file.
+        name → tensor on the CPU. Tensors are memory-mapped: unused bytes are never read, and
+        changing a tensor doesn't change the file.
 
     Raises:
-        CheckpointError: no such file; truncated; neither format; or it holds anything but
-            tensors, which is never unpickled.
+        CheckpointError: no such file; truncated; of neither format; or with objects other than
+            tensors, which are never unpickled.
     """
-    place = Path(path)
-    if not place.is_file():
-        raise CheckpointError(place, "no such file")
-    if place.name.endswith(INDEX):
-        return ShardedFile(place)
-    kind = _kind_of(place)
+    file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(file, "no such file")
+    if file.name.endswith(INDEX):
+        return ShardedFile(file)
+    kind = _kind_of(file)
     if kind == "safetensors":
-        return SafetensorsFile(place)
+        return SafetensorsFile(file)
     if kind == "torch":
-        return _open_torch(place)
+        return _open_torch(file)
     raise CheckpointError(
-        place,
+        file,
         f"expected a directory with config.json, a safetensors file or a PyTorch file; {kind}",
     )
 
 
-def place(
+def move_tensor(
     tensor: Tensor, device: str | torch.device, dtype: torch.dtype, *, mapped: bool = True
 ) -> Tensor:
-    """Put a tensor where it is computed with, in the precision that is computed in.
+    """Move a tensor to a device and precision, at an aligned address.
 
-    A tensor mapped from a file may lie at any address. Matrix products of oneDNN round otherwise
-    at odd ones, so it is copied from there: equal weights then give equal numbers bit-exactly.
+    A memory-mapped tensor may have any address, and oneDNN's matrix products round differently at
+    unaligned ones: it is copied, so that equal weights give bit-equal results.
 
     Args:
-        tensor: contiguous; integers keep their type.
-        device, dtype: where to, and in what.
-        mapped: it is mapped by `open_tensors` and nobody else's; what is copied is given back.
+        tensor: contiguous; integers keep their dtype.
+        device, dtype: of the result.
+        mapped: the tensor is from `open_tensors` and not used elsewhere; a copied one is freed.
     """
     placed = tensor.to(device, dtype if tensor.is_floating_point() else None)
     if placed is tensor and tensor.device.type == "cpu" and tensor.data_ptr() % _ALIGNMENT:
         placed = tensor.clone()
     if mapped and placed is not tensor:
-        forget(tensor)
+        free_mapped(tensor)
     return placed
 
 
-def forget(tensor: Tensor) -> None:
-    """Return back the memory of a tensor that is mapped from a file and was copied elsewhere.
+def free_mapped(tensor: Tensor) -> None:
+    """Free the memory of a tensor that is mapped from a file and was copied.
 
-    Its pages would stay in this process's memory as long as any tensor of the file is used: a
-    conversion to half precision would take the file's size and half of it again. Read again, a
-    tensor comes from the file again. Only Linux has a call for it; elsewhere nothing happens.
+    Otherwise its pages stay in memory as long as any tensor of the file is in use: converting to
+    half precision would take 1.5 times the file's size. On the next access the tensor is read from
+    the file again. Has no effect on systems other than Linux.
 
     Args:
-        tensor: contiguous, mapped by `open_tensors`. Of one in ordinary memory the content is lost.
+        tensor: contiguous, from `open_tensors`. A tensor in ordinary memory would lose its content.
     """
     if sys.platform != "linux":
         return
@@ -154,47 +154,51 @@ def forget(tensor: Tensor) -> None:
 
 
 def _kind_of(path: Path) -> str:
-    """Return a file's format by its first bytes: "safetensors", "torch", or what else was found."""
+    """Return a file's format by its first bytes: "safetensors", "torch", or a description."""
     with path.open("rb") as file:
         start = file.read(32)
     if start.startswith((_ZIP, _PICKLE)):
         return "torch"
-    # A safetensors file opens with the length of a JSON header (8 bytes, then its brace).
+    # A safetensors file begins with the length of a JSON header (8 bytes), then its brace.
     if start[8:9] == b"{":
         return "safetensors"
     if start.startswith(_LFS):
-        return "found a pointer of Git LFS: `git lfs pull` fetches the file itself"
-    return f"found one that opens with {start[:16]!r}" if start else "found an empty file"
+        return "found a Git LFS pointer: `git lfs pull` fetches the file"
+    return f"found a file that begins with {start[:16]!r}" if start else "found an empty file"
 
 
 def _open_torch(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         zipped = file.read(4) == _ZIP
     if zipped and not zipfile.is_zipfile(path):
-        raise CheckpointError(path, "truncated: the table at the end of a PyTorch file is missing")
+        raise CheckpointError(
+            path, "truncated: a PyTorch file ends with a zip directory, which is missing"
+        )
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(path, _refusal(str(error))) from error
-    except Exception as error:  # a file that was cut or spoilt breaks the reader in any way
+    except Exception as error:  # a damaged file can raise anything
         first = str(error).partition("\n")[0]
         raise CheckpointError(path, f"not readable as a PyTorch file: {first}") from error
     return _only_tensors(path, found)
 
 
 def _refusal(message: str) -> str:
-    """Say what a file holds that isn't a tensor; PyTorch's advice to unpickle it is excluded."""
+    """Return which object isn't a tensor, without PyTorch's advice to unpickle it."""
     named = re.search(r"GLOBAL ([\w.]+)", message)
     what = f", such as {named[1]}" if named else ""
-    return f"expected tensors and nothing else, found other objects{what}; it was not unpickled"
+    return f"expected tensors only, found other objects{what}; they were not unpickled"
 
 
 def _only_tensors(path: Path, found: Any) -> dict[str, Tensor]:
     if not isinstance(found, Mapping):
-        raise CheckpointError(path, f"expected names and tensors, found a {type(found).__name__}")
+        raise CheckpointError(
+            path, f"expected a mapping of names to tensors, found a {type(found).__name__}"
+        )
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(
-                path, f"expected tensors and nothing else, found {name!r}: {type(value).__name__}"
+                path, f"expected tensors only, found {name!r}: {type(value).__name__}"
             )
     return {name: value.detach() for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""`openbind models`: which spaces have a name, and whether they are on disk."""
+"""`openbind models`: list the named spaces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the catalog."""
+    """List the named spaces with their size, license and source."""
     from openbind.catalog import ENTRIES
 
     rows = [_row(entry) for entry in ENTRIES.values()]
@@ -25,12 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(rows)
         return 0
     for row in rows:
-        state = "on disk" if row["on_disk"] else "to fetch" if row["bytes"] else "no weights"
+        state = "on disk" if row["on_disk"] else "to download" if row["bytes"] else "no weights"
         size = f"{row['bytes'] / 1e6:,.0f} MB" if row["bytes"] else "-"
-        print(f"{row['name']:16}{state:12}{size:>10}  {row['dim']:>5} dimensions")
+        print(f"{row['name']:16}{state:13}{size:>10}  {row['dim']:>5} dimensions")
         print(f"{'':16}{', '.join(row['modalities'])}")
         print(f"{'':16}{row['source']}{'; ' if row['license'] else ''}{row['license']}")
-    print("\nAlso: directories, files of weights, and hf:organization/name.")
+    print("\nPaths of checkpoints and hf:organization/name load as well.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a space is made of, as plain values."""
+"""The config of a space, and its form as plain values."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class TowerSpec:
     """One network of a space.
 
     Args:
-        kind: a name in the table of towers.
-        config: the config of that kind, a frozen dataclass.
+        kind: a name in the registry of towers.
+        config: a frozen dataclass of that kind.
     """
 
     kind: str
@@ -26,11 +26,11 @@ class TowerSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """How one modality enters a space.
+    """How a space embeds one modality.
 
     Args:
-        tower: name of the tower it goes through; modalities may share one.
-        settings: the modality's own settings: everything that decides a preprocessed number.
+        tower: name of its tower; modalities may share one.
+        settings: the modality's settings: everything that affects the preprocessed tensor.
         scale: logit scale; the similarity of modalities a and b is scale_a · scale_b · cosine.
     """
 
@@ -41,15 +41,15 @@ class Binding:
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceConfig:
-    """Everything about a space but its weights and its card.
+    """Everything about a space except weights and card.
 
     Args:
-        name: what it is called.
-        dim: dimensions of the joint embedding.
+        name: of the space.
+        dim: of the joint embedding.
         towers: name → network.
-        modalities: name → how it enters.
-        dtype: the precision it is computed in ("float32", "bfloat16", "float16"); None lets the
-            machine decide.
+        modalities: name → tower, settings and scale.
+        dtype: precision to compute in ("float32", "bfloat16", "float16"); None leaves the choice
+            to the machine.
     """
 
     name: str
@@ -59,7 +59,7 @@ class SpaceConfig:
     dtype: str | None = None
 
     def narrow(self, modalities: list[str] | tuple[str, ...]) -> SpaceConfig:
-        """Keep only some modalities and the towers they need."""
+        """Return a config with some of the modalities and their towers."""
         kept = {name: self.modalities[name] for name in self.modalities if name in modalities}
         used = {binding.tower for binding in kept.values()}
         towers = {name: tower for name, tower in self.towers.items() if name in used}
@@ -69,22 +69,22 @@ class SpaceConfig:
 
 
 def write_space_config(config: SpaceConfig) -> dict[str, Any]:
-    """Turn a config into what JSON can hold; `read_space_config` reads it back equal."""
+    """Convert a config to plain values for JSON; the inverse of `read_space_config`."""
     values: dict[str, Any] = to_dict(config)
     return values
 
 
 def read_space_config(values: dict[str, Any]) -> SpaceConfig:
-    """Build a config from plain values: each tower's and modality's part by its own dataclass.
+    """Build a config from plain values; towers and modalities have their own dataclasses.
 
     Raises:
-        ConfigError: an unknown or missing key or a wrong value anywhere, named by its place.
-        UnknownNameError: a tower or modality that no table has.
+        ConfigError: an unknown or missing key or a wrong value, with its path in the file.
+        UnknownNameError: a tower or modality that isn't registered.
     """
     if not isinstance(values, dict) or not all(
         isinstance(values.get(part), dict) for part in ("towers", "modalities")
     ):
-        raise ConfigError("a space needs the mappings 'towers' and 'modalities'")
+        raise ConfigError("expected the mappings 'towers' and 'modalities'")
     towers = {}
     for name, part in values["towers"].items():
         spec = from_dict(TowerSpec, part, f"towers.{name}")
