@@ -1,4 +1,4 @@
-"""An index over real media, and services that run for real on a port of this machine."""
+"""An index of real media files, and services on a real port of this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from openbind.serving.service import Service
 
 @pytest.fixture(scope="session")
 def data_url() -> Callable[[bytes], str]:
-    """Write bytes as clients send them."""
+    """Return bytes as a data URL."""
     return lambda content: f"data:;base64,{base64.b64encode(content).decode()}"
 
 
@@ -42,7 +42,7 @@ def png() -> bytes:
 
 @pytest.fixture(scope="session")
 def running() -> Callable[[FastAPI], AbstractContextManager[httpx.Client]]:
-    """Run an application and give a client of it."""
+    """Return a context that runs an application and yields a client."""
     return _running
 
 
@@ -70,7 +70,7 @@ def _running(app: FastAPI) -> Iterator[httpx.Client]:
 def media(
     samples: Path, sample_items: list[SampleItem], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A folder of images, sounds, a depth map and a recording of motion."""
+    """A folder of images, audio, a depth map and an IMU recording."""
     root = tmp_path_factory.mktemp("media")
     for modality in ("image", "audio"):
         for concept in ("dog", "rooster", "rain"):
@@ -83,7 +83,7 @@ def media(
 
 @pytest.fixture(scope="session")
 def index(starter: openbind.Space, media: Path) -> Index:
-    """The folder, indexed."""
+    """An index of that folder."""
     type_overrides = {"kitchen-*.png": "depth", "*.csv": "imu"}
     made = Index.create(default_folder([media]), starter, [media], type_overrides=type_overrides)
     made.update(starter)
@@ -92,6 +92,6 @@ def index(starter: openbind.Space, media: Path) -> Index:
 
 @pytest.fixture(scope="session")
 def live(starter: openbind.Space, index: Index) -> Iterator[httpx.Client]:
-    """A client of a running service with an index."""
+    """A client of a running service that has an index."""
     with _running(create_app(Service(starter, index))) as client:
         yield client

@@ -1,8 +1,10 @@
-"""The map: modalities' means taken off, in the unit square, computed once."""
+"""The atlas is bounded: few sizes, one map at a time, the last few cached."""
 
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -11,56 +13,79 @@ import pytest
 
 import openbind
 from openbind import Index
-from openbind.serving.atlas import Atlas, Method, center, flatten
+from openbind.evaluation.projection import Method
+from openbind.serving.atlas import CACHED_MAPS, COUNTS, Atlas
+from openbind.serving.request_queue import OverloadedError
+
+Make = Callable[..., Index]
 
 
-def test_center() -> None:
-    """Each modality's mean is taken off; two islands of the same shape lie on each other."""
-    shape_NE = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
-    shape_NE -= shape_NE.mean(axis=0)
-    both_NE = np.concatenate([shape_NE + 5, shape_NE - 3])
-    centerd_NE = center(["a"] * 20 + ["b"] * 20, both_NE)
-    np.testing.assert_allclose(centerd_NE[:20], centerd_NE[20:], atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(centerd_NE, axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(center(["a"], shape_NE[:1]), 0)
+@pytest.fixture
+def make(starter: openbind.Space, media: Path, tmp_path: Path) -> Make:
+    """Index copies of some files."""
+
+    def create(*names: str) -> Index:
+        (tmp_path / "few").mkdir()
+        for name in names:
+            shutil.copy(media / name, tmp_path / "few")
+        index = Index.create(tmp_path / "index", starter, [tmp_path / "few"])
+        index.update(starter)
+        return index
+
+    return create
 
 
-def test_flatten() -> None:
-    """Points on a plane in many dimensions keep their two directions."""
-    rng = np.random.default_rng(0)
-    plane_N2 = rng.uniform(size=(50, 2)) * [10, 1]
-    turned, _ = np.linalg.qr(rng.normal(size=(8, 8)))
-    placed_N2 = flatten((plane_N2 @ turned[:2]).astype(np.float32))
-    assert placed_N2.min() == 0
-    assert placed_N2.max() == 1
-    correlation = np.corrcoef(placed_N2[:, 0], plane_N2[:, 0])[0, 1]
-    assert abs(correlation) > 0.999
-
-
-@pytest.mark.parametrize("rows", [0, 1, 2, 3])
-def test_few_rows(starter: openbind.Space, media: Path, tmp_path: Path, rows: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_few_rows(make: Make, count: int) -> None:
     """An index of hardly anything has a map too."""
-    (tmp_path / "few").mkdir()
-    for name in ("dog.webp", "rain.webp", "rain.ogg")[:rows]:
-        shutil.copy(media / name, tmp_path / "few")
-    index = Index.create(tmp_path / "index", starter, [tmp_path / "few"])
-    index.update(starter)
+    atlas = Atlas(make(*("dog.webp", "rain.webp", "rain.ogg")[:count]))
     for method in get_args(Method):
-        dots = Atlas(index).draw(10, method).data
-        assert len(dots) == rows
-        assert all(np.isfinite([dot.x, dot.y]).all() for dot in dots)
+        points = atlas.draw(10, method).result(60).data
+        assert len(points) == count
+        assert all(np.isfinite([point.x, point.y]).all() for point in points)
+    atlas.close()
 
 
-def test_a_map_is_kept(starter: openbind.Space, media: Path, tmp_path: Path) -> None:
-    """Until the index has other rows."""
-    (tmp_path / "few").mkdir()
-    shutil.copy(media / "dog.webp", tmp_path / "few")
-    index = Index.create(tmp_path / "index", starter, [tmp_path / "few"])
-    index.update(starter)
+def test_maps_are_cached(make: Make, starter: openbind.Space, media: Path, tmp_path: Path) -> None:
+    """Counts share a few sizes; a map is computed again once the index has changed."""
+    index = make("dog.webp")
     atlas = Atlas(index)
-    first = atlas.draw(10, "pca")
-    assert atlas.draw(10, "pca") is first
-    assert atlas.draw(9, "pca") is not first
+    first = atlas.draw(10, "pca").result(60)
+    assert atlas.draw(COUNTS[0], "pca").result(60) is first
+    assert atlas.draw(COUNTS[0] + 1, "pca").result(60) is not first
     shutil.copy(media / "rain.webp", tmp_path / "few")
     index.update(starter)
-    assert len(atlas.draw(10, "pca").data) == 2
+    assert len(atlas.draw(10, "pca").result(60).data) == 2
+    for count in (COUNTS * 2)[: CACHED_MAPS + 2]:
+        for method in get_args(Method):
+            atlas.draw(count, method).result(60)
+    assert len(atlas._maps) == CACHED_MAPS
+    atlas.close()
+
+
+def test_one_map_at_a_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one is computed, others who want it share it, and any other map is rejected."""
+    index, gate = make("dog.webp"), threading.Event()
+    sample = index.sample
+    monkeypatch.setattr(index, "sample", lambda *given: gate.wait(30) and sample(*given))
+    atlas = Atlas(index)
+    first = atlas.draw(10, "pca")
+    assert atlas.draw(20, "pca") is first
+    with pytest.raises(OverloadedError):
+        atlas.draw(10, "tsne")
+    gate.set()
+    first.result(60)
+    assert atlas.draw(10, "tsne").result(60).method == "tsne"
+    atlas.close()
+
+
+def test_a_failed_map_is_not_cached(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next request computes it again."""
+    index = make("dog.webp")
+    atlas = Atlas(index)
+    with monkeypatch.context() as broken:
+        broken.setattr(index, "sample", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            atlas.draw(10, "pca").result(60)
+    assert len(atlas.draw(10, "pca").result(60).data) == 1
+    atlas.close()

@@ -13,9 +13,11 @@ import torch
 
 import openbind
 from openbind.errors import InputError
+from openbind.modalities.spec import Sample
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.limits import Limits
 from openbind.serving.request_queue import BATCH_TOKENS, OverloadedError
+from openbind.space.pipeline import Batching
 
 
 class Slow:
@@ -33,17 +35,24 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.space, name)
 
-    def preprocess(self, modality: str, items: Any) -> torch.Tensor:
-        assert self.decoding.wait(30)
-        return self.space.preprocess(modality, items)
+    @property
+    def decoder(self) -> Slow:
+        return self
 
-    def embed_tensors(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        self.batches += tensors.values()
+    def samples(self, modality: str, item: Any) -> Iterator[Sample]:
+        assert self.decoding.wait(30)
+        return self.space.decoder.samples(modality, item)
+
+    def batching(self) -> Batching:
+        return Batching(self.compute)
+
+    def compute(self, modality: str, clips: torch.Tensor) -> torch.Tensor:
+        self.batches.append(clips)
         self.entered.set()
         assert self.gate.wait(30)
         if self.fails:
             raise RuntimeError("out of memory")
-        return self.space.embed_tensors(tensors)
+        return self.space.batching().compute(modality, clips)
 
 
 @pytest.fixture
@@ -133,12 +142,12 @@ def test_a_query_does_not_wait_for_a_thousand_texts(
 
 
 def test_overload(slow: Slow, make: Callable[..., Batcher]) -> None:
-    """More work than may wait is refused with a time; what was admitted is done."""
+    """More work than may wait is rejected with a time; what was admitted is done."""
     batcher = make(wait_seconds=1.0)
     first = batcher.embed("text", ["x"] * 2000)  # on its own, any request is admitted
-    with pytest.raises(OverloadedError) as refused:
+    with pytest.raises(OverloadedError) as raised:
         batcher.embed("text", ["y"])
-    assert 1 <= refused.value.retry_seconds <= 60
+    assert 1 <= raised.value.retry_seconds <= 60
     slow.gate.set()
     assert len(first.result(60).vectors_NE) == 2000
     assert batcher.embed("text", ["y"]).result(30).vectors_NE.shape == (1, 512)
@@ -151,9 +160,9 @@ def test_one_bad_item(starter: openbind.Space, png: bytes) -> None:
     long = batcher.embed("text", ["a", "b" * 101])
     good = batcher.embed("image", [png])
     for future, index in ((bad, 2), (long, 1)):
-        with pytest.raises(ItemError) as refused:
+        with pytest.raises(ItemError) as raised:
             future.result(30)
-        assert refused.value.index == index
+        assert raised.value.index == index
     np.testing.assert_allclose(
         good.result(30).vectors_NE[0], starter.encode("image", png), atol=1e-6
     )

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer has OpenAI's shape and tells nothing of the server's inside."""
+"""Every error response has OpenAI's shape and reveals nothing about the server."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Body(BaseModel):
 
 
 def make() -> TestClient:
-    """An application whose routes fail in every way."""
+    """Return an application whose routes raise every kind of error."""
     app = FastAPI()
     add_handlers(app)
     errors = {
-        "error_response": ApiError(413, "too large", param="x", code="c", headers={"X-A": "b"}),
+        "api": ApiError(413, "too large", param="x", code="c", headers={"X-A": "b"}),
         "overloaded": OverloadedError(3.2),
-        "input": InputError("input[2]", "not a image"),
+        "input": InputError("input[2]", "not an image"),
         "extra": MissingExtraError("reading videos", "av", "video"),
-        "fault": RuntimeError("/secret/path"),
+        "unexpected": RuntimeError("/secret/path"),
     }
 
     @app.get("/{kind}")
@@ -39,29 +39,29 @@ def make() -> TestClient:
 
 
 def test_errors() -> None:
-    """Status, type, place, code and headers of each."""
+    """Status, type, param, code and headers of each."""
     client = make()
     expected = {
-        "error_response": (413, "invalid_request_error", "x", "c"),
+        "api": (413, "invalid_request_error", "x", "c"),
         "overloaded": (503, "overloaded_error", None, "overloaded"),
         "input": (400, "invalid_request_error", "input[2]", None),
-        "extra": (501, "server_error", None, None),
-        "fault": (500, "server_error", None, None),
+        "extra": (501, "server_error", None, "package_missing"),
+        "unexpected": (500, "server_error", None, "internal_error"),
     }
     for path, (status, kind, param, code) in expected.items():
-        answer = client.get(path)
-        error = answer.json()["error"]
-        assert (answer.status_code, error["type"], error["param"], error["code"]) == (
+        response = client.get(path)
+        error = response.json()["error"]
+        assert (response.status_code, error["type"], error["param"], error["code"]) == (
             status, kind, param, code,
         )  # fmt: skip
-        assert "secret" not in answer.text
+        assert "secret" not in response.text
     assert client.get("overloaded").headers["retry-after"] == "4"
-    assert client.get("error_response").headers["x-a"] == "b"
+    assert client.get("api").headers["x-a"] == "b"
     assert "pip install" in client.get("extra").json()["error"]["message"]
 
 
-def test_faults_of_a_body() -> None:
-    """The place of each is written as in Python; of many only some are named."""
+def test_problems_of_a_body() -> None:
+    """Fields are written as in Python; of many problems the first few are listed."""
     error = make().post("body", json={"numbers": [1, "x"]}).json()["error"]
     assert error["param"] == "numbers[1]"
     assert error["message"].startswith("numbers[1]: Input should be a valid integer")

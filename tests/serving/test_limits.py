@@ -1,4 +1,4 @@
-"""Every limit refuses what is above it, by the header alone, and takes what is just below."""
+"""Every limit rejects what exceeds it, by the header alone, and accepts what just fits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def image(width: int, height: int) -> bytes:
     return out.getvalue()
 
 
-def sound(seconds: float, channels: int = 1) -> bytes:
+def audio(seconds: float, channels: int = 1) -> bytes:
     out = io.BytesIO()
     soundfile.write(out, np.zeros((int(seconds * 8000), channels), np.int16), 8000, format="WAV")
     return out.getvalue()
@@ -54,40 +54,42 @@ def arrays(values: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("limits", "taken", "refused", "expected"),
+    ("limits", "accepted", "rejected", "expected"),
     [
         (Limits(characters=5), "abcde", "abcdef", "6 characters"),
         (Limits(pixels=600), image(30, 20), image(30, 21), "30 × 21 pixels"),
-        (Limits(seconds=2), sound(2), sound(2.5), "more than the 2 s"),
-        (Limits(samples=32_000), sound(2, 2), sound(2, 3), "48,000 samples"),
-        (Limits(seconds=3), video(3), video(4), "more than the 3 s"),
+        (Limits(seconds=2), audio(2), audio(2.5), "limit of 2 s"),
+        (Limits(samples=32_000), audio(2, 2), audio(2, 3), "48,000 samples"),
+        (Limits(seconds=3), video(3), video(4), "limit of 3 s"),
         (Limits(pixels=2000), video(1), video(1, 64), "64 × 64 pixels"),
-        (Limits(seconds=9), table(9), table(9.5), "more than the 9 s"),
+        (Limits(seconds=9), table(9), table(9.5), "limit of 9 s"),
         (Limits(rows=20), table(9), table(9, 30), "31 rows"),
-        (Limits(array_bytes=9000), arrays(1000), arrays(2000), "bytes unpacked"),
+        (Limits(array_bytes=9000), arrays(1000), arrays(2000), "uncompressed bytes"),
     ],
 )
-def test_limits(limits: Limits, taken: str | bytes, refused: str | bytes, expected: str) -> None:
-    """Text, image, sound, video, table, arrays."""
-    check_item(taken, limits)
+def test_limits(
+    limits: Limits, accepted: str | bytes, rejected: str | bytes, expected: str
+) -> None:
+    """Text, image, audio, video, table, arrays."""
+    check_item(accepted, limits)
     with pytest.raises(TooLargeError, match=expected):
-        check_item(refused, limits)
+        check_item(rejected, limits)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 50, b"seconds,a\nx,y\n", b"PK\x03\x04..."])
 def test_broken_files_are_left_to_decoders(content: bytes) -> None:
-    """They name what is wrong with more knowledge of what was expected."""
+    """Decoders know better what is wrong with them."""
     check_item(content, Limits())
 
 
-def test_real_files_are_taken(media: Path) -> None:
-    """The defaults take files as people have them."""
+def test_real_files_are_accepted(media: Path) -> None:
+    """The default limits accept ordinary files."""
     for path in (path for path in media.iterdir() if path.is_file()):
         check_item(path.read_bytes(), Limits())
 
 
-def test_a_video_without_a_length_in_its_header() -> None:
-    """What was written into a pipe is measured by its packets."""
+def test_a_video_without_a_duration_in_its_header() -> None:
+    """A video written to a pipe is measured by its packets."""
 
     class Pipe(io.RawIOBase):
         def __init__(self) -> None:
@@ -109,5 +111,5 @@ def test_a_video_without_a_length_in_its_header() -> None:
                 target.mux(packet)
     with av.open(io.BytesIO(pipe.content)) as container:
         assert not container.duration
-    with pytest.raises(TooLargeError, match="more than the 3 s"):
+    with pytest.raises(TooLargeError, match="limit of 3 s"):
         check_item(pipe.content, Limits(seconds=3))

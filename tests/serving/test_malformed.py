@@ -1,4 +1,4 @@
-"""1,000 malformed uploads: each is answered with a 4xx and a message, and the service stays up."""
+"""1,000 malformed uploads: each gets a 4xx with a message, and the service stays up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Upload = tuple[str, bytes]
 
 
 def png_of(width: int, height: int) -> bytes:
-    """Write a PNG that says a size, with next to nothing in it."""
+    """Return a PNG whose header claims a size, with hardly any data."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         checked = kind + content
@@ -37,7 +37,7 @@ def png_of(width: int, height: int) -> bytes:
 
 
 def bombs() -> list[Upload]:
-    """Small files that say, or unpack to, far more than a service can hold."""
+    """Small files that claim, or decompress to, far more than a service can hold."""
     silence = io.BytesIO()
     soundfile.write(silence, np.zeros(8000 * 700, np.int16), 8000, format="FLAC")
     packed = io.BytesIO()
@@ -70,34 +70,34 @@ def bombs() -> list[Upload]:
     ]
 
 
-def broken(whole: dict[str, list[bytes]], chance: random.Random) -> Upload:
-    """Break a good file: cut, overwrite its head, or hand it in as another kind."""
-    modality = chance.choice(sorted(whole))
-    content = chance.choice(whole[modality])
-    way = chance.choice(["head", "noise", "cut", "other", "zeros", "words"])
+def broken(whole: dict[str, list[bytes]], rng: random.Random) -> Upload:
+    """Break a good file: truncate it, overwrite its header, or send it as another modality."""
+    modality = rng.choice(sorted(whole))
+    content = rng.choice(whole[modality])
+    way = rng.choice(["head", "noise", "cut", "other", "zeros", "html"])
     if way == "head":
-        return modality, chance.randbytes(16) + content[16:]
+        return modality, rng.randbytes(16) + content[16:]
     if way == "noise":
-        return modality, chance.randbytes(chance.randrange(1, 5000))
+        return modality, rng.randbytes(rng.randrange(1, 5000))
     if way == "cut":
         # Of CSV, half a table is a table.
-        end = chance.randrange(1, len(content) // 3)
+        end = rng.randrange(1, len(content) // 3)
         return modality, b"1," if modality == "imu" else content[:end]
     if way == "zeros":
-        return modality, bytes(chance.randrange(1, 5000))
-    if way == "words":
-        return modality, b"<html>no such thing" * chance.randrange(1, 50)
+        return modality, bytes(rng.randrange(1, 5000))
+    if way == "html":
+        return modality, b"<html>no such thing" * rng.randrange(1, 50)
     others = {"image": "audio", "audio": "image", "depth": "imu", "imu": "depth"}
     return others[modality], content
 
 
 @pytest.mark.slow
 def test_malformed_uploads(live: httpx.Client, index: openbind.Index, data_url: ToUrl) -> None:
-    """Truncated, of another kind, noise, bombs, path tricks: refused by name, nothing breaks."""
+    """Truncated files, wrong modalities, noise, bombs, path tricks: rejected, nothing breaks."""
     whole: dict[str, list[bytes]] = {}
     for hit in sorted(index.sample(99, 0)[0], key=lambda hit: hit.path):
         whole.setdefault(hit.modality, []).append(hit.path.read_bytes())
-    chance = random.Random(0)
+    rng = random.Random(0)
     bodies: list[dict[str, object]] = [
         {"modality": modality, "input": data_url(content)} for modality, content in bombs()
     ]
@@ -105,18 +105,18 @@ def test_malformed_uploads(live: httpx.Client, index: openbind.Index, data_url: 
     bodies += [{"modality": kind, "input": trick} for kind in sorted(whole) for trick in tricks]
     bodies += [{"modality": trick, "input": "x"} for trick in tricks]
     while len(bodies) < UPLOADS:
-        modality, content = broken(whole, chance)
+        modality, content = broken(whole, rng)
         bodies.append({"modality": modality, "input": data_url(content)})
 
     def send(body: dict[str, object]) -> httpx.Response:
         return live.post("/v1/embeddings", json=body)
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(send, bodies))
-    for body, answer in zip(bodies, answers, strict=True):
-        shown = f"{body['modality']} {str(body['input'])[:60]}: {answer.text[:300]}"
-        assert 400 <= answer.status_code < 500, shown
-        assert len(answer.json()["error"]["message"]) > 10, shown
-        assert str(Path(openbind.__file__).parent) not in answer.text, shown
+        responses = list(pool.map(send, bodies))
+    for body, response in zip(bodies, responses, strict=True):
+        shown = f"{body['modality']} {str(body['input'])[:60]}: {response.text[:300]}"
+        assert 400 <= response.status_code < 500, shown
+        assert len(response.json()["error"]["message"]) > 10, shown
+        assert str(Path(openbind.__file__).parent) not in response.text, shown
     assert live.get("/health").json()["status"] == "ok"
     assert send({"input": "still here"}).status_code == 200

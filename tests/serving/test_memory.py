@@ -1,4 +1,4 @@
-"""Free memory is given back, where the C library can."""
+"""Free memory is returned to the system where the C library can do it."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ HAS_GLIBC = sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mal
 
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_GLIBC, reason="another C library")
-def test_holes_go_back() -> None:
-    """256 MB of small arrays leave the process, though the last of them is still in use."""
+def test_holes_are_returned() -> None:
+    """256 MB of small freed arrays leave the process although the last one is still in use."""
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
     assert int(re.findall(r"\d+", done.stdout)[0]) > 200
 
 
 def test_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere nothing is done, and nothing fails."""
+    """With other C libraries nothing happens, and nothing fails."""
     monkeypatch.setattr(memory.sys, "platform", "darwin")
     assert not memory.limit_arenas()
     assert not memory.release_free()
 
 
-def test_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it is cancelled."""
+def test_keep_releasing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is released periodically until cancelled."""
     monkeypatch.setattr(memory, "RELEASE_SECONDS", 0.01)
     times: list[bool] = []
     monkeypatch.setattr(memory, "release_free", lambda: times.append(True))

@@ -1,4 +1,4 @@
-"""The description is true: what schemathesis makes of it never breaks the service."""
+"""The OpenAPI description holds: what schemathesis generates from it never breaks the service."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EXAMPLES = 15
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_route(live: httpx.Client, mode: GenerationMode) -> None:
-    """No 5xx; statuses, types and bodies are those described; what isn't described is refused."""
+    """No 5xx; statuses, types and bodies are as described; anything else is rejected."""
     described = schemathesis.openapi.from_url(f"{live.base_url}/openapi.json")
     tried = 0
     for result in described.get_all_operations():
@@ -57,13 +57,13 @@ def test_every_route(live: httpx.Client, mode: GenerationMode) -> None:
         try:
             check()
         except Unsatisfiable:
-            continue  # nothing is wrong that could be said to a route without parameters
+            continue  # a route without parameters has no invalid request
         tried += 1
     assert tried >= 4
 
 
-def test_what_is_described(live: httpx.Client) -> None:
-    """Every route says what it does, answers errors in one shape, and never speaks of 422."""
+def test_description(live: httpx.Client) -> None:
+    """Every route is documented, has errors of one shape, and no 422."""
     description = live.get("/openapi.json").json()
     for path, operations in description["paths"].items():
         for operation in operations.values():

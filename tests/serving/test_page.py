@@ -1,4 +1,4 @@
-"""The page in a browser, as people use it: typed, dropped, recorded, weighed, by keyboard."""
+"""The page in a browser: typing, dropping files, recording, weights, keyboard alone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, live: httpx.Client) -> Iterator[Page]:
-    """A window of a desktop's size that mustn't complain."""
+    """A desktop-sized window; errors in its console fail the test."""
     with _window(browser, str(live.base_url), 1280) as window:
         yield window
 
@@ -63,29 +63,29 @@ class _window:  # noqa: N801 - a context
         self.context = browser.new_context(
             viewport={"width": width, "height": 900}, base_url=url, permissions=["microphone"]
         )
-        self.complaints: list[str] = []
+        self.messages: list[str] = []
         self.expected = [expected] if expected else []
 
     def __enter__(self) -> Page:
         page = self.context.new_page()
         page.set_default_timeout(20_000)
-        page.on("console", lambda told: self.complaints.append(told.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
         return page
 
     def __exit__(self, kind: object, *rest: object) -> None:
         self.context.close()
-        assert kind is not None or sorted(set(self.complaints)) == self.expected
+        assert kind is not None or sorted(set(self.messages)) == self.expected
 
 
 def found(page: Page) -> list[str]:
-    """Wait for the results of a search; gives their names."""
-    expect(page.locator("#status")).to_contain_text("found in")
+    """Wait for the results of a search and return their names."""
+    expect(page.locator("#status")).to_contain_text("results in")
     return page.locator("#gallery .name").all_inner_texts()
 
 
 def test_files_of_the_page() -> None:
-    """All are served, none loads anything from elsewhere, none has code in its HTML."""
+    """All are served, nothing is loaded from elsewhere, no code in the HTML, valid ARIA."""
     folder = files("openbind") / "serving" / "page"
     assert {file.name for file in folder.iterdir()} == set(PAGE_TYPES)
     for name in PAGE_TYPES:
@@ -95,12 +95,14 @@ def test_files_of_the_page() -> None:
         assert "innerHTML" not in text, name
     html = (folder / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"\son\w+=|<script>|style=", html)
+    aria = {"label", "labelledby", "controls", "selected", "live"}
+    assert set(re.findall(r"\saria-(\w+)", html)) == aria
 
 
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_link(browser: Browser, live: httpx.Client, width: int) -> None:
-    """Words minus words find images and sounds; it fits the screen; all is named for readers."""
+    """Text minus text finds images and audio; it fits the screen; controls have names."""
     with _window(browser, str(live.base_url), width) as page:
         page.goto("/?q=a+rooster&minus=rain")
         names = found(page)
@@ -113,29 +115,29 @@ def test_a_link(browser: Browser, live: httpx.Client, width: int) -> None:
         for tag in re.findall(r"<(?:button|a|input|audio|select)\b[^>]*>", html):
             assert "aria-label" in tag, tag
         images = page.locator("#gallery img")
-        for place in range(images.count()):
-            images.nth(place).scroll_into_view_if_needed()
-            expect(images.nth(place)).not_to_have_js_property("naturalWidth", 0)
+        for index in range(images.count()):
+            images.nth(index).scroll_into_view_if_needed()
+            expect(images.nth(index)).not_to_have_js_property("naturalWidth", 0)
 
 
 @needs_browser
 def test_typed_before_the_page_is_ready(page: Page) -> None:
-    """Who types and presses Enter at once doesn't lose the words."""
+    """Text typed and submitted while the page loads isn't lost."""
     page.route("**/v1/models", lambda route: (page.wait_for_timeout(300), route.continue_()))
     page.goto("/", wait_until="commit")
-    page.wait_for_selector("#words")
+    page.wait_for_selector("#text")
     page.wait_for_load_state("domcontentloaded")
-    page.fill("#words", "a dog")
-    page.press("#words", "Enter")
+    page.fill("#text", "a dog")
+    page.press("#text", "Enter")
     assert found(page)[0].startswith("dog")
-    assert page.input_value("#words") == "a dog"
+    assert page.input_value("#text") == "a dog"
 
 
 @needs_browser
 def test_by_keyboard_alone(page: Page) -> None:
-    """/ leads to the words, Tab to a result, Enter to more like it, arrows over the atlas."""
+    """/ focuses the search box, Tab a result, Enter finds similar ones; arrows walk the atlas."""
     page.goto("/")
-    page.wait_for_selector("#only input")
+    page.wait_for_selector("#modalities input")
     page.keyboard.press("/")
     page.keyboard.type("rain")
     page.keyboard.press("Enter")
@@ -154,21 +156,21 @@ def test_by_keyboard_alone(page: Page) -> None:
     expect(page.locator("#status")).to_have_text("8 items")
     page.focus("#canvas")
     page.keyboard.press("ArrowRight")
-    chosen = page.locator("#pointed strong").inner_text()
+    chosen = page.locator("#selected strong").inner_text()
     page.keyboard.press("Enter")
     page.wait_for_selector("#results:not([hidden])")
     assert page.locator("#parts .name").inner_text() == chosen
 
 
 @needs_browser
-def test_dropped_pasted_and_weighed(page: Page, media: Path) -> None:
-    """A image is dropped, a sound pasted; the slider and ± turn a part into its opposite."""
+def test_dropped_pasted_and_weighted(page: Page, media: Path) -> None:
+    """An image is dropped, audio pasted; the slider and ± negate a weight."""
     page.goto("/")
-    page.wait_for_selector("#only input")
-    image, sound = media / "dog.webp", media / "rain.ogg"
+    page.wait_for_selector("#modalities input")
+    image, audio = media / "dog.webp", media / "rain.ogg"
     page.evaluate(DROP, [image.name, "image/webp", list(image.read_bytes())])
     assert found(page)[0] == "dog.webp"
-    page.evaluate(PASTE, [sound.name, "audio/ogg", list(sound.read_bytes())])
+    page.evaluate(PASTE, [audio.name, "audio/ogg", list(audio.read_bytes())])
     page.wait_for_selector(".part:nth-child(2)")
     assert page.locator(".part select").evaluate_all("all => all.map(s => s.value)") == [
         "image",
@@ -177,7 +179,7 @@ def test_dropped_pasted_and_weighed(page: Page, media: Path) -> None:
     page.locator(".part input[type=range]").nth(0).fill("-0.5")
     expect(page.locator("#gallery .name").first).to_have_text("rain.ogg")
     expect(page.locator(".part.minus output")).to_have_text("−0.50")
-    page.get_by_label("Like or unlike dog.webp").click()
+    page.get_by_label("Negate the weight of dog.webp").click()
     page.get_by_label("Remove rain.ogg").click()
     expect(page.locator("#gallery .name").first).to_have_text("dog.webp")
     page.get_by_label("audio 3").check()
@@ -186,22 +188,22 @@ def test_dropped_pasted_and_weighed(page: Page, media: Path) -> None:
 
 @needs_browser
 def test_shown_large(page: Page) -> None:
-    """A image as it is; a depth map, which a browser would show black, as it is drawn."""
+    """An image itself; of a depth map, which a browser would show black, its plot."""
     page.goto("/?q=a+kitchen")
     found(page)
-    for name, place in (("dog.webp", "media"), ("kitchen-1.png", "drawing")):
+    for name, route in (("dog.webp", "media"), ("kitchen-1.png", "drawing")):
         page.get_by_label(f"Show {name}").click()
         image = page.locator("#viewer[open] img")
         expect(image).not_to_have_js_property("naturalWidth", 0)
-        assert (image.get_attribute("src") or "").endswith(place)
+        assert (image.get_attribute("src") or "").endswith(route)
         page.keyboard.press("Escape")
 
 
 @needs_browser
 def test_recorded(page: Page) -> None:
-    """A sound is held up to the microphone."""
+    """A query is recorded from the microphone."""
     page.goto("/")
-    page.wait_for_selector("#only input")
+    page.wait_for_selector("#modalities input")
     page.click("#record")
     page.wait_for_selector("#record.recording")
     page.wait_for_timeout(1500)
@@ -211,10 +213,10 @@ def test_recorded(page: Page) -> None:
 
 
 @needs_browser
-def test_played_where_it_was_found(
+def test_plays_the_segment_found(
     browser: Browser, starter: openbind.Space, media: Path, tmp_path: Path, running: Running
 ) -> None:
-    """A sound of half a minute plays from the part that has the rooster in it."""
+    """A half-minute recording plays from the segment with the rooster."""
     crow, rate = soundfile.read(media / "rooster.ogg", always_2d=True)
     sound = np.random.default_rng(0).normal(0, 0.003, (30 * rate, crow.shape[1]))
     sound[22 * rate : 22 * rate + len(crow)] = crow
@@ -223,8 +225,8 @@ def test_played_where_it_was_found(
     index = Index.create(tmp_path / "index", starter, [tmp_path / "long"])
     index.update(starter)
     app = create_app(Service(starter, index), "the key")
-    refused = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
-    with running(app) as client, _window(browser, str(client.base_url), 390, refused) as page:
+    expected = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
+    with running(app) as client, _window(browser, str(client.base_url), 390, expected) as page:
         page.goto("/?q=a+rooster")
         page.wait_for_selector("#key[open]")
         page.fill("#key [type=password]", "the key")

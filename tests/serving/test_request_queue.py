@@ -10,7 +10,7 @@ import io
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 )
 
 from openbind.errors import InputError
+from openbind.modalities.spec import Sample
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.limits import Limits
 from openbind.serving.request_queue import (
@@ -39,6 +40,7 @@ from openbind.serving.request_queue import (
     OverloadedError,
     RequestQueue,
 )
+from openbind.space.pipeline import Batching
 
 TEXT, MAP = "text", "depth"
 BROKEN = -1.0
@@ -69,23 +71,30 @@ class StubSpace:
         self.fails = False
         self.failed: set[float] = set()
 
-    def preprocess(self, modality: str, items: Any) -> torch.Tensor:
+    @property
+    def decoder(self) -> StubSpace:
+        return self
+
+    def samples(self, modality: str, item: Any) -> Iterator[Sample]:
         self.interrupt()
         if modality == TEXT:
-            return torch.tensor([[int(item)] for item in items])
-        value = np.load(io.BytesIO(items)).item()
+            yield Sample(torch.tensor([[int(item)]]))
+            return
+        value = np.load(io.BytesIO(item)).item()
         if value == BROKEN:
-            raise InputError(items, "broken")
-        return torch.full((1, 1, 1, 1), value)
+            raise InputError(item, "broken")
+        yield Sample(torch.full((1, 1, 1, 1), value))
 
-    def embed_tensors(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def batching(self) -> Batching:
+        return Batching(self.compute)
+
+    def compute(self, modality: str, clips: torch.Tensor) -> torch.Tensor:
         self.interrupt()
-        ((modality, clips),) = tensors.items()
         numbers = clips.flatten().float()
         if self.fails:
             self.failed |= set(numbers.tolist())
             raise RuntimeError("out of memory")
-        return {modality: torch.stack([numbers.cos(), numbers.sin()], dim=-1)}
+        return torch.stack([numbers.cos(), numbers.sin()], dim=-1)
 
 
 def encoded(modality: str, number: float) -> str | bytes:
@@ -283,10 +292,10 @@ def test_admission_follows_the_work_left() -> None:
     """A cancelled request's work no longer counts."""
     queue = RequestQueue(Limits(wait_seconds=1.0))
     large = queue.add(TEXT, 2000)  # on its own, a request is never too large
-    with pytest.raises(OverloadedError) as refused:
+    with pytest.raises(OverloadedError) as raised:
         queue.add(TEXT, 1)
-    assert refused.value.retry_seconds == 20
-    copy = pickle.loads(pickle.dumps(refused.value))
+    assert raised.value.retry_seconds == 20
+    copy = pickle.loads(pickle.dumps(raised.value))
     assert copy.retry_seconds == 20
     large.future.cancel()
     assert queue.backlog_seconds == 0

@@ -1,4 +1,4 @@
-"""Requests refuse keys that they don't know, and numbers that are none."""
+"""Requests reject unknown keys and weights that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from openbind.serving import schemas
     ],
 )
 def test_unknown_keys(kind: type[BaseModel], good: dict[str, object]) -> None:
-    """A misspelt key is an error, not a default."""
+    """A misspelt key is an error, not ignored."""
     kind.model_validate(good)
     with pytest.raises(ValidationError, match="Extra inputs"):
         kind.model_validate({**good, "weigth": 1})
@@ -28,6 +28,6 @@ def test_unknown_keys(kind: type[BaseModel], good: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, 1e9, "much"])
 def test_weights(weight: object) -> None:
-    """Finite numbers of a sane size."""
+    """Weights are finite and of a sensible size."""
     with pytest.raises(ValidationError):
         schemas.QueryPart.model_validate({"input": "x", "weight": weight})

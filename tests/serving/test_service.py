@@ -1,4 +1,4 @@
-"""A service refuses an index of another space, and more than its limits."""
+"""A service rejects an index of another space, and requests beyond its limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from openbind.serving.service import Service
 
 @pytest.mark.slow
 def test_another_space(starter: openbind.Space, index: Index) -> None:
-    """Vectors of two spaces are never compared: the fingerprint decides, not the name."""
+    """Vectors of two spaces are never compared; the fingerprint decides, not the name."""
     other = openbind.load("tiny", weights="random", device="cpu")
-    with pytest.raises(InputError, match="vectors of two spaces can't be compared"):
+    with pytest.raises(InputError):
         Service(other, index)
     Service(starter, index).close()
 
@@ -28,12 +28,14 @@ def test_limits(starter: openbind.Space, index: Index) -> None:
     service = Service(starter, index, Limits(items=3, results=5))
     parts = [QueryPart.model_validate({"input": "x"})] * 4
     requests = {
-        "4 items": SearchRequest(parts=parts, count=5),
-        "at most 5": SearchRequest(parts=parts[:1], count=6),
+        "parts": SearchRequest(parts=parts, top_k=5),
+        "top_k": SearchRequest(parts=parts[:1], top_k=6),
     }
-    for expected, request in requests.items():
-        with pytest.raises(InputError, match=expected):
+    for param, request in requests.items():
+        with pytest.raises(InputError) as raised:
             asyncio.run(service.search(request))
-    with pytest.raises(InputError, match="4 items"):
+        assert raised.value.item == param
+    with pytest.raises(InputError) as raised:
         asyncio.run(service.read_items("text", ["x"] * 4, "input"))
+    assert raised.value.item == "input"
     service.close()

@@ -1,1 +1,1 @@
-"""A service over HTTP: embeddings in OpenAI's shape, search in an index, and a page."""
+"""A space and an index over HTTP: embeddings, search, classification, and a web page."""

@@ -1,4 +1,4 @@
-"""The routes."""
+"""The FastAPI application and its routes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from pydantic_core import to_json
 from starlette.responses import FileResponse, Response
 
 from openbind import __version__
+from openbind.evaluation.projection import Method
 from openbind.evaluation.report.media_urls import media_type
 from openbind.modalities.thumbnails import LARGE, draw_thumbnail
 from openbind.serving import schemas
-from openbind.serving.atlas import Method
+from openbind.serving.atlas import COUNTS
 from openbind.serving.errors import ApiError, add_handlers
-from openbind.serving.files import UNKNOWN, find_hit, hit_row, locate
+from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
 from openbind.serving.memory import keep_releasing
-from openbind.serving.metrics import CONTENT_TYPE, RequestMeter
+from openbind.serving.metrics import CONTENT_TYPE, MetricsMiddleware
 from openbind.serving.middleware import (
     COOKIE,
-    AccessMiddleware,
     BodyMiddleware,
     HeaderMiddleware,
-    session_value,
+    HostMiddleware,
+    KeyMiddleware,
+    session_token,
 )
-from openbind.serving.payloads import message_parts
+from openbind.serving.payloads import message_terms
 from openbind.serving.service import Service
 
 PAGE_TYPES = {
@@ -45,38 +47,38 @@ PAGE_TYPES = {
     "service.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-"""All that can be had of the page's folder."""
+"""The files of the page, and their media types."""
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorResponse, "description": description}
     for status, description in {
-        400: "The request can't be used; the message says which part and why",
-        401: "The service's key is missing or wrong",
-        403: "The service has no key and was called by another name than this machine's own",
-        404: "There is no such model, item or index",
-        408: "The body stopped coming",
-        413: "The body is too large",
-        501: "The service lacks a package that this needs; the message names it",
-        503: "Too much is waiting; the header Retry-After says when to come back",
+        400: "Invalid request; `param` names the part, the message gives the reason",
+        401: "Missing or wrong API key",
+        403: "Host not allowed: a service without an API key serves this machine only",
+        404: "No such model, item or index",
+        408: "The request body timed out",
+        413: "The request body is too large",
+        501: "A package that this needs isn't installed; the message names it",
+        503: "Server overloaded; retry after the seconds in Retry-After",
     }.items()
 }
 MEDIA: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {"*/*": {}}},
-    206: {"description": "The part asked for with Range", "content": {"*/*": {}}},
-    400: {"description": "A Range that can't be read", "content": {"text/plain": {}}},
-    416: {"description": "A Range outside the file", "content": {"text/plain": {}}},
+    206: {"description": "The requested range", "content": {"*/*": {}}},
+    400: {"description": "Malformed Range header", "content": {"text/plain": {}}},
+    416: {"description": "Range not satisfiable", "content": {"text/plain": {}}},
 }
-THUMBNAIL_TYPE = "image/jpeg"
-THUMBNAIL: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A image", "content": {THUMBNAIL_TYPE: {}}}
+IMAGE_TYPE = "image/jpeg"
+IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "An image", "content": {IMAGE_TYPE: {}}}
 }
 
 
 def create_app(service: Service, api_key: str | None = None) -> FastAPI:
-    """Make the application that a server runs.
+    """Return the application for a server to run.
 
     Args:
-        service: what it offers; it is closed when the application ends.
-        api_key: that clients have to know; None answers to this machine's own names only.
+        service: the application closes it when it ends.
+        api_key: required from clients; None serves requests to this machine's own names only.
     """
 
     @asynccontextmanager
@@ -92,21 +94,24 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
         summary="Embeddings, search and classification across modalities.",
         lifespan=lifespan,
         responses=ERRORS,
-        docs_url=None,  # its scripts would come from another server
+        docs_url=None,  # its scripts would be loaded from another server
         redoc_url=None,
     )
-    page = [f"/page/{name}" for name in PAGE_TYPES]
     add_handlers(app)
     app.add_middleware(BodyMiddleware, limits=service.limits)
-    app.add_middleware(AccessMiddleware, api_key=api_key, open_paths=["/", "/health", *page])
+    if api_key is None:
+        app.add_middleware(HostMiddleware)
+    else:
+        open_paths = ["/", "/health", *(f"/page/{name}" for name in PAGE_TYPES)]
+        app.add_middleware(KeyMiddleware, api_key=api_key, open_paths=open_paths)
     app.add_middleware(HeaderMiddleware)
-    app.add_middleware(RequestMeter, metrics=service.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     _add_embedding(app, service)
     _add_search(app, service)
     _add_items(app, service)
     _add_state(app, service)
     _add_page(app, api_key)
-    _describe(app)
+    _remove_422(app)
     return app
 
 
@@ -116,40 +121,38 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
         """Embed items of one modality, or the parts of `messages` as one vector."""
         service.check_model(request.model)
         if request.dimensions not in (None, service.space.dim):
-            raise ApiError(
-                400, f"this space has {service.space.dim} dimensions", param="dimensions"
-            )
+            message = f"this space has {service.space.dim} dimensions"
+            raise ApiError(400, message, param="dimensions")
         if (request.messages is None) == (request.input is None):
             raise ApiError(400, "expected either 'input' or 'messages'", param="input")
         modality = service.check_modality(request.modality)
         if request.messages is not None:
-            parts = await asyncio.to_thread(
-                message_parts, request.messages, service.space.modalities
-            )
-            found = await service.combine(parts, "messages")
+            known = service.space.modalities
+            terms = await asyncio.to_thread(message_terms, request.messages, known)
+            found = await service.combine(terms, "messages")
         else:
             given = [request.input] if isinstance(request.input, str) else request.input or []
             items = await service.read_items(modality, given, "input")
             found = await service.embed(modality, items, "input")
         usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
-        answer = {"object": schemas.LIST, "model": service.space.name, "usage": usage}
-        packed = request.encoding_format == "base64"
-        content = await asyncio.to_thread(_write_vectors, answer, found.vectors_NE, packed)
+        fields = {"object": schemas.LIST, "model": service.space.name, "usage": usage}
+        as_base64 = request.encoding_format == "base64"
+        content = await asyncio.to_thread(_write_vectors, fields, found.vectors_NE, as_base64)
         return Response(content, media_type="application/json")
 
     @app.post("/v1/classify", tags=["vectors"])
     async def classify(request: schemas.ClassifyRequest) -> schemas.ClassifyResponse:
-        """Return items a probability for each label, without training."""
+        """Compute the probability of each label for each item, zero-shot."""
         service.check_model(request.model)
         modality = service.check_modality(request.modality)
         given = [request.input] if isinstance(request.input, str) else request.input
         items = await service.read_items(modality, given, "input")
-        chances_QK = await service.classify(modality, items, request.labels, request.templates)
+        rows_NK = await service.classify(modality, items, request.labels, request.templates)
         rows = [
             schemas.ClassifyRow(
-                object="classification", index=at, labels=_ranked(request.labels, chances_K)
+                object="classification", index=at, labels=_rank(request.labels, probabilities_K)
             )
-            for at, chances_K in enumerate(chances_QK)
+            for at, probabilities_K in enumerate(rows_NK)
         ]
         return schemas.ClassifyResponse(object="list", data=rows, model=service.space.name)
 
@@ -157,7 +160,7 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
 def _add_search(app: FastAPI, service: Service) -> None:
     @app.post("/v1/search", tags=["search"])
     async def search(request: schemas.SearchRequest) -> schemas.SearchResponse:
-        """Find what is nearest to words, images, sounds, indexed items, or a sum of them."""
+        """Find the items nearest to texts, images, audio, indexed items, or a weighted sum."""
         start = time.perf_counter()
         hits = await service.search(request)
         return schemas.SearchResponse(
@@ -169,16 +172,14 @@ def _add_search(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/atlas", tags=["search"])
     async def atlas(
-        count: Annotated[int, Query(ge=1, le=2000)] = 800, method: Method = "tsne"
+        count: Annotated[int, Query(ge=1, le=COUNTS[-1])] = 800, method: Method = "tsne"
     ) -> schemas.AtlasResponse:
-        """Lay items drawn from the index out on a plane, all modalities together."""
-        service.need_index()
-        assert service.atlas is not None
-        return await asyncio.to_thread(service.atlas.draw, count, method)
+        """Project a sample of the index to a plane; `count` is rounded up to a few sizes."""
+        return await service.map(count, method)
 
     @app.get("/v1/index", tags=["search"])
     async def index() -> schemas.IndexResponse:
-        """Return what is indexed."""
+        """Summarize the index."""
         info = await asyncio.to_thread(service.need_index().info)
         return schemas.IndexResponse(
             object="index",
@@ -198,34 +199,27 @@ def _add_items(app: FastAPI, service: Service) -> None:
         """Describe an indexed item."""
         return hit_row(await asyncio.to_thread(find_hit, service.need_index(), id))
 
-    @app.get("/v1/items/{id}/thumbnail", responses=THUMBNAIL, tags=["items"])
+    @app.get("/v1/items/{id}/thumbnail", responses=IMAGE, tags=["items"])
     async def thumbnail(id: str) -> Response:
-        """Return a small image of an indexed item: of sounds, depth and motion a drawing."""
+        """Return a small image of an indexed item: a plot of audio, depth and IMU data."""
         index = service.need_index()
         hit = await asyncio.to_thread(find_hit, index, id)
         image = await asyncio.to_thread(index.thumbnail, hit.id)
-        if image is None:
-            raise ApiError(404, f"item {hit.id!r} has no image")
-        headers = {"Cache-Control": "private, max-age=3600"}
-        return Response(image, media_type=THUMBNAIL_TYPE, headers=headers)
+        return _image(image, hit.id, "private, max-age=3600")
 
-    @app.get("/v1/items/{id}/drawing", responses=THUMBNAIL, tags=["items"])
+    @app.get("/v1/items/{id}/drawing", responses=IMAGE, tags=["items"])
     async def drawing(id: str) -> Response:
-        """Draw an indexed item large: what a browser can't show of depth, heat and motion."""
+        """Return a large image of an indexed item: of depth, thermal and IMU data a plot."""
         hit = await asyncio.to_thread(find_hit, service.need_index(), id)
-        path = await asyncio.to_thread(locate, hit)
+        path = await asyncio.to_thread(resolve_path, hit)
         image = await asyncio.to_thread(draw_thumbnail, hit.modality, path, LARGE)
-        if image is None:
-            raise ApiError(404, f"item {hit.id!r} can't be drawn")
-        headers = {"Cache-Control": "private, no-cache"}
-        return Response(image, media_type=THUMBNAIL_TYPE, headers=headers)
+        return _image(image, hit.id, "private, no-cache")
 
     @app.api_route("/v1/items/{id}/media", methods=["GET"], responses=MEDIA, tags=["items"])
     async def media(id: str) -> FileResponse:
-        """Return an indexed item's file, or the part of it asked for with Range."""
-        index = service.need_index()
-        hit = await asyncio.to_thread(find_hit, index, id)
-        path = await asyncio.to_thread(locate, hit)
+        """Return an indexed item's file, or a range of it."""
+        hit = await asyncio.to_thread(find_hit, service.need_index(), id)
+        path = await asyncio.to_thread(resolve_path, hit)
         kind = media_type(path)
         return FileResponse(
             path,
@@ -236,10 +230,17 @@ def _add_items(app: FastAPI, service: Service) -> None:
         )
 
 
+def _image(content: bytes | None, row_id: str, cache: str) -> Response:
+    if content is None:
+        message = f"item {row_id!r} has no image"
+        raise ApiError(404, message, param="id", code="image_not_found")
+    return Response(content, media_type=IMAGE_TYPE, headers={"Cache-Control": cache})
+
+
 def _add_state(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models", tags=["state"])
     async def models() -> schemas.ModelsResponse:
-        """List the one space there is."""
+        """List the space of this service."""
         return schemas.ModelsResponse(object="list", data=[service.model()])
 
     @app.get("/v1/models/{name}", tags=["state"])
@@ -250,12 +251,12 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/health", tags=["state"])
     async def health() -> schemas.Health:
-        """Say that the service is up."""
+        """Return 200 while the service is up."""
         return schemas.Health(status="ok", model=service.space.name)
 
     @app.get("/metrics", tags=["state"], responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
-        """Return what Prometheus reads."""
+        """Return the metrics for Prometheus."""
         text = await asyncio.to_thread(service.metrics.text)
         return Response(text, media_type=CONTENT_TYPE)
 
@@ -271,20 +272,20 @@ def _add_page(app: FastAPI, api_key: str | None) -> None:
     @app.get("/page/{name}", include_in_schema=False)
     async def page_file(name: str) -> Response:
         if name not in contents:
-            raise ApiError(404, f"no file {name[:80]!r} of the page")
+            raise ApiError(404, f"the page has no file {name[:80]!r}", code="not_found")
         return Response(contents[name], media_type=PAGE_TYPES[name])
 
     @app.post("/v1/session", status_code=204, tags=["state"])
     async def session() -> Response:
-        """Let a browser that knows the key show images and play sounds, which send no header."""
+        """Set a cookie that stands for the API key: images and players send no header."""
         response = Response(status_code=204)
         if api_key is not None:
-            response.set_cookie(COOKIE, session_value(api_key), httponly=True, samesite="strict")
+            response.set_cookie(COOKIE, session_token(api_key), httponly=True, samesite="strict")
         return response
 
 
-def _describe(app: FastAPI) -> None:
-    """Make the description true: what FastAPI would answer with 422 is answered with 400."""
+def _remove_422(app: FastAPI) -> None:
+    """Remove FastAPI's 422 from the OpenAPI description; such requests are answered with 400."""
     description = app.openapi()
     for path in description["paths"].values():
         for operation in path.values():
@@ -293,17 +294,20 @@ def _describe(app: FastAPI) -> None:
         description["components"]["schemas"].pop(name, None)
 
 
-def _write_vectors(answer: dict[str, Any], vectors_NE: np.ndarray, packed: bool) -> bytes:
-    """Write an answer with vectors, as numbers or as base64 of little-endian float32."""
+def _write_vectors(fields: dict[str, Any], vectors_NE: np.ndarray, as_base64: bool) -> bytes:
+    """Return a JSON response with vectors, as numbers or as base64 of little-endian float32."""
     rows = (
         [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors_NE]
-        if packed
+        if as_base64
         else vectors_NE.tolist()
     )
     data = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(rows)]
-    return to_json({**answer, "data": data})
+    return to_json({**fields, "data": data})
 
 
-def _ranked(labels: Sequence[str], chances_K: np.ndarray) -> list[schemas.LabelChance]:
-    order = np.argsort(-chances_K, kind="stable")
-    return [schemas.LabelChance(label=labels[k], probability=float(chances_K[k])) for k in order]
+def _rank(labels: Sequence[str], probabilities_K: np.ndarray) -> list[schemas.LabelProbability]:
+    order = np.argsort(-probabilities_K, kind="stable")
+    return [
+        schemas.LabelProbability(label=labels[k], probability=float(probabilities_K[k]))
+        for k in order
+    ]

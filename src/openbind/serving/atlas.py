@@ -1,105 +1,89 @@
-"""The cross-modal atlas: rows drawn from the index, laid out on a plane."""
+"""The cross-modal atlas: a sample of the index on a plane, one map at a time."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Literal
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from openbind.errors import MissingExtraError
-from openbind.evaluation.report.atlas import project
+from openbind.evaluation.projection import Method, center_modalities, project
 from openbind.search.index import Index
 from openbind.search.results import Hit
-from openbind.serving.files import shown_path
-from openbind.serving.schemas import AtlasDot, AtlasResponse
-from openbind.space.vectors import unit_rows
+from openbind.serving.hits import public_path
+from openbind.serving.request_queue import OverloadedError
+from openbind.serving.schemas import AtlasPoint, AtlasResponse
 
-Method = Literal["tsne", "pca"]
+COUNTS = (200, 400, 800, 1600)
+"""Sizes of maps; a requested count is rounded up to one of them."""
+CACHED_MAPS = 4
+RETRY_SECONDS = 5
+"""When to try again while another map is being computed."""
 SEED = 0
-"""Of the rows drawn and of the layout: a page that is opened again shows the same map."""
+"""Of the sample and of the layout: a page that is opened again shows the same map."""
 
 
 class Atlas:
-    """Maps of an index, each computed once while the index stays as it is.
+    """Computes maps of an index in one thread of its own, and caches the last few.
 
     Args:
-        index: whose rows are shown.
+        index: the index to sample.
     """
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self._lock = threading.Lock()
-        self._kept: dict[tuple[int, Method], tuple[int, AtlasResponse]] = {}
+        self._executor = ThreadPoolExecutor(1, "openbind-serve-atlas")
+        self._maps: OrderedDict[tuple[int, int, Method], Future[AtlasResponse]] = OrderedDict()
 
-    def draw(self, count: int, method: Method) -> AtlasResponse:
-        """Lay rows out; takes seconds for the first who asks, and others wait for the same.
+    def draw(self, count: int, method: Method) -> Future[AtlasResponse]:
+        """Return a map of the index as it is now: cached, being computed, or begun now.
 
         Args:
-            count: rows at most.
-            method: "tsne" keeps neighbors together, "pca" is quick.
+            count: items, rounded up to one of `COUNTS`; the index may have fewer.
+            method: see `openbind.evaluation.projection.project`.
+
+        Returns:
+            a future, shared by everyone who wants this map; don't cancel it. It raises
+            `MissingExtraError` without scikit-learn.
 
         Raises:
-            MissingExtraError: scikit-learn isn't there.
+            OverloadedError: another map is being computed.
         """
+        rounded = min((step for step in COUNTS if step >= count), default=COUNTS[-1])
+        key = (self.index.version, rounded, method)
         with self._lock:
-            version = self.index.version
-            kept = self._kept.get((count, method))
-            if kept is None or kept[0] != version:
-                kept = version, self._draw(count, method)
-                self._kept[count, method] = kept
-            return kept[1]
+            found = self._maps.pop(key, None)
+            if found is None or (found.done() and found.exception() is not None):
+                if not all(future.done() for future in self._maps.values()):
+                    raise OverloadedError(RETRY_SECONDS)
+                found = self._executor.submit(self._compute, rounded, method)
+            self._maps[key] = found
+            while len(self._maps) > CACHED_MAPS:
+                self._maps.popitem(last=False)
+        return found
 
-    def _draw(self, count: int, method: Method) -> AtlasResponse:
+    def close(self) -> None:
+        """Wait for the map being computed, and end the thread."""
+        self._executor.shutdown()
+
+    def _compute(self, count: int, method: Method) -> AtlasResponse:
         hits, vectors_NE = self.index.sample(count, SEED)
         if len(hits) < 2:
-            places_N2 = np.full((len(hits), 2), 0.5)
+            points_N2 = np.full((len(hits), 2), 0.5)
         else:
-            centerd_NE = center([hit.modality for hit in hits], np.asarray(vectors_NE))
-            places_N2 = project(centerd_NE, SEED) if method == "tsne" else flatten(centerd_NE)
-        dots = [_dot(hit, *map(float, place)) for hit, place in zip(hits, places_N2, strict=True)]
-        return AtlasResponse(object="atlas", method=method, data=dots)
+            centered_NE = center_modalities([hit.modality for hit in hits], vectors_NE)
+            points_N2 = project(centered_NE, method, SEED)
+        data = [_point(hit, *map(float, point)) for hit, point in zip(hits, points_N2, strict=True)]
+        return AtlasResponse(object="atlas", method=method, data=data)
 
 
-def center(modalities: Sequence[str], vectors_NE: np.ndarray) -> np.ndarray:
-    """Take each modality's mean off: otherwise every modality is an island of its own.
-
-    Args:
-        modalities: of the rows.
-        vectors_NE: unit rows.
-
-    Returns:
-        (n, dim) float32 of unit length; zero for a modality of one row.
-    """
-    centerd_NE = np.array(vectors_NE, np.float32)
-    names = np.asarray(modalities)
-    for name in set(modalities):
-        centerd_NE[names == name] -= centerd_NE[names == name].mean(axis=0)
-    return unit_rows(centerd_NE)
-
-
-def flatten(vectors_NE: np.ndarray) -> np.ndarray:
-    """Project on the two directions of the greatest variance, scaled to 0..1.
-
-    Raises:
-        MissingExtraError: scikit-learn isn't there.
-    """
-    try:
-        from sklearn.decomposition import PCA
-    except ImportError as error:
-        raise MissingExtraError("the atlas", "sklearn", "report") from error
-    places_N2 = PCA(2, random_state=SEED).fit_transform(vectors_NE.astype(np.float64))
-    low, high = places_N2.min(axis=0), places_N2.max(axis=0)
-    placed: np.ndarray = (places_N2 - low) / np.where(high > low, high - low, 1.0)
-    return placed
-
-
-def _dot(hit: Hit, x: float, y: float) -> AtlasDot:
-    return AtlasDot(
+def _point(hit: Hit, x: float, y: float) -> AtlasPoint:
+    return AtlasPoint(
         id=hit.id,
         modality=hit.modality,
-        path=shown_path(hit),
+        path=public_path(hit),
         x=x,
         y=y,
         start_seconds=hit.start_s,

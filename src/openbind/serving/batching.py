@@ -7,7 +7,7 @@ What arrives while it runs is the next batch, so no request waits for a batch to
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from openbind.errors import InputError
-from openbind.modalities import MODALITIES
 from openbind.serving.limits import Limits, check_item
 from openbind.serving.request_queue import (
     BATCH_TOKENS,
@@ -25,7 +24,7 @@ from openbind.serving.request_queue import (
     RequestQueue,
 )
 from openbind.space.space import Space
-from openbind.space.vectors import unit_rows
+from openbind.space.vectors import clip_vectors
 
 DECODERS = 2
 """Decoding threads; the threads of the tower take the rest of the machine."""
@@ -41,10 +40,6 @@ class ItemError(InputError):
     def __init__(self, index: int, reason: str) -> None:
         super().__init__(f"item {index}", reason)
         self.index = index
-
-    def __reduce__(self) -> tuple[type[ItemError], tuple[int, str]]:
-        """Rebuild it from its arguments, so that it survives pickling."""
-        return type(self), (self.index, self.reason)
 
 
 class BatchObserver(Protocol):
@@ -139,32 +134,29 @@ class Batcher:
 
     def _decode(self, request: Request, items: list[Any]) -> None:
         """Decode a request's items, as far ahead of the towers as memory allows."""
-        index = 0
         try:
             _check_items(items, self.limits)
-            for decoded in self._decoded(request.modality, items):
+            # Texts take no time to decode: they are queued together, everything else one by one.
+            step = len(items) if isinstance(items[0], str) else 1
+            for first in range(0, len(items), step):
+                chosen = enumerate(items[first : first + step], first)
+                decoded = [self._decode_item(request.modality, *item) for item in chosen]
                 if not self.queue.is_open(request):
                     return
                 tokens = [self._count_tokens(request.modality, clips) for clips in decoded]
-                self.queue.put(request, index, decoded, tokens)
+                self.queue.put(request, first, decoded, tokens)
                 self._runner.submit(self._run)
-                index += len(decoded)
-        except ItemError as error:
-            self.queue.fail(request, error)
-        except InputError as error:
-            self.queue.fail(request, ItemError(index, error.reason))
         except Exception as error:  # whatever it is, the caller gets it
             self.queue.fail(request, error)
 
-    def _decoded(self, modality: str, items: list[Any]) -> Iterator[Sequence[torch.Tensor]]:
-        """Yield the clips of items one by one; of texts, which take no time, all together."""
-        if all(isinstance(item, str) for item in items):
-            yield self.space.preprocess(modality, items).split(1)
-            return
-        axes = MODALITIES.get(modality).clip_dims + 1
-        for item in items:
-            tensor = self.space.preprocess(modality, item)
-            yield [tensor.flatten(0, tensor.ndim - axes)]
+    def _decode_item(self, modality: str, index: int, item: Any) -> torch.Tensor:
+        """Return the clips of an item, (clips, ...)."""
+        try:
+            (sample,) = self.space.decoder.samples(modality, item)
+        except InputError as error:
+            raise ItemError(index, error.reason) from error
+        clips: torch.Tensor = sample.clips
+        return clips
 
     def _count_tokens(self, modality: str, clips: torch.Tensor) -> int:
         if clips.is_floating_point():
@@ -174,19 +166,14 @@ class Batcher:
 
     def _embed(self, batch: Sequence[DecodedItem]) -> list[np.ndarray]:
         """Run the tower, and pool the clips of each item as `Space.encode` does."""
-        modality = batch[0].request.modality
+        compute = self.space.batching().compute
         clips = torch.cat([item.clips for item in batch])
-        rows_BE = torch.cat(
-            [
-                self.space.embed_tensors({modality: part})[modality].float().cpu()
-                for part in clips.split(max(1, BATCH_TOKENS // batch[0].length))
-            ]
-        ).numpy()
+        # Together larger than a batch: only the clips of a single long item.
+        parts = clips.split(max(1, BATCH_TOKENS // batch[0].length))
+        rows_BE = torch.cat([compute(batch[0].request.modality, part).cpu() for part in parts])
         ends = np.cumsum([len(item.clips) for item in batch])
-        return [
-            rows_SE[0] if len(rows_SE) == 1 else unit_rows(rows_SE.mean(axis=0))
-            for rows_SE in np.split(rows_BE, ends[:-1])
-        ]
+        items = np.split(rows_BE.float().numpy(), ends[:-1])
+        return [clip_vectors(rows_SE).mean_vector() for rows_SE in items]
 
 
 def _check_items(items: Sequence[Any], limits: Limits) -> None:

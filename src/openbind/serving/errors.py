@@ -1,4 +1,4 @@
-"""Every error of the service in OpenAI's shape: what was wrong, where, and what to do."""
+"""Errors of the service in OpenAI's shape: what is wrong, in which part of the request, and why."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from openbind.errors import MissingExtraError, OpenbindError
 from openbind.serving.request_queue import OverloadedError
 
 INVALID = "invalid_request_error"
-KINDS = {
+TYPES = {
     401: "authentication_error",
     403: "permission_error",
     503: "overloaded_error",
 }
 """OpenAI's `type` of an error by its status; other 4xx are invalid requests."""
-SHOWN_ERRORS = 3
-"""Faults of one request that are named; there may be one for each of thousands of items."""
+MAX_LISTED = 3
+"""Problems of one request that are listed; there may be one for each of thousands of items."""
 
 
 class ApiError(Exception):
-    """An answer that isn't what was asked for.
+    """An error response.
 
     Args:
-        status: of HTTP.
+        status: the HTTP status.
         message: what was found, what was expected, what to do.
-        param: the part of the request that it is about.
-        code: a short name for programs.
-        headers: of the answer.
+        param: the part of the request that is wrong.
+        code: a short identifier for programs.
+        headers: additional response headers.
     """
 
     def __init__(
@@ -52,33 +52,33 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
-        """Return the answer."""
-        kind = KINDS.get(self.status, INVALID if self.status < 500 else "server_error")
+        """Return the response to send."""
+        kind = TYPES.get(self.status, INVALID if self.status < 500 else "server_error")
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return JSONResponse({"error": error}, self.status, self.headers)
 
 
 def overloaded(seconds: int) -> ApiError:
-    """Turn a request away for now."""
+    """Return the 503 that asks a client to retry."""
     return ApiError(
         503,
-        f"too much work is waiting; try again in {seconds} s",
+        f"server overloaded; retry in {seconds} s",
         code="overloaded",
         headers={"Retry-After": str(seconds)},
     )
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Make an application answer in this shape whatever goes wrong."""
-    app.add_exception_handler(ApiError, _refuse)
+    """Make an application answer every exception in this shape."""
+    app.add_exception_handler(ApiError, _handle_api_error)
     app.add_exception_handler(OverloadedError, _handle_overload)
-    app.add_exception_handler(OpenbindError, _refuse_input)
-    app.add_exception_handler(RequestValidationError, _refuse_shape)
-    app.add_exception_handler(HTTPException, _refuse_http)
-    app.add_exception_handler(Exception, _refuse_fault)
+    app.add_exception_handler(OpenbindError, _handle_openbind_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(Exception, _handle_unexpected)
 
 
-async def _refuse(request: Request, error: Any) -> Response:
+async def _handle_api_error(request: Request, error: Any) -> Response:
     response: Response = error.response()
     return response
 
@@ -87,36 +87,37 @@ async def _handle_overload(request: Request, error: Any) -> Response:
     return overloaded(error.retry_seconds).response()
 
 
-async def _refuse_input(request: Request, error: Any) -> Response:
+async def _handle_openbind_error(request: Request, error: Any) -> Response:
     if isinstance(error, MissingExtraError):
-        return ApiError(501, f"this service lacks a package: {error}").response()
+        return ApiError(501, f"not installed here: {error}", code="package_missing").response()
     return ApiError(400, str(error), param=getattr(error, "item", None)).response()
 
 
-async def _refuse_shape(request: Request, error: Any) -> Response:
-    faults: Sequence[Mapping[str, Any]] = error.errors()
-    named = [f"{_place(fault)}: {fault['msg']}" for fault in faults[:SHOWN_ERRORS]]
-    if len(faults) > SHOWN_ERRORS:
-        named.append(f"and {len(faults) - SHOWN_ERRORS} more")
-    return ApiError(400, "; ".join(named), param=_place(faults[0])).response()
+async def _handle_validation_error(request: Request, error: Any) -> Response:
+    problems: Sequence[Mapping[str, Any]] = error.errors()
+    listed = [f"{_param(problem)}: {problem['msg']}" for problem in problems[:MAX_LISTED]]
+    if len(problems) > MAX_LISTED:
+        listed.append(f"and {len(problems) - MAX_LISTED} more")
+    return ApiError(400, "; ".join(listed), param=_param(problems[0])).response()
 
 
-def _place(fault: Mapping[str, Any]) -> str:
+def _param(problem: Mapping[str, Any]) -> str:
     """Write ("body", "parts", 0, "input") as `parts[0].input`."""
-    inside = [step for step in fault["loc"] if step not in ("body", "query", "path")]
+    inside = [step for step in problem["loc"] if step not in ("body", "query", "path")]
     written = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in inside)
     return written.removeprefix(".") or "body"
 
 
-async def _refuse_http(request: Request, error: Any) -> Response:
-    message = error.detail
+async def _handle_http_error(request: Request, error: Any) -> Response:
+    message, code = error.detail, None
     if error.status_code == 404:
-        message = f"nothing is at {request.url.path}; /openapi.json lists what there is"
+        message, code = f"not found: {request.url.path}; see /openapi.json", "not_found"
     elif error.status_code == 405:
-        message = f"{request.method} isn't for {request.url.path}; see /openapi.json"
-    return ApiError(error.status_code, message, headers=error.headers).response()
+        message = f"{request.method} not allowed for {request.url.path}; see /openapi.json"
+        code = "method_not_allowed"
+    return ApiError(error.status_code, message, code=code, headers=error.headers).response()
 
 
-async def _refuse_fault(request: Request, error: Exception) -> Response:
-    # The text of an unexpected error may hold paths of the server; its log has it.
-    return ApiError(500, "the service failed at this request; its log says why").response()
+async def _handle_unexpected(request: Request, error: Exception) -> Response:
+    # The text of an unexpected error may hold paths of the server; it is in the log only.
+    return ApiError(500, "internal error; see the server's log", code="internal_error").response()

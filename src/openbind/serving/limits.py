@@ -1,4 +1,4 @@
-"""What a service takes at most, checked before anything is decoded."""
+"""Limits of a service, checked from headers before anything is decoded."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from openbind.media.tables import read_table
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a service takes at most.
+    """Limits of a service.
 
     Args:
-        body_bytes: of one request.
-        held_bytes: of the bodies of all requests under way; more are asked to come back.
-        drain_bytes: read and dropped of a body that is too large, so that its sender reads why.
-        body_seconds: that a client may take between two parts of its body.
+        body_bytes: size of one request body.
+        held_bytes: size of all bodies in progress; beyond it clients get 503.
+        drain_bytes: read and discarded of a body that is too large, so that its sender gets to
+            read the response.
+        body_seconds: wait between two chunks of a body.
         items: of one request: inputs, parts of a query, labels times templates.
         characters: of one text.
         pixels: of one image, one map, one frame of a video.
-        seconds: of one sound, video or recording.
-        samples: of one sound, all channels together.
+        seconds: duration of one audio file, video or recording.
+        samples: of one audio file, all channels together.
         rows: of one table of measurements.
-        array_bytes: of a zip file of arrays, unpacked.
+        array_bytes: uncompressed size of a zip file of arrays.
         results: of one search.
-        wait_seconds: of work that may wait for the model before requests are turned away.
-        decoded_bytes: of items decoded and waiting for the model.
+        wait_seconds: estimated time of the queued work; beyond it clients get 503.
+        decoded_bytes: memory of decoded items that wait for the model.
     """
 
     body_bytes: int = 32 << 20
@@ -56,38 +57,38 @@ class Limits:
 
 
 class TooLargeError(InputError):
-    """An item would take more to decode than the service gives."""
+    """An item exceeds a limit."""
 
 
 def check_item(item: Any, limits: Limits) -> None:
-    """Refuse what would take too much to decode; what can't be read at all is left to decoders.
+    """Check the size of an item from its headers; unreadable items are left to the decoders.
 
     Args:
-        item: a text, or the bytes of a file of any kind; headers are read, no image or sound
-            is decoded.
-        limits: the bounds.
+        item: a text, or the content of a file of any format.
+        limits: the limits.
 
     Raises:
-        TooLargeError: larger than a limit allows.
+        TooLargeError: a limit is exceeded.
     """
     if isinstance(item, str):
         if len(item) > limits.characters:
-            found = f"a text of {len(item):,} characters"
-            raise TooLargeError(item, f"{found}; at most {limits.characters:,} are taken")
+            raise TooLargeError(
+                item, f"{len(item):,} characters exceed the limit of {limits.characters:,}"
+            )
         return
     if item.startswith((NPY, NPZ)):
         _check_array(item, limits)
-    elif not (_check_image(item, limits) or _check_sound(item, limits)):
+    elif not (_check_image(item, limits) or _check_audio(item, limits)):
         _check_table(item, limits) if _is_text(item) else _check_video(item, limits)
 
 
 def _check_image(data: bytes, limits: Limits) -> bool:
-    """Check the size that a image's header says; returns whether it is a image."""
+    """Check the size in an image's header; return whether it is an image."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise TooLargeError(data, f"more than {limits.pixels:,} pixels; refused") from error
+        raise TooLargeError(data, f"exceeds the limit of {limits.pixels:,} pixels") from error
     except BROKEN:
         return False
     _check_pixels(data, width, height, limits)
@@ -97,16 +98,16 @@ def _check_image(data: bytes, limits: Limits) -> bool:
 def _check_pixels(data: bytes, width: int, height: int, limits: Limits) -> None:
     if width * height > limits.pixels:
         found = f"{width} × {height} pixels"
-        raise TooLargeError(data, f"{found}; at most {limits.pixels:,} are taken")
+        raise TooLargeError(data, f"{found} exceed the limit of {limits.pixels:,}")
 
 
 def _check_seconds(data: bytes, seconds: float, limits: Limits) -> None:
     if seconds > limits.seconds:
-        raise TooLargeError(data, f"lasts more than the {limits.seconds:g} s that are taken")
+        raise TooLargeError(data, f"longer than the limit of {limits.seconds:g} s")
 
 
-def _check_sound(data: bytes, limits: Limits) -> bool:
-    """Check the length that a sound's header says; returns whether libsndfile knows it."""
+def _check_audio(data: bytes, limits: Limits) -> bool:
+    """Check the duration in an audio header; return whether libsndfile knows the format."""
     import soundfile
 
     try:
@@ -114,14 +115,14 @@ def _check_sound(data: bytes, limits: Limits) -> bool:
     except (soundfile.SoundFileError, TypeError):
         return False
     _check_seconds(data, info.frames / max(info.samplerate, 1), limits)
-    if info.frames * info.channels > limits.samples:
-        found = f"{info.frames * info.channels:,} samples"
-        raise TooLargeError(data, f"{found}; at most {limits.samples:,} are taken")
+    samples = info.frames * info.channels
+    if samples > limits.samples:
+        raise TooLargeError(data, f"{samples:,} samples exceed the limit of {limits.samples:,}")
     return True
 
 
 def _check_video(data: bytes, limits: Limits) -> None:
-    """Add up a container's packets: headers may say nothing, or less than the truth."""
+    """Check frame sizes, and durations by the packets: headers may be silent, or wrong."""
     try:
         with open_container(data) as container:
             for stream in container.streams.video:
@@ -131,9 +132,9 @@ def _check_video(data: bytes, limits: Limits) -> None:
             for packet in container.demux():
                 time = packet.dts if packet.pts is None else packet.pts
                 if time is not None and packet.time_base is not None:
-                    lasted = float((time + (packet.duration or 0)) * packet.time_base)
+                    end = float((time + (packet.duration or 0)) * packet.time_base)
                     start = float((packet.stream.start_time or 0) * packet.time_base)
-                    _check_seconds(data, lasted - start, limits)
+                    _check_seconds(data, end - start, limits)
     except TooLargeError:
         raise
     except (InputError, MissingExtraError):
@@ -141,7 +142,7 @@ def _check_video(data: bytes, limits: Limits) -> None:
 
 
 def _check_array(data: bytes, limits: Limits) -> None:
-    """Check how large a zip file's arrays are unpacked; a plain one is as large as the body."""
+    """Check the uncompressed size of a zip file of arrays."""
     if not data.startswith(NPZ):
         return
     try:
@@ -150,24 +151,24 @@ def _check_array(data: bytes, limits: Limits) -> None:
     except (zipfile.BadZipFile, *BROKEN):
         return
     if size > limits.array_bytes:
-        found = f"{size:,} bytes unpacked"
-        raise TooLargeError(data, f"{found}; at most {limits.array_bytes:,} are taken")
+        found = f"{size:,} uncompressed bytes"
+        raise TooLargeError(data, f"{found} exceed the limit of {limits.array_bytes:,}")
 
 
 def _check_table(data: bytes, limits: Limits) -> None:
-    """Check how many rows a table has, and how long it lasts if it has a column of times."""
+    """Check the rows of a table, and its duration if it has a time column."""
     rows = data.count(b"\n") + data.count(b"\r")
     if rows > limits.rows:
-        raise TooLargeError(data, f"a table of {rows:,} rows; at most {limits.rows:,} are taken")
+        raise TooLargeError(data, f"{rows:,} rows exceed the limit of {limits.rows:,}")
     try:
         table = read_table(data)
     except InputError:
         return
-    for place, name in enumerate(table.columns or ()):
+    for column, name in enumerate(table.columns or ()):
         if name.strip().lower() in TIME_COLUMNS:
-            _check_seconds(data, float(np.ptp(table.values_TC[:, place])), limits)
+            _check_seconds(data, float(np.ptp(table.values_TC[:, column])), limits)
 
 
 def _is_text(data: bytes) -> bool:
-    """Return a table from other files by its first bytes."""
+    """Return whether a file looks like a table of text by its first bytes."""
     return not any(byte < 9 for byte in data[:512])

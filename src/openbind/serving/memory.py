@@ -1,8 +1,8 @@
-"""Memory that is free goes back to the system, so that a service stays as large as its work.
+"""Return freed memory to the system, so that a service stays as large as its current work.
 
-Requests of all sizes, decoded by some threads and freed by others, leave holes in glibc's arenas;
-a service would grow for hours while most of it is free (benchmarks/serving.py). On systems with
-another C library nothing is done.
+Requests of all sizes, decoded by several threads and freed by others, fragment glibc's arenas; a
+service would grow for hours while most of its memory is free (benchmarks/serving.py). With other C
+libraries this does nothing.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import sys
 ARENAS = 2
 """Of glibc's allocator; its default is eight for each core."""
 M_ARENA_MAX = -8
-"""As malloc.h calls it."""
+"""The parameter's number in malloc.h."""
 RELEASE_SECONDS = 5.0
-"""Between two times that free memory is given back; it takes milliseconds."""
+"""Between two releases; each takes milliseconds."""
 
 
 def limit_arenas() -> bool:
-    """Hold glibc's allocator to few arenas, before threads have made more.
+    """Limit glibc's allocator to few arenas; call it before threads have created more.
 
     Returns:
-        whether it was done.
+        whether it took effect.
     """
     try:
         return bool(_libc().mallopt(M_ARENA_MAX, ARENAS))
@@ -32,7 +32,7 @@ def limit_arenas() -> bool:
 
 
 def release_free() -> bool:
-    """Return free memory back to the system.
+    """Return free memory to the system.
 
     Returns:
         whether there was any.
@@ -44,7 +44,7 @@ def release_free() -> bool:
 
 
 async def keep_releasing() -> None:
-    """Return free memory back every few seconds, until cancelled."""
+    """Return free memory to the system every few seconds, until cancelled."""
     while True:
         await asyncio.sleep(RELEASE_SECONDS)
         await asyncio.to_thread(release_free)

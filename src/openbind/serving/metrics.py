@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, their times, batches, what was turned away."""
+"""Prometheus metrics: requests and their latency, batches, backlog."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Edges of the histograms of times."""
+"""Bucket bounds of durations."""
 ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-"""Edges of the histogram of batches."""
+"""Bucket bounds of batch sizes."""
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+CLIENT_CLOSED = 499
+"""Recorded for a client that disconnects before the response, as in nginx."""
 
 
 class Metrics:
-    """The numbers of one service; two services in a process have their own."""
+    """The metrics of one service; two services in a process have separate ones."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -33,7 +35,7 @@ class Metrics:
         )
         self.batch_items = Histogram(
             "openbind_batch_items",
-            "Items that went through a tower together",
+            "Items in a batch",
             ["modality"],
             buckets=ITEMS,
             registry=self.registry,
@@ -45,30 +47,30 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self.under_way = Gauge(
-            "openbind_requests_under_way", "Requests being answered", registry=self.registry
+        self.in_progress = Gauge(
+            "openbind_requests_in_progress", "Requests being answered", registry=self.registry
         )
 
-    def measure(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read when it is asked for."""
+    def add_gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a gauge whose value is read at every scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
     def batch_done(self, modality: str, items: int, seconds: float) -> None:
-        """Take note of a batch."""
+        """Record a batch."""
         self.batch_items.labels(modality).observe(items)
         self.batch_seconds.labels(modality).observe(seconds)
 
     def text(self) -> bytes:
-        """Write all of it in Prometheus's format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
 
-class RequestMeter:
-    """Counts requests by route and status, and takes their times.
+class MetricsMiddleware:
+    """Counts and times requests by route and status.
 
     Args:
-        app: what is measured.
-        metrics: where it is kept.
+        app: the application to measure.
+        metrics: where to record.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -76,25 +78,24 @@ class RequestMeter:
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and take note of how it went."""
+        """Run a request and record it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        # A client that goes away before the answer gets none; 499 as in nginx.
-        status = 499
+        status = CLIENT_CLOSED
         start = time.perf_counter()
 
-        async def noted(message: Message) -> None:
+        async def record_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
-        with self.metrics.under_way.track_inprogress():
+        with self.metrics.in_progress.track_inprogress():
             try:
-                await self.app(scope, receive, noted)
+                await self.app(scope, receive, record_status)
             finally:
-                # By the route's pattern: one name for all ids, and none made up by clients.
+                # The route's pattern: one label for all ids, and none invented by clients.
                 route = getattr(scope.get("route"), "path", "none")
                 self.metrics.requests.labels(route, str(status)).inc()
                 self.metrics.seconds.labels(route).observe(time.perf_counter() - start)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from openbind.errors import OpenbindError
 from openbind.serving.limits import Limits
 
 BATCH_TOKENS = 4096
@@ -31,7 +32,7 @@ SMOOTHING = 0.8
 """Weight of the previous estimate when a batch has been measured."""
 
 
-class OverloadedError(Exception):
+class OverloadedError(OpenbindError, RuntimeError):
     """More work is queued than the limits allow, or the service is shutting down.
 
     Attributes:
@@ -41,10 +42,6 @@ class OverloadedError(Exception):
     def __init__(self, retry_seconds: float) -> None:
         self.retry_seconds = max(1, math.ceil(retry_seconds))
         super().__init__(f"server overloaded; retry in {self.retry_seconds} s")
-
-    def __reduce__(self) -> tuple[type[OverloadedError], tuple[int]]:
-        """Rebuild it from the seconds, so that it survives pickling."""
-        return type(self), (self.retry_seconds,)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What goes over the wire: OpenAI's shapes where there are any, ours in the same manner."""
+"""Requests and responses: OpenAI's shapes where there are any, the same style elsewhere."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Weight = Annotated[float, Field(allow_inf_nan=False, ge=-1000, le=1000)]
-"""Of a part of a query; negative ones subtract."""
+"""Of a part of a query; negative weights subtract."""
 Text = Annotated[str, Field(min_length=1)]
 LIST = "list"
+INPUT = "one or more texts, or data URLs (data:image/png;base64,…) for other modalities"
+INPUT_MODALITY = "modality of the input (default: text)"
 
 
 class Strict(BaseModel):
-    """A request; keys that it doesn't know are refused, so that no misspelt one is ignored."""
+    """A request; unknown keys are rejected, so that a misspelt one isn't ignored."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
 class ContentPart(BaseModel):
-    """A part of a message: text, `image_url` and the like for every modality, `input_audio`."""
+    """A part of a message: `text`, `X_url` for any other modality X, or `input_audio`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -29,7 +31,7 @@ class ContentPart(BaseModel):
 
 
 class Message(Strict):
-    """A message as chats have them; who says it makes no difference here."""
+    """A chat message; its role is ignored."""
 
     role: str = Field("user", max_length=64)
     content: str | Annotated[list[ContentPart], Field(min_length=1)]
@@ -37,25 +39,21 @@ class Message(Strict):
 
 
 class EmbeddingRequest(Strict):
-    """Items of one modality, a vector each; or `messages`, all of whose parts make one vector."""
+    """Items of one modality, one vector each; or `messages`, whose parts make one vector."""
 
-    model: str | None = Field(None, description="the space's name; there is only one")
-    input: str | list[Any] | None = Field(
-        None,
-        description="texts, or for other modalities data URLs (data:image/png;base64,…)",
-        examples=["a dog barking"],
-    )
-    modality: str | None = Field(None, description="what the input is (default: words)")
+    model: str | None = Field(None, description="name of the space; a service has one")
+    input: str | list[Any] | None = Field(None, description=INPUT, examples=["a dog barking"])
+    modality: str | None = Field(None, description=INPUT_MODALITY)
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
     encoding_format: Literal["float", "base64"] = Field(
-        "float", description="base64: of little-endian float32"
+        "float", description="base64 encodes little-endian float32"
     )
-    dimensions: int | None = Field(None, description="if given, the space's own number")
+    dimensions: int | None = Field(None, description="if given, the dimension of the space")
     user: str | None = None
 
 
 class EmbeddingRow(BaseModel):
-    """One vector, of unit length."""
+    """One unit vector."""
 
     object: Literal["embedding"]
     index: int
@@ -63,7 +61,7 @@ class EmbeddingRow(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens that the texts had; other modalities count none."""
+    """Number of text tokens; other modalities count none."""
 
     prompt_tokens: int
     total_tokens: int
@@ -79,73 +77,72 @@ class EmbeddingResponse(BaseModel):
 
 
 class QueryPart(Strict):
-    """Something to search by: an item of a modality, or an indexed one by its id."""
+    """An item of any modality, or an indexed item by its id."""
 
-    modality: str | None = Field(None, description="what the input is (default: words)")
-    input: str | None = Field(None, description="a text, or a data URL", examples=["waves"])
-    id: str | None = Field(None, description="of an indexed item: more like it")
-    weight: Weight = Field(1.0, description="negative: unlike this")
+    modality: str | None = Field(None, description=INPUT_MODALITY)
+    input: str | None = Field(None, description="a text or a data URL", examples=["waves"])
+    id: str | None = Field(None, description="of an indexed item, to find similar ones")
+    weight: Weight = Field(1.0, description="negative weights subtract")
 
 
 class SearchRequest(Strict):
-    """Parts that are added up with their weights, and what may be found."""
+    """A weighted sum of parts, and filters of the results."""
 
     parts: Annotated[list[QueryPart], Field(min_length=1)]
-    count: int = Field(20, ge=1, description="how many to find")
-    only: list[str] = Field(default_factory=list, description="modalities (default: all)")
+    top_k: int = Field(20, ge=1, description="number of results")
+    modalities: list[str] = Field(default_factory=list, description="of results (default: all)")
     where: str | None = Field(
         None,
         max_length=2000,
-        description="a condition on the index's columns, in SQL",
+        description="an SQL condition on the columns of the index",
         examples=["year > 2020"],
     )
 
 
 class HitRow(BaseModel):
-    """An indexed item that was found."""
+    """A search result."""
 
     object: Literal["hit"]
     id: str
     modality: str
-    path: str = Field(description="below its root, the root's own name first")
-    score: float = Field(description="cosine with the query")
-    start_seconds: float | None = Field(description="where in a longer recording it was found")
+    path: str = Field(description="relative, the name of the indexed folder first")
+    score: float = Field(description="cosine similarity to the query")
+    start_seconds: float | None = Field(description="start of the segment found; null for a whole")
     end_seconds: float | None
     size_bytes: int
     modified: str
     width: int | None
     height: int | None
     duration_seconds: float | None
-    media_type: str | None = Field(description="None for what a browser neither shows nor plays")
+    media_type: str | None = Field(description="null if browsers can't display or play it")
     media_url: str
     thumbnail_url: str
     drawing_url: str
 
 
 class SearchResponse(BaseModel):
-    """What was found, the nearest first."""
+    """The results, best first."""
 
     object: Literal["list"]
     data: list[HitRow]
     model: str
-    seconds: float = Field(description="that embedding and searching took")
+    seconds: float = Field(description="time of embedding and search")
 
 
 class ClassifyRequest(Strict):
-    """Items of one modality, and the words they are told apart by."""
+    """Items of one modality, and the labels to choose from."""
 
     model: str | None = None
-    input: str | Annotated[list[str], Field(min_length=1)] = Field(
-        description="texts, or for other modalities data URLs"
-    )
-    modality: str | None = Field(None, description="what the input is (default: words)")
+    input: str | Annotated[list[str], Field(min_length=1)] = Field(description=INPUT)
+    modality: str | None = Field(None, description=INPUT_MODALITY)
     labels: Annotated[list[Text], Field(min_length=2)]
     templates: Annotated[list[Text], Field(min_length=1)] = Field(
-        default=["{}"], description="prompts with one {} for the label; several are averaged"
+        default=["{}"],
+        description="prompt templates with one {} for the label; their embeddings are averaged",
     )
 
 
-class LabelChance(BaseModel):
+class LabelProbability(BaseModel):
     """A label and its probability."""
 
     label: str
@@ -153,15 +150,15 @@ class LabelChance(BaseModel):
 
 
 class ClassifyRow(BaseModel):
-    """The labels of one item, the likeliest first; probabilities sum to 1."""
+    """The labels of one item, most probable first; probabilities sum to 1."""
 
     object: Literal["classification"]
     index: int
-    labels: list[LabelChance]
+    labels: list[LabelProbability]
 
 
 class ClassifyResponse(BaseModel):
-    """One row for each item, in the order of the input."""
+    """One row per item, in the order of the input."""
 
     object: Literal["list"]
     data: list[ClassifyRow]
@@ -169,16 +166,16 @@ class ClassifyResponse(BaseModel):
 
 
 class ModalityRow(BaseModel):
-    """A kind of input that the space takes."""
+    """A modality of the space."""
 
     name: str
-    words: bool = Field(description="whether it takes texts; others take data URLs")
+    is_text: bool = Field(description="whether it takes texts; others take data URLs")
     accepts: str
     extensions: list[str]
 
 
 class ModelRow(BaseModel):
-    """The space, as OpenAI describes a model."""
+    """The space, in the shape of OpenAI's models."""
 
     object: Literal["model"]
     id: str
@@ -190,14 +187,14 @@ class ModelRow(BaseModel):
 
 
 class ModelsResponse(BaseModel):
-    """The one space there is."""
+    """The one space of the service."""
 
     object: Literal["list"]
     data: list[ModelRow]
 
 
 class IndexResponse(BaseModel):
-    """What is indexed."""
+    """A summary of the index."""
 
     object: Literal["index"]
     space: str
@@ -205,11 +202,11 @@ class IndexResponse(BaseModel):
     files: int
     bytes: int
     by_modality: dict[str, int]
-    roots: list[str] = Field(description="names of the folders")
-    ann: str | None = Field(description="kind of the approximate index; None searches exactly")
+    roots: list[str] = Field(description="names of the indexed folders")
+    ann: str | None = Field(description="approximate index in use; null for exact search")
 
 
-class AtlasDot(BaseModel):
+class AtlasPoint(BaseModel):
     """An indexed item on the map."""
 
     id: str
@@ -222,22 +219,22 @@ class AtlasDot(BaseModel):
 
 
 class AtlasResponse(BaseModel):
-    """Items drawn from the index, on a plane; the mean of each modality is taken off first."""
+    """A sample of the index on a plane, each modality mean-centered."""
 
     object: Literal["atlas"]
     method: str
-    data: list[AtlasDot]
+    data: list[AtlasPoint]
 
 
 class Health(BaseModel):
-    """That the service is up."""
+    """The service is up."""
 
     status: Literal["ok"]
     model: str
 
 
 class ErrorBody(BaseModel):
-    """What went wrong."""
+    """What is wrong."""
 
     message: str
     type: str

@@ -1,16 +1,18 @@
-"""What the routes call: embed, search and classify, through the batcher."""
+"""Embedding, search and classification for the routes, through the batcher."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 
 from openbind.errors import InputError, UnknownNameError
+from openbind.evaluation.projection import Method
+from openbind.evaluation.zero_shot import class_probabilities, fill_template
 from openbind.modalities import MODALITIES, TEXT
 from openbind.search.index import Index
 from openbind.search.query import Term
@@ -18,18 +20,18 @@ from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.errors import ApiError
-from openbind.serving.files import find_hit
+from openbind.serving.hits import find_hit
 from openbind.serving.limits import Limits
 from openbind.serving.metrics import Metrics
 from openbind.serving.payloads import Payload, read_payload
 from openbind.serving.request_queue import EmbeddingResult
-from openbind.serving.schemas import ModalityRow, ModelRow, QueryPart, SearchRequest
+from openbind.serving.schemas import AtlasResponse, ModalityRow, ModelRow, QueryPart, SearchRequest
 from openbind.space.space import Space
 from openbind.space.vectors import combine, unit_rows
 
 
 class Service:
-    """A space and, if there is one, an index, for many clients at once.
+    """A space and optionally an index, for many concurrent clients.
 
     Args:
         space: embeds.
@@ -52,22 +54,24 @@ class Service:
         self.started = int(time.time())
         self.metrics = Metrics()
         self.batcher = Batcher(space, self.limits, self.metrics)
-        self.metrics.measure(
+        self.metrics.add_gauge(
             "openbind_backlog_seconds",
-            "Work that waits for the model",
+            "Estimated time until all open requests are answered",
             lambda: self.batcher.backlog_seconds,
         )
         if index is not None:
-            self.metrics.measure(
+            self.metrics.add_gauge(
                 "openbind_index_rows", "Rows of the index", lambda: float(index.rows)
             )
 
     def close(self) -> None:
-        """Finish what was taken, take nothing more."""
+        """Answer the open requests, admit no more, and end all threads."""
         self.batcher.close()
+        if self.atlas is not None:
+            self.atlas.close()
 
     def check_model(self, name: str | None) -> None:
-        """Refuse another model than the one there is.
+        """Check that a request names the space of this service, or none.
 
         Raises:
             ApiError: 404.
@@ -81,10 +85,10 @@ class Service:
             )
 
     def check_modality(self, name: str | None, param: str = "modality") -> str:
-        """Return the modality that was said, or that of words.
+        """Return the modality that a request names, by default text.
 
         Raises:
-            InputError: the space hasn't got it.
+            InputError: the space doesn't have it.
         """
         chosen = TEXT if name is None else name
         if chosen not in self.space.modalities:
@@ -95,27 +99,32 @@ class Service:
         return chosen
 
     def check_count(self, count: int, name: str) -> None:
-        """Refuse too many items.
+        """Check the number of items.
 
         Raises:
             InputError: more than the limit.
         """
         if count > self.limits.items:
-            raise InputError(name, f"{count:,} items; at most {self.limits.items:,} are taken")
+            raise InputError(name, f"{count:,} items exceed the limit of {self.limits.items:,}")
 
     async def read_items(self, modality: str, given: Sequence[Any], name: str) -> list[Payload]:
-        """Take clients' items, in a thread: megabytes of base64 take their time.
+        """Decode the items of a request, in a thread: megabytes of base64 take time.
+
+        Args:
+            modality: of the items.
+            given: strings of the request.
+            name: of their list in the request, for errors.
 
         Raises:
-            InputError: too many, or one that is no text or data URL.
+            InputError: none or too many, or one that is neither a text nor a data URL.
         """
         self.check_count(len(given), name)
         if not given:
-            raise InputError(name, "expected one item or more")
+            raise InputError(name, "expected at least one item")
 
         def read() -> list[Payload]:
             return [
-                read_payload(modality, _as_text(item, f"{name}[{at}]"), f"{name}[{at}]")
+                read_payload(modality, _as_string(item, f"{name}[{at}]"), f"{name}[{at}]")
                 for at, item in enumerate(given)
             ]
 
@@ -131,55 +140,58 @@ class Service:
 
         Raises:
             InputError: an item can't be used.
-            OverloadedError: too much is waiting.
+            OverloadedError: too much work is queued.
         """
         try:
             return await asyncio.wrap_future(self.batcher.embed(modality, items))
         except ItemError as error:
             raise InputError(f"{name}[{error.index}]", error.reason) from error
 
-    async def combine(self, parts: Sequence[Term], name: str) -> EmbeddingResult:
-        """Embed parts of any modalities and add them with their weights.
+    async def combine(self, terms: Sequence[Term], name: str) -> EmbeddingResult:
+        """Embed terms of any modalities and return their weighted sum.
+
+        Args:
+            terms: items, or vectors of indexed items.
+            name: of their list in the request, for errors.
 
         Returns:
-            one vector (1, dim), and the tokens of all texts.
+            one unit vector (1, dim), and the tokens of all texts.
 
         Raises:
-            InputError: a part can't be used, or they cancel each other.
-            OverloadedError: too much is waiting.
+            InputError: a term can't be used, or the sum is zero.
+            OverloadedError: too much work is queued.
         """
-        self.check_count(len(parts), name)
-        found = await asyncio.gather(
-            *(self._embed_part(part, f"{name}[{at}]") for at, part in enumerate(parts))
+        self.check_count(len(terms), name)
+        found = await _gather(
+            self._embed_term(term, f"{name}[{at}]") for at, term in enumerate(terms)
         )
         weighted = [
-            (each.vectors_NE[0], part.weight) for each, part in zip(found, parts, strict=True)
+            (each.vectors_NE[0], term.weight) for each, term in zip(found, terms, strict=True)
         ]
-        try:
+        with _as_param(name):
             return EmbeddingResult(combine(weighted)[None], sum(each.tokens for each in found))
-        except ValueError as error:
-            raise InputError(name, str(error)) from error
 
     async def search(self, request: SearchRequest) -> Sequence[Hit]:
-        """Find what is nearest to the sum of some parts.
+        """Find the indexed items nearest to the weighted sum of the parts.
 
         Raises:
             InputError: a part, a modality or the condition can't be used.
             ApiError: 404, no index, or no such item.
-            OverloadedError: too much is waiting.
+            OverloadedError: too much work is queued.
         """
         index = self.need_index()
-        if request.count > self.limits.results:
-            raise InputError("count", f"at most {self.limits.results} can be found at once")
-        for at, name in enumerate(request.only):
-            self.check_modality(name, f"only[{at}]")
-        parts = [await self._read_part(part, at) for at, part in enumerate(request.parts)]
-        query_E = (await self.combine(parts, "parts")).vectors_NE[0]
+        if request.top_k > self.limits.results:
+            raise InputError("top_k", f"exceeds the limit of {self.limits.results} results")
+        for at, name in enumerate(request.modalities):
+            self.check_modality(name, f"modalities[{at}]")
+        terms = [await self._read_part(part, at) for at, part in enumerate(request.parts)]
+        query_E = (await self.combine(terms, "parts")).vectors_NE[0]
 
         def find() -> Sequence[Hit]:
-            return index.search(
-                query_E, request.count, modalities=request.only, where=request.where
-            )
+            with _as_param("where"):
+                return index.search(
+                    query_E, request.top_k, modalities=request.modalities, where=request.where
+                )
 
         return await asyncio.to_thread(find)
 
@@ -190,43 +202,60 @@ class Service:
         labels: Sequence[str],
         templates: Sequence[str],
     ) -> np.ndarray:
-        """Return items a probability for each label, as `openbind.evaluation.zero_shot.classify`.
+        """Return the probability of each label, as `openbind.evaluation.zero_shot.classify`.
+
+        Args:
+            modality: of the items.
+            items: one or more.
+            labels: names of the classes.
+            templates: prompt templates, see `openbind.evaluation.zero_shot.fill_template`.
 
         Returns:
-            (items, labels), rows sum to 1.
+            (items, labels) float32, rows sum to 1.
 
         Raises:
             InputError: an item or a template can't be used, or there are too many.
-            OverloadedError: too much is waiting.
+            OverloadedError: too much work is queued.
         """
         self.check_modality(TEXT)
         self.check_count(len(labels) * len(templates), "labels × templates")
         for at, template in enumerate(templates):
-            if template.count("{}") != 1 or template.count("{") + template.count("}") != 2:
-                raise InputError(f"templates[{at}]", "expected one {} for the label")
-        prompts = [template.replace("{}", label) for label in labels for template in templates]
+            with _as_param(f"templates[{at}]"):
+                fill_template(template, "")
+        prompts = [fill_template(template, label) for label in labels for template in templates]
         read = await self.read_items(TEXT, prompts, "labels")
-        found, words = await asyncio.gather(
-            self.embed(modality, items, "input"), self.embed(TEXT, read, "labels")
+        found, texts = await _gather(
+            [self.embed(modality, items, "input"), self.embed(TEXT, read, "labels")]
         )
-        means_KE = words.vectors_NE.reshape(len(labels), len(templates), -1).mean(axis=1)
-        bindings = self.space.config.modalities
-        scale = max(bindings[modality].scale, bindings[TEXT].scale)
-        logits_QK = scale * (found.vectors_NE.astype(np.float64) @ unit_rows(means_KE).T)
-        return np.asarray(torch.from_numpy(logits_QK).softmax(dim=1))
+        means_KE = texts.vectors_NE.reshape(len(labels), len(templates), -1).mean(axis=1)
+        return class_probabilities(self.space, modality, found.vectors_NE, unit_rows(means_KE))
+
+    async def map(self, count: int, method: Method) -> AtlasResponse:
+        """Return a map of the index.
+
+        Raises:
+            ApiError: 404, no index.
+            OverloadedError: another map is being computed.
+        """
+        self.need_index()
+        assert self.atlas is not None
+        future = await asyncio.to_thread(self.atlas.draw, count, method)
+        # Others may wait for the same map: a client that leaves doesn't cancel it.
+        return await asyncio.shield(asyncio.wrap_future(future))
 
     def need_index(self) -> Index:
         """Return the index.
 
         Raises:
-            ApiError: 404, the service was started without.
+            ApiError: 404, the service has none.
         """
         if self.index is None:
-            raise ApiError(404, "this service has no index: `openbind serve --index DIRECTORY`")
+            message = "this service has no index; start it with `openbind serve --index DIRECTORY`"
+            raise ApiError(404, message, code="index_not_found")
         return self.index
 
     def model(self) -> ModelRow:
-        """Describe the space."""
+        """Return a description of the space."""
         kinds = {name: MODALITIES.get(name) for name in self.space.modalities}
         return ModelRow(
             object="model",
@@ -238,7 +267,7 @@ class Service:
             modalities=[
                 ModalityRow(
                     name=name,
-                    words=name == TEXT,
+                    is_text=name == TEXT,
                     accepts=kind.accepts,
                     extensions=sorted(kind.extensions),
                 )
@@ -247,7 +276,7 @@ class Service:
         )
 
     async def _read_part(self, part: QueryPart, at: int) -> Term:
-        """Take a part of a query: an item, or the vector of an indexed one."""
+        """Return a part of a query: an item, or the vector of an indexed one."""
         name = f"parts[{at}]"
         if (part.input is None) == (part.id is None):
             raise InputError(name, "expected either 'input' or 'id'")
@@ -260,17 +289,36 @@ class Service:
         (item,) = await self.read_items(modality, [part.input], f"{name}.input")
         return Term(modality, item, part.weight)
 
-    async def _embed_part(self, part: Term, name: str) -> EmbeddingResult:
-        if isinstance(part.item, np.ndarray):
-            return EmbeddingResult(part.item[None], 0)
-        try:
-            return await asyncio.wrap_future(self.batcher.embed(part.modality, [part.item]))
-        except ItemError as error:
-            raise InputError(name, error.reason) from error
+    async def _embed_term(self, term: Term, name: str) -> EmbeddingResult:
+        if isinstance(term.item, np.ndarray):
+            return EmbeddingResult(term.item[None], 0)
+        with _as_param(name):
+            return await asyncio.wrap_future(self.batcher.embed(term.modality, [term.item]))
 
 
-def _as_text(item: Any, name: str) -> str:
-    """Refuse what isn't a string, tokens above all: their vocabulary is another one.
+async def _gather(
+    calls: Iterable[Coroutine[Any, Any, EmbeddingResult]],
+) -> list[EmbeddingResult]:
+    """Await several calls at once; when one fails, the others are cancelled."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+@contextmanager
+def _as_param(name: str) -> Iterator[None]:
+    """Make errors name a part of the request."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(name, error.reason) from error
+
+
+def _as_string(item: Any, name: str) -> str:
+    """Return a string; token ids above all are rejected, as their vocabulary is another one.
 
     Raises:
         InputError: not a string.
@@ -280,7 +328,7 @@ def _as_text(item: Any, name: str) -> str:
     if isinstance(item, int | list):
         raise InputError(
             name,
-            "tokens aren't taken, since every model has its own; send the text itself "
+            "token ids are not supported, since vocabularies differ; send the text itself "
             "(LangChain: check_embedding_ctx_length=False)",
         )
     raise InputError(name, f"expected a string, found {type(item).__name__}")

@@ -1,32 +1,32 @@
-// The map of the collection on a canvas: dots to point at, to walk over, to search with.
+// A map of the index on a canvas: points to hover over, to visit by keyboard, to search with.
 
 import { colorOf, element } from "./dom.js";
 import { clock, thumbnail } from "./gallery.js";
 
 const MARGIN = 16;
-const NEAR = 24; // pixels between a pointer and the dot it means
+const REACH = 24; // pixels between the pointer and the point it selects
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Atlas {
-  /** @param like called with the dot that was chosen */
-  constructor(canvas, legend, pointed, like) {
-    Object.assign(this, { canvas, legend, pointed, like, dots: [], hidden: new Set(), current: null });
+  /** @param onChoose called with the point that was chosen */
+  constructor(canvas, legend, panel, onChoose) {
+    Object.assign(this, { canvas, legend, panel, onChoose, points: [], hidden: new Set(), current: null });
     new ResizeObserver(() => this.draw()).observe(canvas);
-    canvas.addEventListener("pointermove", (event) => this.#point(this.#nearest(event)));
+    canvas.addEventListener("pointermove", (event) => this.#select(this.#nearest(event)));
     canvas.addEventListener("click", (event) => {
-      const touched = event.pointerType === "touch";
-      const dot = this.#nearest(event);
-      // A finger can't point without touching: its first touch shows, the button below searches.
-      if (dot && !touched) this.like(dot);
-      else this.#point(dot);
+      const isTouch = event.pointerType === "touch";
+      const point = this.#nearest(event);
+      // There is no hovering on a touch screen: a tap selects, the button in the panel searches.
+      if (point && !isTouch) this.onChoose(point);
+      else this.#select(point);
     });
-    canvas.addEventListener("keydown", (event) => this.#walk(event));
+    canvas.addEventListener("keydown", (event) => this.#step(event));
   }
 
-  show(dots) {
-    this.dots = dots;
-    const kinds = [...new Set(dots.map((dot) => dot.modality))].sort();
-    this.legend.replaceChildren(...kinds.map((kind) => this.#choice(kind)));
+  show(points) {
+    this.points = points;
+    const modalities = [...new Set(points.map((point) => point.modality))].sort();
+    this.legend.replaceChildren(...modalities.map((modality) => this.#toggle(modality)));
     this.draw();
   }
 
@@ -35,87 +35,87 @@ export class Atlas {
     const scale = window.devicePixelRatio || 1;
     this.canvas.width = width * scale;
     this.canvas.height = height * scale;
-    const pen = this.canvas.getContext("2d");
-    pen.scale(scale, scale);
-    for (const dot of this.#seen()) {
-      const [x, y] = this.#place(dot);
-      pen.globalAlpha = dot === this.current ? 1 : 0.75;
-      pen.fillStyle = colorOf(dot.modality);
-      pen.beginPath();
-      pen.arc(x, y, dot === this.current ? 9 : 5, 0, 2 * Math.PI);
-      pen.fill();
-      if (dot === this.current) {
-        pen.strokeStyle = getComputedStyle(this.canvas).color;
-        pen.lineWidth = 2;
-        pen.stroke();
+    const context = this.canvas.getContext("2d");
+    context.scale(scale, scale);
+    for (const point of this.#visible()) {
+      const [x, y] = this.#position(point);
+      context.globalAlpha = point === this.current ? 1 : 0.75;
+      context.fillStyle = colorOf(point.modality);
+      context.beginPath();
+      context.arc(x, y, point === this.current ? 9 : 5, 0, 2 * Math.PI);
+      context.fill();
+      if (point === this.current) {
+        context.strokeStyle = getComputedStyle(this.canvas).color;
+        context.lineWidth = 2;
+        context.stroke();
       }
     }
   }
 
-  #choice(kind) {
+  #toggle(modality) {
     const box = element("input", { type: "checkbox", checked: true });
     box.addEventListener("change", () => {
-      if (box.checked) this.hidden.delete(kind);
-      else this.hidden.add(kind);
+      if (box.checked) this.hidden.delete(modality);
+      else this.hidden.add(modality);
       this.draw();
     });
     const swatch = element("span", { className: "swatch" });
-    swatch.style.background = colorOf(kind);
-    const count = this.dots.filter((dot) => dot.modality === kind).length;
-    return element("label", { className: "choice" }, [box, swatch, `${kind} ${count}`]);
+    swatch.style.background = colorOf(modality);
+    const count = this.points.filter((point) => point.modality === modality).length;
+    return element("label", { className: "choice" }, [box, swatch, `${modality} ${count}`]);
   }
 
-  #seen() {
-    return this.dots.filter((dot) => !this.hidden.has(dot.modality));
+  #visible() {
+    return this.points.filter((point) => !this.hidden.has(point.modality));
   }
 
-  #place(dot) {
+  #position(point) {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    return [MARGIN + dot.x * (width - 2 * MARGIN), MARGIN + dot.y * (height - 2 * MARGIN)];
+    return [MARGIN + point.x * (width - 2 * MARGIN), MARGIN + point.y * (height - 2 * MARGIN)];
   }
 
   #nearest(event) {
     let best = null;
-    let least = NEAR;
-    for (const dot of this.#seen()) {
-      const [x, y] = this.#place(dot);
-      const away = Math.hypot(x - event.offsetX, y - event.offsetY);
-      if (away < least) [best, least] = [dot, away];
+    let least = REACH;
+    for (const point of this.#visible()) {
+      const [x, y] = this.#position(point);
+      const distance = Math.hypot(x - event.offsetX, y - event.offsetY);
+      if (distance < least) [best, least] = [point, distance];
     }
     return best;
   }
 
-  #point(dot) {
-    if (!dot || dot === this.current) return;
-    this.current = dot;
+  #select(point) {
+    if (!point || point === this.current) return;
+    this.current = point;
     this.draw();
-    const like = element("button", { type: "button", textContent: "More like this" });
-    like.addEventListener("click", () => this.like(dot));
-    const moment = dot.start_seconds === null ? "" : ` at ${clock(dot.start_seconds)}`;
-    this.pointed.replaceChildren(
-      thumbnail(dot),
-      element("strong", { textContent: dot.path.split("/").pop() }),
-      element("span", { className: "soft", textContent: dot.modality + moment }),
-      like,
+    const similar = element("button", { type: "button", textContent: "More like this" });
+    similar.addEventListener("click", () => this.onChoose(point));
+    const time = point.start_seconds === null ? "" : ` at ${clock(point.start_seconds)}`;
+    this.panel.replaceChildren(
+      thumbnail(point),
+      element("strong", { textContent: point.path.split("/").pop() }),
+      element("span", { className: "soft", textContent: point.modality + time }),
+      similar,
     );
   }
 
-  #walk(event) {
-    if (event.key === "Enter" && this.current) { this.like(this.current); return; }
+  #step(event) {
+    if (event.key === "Enter" && this.current) { this.onChoose(this.current); return; }
     const step = STEPS[event.key];
-    const seen = this.#seen();
-    if (!step || !seen.length) return;
+    const visible = this.#visible();
+    if (!step || !visible.length) return;
     event.preventDefault();
-    if (!this.current) { this.#point(seen[0]); return; }
-    const [x, y] = this.#place(this.current);
+    if (!this.current) { this.#select(visible[0]); return; }
+    const [x, y] = this.#position(this.current);
     let best = null;
     let least = Infinity;
-    for (const dot of seen) {
-      const [across, down] = this.#place(dot).map((value, axis) => value - [x, y][axis]);
-      const along = across * step[0] + down * step[1];
-      const aside = Math.abs(across * step[1]) + Math.abs(down * step[0]);
-      if (along > 0 && along + 2 * aside < least) [best, least] = [dot, along + 2 * aside];
+    for (const point of visible) {
+      const [dx, dy] = this.#position(point).map((value, axis) => value - [x, y][axis]);
+      const along = dx * step[0] + dy * step[1];
+      const across = Math.abs(dx * step[1]) + Math.abs(dy * step[0]);
+      if (along > 0 && along + 2 * across < least) [best, least] = [point, along + 2 * across];
     }
-    this.#point(best);
+    this.#select(best);
   }
 }

@@ -1,15 +1,15 @@
-// What all parts of the page make their elements with.
+// Elements and colors, shared by all parts of the page.
 
 const COLORS = ["#4b7bec", "#e4572e", "#2e9e6b", "#b565c9", "#d99a00", "#159ca8", "#c2407e", "#7a8290"];
-const kindsSeen = [];
+const known = [];
 
-/** A color for each modality, the same everywhere on the page. */
-export function colorOf(kind) {
-  if (!kindsSeen.includes(kind)) kindsSeen.push(kind);
-  return COLORS[kindsSeen.indexOf(kind) % COLORS.length];
+/** The color of a modality, the same everywhere on the page. */
+export function colorOf(modality) {
+  if (!known.includes(modality)) known.push(modality);
+  return COLORS[known.indexOf(modality) % COLORS.length];
 }
 
-/** Make an element: its properties, its children (elements or text). */
+/** Create an element with properties and children (elements or text). */
 export function element(name, properties = {}, children = []) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);

@@ -1,52 +1,52 @@
-// Results: images, sounds and videos that play from the moment that was found, drawings of the rest.
+// Results: images, audio and video that plays from the segment found, plots of the rest.
 
 import { colorOf, element } from "./dom.js";
 
 /**
  * @param list the element to fill
  * @param hits rows of /v1/search
- * @param acts {like, add}: what the buttons of a result do
+ * @param onSimilar called with a result whose "More like this" was pressed
  */
-export function showHits(list, hits, acts) {
-  // Scores lie close together; bars compare the results of one search.
+export function showHits(list, hits, onSimilar) {
+  // Scores are close to each other; bars compare the results of one search.
   const scores = hits.map((hit) => hit.score);
   const low = Math.min(...scores, 0);
   const high = Math.max(...scores, low + 1e-6);
-  list.replaceChildren(...hits.map((hit) => card(hit, low, high, acts)));
+  list.replaceChildren(...hits.map((hit) => card(hit, low, high, onSimilar)));
 }
 
-function card(hit, low, high, acts) {
+function card(hit, low, high, onSimilar) {
   const name = hit.path.split("/").pop();
   const kind = hit.media_type?.split("/")[0];
-  const moment = hit.start_seconds > 0 ? `#t=${hit.start_seconds}` : "";
-  const facts = element("div", { className: "facts soft" }, [
+  const fragment = hit.start_seconds > 0 ? `#t=${hit.start_seconds}` : "";
+  const details = element("div", { className: "details soft" }, [
     element("span", { className: "swatch" }),
     element("span", { textContent: hit.modality }),
-    element("span", { textContent: hit.score.toFixed(3), title: "cosine with the query" }),
+    element("span", { textContent: hit.score.toFixed(3), title: "cosine similarity" }),
   ]);
-  facts.firstChild.style.background = colorOf(hit.modality);
-  const about = element("div", { className: "about" }, [
+  details.firstChild.style.background = colorOf(hit.modality);
+  const info = element("div", { className: "info" }, [
     element("div", { className: "name", textContent: name, title: hit.path }),
-    facts,
-    element("meter", { min: low, max: high, value: hit.score, ariaLabel: "Nearness" }),
+    details,
+    element("meter", { min: low, max: high, value: hit.score, ariaLabel: "Similarity" }),
   ]);
-  const shownParts = shown(hit, kind, name, moment);
-  const player = shownParts.find((part) => part.play);
-  if (player && hit.end_seconds !== null) about.append(playMoment(hit, player));
-  const like = element("button", { type: "button", textContent: "More like this", ariaLabel: `More like ${name}` });
-  like.addEventListener("click", () => acts.like(hit));
-  const open = element("a", { className: "button", href: hit.media_url + moment, target: "_blank", rel: "noopener", textContent: "Open", ariaLabel: `Open ${name}` });
+  const views = mediaViews(hit, kind, name, fragment);
+  const player = views.find((view) => view.play);
+  if (player && hit.end_seconds !== null) info.append(segmentButton(hit, player));
+  const similar = element("button", { type: "button", textContent: "More like this", ariaLabel: `More like ${name}` });
+  similar.addEventListener("click", () => onSimilar(hit));
+  const open = element("a", { className: "button", href: hit.media_url + fragment, target: "_blank", rel: "noopener", textContent: "Open", ariaLabel: `Open ${name}` });
   return element("li", { className: "hit" }, [
-    ...shownParts,
-    about,
-    element("div", { className: "acts" }, [like, open]),
+    ...views,
+    info,
+    element("div", { className: "actions" }, [similar, open]),
   ]);
 }
 
-/** A button that plays from where in a recording something was found. */
-function playMoment(hit, player) {
+/** A button that plays the segment of a recording that was found. */
+function segmentButton(hit, player) {
   const start = clock(hit.start_seconds);
-  const button = element("button", { type: "button", className: "moment", textContent: `▸ ${start}–${clock(hit.end_seconds)}`, ariaLabel: `Play from ${start}` });
+  const button = element("button", { type: "button", className: "segment", textContent: `▸ ${start}–${clock(hit.end_seconds)}`, ariaLabel: `Play from ${start}` });
   button.addEventListener("click", () => {
     player.currentTime = hit.start_seconds;
     player.play();
@@ -54,23 +54,23 @@ function playMoment(hit, player) {
   return button;
 }
 
-function shown(hit, kind, name, moment) {
-  if (kind === "video" && !isSound(hit)) {
-    return [element("video", { controls: true, preload: "none", poster: hit.thumbnail_url, src: hit.media_url + moment, ariaLabel: name })];
+function mediaViews(hit, kind, name, fragment) {
+  if (kind === "video" && !isAudio(hit)) {
+    return [element("video", { controls: true, preload: "none", poster: hit.thumbnail_url, src: hit.media_url + fragment, ariaLabel: name })];
   }
   const image = element("button", { type: "button", className: "image", ariaLabel: `Show ${name}` }, [thumbnail(hit)]);
-  if (kind === "audio" || isSound(hit)) {
-    const player = element("audio", { controls: true, preload: "none", src: hit.media_url + moment, ariaLabel: name });
+  if (kind === "audio" || isAudio(hit)) {
+    const player = element("audio", { controls: true, preload: "none", src: hit.media_url + fragment, ariaLabel: name });
     image.ariaLabel = `Play ${name}`;
     image.addEventListener("click", () => (player.paused ? player.play() : player.pause()));
     return [image, player];
   }
-  image.addEventListener("click", () => view(hit, kind === hit.modality ? hit.media_url : hit.drawing_url, name));
+  image.addEventListener("click", () => enlarge(hit, kind === hit.modality ? hit.media_url : hit.drawing_url, name));
   return [image];
 }
 
-/** The sound track of a video is found as a sound. */
-function isSound(hit) {
+/** The audio track of a video is indexed as audio. */
+function isAudio(hit) {
   return hit.modality === "audio";
 }
 
@@ -80,10 +80,10 @@ export function thumbnail(hit) {
   return image;
 }
 
-function view(hit, url, name) {
+function enlarge(hit, url, name) {
   const viewer = document.getElementById("viewer");
   const image = viewer.querySelector("img");
-  // What the browser doesn't know (TIFF, say) is shown as its small copy.
+  // Formats that the browser doesn't know (such as TIFF) fall back to the thumbnail.
   image.onerror = () => { image.onerror = null; image.src = hit.thumbnail_url; };
   image.src = url;
   image.alt = name;

@@ -1,4 +1,4 @@
-// The page: a query, its results, the atlas.
+// The page: query, results, atlas.
 
 import { Atlas } from "./atlas.js";
 import { colorOf, element } from "./dom.js";
@@ -6,48 +6,48 @@ import { showHits } from "./gallery.js";
 import { Query, recorder } from "./query.js";
 import { get, post } from "./service.js";
 
-const at = (id) => document.getElementById(id);
-const say = (text, isError = false) => {
-  at("status").textContent = text;
-  at("status").classList.toggle("error", isError);
+const byId = (id) => document.getElementById(id);
+const showStatus = (text, isError = false) => {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("error", isError);
 };
-const tell = (error) => { if (error.name !== "AbortError") say(error.message, true); };
+const showError = (error) => { if (error.name !== "AbortError") showStatus(error.message, true); };
 
 let query;
 let atlas;
-let underWay = null;
+let pending = null;
 let drawn = false;
 
 async function search() {
   if (!(await ready)) return;
-  const parts = query.body(at("words").value);
-  if (!parts.length) { say("Type words, or drop a image or a sound."); return; }
-  underWay?.abort();
-  underWay = new AbortController();
+  const parts = query.body(byId("text").value);
+  if (!parts.length) { showStatus("Type text, or drop an image or audio file."); return; }
+  pending?.abort();
+  pending = new AbortController();
   choose("results");
-  say("Searching …");
-  const body = { parts, count: Number(at("count").value) || 24 };
-  body.only = [...at("only").querySelectorAll("input:checked")].map((box) => box.value);
-  if (at("where").value.trim()) body.where = at("where").value.trim();
+  showStatus("Searching …");
+  const body = { parts, top_k: Number(byId("top-k").value) || 24 };
+  body.modalities = [...byId("modalities").querySelectorAll("input:checked")].map((box) => box.value);
+  if (byId("where").value.trim()) body.where = byId("where").value.trim();
   try {
-    const found = await post("v1/search", body, { signal: underWay.signal });
-    showHits(at("gallery"), found.data, { like });
-    say(found.data.length ? `${found.data.length} found in ${found.seconds.toFixed(2)} s` : "Nothing was found.");
-  } catch (error) { tell(error); }
+    const found = await post("v1/search", body, { signal: pending.signal });
+    showHits(byId("gallery"), found.data, findSimilar);
+    showStatus(found.data.length ? `${found.data.length} results in ${found.seconds.toFixed(2)} s` : "No results.");
+  } catch (error) { showError(error); }
 }
 
-function like(hit) {
-  at("words").value = "";
-  query.setLike(hit);
+function findSimilar(hit) {
+  byId("text").value = "";
+  query.setItem(hit);
   window.scrollTo({ top: 0 });
 }
 
 function choose(view) {
   for (const name of ["results", "atlas"]) {
     const chosen = name === view;
-    at(name).hidden = !chosen;
-    at(`tab-${name}`).ariaSelected = String(chosen);
-    at(`tab-${name}`).tabIndex = chosen ? 0 : -1;
+    byId(name).hidden = !chosen;
+    byId(`tab-${name}`).ariaSelected = String(chosen);
+    byId(`tab-${name}`).tabIndex = chosen ? 0 : -1;
   }
   if (view === "atlas") draw();
 }
@@ -55,91 +55,91 @@ function choose(view) {
 async function draw() {
   if (drawn || !(await ready)) return;
   drawn = true;
-  say("Drawing the map; the first time takes some seconds …");
+  showStatus("Computing the map; the first time takes a few seconds …");
   try {
     const map = await get("v1/atlas");
     atlas.show(map.data);
-    say(`${map.data.length} items`);
-  } catch (error) { drawn = false; tell(error); }
+    showStatus(`${map.data.length} items`);
+  } catch (error) { drawn = false; showError(error); }
 }
 
 async function addFiles(files) {
   if (!(await ready)) return;
   for (const file of files) {
-    try { await query.addFile(file); } catch (error) { tell(error); }
+    try { await query.addFile(file); } catch (error) { showError(error); }
   }
 }
 
-function listen() {
-  at("query").addEventListener("submit", (event) => { event.preventDefault(); search(); });
-  for (const [id, weight] of [["add-words", 1], ["subtract-words", -0.5]]) {
-    at(id).addEventListener("click", () => {
-      const words = at("words").value.trim();
-      at("words").value = "";
-      at("words").focus();
-      if (words) ready.then((isReady) => isReady && query.addWords(words, weight));
-      else say("Type the words first.");
+function addListeners() {
+  byId("query").addEventListener("submit", (event) => { event.preventDefault(); search(); });
+  for (const [id, weight] of [["add-text", 1], ["subtract-text", -0.5]]) {
+    byId(id).addEventListener("click", () => {
+      const text = byId("text").value.trim();
+      byId("text").value = "";
+      byId("text").focus();
+      if (text) ready.then((isReady) => isReady && query.addText(text, weight));
+      else showStatus("Type the text first.");
     });
   }
-  at("files").addEventListener("change", async () => { await addFiles([...at("files").files]); at("files").value = ""; });
-  recorder(at("record"), (file) => addFiles([file]), (text) => say(text, true));
+  byId("files").addEventListener("change", async () => { await addFiles([...byId("files").files]); byId("files").value = ""; });
+  recorder(byId("record"), (file) => addFiles([file]), (text) => showStatus(text, true));
   document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) addFiles([...event.clipboardData.files]); });
-  document.addEventListener("dragover", (event) => { event.preventDefault(); at("drop").hidden = false; });
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) at("drop").hidden = true; });
+  document.addEventListener("dragover", (event) => { event.preventDefault(); byId("drop").hidden = false; });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) byId("drop").hidden = true; });
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    at("drop").hidden = true;
+    byId("drop").hidden = true;
     addFiles([...event.dataTransfer.files]);
   });
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
-    if (event.key === "/" && !typing) { event.preventDefault(); at("words").focus(); }
+    if (event.key === "/" && !typing) { event.preventDefault(); byId("text").focus(); }
   });
   const tabs = ["results", "atlas"];
   for (const name of tabs) {
-    at(`tab-${name}`).addEventListener("click", () => choose(name));
-    at(`tab-${name}`).addEventListener("keydown", (event) => {
+    byId(`tab-${name}`).addEventListener("click", () => choose(name));
+    byId(`tab-${name}`).addEventListener("keydown", (event) => {
       if (!event.key.startsWith("Arrow")) return;
       const other = tabs[1 - tabs.indexOf(name)];
       choose(other);
-      at(`tab-${other}`).focus();
+      byId(`tab-${other}`).focus();
     });
   }
 }
 
-function showKinds(index) {
-  for (const [kind, rows] of Object.entries(index.by_modality)) {
-    const box = element("input", { type: "checkbox", value: kind });
-    box.addEventListener("change", () => { if (query.body(at("words").value).length) search(); });
+function showModalities(index) {
+  for (const [modality, count] of Object.entries(index.by_modality)) {
+    const box = element("input", { type: "checkbox", value: modality });
+    box.addEventListener("change", () => { if (query.body(byId("text").value).length) search(); });
     const swatch = element("span", { className: "swatch" });
-    swatch.style.background = colorOf(kind);
-    at("only").append(element("label", { className: "choice" }, [box, swatch, `${kind} ${rows.toLocaleString()}`]));
+    swatch.style.background = colorOf(modality);
+    byId("modalities").append(element("label", { className: "choice" }, [box, swatch, `${modality} ${count.toLocaleString()}`]));
   }
-  at("summary").textContent = `${index.files.toLocaleString()} files in ${index.roots.join(", ")}, by what they mean`;
+  byId("summary").textContent = `${index.files.toLocaleString()} files in ${index.roots.join(", ")}`;
 }
 
-/** Learn of the service what has to be known before anything can be asked; false if it failed. */
-async function begin() {
+/** Load what queries need from the service; false if that failed. */
+async function load() {
   try {
     const models = await get("v1/models");
-    query = new Query(at("parts"), models.data[0].modalities, search);
-    atlas = new Atlas(at("canvas"), at("legend"), at("pointed"), like);
-    showKinds(await get("v1/index"));
+    query = new Query(byId("parts"), models.data[0].modalities, search);
+    atlas = new Atlas(byId("canvas"), byId("legend"), byId("selected"), findSimilar);
+    showModalities(await get("v1/index"));
     return true;
-  } catch (error) { tell(error); return false; }
+  } catch (error) { showError(error); return false; }
 }
 
 async function openLink() {
-  // A search can be kept as a link: /?q=waves&minus=people&like=ID, /#atlas.
+  // Searches have links: /?q=waves&minus=people&like=ID, /#atlas.
   const link = new URLSearchParams(location.search);
-  if (link.get("like")) query.setLike(await get(`v1/items/${encodeURIComponent(link.get("like"))}`));
-  if (link.has("q")) at("words").value = link.get("q");
-  if (link.get("minus")) query.addWords(link.get("minus"), -0.5);
+  if (link.get("like")) query.setItem(await get(`v1/items/${encodeURIComponent(link.get("like"))}`));
+  if (link.has("q")) byId("text").value = link.get("q");
+  if (link.get("minus")) query.addText(link.get("minus"), -0.5);
   else if (link.has("q")) search();
   if (location.hash === "#atlas") choose("atlas");
 }
 
-// Listening comes first: whoever types and presses Enter at once is not to lose the words.
-listen();
-const ready = begin();
-ready.then((isReady) => isReady && openLink()).catch(tell);
+// Listeners come first, so that Enter pressed while the page loads isn't lost.
+addListeners();
+const ready = load();
+ready.then((isReady) => isReady && openLink()).catch(showError);

@@ -1,27 +1,27 @@
-// Talks to the service; asks for its key where it has one.
+// Requests to the service; prompts for the API key where there is one.
 
 export class ServiceError extends Error {}
 
 async function once(path, options) {
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, options);
+    response = await fetch(path, options);
   } catch {
-    throw new ServiceError("The service can't be reached.");
+    throw new ServiceError("Can't reach the service.");
   }
-  if (answer.status === 401) return null;
-  if (answer.status === 503) {
-    throw new ServiceError(`The service is busy; try again in ${answer.headers.get("Retry-After") ?? "a few"} s.`);
+  if (response.status === 401) return null;
+  if (response.status === 503) {
+    throw new ServiceError(`The service is overloaded; retry in ${response.headers.get("Retry-After") ?? "a few"} s.`);
   }
-  const content = answer.status === 204 ? {} : await answer.json().catch(() => null);
-  if (!answer.ok || content === null) {
-    throw new ServiceError(content?.error?.message ?? `The service answered ${answer.status}.`);
+  const content = response.status === 204 ? {} : await response.json().catch(() => null);
+  if (!response.ok || content === null) {
+    throw new ServiceError(content?.error?.message ?? `The service responded with status ${response.status}.`);
   }
   return content;
 }
 
-/** Ask until the key fits; the service then knows this browser by a cookie. */
-async function enter() {
+/** Prompt until the key is right; from then on a cookie stands for it. */
+async function logIn() {
   const dialog = document.getElementById("key");
   for (;;) {
     dialog.showModal();
@@ -29,28 +29,28 @@ async function enter() {
     const input = dialog.querySelector("[type=password]");
     const key = input.value;
     input.value = "";
-    if (!key) throw new ServiceError("The service asks for its key; reload to enter it.");
+    if (!key) throw new ServiceError("API key required; reload the page to enter it.");
     const headers = { Authorization: `Bearer ${key}` };
     if (await once("v1/session", { method: "POST", headers })) return;
-    document.getElementById("key-error").textContent = "That is not the key.";
+    document.getElementById("key-error").textContent = "Wrong key.";
   }
 }
 
-let entering = null;
+let loggingIn = null;
 
-async function ask(path, options = {}) {
+async function request(path, options = {}) {
   for (;;) {
     const content = await once(path, options);
     if (content !== null) return content;
-    entering ??= enter().finally(() => { entering = null; });
-    await entering;
+    loggingIn ??= logIn().finally(() => { loggingIn = null; });
+    await loggingIn;
   }
 }
 
-export const get = (path, options) => ask(path, options);
+export const get = (path, options) => request(path, options);
 
 export const post = (path, body, options) =>
-  ask(path, {
+  request(path, {
     ...options,
     method: "POST",
     headers: { "Content-Type": "application/json" },

@@ -1,4 +1,4 @@
-"""The files of hits: found by the row's id alone, and only inside the indexed folders."""
+"""Results over HTTP: found by the row's id alone, their files only inside the indexed folders."""
 
 from __future__ import annotations
 
@@ -15,37 +15,43 @@ UNKNOWN = "application/octet-stream"
 
 
 def find_hit(index: Index, row_id: str) -> Hit:
-    """Look a row up.
+    """Look up a row.
 
     Raises:
-        ApiError: 404, there is none.
+        ApiError: 404, no such row.
     """
     try:
         return index.hit(row_id)
     except InputError as error:
-        raise ApiError(404, f"no item {row_id[:80]!r} in the index", param="id") from error
+        message = f"no item {row_id[:80]!r} in the index"
+        raise ApiError(404, message, param="id", code="item_not_found") from error
 
 
-def locate(hit: Hit) -> Path:
-    """Return the file of a row, links followed.
+def resolve_path(hit: Hit) -> Path:
+    """Return the file of a row, links resolved.
 
     Raises:
-        ApiError: 404, it is gone, or it lies outside its indexed folder: a link that was put in
-            its place must not lead to other files.
+        ApiError: 404, it no longer exists, or lies outside its indexed folder: a link put in its
+            place must not lead to other files.
     """
-    gone = ApiError(404, f"the file of item {hit.id!r} is no longer there; update the index")
+    gone = ApiError(
+        404,
+        f"the file of item {hit.id!r} no longer exists; update the index",
+        param="id",
+        code="file_not_found",
+    )
     try:
         path = hit.path.resolve(strict=True)
-        home = hit.root.resolve(strict=True)
+        root = hit.root.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise gone from error
-    if not path.is_file() or not path.is_relative_to(home):
+    if not path.is_file() or not path.is_relative_to(root):
         raise gone
     return path
 
 
-def shown_path(hit: Hit) -> str:
-    """Write a file's path as clients see it: from its root's name on."""
+def public_path(hit: Hit) -> str:
+    """Return a file's path as clients see it: relative, the root's name first."""
     try:
         return (Path(hit.root.name) / hit.path.relative_to(hit.root)).as_posix()
     except ValueError:
@@ -53,12 +59,12 @@ def shown_path(hit: Hit) -> str:
 
 
 def hit_row(hit: Hit) -> HitRow:
-    """Write a hit as it goes over the wire."""
+    """Return a result as it is sent to clients."""
     return HitRow(
         object="hit",
         id=hit.id,
         modality=hit.modality,
-        path=shown_path(hit),
+        path=public_path(hit),
         score=hit.score,
         start_seconds=hit.start_s,
         end_seconds=hit.end_s,
