@@ -1,8 +1,8 @@
-"""Items per second that the training loader reads: images, sounds and motions made by code.
+"""Throughput of the training loader, in items per second, on synthetic images, audio and IMU data.
 
-Method: a few hundred files are written to a temporary folder; batches are drawn as in training and
-the trained side is decoded, shown, preprocessed and augmented as the paper's recipes have it, with
-0, 1 and 2 worker processes. The first batch isn't counted.
+Method: a few hundred files are written to a temporary folder; batches are sampled as in training,
+and the trained side is decoded, cut to its view, preprocessed and augmented as in the paper's
+recipes, with 0, 1 and 2 worker processes. The first batch isn't counted.
 
     python benchmarks/loader.py [--items 200] [--batches 24]
 """
@@ -34,7 +34,7 @@ CROPS = ViewPlan(count=4, crop=(0.08, 1.0), flip=0.5)
 
 
 def write_image(path: Path, rng: np.random.Generator) -> Path:
-    """Write a JPEG of 640 × 480, as cameras of LLVIP's kind give."""
+    """Write a JPEG of 640 × 480, as in LLVIP."""
     small = Image.fromarray(rng.integers(256, size=(48, 64), dtype=np.uint8))
     small.resize((640, 480), Image.Resampling.BICUBIC).save(path.with_suffix(".jpg"))
     return path.with_suffix(".jpg")
@@ -64,7 +64,7 @@ CASES: dict[str, Case] = {
 
 
 def measure(modality: str, folder: Path, items: int, batches: int, workers: int) -> float:
-    """Read batches; returns items per second."""
+    """Read batches and return items per second."""
     write, plan, operations, settings = CASES[modality]
     spec = MODALITIES.get(modality)
     if not any(folder.iterdir()):
@@ -91,7 +91,7 @@ def measure(modality: str, folder: Path, items: int, batches: int, workers: int)
 
 
 def main() -> None:
-    """Measure all and print a table."""
+    """Measure all cases and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--batches", type=int, default=24)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import pytest
 
 from openbind.data.pairs import (
     Row,
+    RowItems,
     choose_split,
     hold_out,
     name_split,
@@ -127,3 +131,16 @@ def test_hold_out_refuses_one_recording() -> None:
     """Windows of a single recording can't be split."""
     with pytest.raises(ConfigError, match="one recording"):
         hold_out([row("a", recording="x"), row("b", recording="x")], 0.5, seed=0)
+
+
+def test_row_items_are_a_mapping() -> None:
+    """RowItems equal a dictionary and can be pickled."""
+    several = (Path("b.wav"), Path("c.wav"))
+    items = RowItems(("image", "audio", "text"), ("a.png", several, ("a dog",)))
+    plain = {"image": (Path("a.png"),), "audio": several, "text": ("a dog",)}
+    assert items == plain
+    assert list(items) == list(plain)
+    assert pickle.loads(pickle.dumps(items)) == plain
+    assert "depth" not in items
+    with pytest.raises(KeyError):
+        items["depth"]

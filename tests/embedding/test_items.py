@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from openbind.data.pairs import RowItems
 from openbind.embedding.items import (
     Ensemble,
     FilePart,
@@ -197,16 +195,3 @@ def test_bad_vector_files(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(InputError, match=message):
             load_vector(StoredVector(tmp_path / name), 8)
-
-
-def test_row_items_are_a_mapping() -> None:
-    """They equal the dictionary they stand for, and survive the way to another process."""
-    several = (Path("b.wav"), Path("c.wav"))
-    items = RowItems(("image", "audio", "text"), ("a.png", several, ("a dog",)))
-    plain = {"image": (Path("a.png"),), "audio": several, "text": ("a dog",)}
-    assert items == plain
-    assert list(items) == list(plain)
-    assert pickle.loads(pickle.dumps(items)) == plain
-    assert "depth" not in items
-    with pytest.raises(KeyError):
-        items["depth"]

@@ -102,19 +102,20 @@ class Corpus:
         groups_K = self._group_K[anchors_K]
         order_K = np.argsort(groups_K, kind="stable")
         sorted_K = groups_K[order_K]
-        pairs: list[tuple[int, int]] = []
+        queries, items = [], []
         for query, draw in enumerate(draws):
             own = np.unique(self._own_groups(draw.row))
             starts, ends = (np.searchsorted(sorted_K, own, side) for side in ("left", "right"))
-            for start, end in zip(starts, ends, strict=True):
-                pairs += [(query, int(i)) for i in order_K[start:end] if i != target_Q[query]]
-        if not pairs:
+            found = np.concatenate([order_K[a:b] for a, b in zip(starts, ends, strict=True)])
+            items.append(found[found != target_Q[query]])
+            queries.append(np.full(len(items[-1]), query))
+        pairs = np.concatenate(queries), np.concatenate(items)
+        if not len(pairs[0]):
             return None
-        queries, items = torch.tensor(pairs).unbind(dim=1)
-        return queries, items
+        return torch.from_numpy(pairs[0]), torch.from_numpy(pairs[1])
 
     def _own_groups(self, row: int) -> list[int]:
         """Return the groups of a row's items, and its label's."""
-        groups = [int(self._group_K[anchor]) for anchor in self.table.choices[row]]
+        groups = self._group_K[list(self.table.choices[row])].tolist()
         label = self.table.rows[row].label
         return [*groups, self._group_of_label[label]] if label in self._group_of_label else groups

@@ -1,4 +1,4 @@
-"""Operations: read from what a recipe says, pure, and the same for the same random numbers."""
+"""Operations are read from a recipe, pure, and deterministic given their random numbers."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def values(x: Any) -> np.ndarray:
 
 
 def test_every_operation_has_an_example() -> None:
-    """The table is what is tested here."""
+    """Every operation of the table is tested here."""
     assert list(EXAMPLES) == list(AUGMENTATIONS.names())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_operations_are_pure(name: str) -> None:
-    """Equal random numbers, equal bits; others, others; shape, type and input stay."""
+    """Results depend only on the random numbers; shape, type and input are unchanged."""
     fields, x = EXAMPLES[name]
     [operation] = read_augmentations([{name: fields}])
     before = values(x).copy()
@@ -54,7 +54,7 @@ def test_operations_are_pure(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_operations_name_what_does_not_fit(name: str) -> None:
-    """Another kind of thing is a mistake of the recipe."""
+    """Unsupported inputs are errors of the recipe."""
     fields, x = EXAMPLES[name]
     [operation] = read_augmentations([{name: fields}])
     wrong: list[Any] = ["a.wav", (np.zeros(9), 16_000)]
@@ -65,7 +65,7 @@ def test_operations_name_what_does_not_fit(name: str) -> None:
 
 
 def test_stages_are_apart() -> None:
-    """Each operation is applied at its own stage, in the order given."""
+    """Each operation is applied at its own stage, in order."""
     operations = read_augmentations(
         ["color_jitter", {"erase": {"probability": 1.0}}, {"rand_augment": {}}]
     )
@@ -79,7 +79,7 @@ def test_stages_are_apart() -> None:
 
 
 def test_reading() -> None:
-    """A name alone has the defaults; with nothing behind it, too; fields are checked."""
+    """A name alone, or with an empty mapping, has the defaults; fields are checked."""
     plain, empty, given = read_augmentations(
         ["frequency_mask", {"frequency_mask": None}, {"frequency_mask": {"width": 3}}]
     )
@@ -109,6 +109,6 @@ def test_reading() -> None:
     ],
 )
 def test_bad_entries(entry: Any, error: type[Exception], message: str) -> None:
-    """Each names the operation and the field, the nearest one where it is misspelt."""
+    """Errors name the operation and the field, and suggest the nearest name."""
     with pytest.raises(error, match=message):
         read_augmentations([entry])

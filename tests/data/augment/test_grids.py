@@ -1,4 +1,4 @@
-"""Blots and masks: how many, how large, where, and with what they are filled."""
+"""Masks have the right number, size, position and fill."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def holes(operation: Any, clip: torch.Tensor, count: int) -> list[torch.Tensor]:
 
 
 def test_erasing_happens_as_often_as_asked() -> None:
-    """A quarter of 400 draws, by default; none at 0; otherwise the clip comes back as it is."""
+    """By default a quarter of 400 draws is erased, none at 0; others are unchanged."""
     hit = [bool(hole.any()) for hole in holes(Erase(), ONES_CHW, 400)]
     assert np.mean(hit) == pytest.approx(0.25, abs=0.06)
     assert Erase(probability=0.0)(ONES_CHW, np.random.default_rng(0)) is ONES_CHW
 
 
 def test_a_blot_is_one_rectangle_in_range() -> None:
-    """Through all channels, with an area and a ratio in their ranges, but for rounding."""
+    """Rectangles span all channels; area and ratio are in range up to rounding."""
     areas, ratios = [], []
     for hole_CHW in holes(Erase(probability=1.0), ONES_CHW, 300):
         assert torch.equal(hole_CHW[0], hole_CHW[1])
@@ -43,7 +43,7 @@ def test_a_blot_is_one_rectangle_in_range() -> None:
 
 
 def test_blots_lie_everywhere() -> None:
-    """No row or column is spared, even at the rim; the middle is hit the most."""
+    """Every row and column is erased sometimes, the center most often."""
     often_HW = sum(hole[0].float() for hole in holes(Erase(probability=1.0), ONES_CHW, 600))
     assert isinstance(often_HW, torch.Tensor)
     assert often_HW.amax(dim=0).min() > 0
@@ -64,7 +64,7 @@ def test_fill() -> None:
 
 
 def test_what_does_not_fit_is_not_erased() -> None:
-    """A blot as large as the image, and a image of one pixel."""
+    """An area as large as the image, and an image of one pixel, are handled."""
     rng = np.random.default_rng(0)
     assert Erase(probability=1.0, area=(1.0, 1.0))(ONES_CHW, rng) is ONES_CHW
     assert (Erase(probability=1.0)(torch.ones(1, 1, 1), rng) == 1).all()
@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_not_erased() -> None:
     [(FrequencyMask(), 1, 12), (FrequencyMask(width=3), 1, 3), (TimeMask(width=40), 2, 40)],
 )
 def test_masks_are_bands(operation: FrequencyMask | TimeMask, axis: int, width: int) -> None:
-    """Whole, neighboring bins or frames at 0; each width up to the greatest is as likely."""
+    """Neighboring bins or frames are 0; widths are uniform up to the maximum."""
     widths, starts = [], []
     for hole_CFT in holes(operation, MEL_CFT, 400):
         lines = hole_CFT[0].any(dim=2 - axis)
@@ -93,6 +93,6 @@ def test_masks_are_bands(operation: FrequencyMask | TimeMask, axis: int, width: 
 
 
 def test_a_mask_wider_than_the_clip() -> None:
-    """It may blot out all of a short clip, and doesn't fail."""
+    """A mask may cover all of a short clip."""
     for hole_CFT in holes(TimeMask(width=500), torch.ones(1, 8, 5), 50):
         assert hole_CFT.shape == (1, 8, 5)

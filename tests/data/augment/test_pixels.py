@@ -1,4 +1,4 @@
-"""Images change by factors and changes in their published ranges, and keep their size."""
+"""Factors and changes stay in their published ranges; images keep their size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from openbind.data.augment.pixels import CHANGES, FILL, Change, ColorJitter, RandAugment
 
-GREYS = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
+GRAYS = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
 # Brighter to the right and downwards by steps, each color by itself.
 STAIRS_HWC = (np.arange(60)[:, None, None] + np.arange(90)[:, None] * [1, 0.5, 1.5]) // 8 * 8
@@ -20,7 +20,7 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 
 def test_jitter_is_three_factors_in_some_order() -> None:
-    """The outcome is one of the six orders of brightness, contrast and saturation."""
+    """The result is one of the six orders of brightness, contrast and saturation."""
     rng = np.random.default_rng(5)
     order = rng.permutation(3)
     factors = rng.uniform(0.6, 1.4, size=3)
@@ -33,7 +33,7 @@ def test_jitter_is_three_factors_in_some_order() -> None:
 
 
 def test_jitter_keeps_to_its_strength() -> None:
-    """A plain gray gets brighter or darker by the strength at most; none changes nothing."""
+    """Gray gets at most brighter or darker by the strength; 0 changes nothing."""
     gray = Image.new("RGB", (4, 4), (100, 100, 100))
     found = [
         int(pixels(ColorJitter()(gray, np.random.default_rng(seed)))[0, 0, 0])
@@ -48,7 +48,7 @@ def test_jitter_keeps_to_its_strength() -> None:
 @pytest.mark.parametrize("level", [0.0, 0.37, 1.0])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_changes_keep_size_and_mode(name: str, level: float, sign: int) -> None:
-    """Whatever the level; the image itself stays."""
+    """At any level the size is kept and the input unmodified."""
     before = NOISE.tobytes()
     found = CHANGES[name](NOISE, level, sign)
     assert (found.size, found.mode) == (NOISE.size, "RGB")
@@ -59,7 +59,7 @@ def test_changes_keep_size_and_mode(name: str, level: float, sign: int) -> None:
     "name", [n for n in CHANGES if n not in ("autocontrast", "equalize", "invert", "posterize")]
 )
 def test_changes_grow_with_their_level(name: str) -> None:
-    """At level 0 nothing changes; at 1 more than at a half."""
+    """Level 0 changes nothing; 1 more than one half."""
     none, half, full = (
         np.abs(pixels(CHANGES[name](STAIRS, level, 1)) - pixels(STAIRS)) for level in (0, 0.5, 1)
     )
@@ -68,17 +68,17 @@ def test_changes_grow_with_their_level(name: str) -> None:
 
 
 def test_ranges_are_timms() -> None:
-    """At the greatest level, on all greys, or a white image that is moved."""
-    greys = pixels(GREYS)
-    np.testing.assert_array_equal(pixels(CHANGES["solarize"](GREYS, 1.0, 1)), 255 - greys)
-    found = pixels(CHANGES["solarize"](GREYS, 0.9, 1))
-    np.testing.assert_array_equal(found, np.where(greys < 26, greys, 255 - greys))
-    found = pixels(CHANGES["solarize_add"](GREYS, 1.0, 1))
-    np.testing.assert_array_equal(found, np.where(greys < 128, np.minimum(greys + 110, 255), greys))
-    assert len(np.unique(pixels(CHANGES["posterize"](GREYS, 0.0, 1)))) == 16
-    assert len(np.unique(pixels(CHANGES["posterize"](GREYS, 0.9, 1)))) == 2
-    assert len(np.unique(pixels(CHANGES["posterize"](GREYS, 1.0, 1)))) == 2
-    np.testing.assert_allclose(pixels(CHANGES["brightness"](GREYS, 1.0, -1)), greys * 0.1, atol=1)
+    """Exact results at level 1 on all grays, or on a shifted white image."""
+    grays = pixels(GRAYS)
+    np.testing.assert_array_equal(pixels(CHANGES["solarize"](GRAYS, 1.0, 1)), 255 - grays)
+    found = pixels(CHANGES["solarize"](GRAYS, 0.9, 1))
+    np.testing.assert_array_equal(found, np.where(grays < 26, grays, 255 - grays))
+    found = pixels(CHANGES["solarize_add"](GRAYS, 1.0, 1))
+    np.testing.assert_array_equal(found, np.where(grays < 128, np.minimum(grays + 110, 255), grays))
+    assert len(np.unique(pixels(CHANGES["posterize"](GRAYS, 0.0, 1)))) == 16
+    assert len(np.unique(pixels(CHANGES["posterize"](GRAYS, 0.9, 1)))) == 2
+    assert len(np.unique(pixels(CHANGES["posterize"](GRAYS, 1.0, 1)))) == 2
+    np.testing.assert_allclose(pixels(CHANGES["brightness"](GRAYS, 1.0, -1)), grays * 0.1, atol=1)
     white = Image.new("RGB", (100, 40), "white")
     moved = pixels(CHANGES["translate_x"](white, 1.0, 1))
     assert (moved[:, :55] == 255).all()
@@ -94,7 +94,7 @@ def test_ranges_are_timms() -> None:
 
 
 def test_half_of_the_changes_drawn_are_made() -> None:
-    """One layer leaves about half of the images as they are."""
+    """One layer leaves about half of the images unchanged."""
     same = [
         RandAugment(layers=1)(NOISE, np.random.default_rng(seed)).tobytes() == NOISE.tobytes()
         for seed in range(400)
@@ -104,7 +104,7 @@ def test_half_of_the_changes_drawn_are_made() -> None:
 
 
 def test_every_change_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All fifteen, with the magnitude spread around its mean and cut to 10."""
+    """All fifteen changes are drawn, with clipped Gaussian magnitudes."""
     drawn: dict[str, list[float]] = {name: [] for name in CHANGES}
 
     def note(name: str) -> Change:

@@ -1,4 +1,4 @@
-"""Noise has the size it should; a rotation is one, and the same for all triples."""
+"""Noise has the right std; rotations are rotations, the same for all triples."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_noise_goes_by_each_channel() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_rotation_keeps_lengths_and_angles(seed: int) -> None:
-    """Lengths of x y z, angles between two of them, and their handedness."""
+    """Lengths, angles and handedness are preserved."""
     found, before = triples(rotate(180, seed)), triples(MOTION_CT)
     torch.testing.assert_close(found.norm(dim=1), before.norm(dim=1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
@@ -47,14 +47,14 @@ def test_rotation_keeps_lengths_and_angles(seed: int) -> None:
 
 
 def test_rotation_is_one_for_all() -> None:
-    """One matrix brings every triple at every time to its new place."""
+    """One matrix rotates every triple at every time."""
     found, before = triples(rotate(90, 1)).double(), triples(MOTION_CT).double()
     turn = torch.linalg.lstsq(before[0].T, found[0].T).solution
     torch.testing.assert_close(before[1].T @ turn, found[1].T, rtol=0, atol=1e-4)
 
 
 def test_rotation_keeps_to_its_angle() -> None:
-    """Uniform from 0 to the greatest; 0 changes nothing."""
+    """The angle is uniform from 0 to the maximum; 0 changes nothing."""
     angles, axes = [], []
     for seed in range(300):
         found, before = triples(rotate(30, seed)).double(), triples(MOTION_CT).double()
@@ -70,6 +70,6 @@ def test_rotation_keeps_to_its_angle() -> None:
 
 
 def test_channels_come_in_triples() -> None:
-    """Another number of channels is refused."""
+    """Other numbers of channels are refused."""
     with pytest.raises(ConfigError, match="found 4"):
         AxisRotation(degrees=9)(MOTION_CT[:4], np.random.default_rng(0))
