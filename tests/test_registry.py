@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from typing import Any
+
 import pytest
 
+import openbind.registry
 from openbind.errors import UnknownNameError
 from openbind.registry import Registry
 
@@ -28,6 +32,15 @@ def test_entry_points_add_names(tmp_path: object, monkeypatch: pytest.MonkeyPatc
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: sensor\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text("[openbind.things]\nradar = os.path:basename\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    scans = []
+
+    def scan(**options: Any) -> Any:
+        scans.append(options)
+        return importlib.metadata.entry_points(**options)
+
+    monkeypatch.setattr(openbind.registry, "entry_points", scan)
     registry = Registry("thing", "openbind.things", {})
     assert registry.names() == ("radar",)
-    assert registry.get("radar")("a/b") == "b"
+    for _ in range(100):
+        assert registry.get("radar")("a/b") == "b"
+    assert len(scans) == 1, "packages are scanned once, not for each name"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from openbind.errors import UnknownNameError
@@ -31,7 +33,7 @@ class Registry:
 
     def names(self) -> tuple[str, ...]:
         """Return all names, those of this project first, in the table's order."""
-        others = (entry.name for entry in entry_points(group=self.group))
+        others = _entry_points(self.group, tuple(sys.path))
         return tuple(dict.fromkeys([*self.table, *self.added, *others]))
 
     def add(self, name: str, value: Any) -> None:
@@ -55,6 +57,16 @@ class Registry:
             return getattr(importlib.import_module(module), attribute)
         if name in self.added:
             return self.added[name]
-        for entry in entry_points(group=self.group, name=name):
-            return entry.load()
+        others = _entry_points(self.group, tuple(sys.path))
+        if name in others:
+            return others[name].load()
         raise UnknownNameError(self.kind, name, self.names())
+
+
+@lru_cache
+def _entry_points(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Return a group's entry points; scanning all packages takes milliseconds, so once a path."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        found.setdefault(entry.name, entry)
+    return found

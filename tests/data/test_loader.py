@@ -103,15 +103,16 @@ def test_skipped(table: PairTable, tmp_path: Path) -> None:
     assert "bad.png" in skipped[0].reason
 
 
-def test_all_skipped(table: PairTable, tmp_path: Path) -> None:
-    """Too many consecutive broken items are an error with the reason."""
+@pytest.mark.parametrize("workers", [0, 1])
+def test_all_skipped(table: PairTable, tmp_path: Path, workers: int) -> None:
+    """Too many consecutive broken items are an `InputError`, from a worker as well."""
     rows = [
         Row(key=row.key, items={**row.items, "thermal": (tmp_path / "none.png",)})
         for row in table.rows
     ]
     holed = tabulate(rows, "image")
     with pytest.raises(InputError, match=r"20 .*none\.png"):
-        read(holed, side_of(holed))
+        read(holed, side_of(holed), workers=workers)
 
 
 def test_shapes(table: PairTable) -> None:

@@ -134,6 +134,13 @@ class _DrawDataset(Dataset[Any]):
     def __init__(self, names: Sequence[str], sides: Sequence[Side], tables: Sequence[PairTable]):
         self.names, self.sides, self.tables = names, sides, tables
 
+    def __getitems__(self, draws: list[Draw]) -> Batch | InputError:
+        """Read a batch; an error is returned, because workers raise it as a `RuntimeError`."""
+        try:
+            return _stack([self[draw] for draw in draws])
+        except InputError as error:
+            return error
+
     def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, Draw, list[SkippedItem]]:
         skipped: list[SkippedItem] = []
         side, table = self.sides[draw.pair], self.tables[draw.pair]
@@ -176,11 +183,18 @@ def load_batches(
         _DrawDataset(names, sides, tables),
         batch_sampler=draws,
         num_workers=num_workers,
-        collate_fn=_stack,
+        collate_fn=_unchanged,
         prefetch_factor=4 if num_workers else None,
         worker_init_fn=_use_one_thread,
     )
-    yield from loader
+    for batch in loader:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
 
 
 def _stack(parts: list[tuple[torch.Tensor, Draw, list[SkippedItem]]]) -> Batch:
