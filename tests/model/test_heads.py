@@ -1,4 +1,4 @@
-"""Heads: attention pooling equals `torch.nn.MultiheadAttention` with a learned query."""
+"""Attention pooling equals `torch.nn.MultiheadAttention` with a learned query; heads project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRUNK = TrunkConfig(width=24, depth=1, heads=3)
 
 @pytest.mark.parametrize("grad", [False, True])
 def test_attention_pool(grad: bool) -> None:
-    """The query reads all tokens, and a residual MLP follows."""
+    """The query attends to all tokens, and a residual MLP follows."""
     torch.manual_seed(0)
     pool = AttentionPool(TRUNK).eval()
     nn.init.normal_(pool.query)
@@ -38,19 +38,19 @@ def test_attention_pool(grad: bool) -> None:
 
 
 def test_projection() -> None:
-    """The chosen token is projected, with or without a bias; without a projection it is kept."""
+    """The pooled token is projected, with or without a bias, or returned without a projection."""
     x_BND = torch.randn(2, 1, 24)
     for bias in (False, True):
         head = Head(HeadConfig(embed_dim=5, bias=bias), TRUNK).eval()
         assert (head.proj.bias is not None) == bias
-        torch.testing.assert_close(head(x_BND), head.proj(x_BND[:, 0]))
+        torch.testing.assert_close(head(head.features(x_BND)), head.proj(x_BND[:, 0]))
     kept = Head(HeadConfig(embed_dim=24, project=False), TRUNK).eval()
-    assert torch.equal(kept(x_BND), x_BND[:, 0])
+    assert torch.equal(kept(kept.features(x_BND)), x_BND[:, 0])
 
 
 def test_dropout() -> None:
-    """Dropout acts while training only."""
-    head, x_BND = Head(HeadConfig(embed_dim=5, dropout=0.5), TRUNK), torch.randn(2, 1, 24)
-    assert not torch.equal(head(x_BND), head(x_BND))
+    """Dropout acts in training only, on features."""
+    head, x_BD = Head(HeadConfig(embed_dim=5, dropout=0.5), TRUNK), torch.randn(2, 24)
+    assert not torch.equal(head(x_BD), head(x_BD))
     head.eval()
-    assert torch.equal(head(x_BND), head(x_BND))
+    assert torch.equal(head(x_BD), head(x_BD))

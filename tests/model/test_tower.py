@@ -1,4 +1,4 @@
-"""Towers: cutting, choosing, batching and half precision change no embedding beyond rounding."""
+"""Shortcuts, pooling, batching and half precision change no embedding beyond rounding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from openbind.errors import InputError
+from openbind.model import TOWERS
 from openbind.model.config import (
     HeadConfig,
     PatchStem,
@@ -57,7 +58,7 @@ def build(name: str) -> tuple[Tower, Tensor]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_batch_is_one_by_one(name: str) -> None:
-    """A batch gives what its samples give alone, and the input is left as it was."""
+    """Samples have the same embeddings in a batch and alone, and the input isn't modified."""
     tower, x = build(name)
     before = x.clone()
     with torch.no_grad():
@@ -70,7 +71,7 @@ def test_batch_is_one_by_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_tokens(name: str) -> None:
-    """Asking for tokens changes no embedding, and they are ready for the head's projection."""
+    """With tokens embeddings are the same, and the head projects any token."""
     tower, x = build(name)
     with torch.no_grad():
         embed_BE, tokens_BND = tower(x, tokens=True)
@@ -83,8 +84,25 @@ def test_tokens(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_features(name: str) -> None:
+    """The head of the features is the embedding, bit for bit."""
+    tower, x = build(name)
+    with torch.no_grad():
+        features_BD = tower.features(x)
+        assert features_BD.shape == (3, 24)
+        assert torch.equal(tower.head(features_BD), tower(x))
+        torch.testing.assert_close(tower.head.proj(features_BD), tower(x))
+
+
+@pytest.mark.parametrize("name", TOWERS.names())
+def test_every_tower_has_features(name: str) -> None:
+    """Training of heads relies on them."""
+    assert callable(TOWERS.get(name).features)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_bfloat16(name: str) -> None:
-    """Half precision gives nearly the same direction."""
+    """In half precision the direction is nearly the same."""
     tower, x = build(name)
     with torch.no_grad():
         exact_BE = tower(x)
@@ -96,7 +114,7 @@ def test_bfloat16(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradients(name: str) -> None:
-    """Training gives the same embedding and reaches every weight."""
+    """In training the embedding is the same, and every weight has a gradient."""
     tower, x = build(name)
     embed_BE = tower(x)
     with torch.no_grad():
@@ -108,7 +126,7 @@ def test_gradients(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_meta_device(name: str) -> None:
-    """A tower built without memory takes the weights of a file as they are."""
+    """A tower built on the meta device takes the weights of a file without a copy."""
     tower, x = build(name)
     with torch.device("meta"):
         empty = Tower(tower.config)
@@ -119,8 +137,8 @@ def test_meta_device(name: str) -> None:
     assert empty.head.norm.weight.data_ptr() == state["head.norm.weight"].data_ptr()
 
 
-def test_what_follows_the_end_is_invisible() -> None:
-    """Ids after the end token, and how many there are, change nothing."""
+def test_ids_after_the_end_are_ignored() -> None:
+    """Neither their values nor their number change an embedding."""
     tower, ids_BN = build("ids")
     noisy_BN = torch.tensor([[1, 19, 5], [1, 19, 0]])
     with torch.no_grad():
@@ -131,8 +149,8 @@ def test_what_follows_the_end_is_invisible() -> None:
 
 
 @pytest.mark.parametrize("name", ["grid", "grid, no cls", "series"])
-def test_patches_left_out(name: str) -> None:
-    """While training a share of the patches goes through the blocks; in evaluation all do."""
+def test_patch_dropout(name: str) -> None:
+    """In training a fraction of the patches goes through the blocks; in evaluation all do."""
     whole, x = build(name)
     trunk = replace(whole.config.trunk, patch_dropout=0.75)
     tower = Tower(replace(whole.config, trunk=trunk))
@@ -147,7 +165,7 @@ def test_patches_left_out(name: str) -> None:
 
 
 def test_bad_input() -> None:
-    """What doesn't fit the stem is refused, whichever head follows."""
+    """Tensors that don't fit the stem are refused, whichever the head."""
     for name, wrong in {"ids": torch.zeros(2, 10).long(), "grid": torch.zeros(2, 13, 16)}.items():
         with pytest.raises(InputError):
             build(name)[0](wrong)

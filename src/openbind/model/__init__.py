@@ -1,4 +1,9 @@
-"""The table of towers: kinds of network, each built from its own frozen config."""
+"""The registry of towers: networks that embed tensors, each built from its own frozen config.
+
+A tower is a module from a batch to embed_BE with a `config_type`. Towers whose last layer is a
+Linear (`head`, or `head.proj`) also have `features`, the input of that layer: in evaluation mode
+`tower.head(tower.features(x))` equals `tower(x)`.
+"""
 
 from __future__ import annotations
 

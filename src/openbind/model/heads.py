@@ -1,4 +1,4 @@
-"""From the trunk's tokens to one vector."""
+"""Heads: from the trunk's tokens to one vector."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openbind.model.trunk import Mlp
 
 
 class AttentionPool(nn.Module):
-    """A learned query reads all tokens, then an MLP (SigLIP, arXiv 2303.15343; its MAP head)."""
+    """Attention of a learned query over all tokens, then an MLP (SigLIP's MAP head, 2303.15343)."""
 
     def __init__(self, trunk: TrunkConfig) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class AttentionPool(nn.Module):
         q_1ND = project(self.in_proj, self.query, slice(width))
         k_BND, v_BND = project(self.in_proj, x_BND, slice(width, None)).chunk(2, dim=-1)
         mixed_BND = attend(q_1ND.expand(len(x_BND), -1, -1), k_BND, v_BND, self.heads)
-        read_BND = project(self.out_proj, mixed_BND)
-        pooled_BND: Tensor = read_BND + self.mlp(self.norm(read_BND))
+        attended_BND = project(self.out_proj, mixed_BND)
+        pooled_BND: Tensor = attended_BND + self.mlp(self.norm(attended_BND))
         return pooled_BND[:, 0]
 
 
 class Head(nn.Module):
-    """LayerNorm, choice of a token (or attention over all), dropout, projection."""
+    """LayerNorm, pooling to one token, dropout, projection."""
 
     def __init__(self, config: HeadConfig, trunk: TrunkConfig) -> None:
         super().__init__()
@@ -48,20 +48,21 @@ class Head(nn.Module):
             nn.Linear(trunk.width, config.embed_dim, bias=config.bias) if config.project else None
         )
 
-    def forward(self, normed_BND: Tensor) -> Tensor:
-        """Embed tokens that went through `self.norm`.
+    def features(self, normed_BND: Tensor) -> Tensor:
+        """Pool tokens that went through `self.norm`.
 
         Args:
-            normed_BND: (B, 1, D), the one token chosen; all tokens if the head pools by attention.
+            normed_BND: (B, 1, D), the selected token; all tokens if the head pools by attention.
 
         Returns:
-            (B, E).
+            (B, D), the input of `forward`.
         """
-        pooled_BD: Tensor = normed_BND[:, 0] if self.pool is None else self.pool(normed_BND)
-        return self.project_tokens(F.dropout(pooled_BD, self.dropout, self.training))
+        if self.pool is None:
+            return normed_BND[:, 0]
+        pooled_BD: Tensor = self.pool(normed_BND)
+        return pooled_BD
 
-    def project_tokens(self, normed_D: Tensor) -> Tensor:
-        """Project vectors (..., D) to (..., E); without a projection they are what they are."""
-        if self.proj is None:
-            return normed_D
-        return project(self.proj, normed_D)
+    def forward(self, features_D: Tensor) -> Tensor:
+        """Project features (..., D) to (..., E), with dropout in training."""
+        features_D = F.dropout(features_D, self.dropout, self.training)
+        return features_D if self.proj is None else project(self.proj, features_D)

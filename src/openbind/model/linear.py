@@ -1,7 +1,8 @@
-"""Matrix products with weights, on the fastest path that gives the same numbers."""
+"""Matrix products with weights, on the fastest path with the same numbers."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from openbind.model.config import Activation
 
-# oneDNN's names of the activations that it applies to a product while it is still in registers.
+# oneDNN's names of the activations that it fuses with a product.
 _FUSED: dict[str, tuple[str, str]] = {
     "none": ("none", ""),
     "gelu": ("gelu", "none"),
@@ -27,9 +28,9 @@ def linear(
 ) -> Tensor:
     """Multiply by a weight, add a bias, apply an activation.
 
-    On a CPU this calls oneDNN, as `torch.compile` does: `F.linear` takes MKL for float32, which
-    runs at half the speed on processors that aren't Intel's. Without gradients the activation is
-    part of the call: apart it is one more pass over the largest tensor of a block.
+    On a CPU this calls oneDNN, as `torch.compile` does: `F.linear` uses MKL for float32, which
+    has half the speed on processors that aren't Intel's. Without gradients the activation is
+    fused, which saves one pass over the largest tensor of a block.
 
     Args:
         x: (..., in).
@@ -40,7 +41,7 @@ def linear(
     Returns:
         (..., out).
     """
-    if not _onednn_serves(x, weight):
+    if not _can_fuse(x, weight):
         return activate(F.linear(x, weight, bias), activation)
     if not torch.is_grad_enabled() and activation in _FUSED:
         return _multiply(x, weight, bias, *_FUSED[activation])
@@ -54,15 +55,15 @@ def project(
     rows: slice | None = None,
     activation: Activation | Literal["none"] = "none",
 ) -> Tensor:
-    """Apply a layer, or some of its rows: how every part of a tower calls its Linears.
+    """Apply a layer, or some of its rows; every part of a tower calls its Linears by this.
 
-    A plain `nn.Linear` takes the path of `linear`, and rows that aren't wanted are never computed.
-    What was put in its place (an adapter of peft's, say) is called as the module it is.
+    A plain `nn.Linear` goes through `linear`, and only the requested rows are computed. Modules in
+    its place (adapters of peft, for example) are called.
 
     Args:
-        layer: (..., in) to (..., out).
+        layer: from (..., in) to (..., out).
         x: (..., in).
-        rows: which of its results are wanted; None is all.
+        rows: of the weight; None means all.
         activation: see `TrunkConfig`; "none" applies none.
 
     Returns:
@@ -96,7 +97,7 @@ def _multiply(
 
 
 class _Product(torch.autograd.Function):
-    """oneDNN's product, which knows no gradients, with those of x Wᵀ + b by oneDNN too."""
+    """oneDNN's product, which has no gradients itself, with those of x Wᵀ + b by oneDNN, too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -108,22 +109,41 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
-        gradient_NO = gradient.reshape(-1, gradient.shape[-1])
+        gradient_MO = gradient.reshape(-1, gradient.shape[-1])
         return (
             _multiply(gradient, weight.T, None) if for_x else None,
-            _multiply(gradient_NO.T, x.reshape(-1, x.shape[-1]).T, None) if for_weight else None,
-            gradient_NO.sum(dim=0) if for_bias else None,
+            _multiply(gradient_MO.T, x.reshape(-1, x.shape[-1]).T, None) if for_weight else None,
+            gradient_MO.sum(dim=0) if for_bias else None,
         )
 
 
-def _onednn_serves(x: Tensor, weight: Tensor) -> bool:
-    """Return whether oneDNN's product can be used here."""
+def _can_fuse(x: Tensor, weight: Tensor) -> bool:
+    """Return whether oneDNN's product can be used."""
     if x.device.type != "cpu" or weight.device.type != "cpu":
         return False
-    if not torch._C._has_mkldnn or torch.is_autocast_enabled("cpu"):
+    if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
         return False
-    if x.dtype != weight.dtype or x.numel() == 0 or torch.compiler.is_compiling():
-        return False
-    if x.dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return x.dtype == torch.float32
+    return x.dtype == weight.dtype and x.numel() > 0 and x.dtype in _fused_dtypes()
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode(False)
+@torch.no_grad()
+def _fused_dtypes() -> frozenset[torch.dtype]:
+    """Return the types that oneDNN's product is available for, tried once.
+
+    The operation is private to PyTorch: in another release it may be missing or have other
+    arguments.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return frozenset()
+    x, weight = torch.linspace(-1, 1, 24, device="cpu").view(2, 3, 4).unbind()
+    bias = torch.ones(3, device="cpu")
+    try:
+        product = _multiply(x, weight, bias, *_FUSED["gelu_tanh"])
+        has_bfloat16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError, TypeError):
+        return frozenset()
+    if not torch.allclose(product, activate(F.linear(x, weight, bias), "gelu_tanh"), atol=1e-5):
+        return frozenset()
+    return frozenset([torch.float32, torch.bfloat16] if has_bfloat16 else [torch.float32])

@@ -1,4 +1,4 @@
-"""Tower: a tensor becomes a vector. Stem, trunk and head, built from a `TowerConfig`."""
+"""The transformer tower: stem, trunk and head, built from a `TowerConfig`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from openbind.model.trunk import Trunk, keep_patches
 class Tower(nn.Module):
     """One network of a space.
 
-    Its weights are loaded (`load_state_dict`, with `assign=True` if it was built on the meta
-    device) or drawn by `initialize`; a fresh tower has no useful ones.
+    Load its weights with `load_state_dict` (with `assign=True` if it was built on the meta
+    device), or draw them with `initialize`; those of a new tower are not useful.
 
     Args:
-        config: what it is made of.
+        config: stem, trunk and head.
     """
 
     config_type = TowerConfig
@@ -43,31 +43,41 @@ class Tower(nn.Module):
         """Embed a batch.
 
         Args:
-            x: what the stem takes: (B, C, H, W) or (B, C, T, H, W) pixels, (B, N) ids, or
-                (B, C, T) series.
-            tokens: give the tokens too.
+            x: input of the stem: pixels (B, C, H, W) or (B, C, T, H, W), ids (B, N), or series
+                (B, C, T).
+            tokens: return the tokens, too.
 
         Returns:
             embed_BE, neither normalized nor scaled. With `tokens` also tokens_BND after the
-            head's LayerNorm, the cls token first if there is one. Where the head projects one
-            chosen token, `embed_BE = tokens_BND[b, chosen] @ head.proj.weight.T`, and the same
-            product puts every other token into the joint space.
+            head's LayerNorm, the cls token first if there is one. Unless the head pools by
+            attention, `embed_BE` is the head's projection of one of them, and the same projection
+            puts every other token into the joint space.
 
         Raises:
             InputError: the tensor doesn't fit the stem.
         """
-        at_B = self._chosen(x)
-        if tokens:
-            tokens_BND = self.head.norm(self.trunk(self._cut(x)))
-            return self.head(tokens_BND if at_B is None else pick(tokens_BND, at_B)), tokens_BND
-        if self.config.trunk.causal and self.config.head.pool == "eot" and at_B is not None:
-            # No token after the last end in the batch can reach any of the ends.
-            x = x[:, : int(at_B.max()) + 1]
-        embed_BE: Tensor = self.head(self.head.norm(self.trunk(self._cut(x), at_B)))
-        return embed_BE
+        if not tokens:
+            embed_BE: Tensor = self.head(self.features(x))
+            return embed_BE
+        at_B = self._pooled_position(x)
+        tokens_BND = self.head.norm(self.trunk(self._embed(x)))
+        pooled_BND = tokens_BND if at_B is None else pick(tokens_BND, at_B)
+        return self.head(self.head.features(pooled_BND)), tokens_BND
 
-    def _cut(self, x: Tensor) -> Tensor:
-        """The stem's tokens; while training only a share of the patches, if so configured."""
+    def features(self, x: Tensor) -> Tensor:
+        """Return features_BD, the input of the last Linear: `head(features(x))` embeds x.
+
+        Raises:
+            InputError: the tensor doesn't fit the stem.
+        """
+        at_B = self._pooled_position(x)
+        if self.config.trunk.causal and self.config.head.pool == "eot" and at_B is not None:
+            # Tokens after the last end in the batch can't influence any of the ends.
+            x = x[:, : int(at_B.max()) + 1]
+        return self.head.features(self.head.norm(self.trunk(self._embed(x), at_B)))
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """Return the stem's tokens; in training a random subset, with `patch_dropout`."""
         tokens_BND: Tensor = self.stem(x)
         rate = self.config.trunk.patch_dropout
         if not self.training or rate == 0.0:
@@ -76,15 +86,15 @@ class Tower(nn.Module):
         has_cls = not isinstance(stem, PatchStem) or stem.cls_token
         return keep_patches(tokens_BND, rate, int(has_cls))
 
-    def _chosen(self, x: Tensor) -> Tensor | None:
-        """The place of the token that the head takes of each sample; None if it takes all."""
+    def _pooled_position(self, x: Tensor) -> Tensor | None:
+        """Return the position of each sample's pooled token; None for attention pooling."""
         pool = self.config.head.pool
         if pool == "attention":
             return None
         if pool == "eot" and isinstance(self.stem, Tokens):
             return self.stem.end_of(x)
-        place = x.shape[1] - 1 if pool == "last" else 0
-        return torch.full((len(x),), place, device=x.device)
+        position = x.shape[1] - 1 if pool == "last" else 0
+        return torch.full((len(x),), position, device=x.device)
 
 
 def _build_stem(config: TowerConfig) -> nn.Module:

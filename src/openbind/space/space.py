@@ -257,7 +257,7 @@ class Space:
             raise InputError(modality, f"its tower is a {type(tower).__name__}, without tokens")
         with _inferring(tower):
             _, tokens_BND = tower(_placed(tensor, tower), tokens=True)
-            return F.normalize(tower.head.project_tokens(tokens_BND).float(), dim=-1)
+            return F.normalize(tower.head(tokens_BND).float(), dim=-1)
 
     def embed_tensors(
         self, tensors: Mapping[str, torch.Tensor], *, scaled: bool = False
