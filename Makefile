@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all lint bench format clean
+.PHONY: demo test test-all test-versions lint bench format clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -20,10 +20,16 @@ test: $(READY)  ## the fast tests, some three minutes on two cores
 test-all: $(READY)  ## all tests: also kills, clusters, browsers, trainings, the built wheel
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --all
 
+test-versions: $(READY)  ## the built wheel under each supported Python of this machine
+	.ci/versions
+
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks examples
+	set -e; for recipe in recipes/*; do \
+	  MYPYPATH=src:recipes/starter:recipes/samples:$$recipe $(BIN)/mypy $$recipe; done
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -39,6 +45,7 @@ bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 2
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/index.py
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

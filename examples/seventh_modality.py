@@ -108,7 +108,7 @@ RECIPE = Recipe(
             pair=("image", "smell"),
             data=Manifest(manifest="pairs.csv"),
             validation=0.1,
-            match="label",
+            positives="label",
             temperature=0.1,
         ),
     ),

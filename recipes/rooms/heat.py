@@ -10,7 +10,7 @@ import os
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
 
-import mujoco  # type: ignore[import-untyped]
+import mujoco
 import numpy as np
 from furniture import ROLES, Model
 from layout import Plan

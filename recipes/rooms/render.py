@@ -13,7 +13,7 @@ from collections.abc import Iterator
 os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
 os.environ.setdefault("LP_NUM_THREADS", "1")  # processes share the work, not threads
 
-import mujoco  # type: ignore[import-untyped]
+import mujoco
 import numpy as np
 from furniture import Model
 from layout import Piece, Plan, Tint

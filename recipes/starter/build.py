@@ -170,7 +170,9 @@ def widen_space(
         "rooms": scenes.render_rooms(work),
         "drawings": drawings,
     }
-    vision, vectors_NE = widen.widen_image_tower(towers["vision"], sources, IMAGE_SETTINGS)
+    narrow = towers["vision"]
+    assert isinstance(narrow, EfficientNetLite)
+    vision, vectors_NE = widen.widen_image_tower(narrow, sources, IMAGE_SETTINGS)
     widen.write_others(work, vectors_NE)
     what_dim = vision.config.embed_dim - widen.LAYOUT.dim
     scenes.write_depth(work, lambda p: widen.embed_images(vision, p, IMAGE_SETTINGS), what_dim)
