@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbind.configs import from_dict, to_dict
+from openbind.configs import from_dict, schema, to_dict
 from openbind.errors import ConfigError
+from openbind.training.recipe import Recipe
+from openbind.training.recipe_file import parse_yaml
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,7 @@ def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> Non
     for either in (None, inner, Other()):
         config = Outer(inner=inner, rate=rate, mode=mode, either=either, table={"x": inner})  # type: ignore[arg-type]
         assert from_dict(Outer, to_dict(config)) == config
+        jsonschema.validate(to_dict(config), schema(Outer))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +68,20 @@ def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> Non
     ],
 )
 def test_refuses_what_does_not_fit(values: dict[str, object], message: str) -> None:
-    """Errors name the key's path, what was expected and what was found."""
+    """Errors name the key's path, what was expected and what was found; the schema agrees."""
     with pytest.raises(ConfigError, match=message):
         from_dict(Outer, values)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values, schema(Outer))
+
+
+@pytest.mark.parametrize("name", ["README.md", *sorted(map(str, ROOT.glob("recipes/*/*.yaml")))])
+def test_schema_of_recipes(name: str) -> None:
+    """The schema accepts every recipe of the repository, and no misspelt key in it."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name.endswith(".md"):
+        text = text.partition("```yaml\n")[2].partition("```")[0]
+    recipe: dict[str, Any] = parse_yaml(text)
+    jsonschema.validate(recipe, schema(Recipe))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**recipe, "shedule": {}}, schema(Recipe))

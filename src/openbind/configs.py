@@ -29,7 +29,7 @@ def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
 
     Args:
         kind: the dataclass; its annotations determine the types of the values. A class with a
-            method `from_plain(values, where)` converts its own values, one of several kinds say.
+            method `from_plain(values, where)` converts its values itself.
         values: field name → plain value.
         where: key of the dictionary in its file, for errors.
 
@@ -116,3 +116,48 @@ def _read_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...
         _read(arg, item, f"{where}[{i}]")
         for i, (arg, item) in enumerate(zip(args, value, strict=True))
     )
+
+
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def schema(kind: type) -> dict[str, Any]:
+    """Return a JSON Schema (2020-12) of the mappings that `from_dict` accepts, for editors.
+
+    Args:
+        kind: the dataclass. A class with `from_plain` has its schema in `plain_schema()`.
+    """
+    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
+    properties = {field.name: _value_schema(hints[field.name]) for field in fields}
+    missing = dataclasses.MISSING
+    for field in fields:
+        if field.default is not missing:
+            properties[field.name]["default"] = to_dict(field.default)
+    required = [f.name for f in fields if f.default is missing and f.default_factory is missing]
+    found = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**found, "required": required} if required else found
+
+
+def _value_schema(hint: Any) -> dict[str, Any]:
+    """Return the schema of the values of one annotation."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return {}
+    if hint is type(None):
+        return {"type": "null"}
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_value_schema(arg) for arg in args]}
+    if origin is typing.Literal:
+        return {"enum": list(args)}
+    if hasattr(hint, "plain_schema"):
+        return dict(hint.plain_schema())
+    if dataclasses.is_dataclass(hint):
+        return schema(typing.cast(type, hint))
+    if origin is tuple and args[-1] is Ellipsis:
+        return {"type": "array", "items": _value_schema(args[0])}
+    if origin is tuple:
+        items = [_value_schema(arg) for arg in args]
+        return {"type": "array", "prefixItems": items, "minItems": len(args), "items": False}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _value_schema(args[1])}
+    return {"type": _JSON_TYPES[hint]}

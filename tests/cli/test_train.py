@@ -57,6 +57,14 @@ def test_train(
     assert json.loads(capsys.readouterr().out) == {"run": "runs/tiny-run"}
 
 
+def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--schema` needs no recipe and prints one JSON object."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", "--schema"])
+    assert exit_.value.code == 0
+    assert "pairs" in json.loads(capsys.readouterr().out)["properties"]
+
+
 @pytest.mark.slow
 def test_torchrun(world: Any, tmp_path: Path) -> None:
     """Two processes learn what one learns, with DDP and with FSDP2, and stop and go on alike."""

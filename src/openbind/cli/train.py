@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from openbind.cli.verb import Verb, print_json
 from openbind.errors import InputError
@@ -37,6 +38,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read the data, decode one batch, time one step; train nothing, write nothing",
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument(
+        "--schema", action=_PrintSchema, help="print the JSON Schema of recipes, for editors"
+    )
+
+
+class _PrintSchema(argparse.Action):
+    """Print the schema and exit, without the other arguments."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from openbind.configs import schema
+        from openbind.training.recipe import Recipe
+
+        dialect = "https://json-schema.org/draft/2020-12/schema"
+        print_json({"$schema": dialect, **schema(Recipe)})
+        parser.exit()
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from openbind.configs import from_dict
+from openbind.configs import from_dict, schema
 from openbind.data.pairs import Rows
 from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES
@@ -54,6 +54,11 @@ class PairSource(ABC):
             raise ConfigError(f"{where}: expected one of {', '.join(known)}, found {found}{hint}")
         source: PairSource = from_dict(SOURCES.get(names[0]), values, where)
         return source
+
+    @classmethod
+    def plain_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of the mappings that `from_plain` accepts."""
+        return {"anyOf": [schema(SOURCES.get(name)) for name in SOURCES.names()]}
 
 
 def read_rows(source: PairSource, pair: tuple[str, str], root: Path) -> Rows:
