@@ -1,4 +1,4 @@
-"""Every kind that can be seen has a small JPEG; the others have none."""
+"""Items of every modality but text have a small JPEG."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from openbind.modalities.thumbnails import SIZE, draw_thumbnail
+from openbind.errors import InputError
+from openbind.modalities.thumbnails import SIZE, draw_thumbnail, render_thumbnail
 
 
 @pytest.fixture
 def files(samples: Path, tmp_path: Path) -> dict[str, Path]:
-    """One file of each kind."""
+    """One file of each modality."""
     Image.linear_gradient("L").resize((640, 480)).save(tmp_path / "map.png")
     table = np.column_stack([np.arange(100) / 10, np.random.default_rng(0).normal(size=(100, 6))])
     np.savetxt(tmp_path / "m.csv", table, "%.4g", ",", header="seconds,a,b,c,d,e,f", comments="")
@@ -29,7 +30,7 @@ def files(samples: Path, tmp_path: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("modality", ["image", "audio", "depth", "thermal", "imu"])
 def test_small_and_not_blank(files: dict[str, Path], modality: str) -> None:
-    """A JPEG within the size, in which something can be seen."""
+    """A JPEG within the size, with content."""
     drawn = draw_thumbnail(modality, files[modality])
     assert drawn is not None
     with Image.open(io.BytesIO(drawn)) as image:
@@ -40,7 +41,9 @@ def test_small_and_not_blank(files: dict[str, Path], modality: str) -> None:
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:
-    """Words, and files that can't be read."""
+    """Text and unusable files have no thumbnail; `render_thumbnail` raises the reason."""
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert draw_thumbnail("image", tmp_path / "a.jpg") is None
     assert draw_thumbnail("text", tmp_path / "a.jpg") is None
+    with pytest.raises(InputError, match=r"a\.jpg"):
+        render_thumbnail("image", tmp_path / "a.jpg")

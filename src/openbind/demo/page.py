@@ -13,7 +13,7 @@ import numpy as np
 from openbind.atomic import atomic_path
 from openbind.demo.showcase import Classification, Showcase
 from openbind.evaluation.report.drawings import draw_item, playable_url
-from openbind.evaluation.report.media_urls import is_sound
+from openbind.media.types import plays_as_audio
 
 DRAWN_SIDE = 240
 """Longest side of images, in pixels."""
@@ -53,7 +53,7 @@ def _show(path: str, modality: str) -> tuple[str, str]:
     """Return how a browser shows a file, "image", "sound" or "video", and the URL that holds it."""
     url = playable_url(path)
     if url is not None:
-        return ("sound" if is_sound(path) else "video"), url
+        return ("sound" if plays_as_audio(path) else "video"), url
     return "image", draw_item(path, modality, DRAWN_SIDE) or ""
 
 

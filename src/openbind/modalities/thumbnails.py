@@ -1,9 +1,9 @@
-"""Small images of files, for people to look at."""
+"""Thumbnails of items: small JPEGs of images, video, audio, maps and motion data."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
+from typing import Any
 
 from openbind.errors import InputError
 from openbind.modalities import MODALITIES
@@ -11,27 +11,35 @@ from openbind.modalities import MODALITIES
 SIZE = (256, 256)
 LARGE = (1280, 960)
 QUALITY = 80
+THUMBNAIL_TYPE = "image/jpeg"
+"""Media type of thumbnails."""
 
 
-def draw_thumbnail(modality: str, path: Path, size: tuple[int, int] = SIZE) -> bytes | None:
-    """Draw a file: a image small, a video's middle, a sound's loudness, a map in colors, curves.
+def render_thumbnail(modality: str, item: Any, size: tuple[int, int] = SIZE) -> bytes | None:
+    """Draw an item: an image, a video's middle frame, a waveform, a map in false colors, curves.
 
     Args:
-        modality: what the file is read as.
-        path: of the file.
-        size: width and height in pixels, at most.
+        modality: of the item.
+        item: a path, or another item of the modality.
+        size: maximum width and height in pixels.
 
     Returns:
-        a JPEG; None for kinds that have no image, and for files that can't
-        be read (what embeds them says why).
+        a JPEG; None for modalities that can't be drawn.
+
+    Raises:
+        InputError: the item is unusable.
     """
-    draw = MODALITIES.get(modality).thumbnail
-    if draw is None:
-        return None
-    try:
-        image = draw(path, size)
-    except InputError:
+    thumbnail = MODALITIES.get(modality).thumbnail
+    if thumbnail is None:
         return None
     written = io.BytesIO()
-    image.convert("RGB").save(written, "JPEG", quality=QUALITY)
+    thumbnail(item, size).convert("RGB").save(written, "JPEG", quality=QUALITY)
     return written.getvalue()
+
+
+def draw_thumbnail(modality: str, item: Any, size: tuple[int, int] = SIZE) -> bytes | None:
+    """Return `render_thumbnail`, and None for unusable items: embedding them reports the reason."""
+    try:
+        return render_thumbnail(modality, item, size)
+    except InputError:
+        return None

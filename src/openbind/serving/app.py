@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, Response
 
 from openbind import __version__
 from openbind.evaluation.projection import Method
-from openbind.evaluation.report.media_urls import media_type
+from openbind.media.types import media_type
 from openbind.modalities.thumbnails import LARGE, draw_thumbnail
 from openbind.serving import schemas
 from openbind.serving.atlas import COUNTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from openbind.errors import InputError
-from openbind.evaluation.report.media_urls import media_type
+from openbind.media.types import media_type
 from openbind.search.index import Index
 from openbind.search.results import Hit
 from openbind.serving.errors import ApiError

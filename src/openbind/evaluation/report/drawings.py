@@ -1,50 +1,45 @@
-"""Small images of items, as their modalities draw them, and what can be played."""
+"""Thumbnails and players of items, as data URLs."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-from openbind.evaluation.report.media_urls import data_url, file_url, is_sound, is_video
-from openbind.modalities import MODALITIES
+from openbind.evaluation.report.media_urls import data_url, file_url
+from openbind.media.types import plays_as_audio, plays_as_video
+from openbind.modalities.thumbnails import THUMBNAIL_TYPE, render_thumbnail
 
 MOST_PLAYED_BYTES = 300_000
-"""Sounds and videos of more bytes are drawn only."""
-WEBP_QUALITY = 80
+"""Larger audio and video files are drawn only."""
 
 
 def draw_item(path: str, modality: str, side: int) -> str | None:
-    """Draw a small image of an item.
+    """Draw a thumbnail of an item.
 
     Args:
         path: of its file.
-        modality: what it is read as.
+        modality: of the item.
         side: longest side in pixels.
 
     Returns:
-        a data URL; None for words, which are shown as they are.
+        a data URL; None for text, which is displayed itself.
 
     Raises:
-        InputError: the file can't be read as that modality.
+        InputError: the file is unusable.
         MissingExtraError: a video, without the extra "video".
     """
-    draw = MODALITIES.get(modality).thumbnail
-    if draw is None:
-        return None
-    file = io.BytesIO()
-    draw(path, (side, side)).save(file, "WEBP", quality=WEBP_QUALITY)
-    return data_url(file.getvalue(), "image/webp")
+    thumbnail = render_thumbnail(modality, path, (side, side))
+    return None if thumbnail is None else data_url(thumbnail, THUMBNAIL_TYPE)
 
 
 def playable_url(path: str) -> str | None:
-    """Embed a sound or a video as it is.
+    """Return an audio or video file as a data URL.
 
     Returns:
-        a data URL; None for what isn't played, is too large, or no browser knows.
+        None for files that are too large, or that browsers don't play.
 
     Raises:
-        OSError: it can't be read.
+        OSError: the file can't be read.
     """
-    if not is_sound(path) and not is_video(path):
+    if not plays_as_audio(path) and not plays_as_video(path):
         return None
     return None if Path(path).stat().st_size > MOST_PLAYED_BYTES else file_url(path)

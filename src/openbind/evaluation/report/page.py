@@ -18,8 +18,8 @@ from openbind.evaluation.emergence import Cell, above_chance
 from openbind.evaluation.metrics import share_interval
 from openbind.evaluation.report.contents import Dot, Report
 from openbind.evaluation.report.drawings import draw_item, playable_url
-from openbind.evaluation.report.media_urls import is_sound, is_video
 from openbind.evaluation.tasks import Confusion, Score
+from openbind.media.types import plays_as_audio, plays_as_video
 from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
@@ -95,7 +95,13 @@ class Media:
         """Return how an item is shown."""
         if MODALITIES.get(modality).thumbnail is None:
             return "words"
-        return "sound" if is_sound(item.path) else "video" if is_video(item.path) else "image"
+        return (
+            "sound"
+            if plays_as_audio(item.path)
+            else "video"
+            if plays_as_video(item.path)
+            else "image"
+        )
 
     def image(self, item: Item, modality: str, side: int) -> str | None:
         """Draw an item; None for words."""
