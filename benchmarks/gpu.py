@@ -304,7 +304,7 @@ def run_training(
         validation.append(time.perf_counter() - start)
         return result
 
-    timing = patch("openbind.training.run.measure_retrieval", timed)
+    timing = patch("openbind.training.pair_state.measure_retrieval", timed)
     with tower_clock(device) as clock, timing:
         seconds = seconds_of(lambda: train(read_recipe(recipe), folder, folder / name), device)
     lines = [json.loads(line) for line in RunFolder(folder / name).log.read_text().splitlines()]
