@@ -1,15 +1,16 @@
-"""Load on a service over loopback: errors, times, memory.
+"""Load test of the service over loopback: errors, latencies, memory.
 
     python benchmarks/serving.py [--index DIRECTORY] [--clients 64] [--seconds 60] [--json]
 
-Starts `openbind serve` as a process of its own and asks it from many clients at once, each with its
-own mix: texts one by one and in lists, images, sounds, classification, and searches where there
-is an index. Images and sounds differ from request to request, so nothing is answered twice. A
-client that is told to come back (503) waits for as long as it is told. Memory is the service's
-resident set, read each second.
+Starts `openbind serve` in a process of its own and sends requests from many concurrent clients,
+each with its own mix: texts singly and in lists, images, audio, classification, and searches if
+there is an index. Images and audio differ from request to request, so that none is computed once
+for two.
+A client that gets 503 waits as long as Retry-After says. Memory is the service's resident set, read
+each second.
 
-Fails if any answer is an error other than 503, or if the median memory of the last third is more
-than a tenth above that of the middle third; a batch takes a few hundred megabytes for a moment.
+Fails on any error other than 503, or if the median memory of the last third is more than a tenth
+above that of the middle third; a batch takes a few hundred megabytes for a moment.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ from PIL import Image
 from openbind.demo.samples import read_samples, samples_folder
 
 GROWTH = 1.1
-Ask = Callable[[random.Random], tuple[str, dict[str, Any]]]
+MakeRequest = Callable[[random.Random], tuple[str, dict[str, Any]]]
 
 
 @dataclass
 class Tally:
-    """What came back."""
+    """Latencies, statuses, errors and memory."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -56,81 +57,83 @@ def data_url(content: bytes) -> str:
     return f"data:;base64,{base64.b64encode(content).decode()}"
 
 
-def make_kinds(has_index: bool) -> dict[str, Ask]:
-    """Return the kinds of requests: name → what makes one."""
+def make_kinds(has_index: bool) -> dict[str, MakeRequest]:
+    """Return the request types: name → a function that makes a random one."""
     folder = samples_folder()
     rows = read_samples(folder)
     images = [Image.open(folder / r.path).convert("RGB") for r in rows if r.modality == "image"]
-    sounds = [soundfile.read(folder / r.path) for r in rows if r.modality == "audio"]
+    recordings = [soundfile.read(folder / r.path) for r in rows if r.modality == "audio"]
     words = ["a", "dog", "and", "cat", "near", "the", "old", "house", "while", "rain", "falls"]
 
-    def text(chance: random.Random) -> str:
-        return " ".join(chance.choices(words, k=chance.randrange(1, 20)))
+    def text(rng: random.Random) -> str:
+        return " ".join(rng.choices(words, k=rng.randrange(1, 20)))
 
-    def image(chance: random.Random) -> str:
-        pixels = np.array(chance.choice(images))
-        pixels[0, 0] = chance.randbytes(3)[0]
+    def image(rng: random.Random) -> str:
+        pixels = np.array(rng.choice(images))
+        pixels[0, 0] = rng.randbytes(3)[0]
         out = io.BytesIO()
-        Image.fromarray(pixels).save(out, "JPEG", quality=chance.randrange(70, 95))
+        Image.fromarray(pixels).save(out, "JPEG", quality=rng.randrange(70, 95))
         return data_url(out.getvalue())
 
-    def sound(chance: random.Random) -> str:
-        samples, rate_hz = chance.choice(sounds)
+    def audio(rng: random.Random) -> str:
+        samples, rate_hz = rng.choice(recordings)
         out = io.BytesIO()
-        soundfile.write(out, samples * chance.uniform(0.5, 1.0), rate_hz, format="WAV")
+        soundfile.write(out, samples * rng.uniform(0.5, 1.0), rate_hz, format="WAV")
         return data_url(out.getvalue())
 
-    def embed(modality: str, make: Callable[[random.Random], str], count: int = 1) -> Ask:
-        return lambda chance: (
+    def embed(modality: str, make: Callable[[random.Random], str], count: int = 1) -> MakeRequest:
+        return lambda rng: (
             "/v1/embeddings",
-            {"modality": modality, "input": [make(chance) for _ in range(count)]},
+            {"modality": modality, "input": [make(rng) for _ in range(count)]},
         )
 
-    kinds: dict[str, Ask] = {
+    kinds: dict[str, MakeRequest] = {
         "text": embed("text", text),
         "32 texts": embed("text", text, 32),
         "image": embed("image", image),
-        "sound": embed("audio", sound),
-        "classify": lambda chance: (
+        "audio": embed("audio", audio),
+        "classify": lambda rng: (
             "/v1/classify",
-            {"modality": "image", "input": image(chance), "labels": [text(chance), "a dog"]},
+            {"modality": "image", "input": image(rng), "labels": [text(rng), "a dog"]},
         ),
     }
     if has_index:
-        kinds["search"] = lambda chance: ("/v1/search", {"parts": [{"input": text(chance)}]})
-        kinds["search by image"] = lambda chance: (
+        kinds["search"] = lambda rng: ("/v1/search", {"parts": [{"input": text(rng)}]})
+        kinds["search by image"] = lambda rng: (
             "/v1/search",
-            {"parts": [{"modality": "image", "input": image(chance)}, {"input": text(chance)}]},
+            {"parts": [{"modality": "image", "input": image(rng)}, {"input": text(rng)}]},
         )
     return kinds
 
 
-def ask_until(url: str, end: float, seed: int, kinds: dict[str, Ask], tally: Tally) -> None:
-    """Be one client."""
-    chance = random.Random(seed)
+def run_client(
+    url: str, end: float, seed: int, kinds: dict[str, MakeRequest], tally: Tally
+) -> None:
+    """Send requests until the end."""
+    rng = random.Random(seed)
     with httpx.Client(base_url=url, timeout=120) as client:
         while time.perf_counter() < end:
-            name = chance.choice(list(kinds))
-            path, body = kinds[name](chance)
+            name = rng.choice(list(kinds))
+            path, body = kinds[name](rng)
             start = time.perf_counter()
             try:
-                answer = client.post(path, json=body)
+                response = client.post(path, json=body)
             except httpx.HTTPError as error:
                 with tally.lock:
                     tally.errors.append(f"{name}: {error!r}")
                 continue
             with tally.lock:
-                tally.statuses[str(answer.status_code)] += 1
-                if answer.status_code == 200:
+                tally.statuses[str(response.status_code)] += 1
+                if response.status_code == 200:
                     tally.seconds.setdefault(name, []).append(time.perf_counter() - start)
-                elif answer.status_code != 503:
-                    tally.errors.append(f"{name}: {answer.status_code} {answer.text[:200]}")
-            if answer.status_code == 503:
-                time.sleep(float(answer.headers["Retry-After"]))
+                elif response.status_code != 503:
+                    tally.errors.append(f"{name}: {response.status_code} {response.text[:200]}")
+            if response.status_code == 503:
+                time.sleep(float(response.headers["Retry-After"]))
 
 
 def resident_bytes(pid: int) -> int:
-    """Read a process's resident set."""
+    """Return a process's resident set size."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None
@@ -138,12 +141,12 @@ def resident_bytes(pid: int) -> int:
 
 
 def run_load(url: str, pid: int, clients: int, seconds: float) -> Tally:
-    """Ask from many clients at once, and watch the service's memory."""
+    """Run many clients, and record the service's memory."""
     has_index = httpx.get(f"{url}/v1/index").status_code == 200
     kinds, tally = make_kinds(has_index), Tally()
     end = time.perf_counter() + seconds
     threads = [
-        threading.Thread(target=ask_until, args=(url, end, seed, kinds, tally))
+        threading.Thread(target=run_client, args=(url, end, seed, kinds, tally))
         for seed in range(clients)
     ]
     for thread in threads:
@@ -157,7 +160,7 @@ def run_load(url: str, pid: int, clients: int, seconds: float) -> Tally:
 
 
 def thirds(memory: list[int]) -> tuple[int, int]:
-    """Return the medians of the middle third of what was measured and of the last."""
+    """Return the medians of the middle and of the last third."""
     _, middle, last = np.array_split(memory, 3)
     return int(np.median(middle)), int(np.median(last))
 
@@ -177,7 +180,7 @@ def summarize(tally: Tally, seconds: float) -> dict[str, Any]:
         "memory_mb": {
             "middle third, median": middle >> 20,
             "last third, median": last >> 20,
-            "at most": max(tally.memory) >> 20,
+            "maximum": max(tally.memory) >> 20,
         },
     }
 

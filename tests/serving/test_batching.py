@@ -16,7 +16,7 @@ from openbind.errors import InputError
 from openbind.modalities.spec import Sample
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.limits import Limits
-from openbind.serving.request_queue import BATCH_TOKENS, OverloadedError
+from openbind.serving.request_queue import OverloadedError
 from openbind.space.pipeline import Batching
 
 
@@ -122,8 +122,19 @@ def test_batches_are_bounded_by_tokens(slow: Slow, make: Callable[..., Batcher])
     assert sum(map(len, slow.batches)) == 80
     for ids_BN in slow.batches:
         lengths_B = (ids_BN != 0).sum(dim=1)
-        assert len(ids_BN) * int(lengths_B.max()) <= BATCH_TOKENS
+        assert len(ids_BN) * int(lengths_B.max()) <= batcher.queue.batch_tokens
         assert len(set(lengths_B.tolist())) == 1
+
+
+def test_batch_size(slow: Slow, png: bytes) -> None:
+    """Of images as many as asked for; of text as many tokens as take as long."""
+    slow.gate.set()
+    batcher = Batcher(slow, Limits(), batch_size=2, workers=1)  # type: ignore[arg-type]
+    futures = [batcher.embed("image", [png] * 5), batcher.embed("text", ["a b c d"] * 300)]
+    wait(futures, 60)
+    assert max(len(batch) for batch in slow.batches if batch.is_floating_point()) == 2
+    assert max(len(batch) for batch in slow.batches if not batch.is_floating_point()) <= 128
+    batcher.close()
 
 
 def test_a_query_does_not_wait_for_a_thousand_texts(

@@ -34,7 +34,6 @@ from openbind.modalities.spec import Sample
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.limits import Limits
 from openbind.serving.request_queue import (
-    BATCH_TOKENS,
     CLIP_TOKENS,
     EmbeddingResult,
     OverloadedError,
@@ -118,8 +117,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.batcher = Batcher(
             self.space,  # type: ignore[arg-type]
             Limits(wait_seconds=1e9),
-            decoders=self.decoders,
-            runner=self.runner,
+            executors=(self.decoders, self.runner),
         )
         self.queue = self.batcher.queue
         self.count = 0.0
@@ -256,7 +254,7 @@ def test_batches_are_bounded() -> None:
     while batch := queue.take():
         assert len({item.request.modality for item in batch}) == 1
         longest = max(item.length for item in batch)
-        assert len(batch) * longest <= BATCH_TOKENS
+        assert len(batch) * longest <= queue.batch_tokens
         assert longest <= 2 * min(item.length for item in batch)
         sizes.append((longest, len(batch)))
     assert sorted(sizes) == [(20, 96), (20, 204), (200, 3), (CLIP_TOKENS, 14), (CLIP_TOKENS, 16)]

@@ -1,4 +1,4 @@
-"""`openbind serve`: embeddings, search in an index, and a page, over HTTP."""
+"""`openbind serve`: embeddings, search, classification and a web page over HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openbind.cli.verb import DEFAULT_SPACE, Verb, space_source
+from openbind.cli.verb import (
+    DEFAULT_SPACE,
+    Verb,
+    add_compute_arguments,
+    check_device,
+    load_space,
+    space_source,
+)
 from openbind.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,7 +28,7 @@ KEY_VARIABLE = "OPENBIND_API_KEY"
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 GRACE_SECONDS = 30
-"""Time that requests under way have once the service is told to end."""
+"""Time for open requests to finish after a signal to stop; then they are cancelled."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,26 +37,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folders",
         nargs="*",
         metavar="FOLDER",
-        help="index these first, or bring the index that the first of them holds up to date",
+        help="index these first, or update the index in the first of them",
     )
     parser.add_argument(
-        "--index", type=Path, metavar="DIRECTORY", help="an index, or the folder that holds one"
+        "--index", type=Path, metavar="DIRECTORY", help="an index, or the folder that contains one"
     )
     parser.add_argument(
-        "--space", help="name or directory (default: the index's; without an index: starter)"
+        "--space",
+        help=f"name or directory (default: the index's; without an index: {DEFAULT_SPACE})",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+    parser.add_argument("--port", type=int, default=8000, help="0 picks a free one (default: 8000)")
     parser.add_argument(
         "--api-key",
         metavar="KEY",
-        help=f"that clients have to know (default: ${KEY_VARIABLE}, which other users of this "
-        "machine can't see); needed with any --host but this machine itself",
+        help=f"required from clients (default: ${KEY_VARIABLE}, which other users of this machine "
+        "can't see); needed with any --host other than this machine",
     )
+    add_compute_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until told to end."""
+    """Serve until interrupted."""
     try:
         import uvicorn
 
@@ -63,31 +72,31 @@ def run(arguments: argparse.Namespace) -> int:
     if api_key is None and not is_loopback(arguments.host):
         raise InputError(
             f"--host {arguments.host}",
-            f"other machines could use the service; say a key with {KEY_VARIABLE} or --api-key",
+            f"other machines could use the service; set a key with {KEY_VARIABLE} or --api-key",
         )
     limit_arenas()
-    with _listen(arguments.host, arguments.port) as listening:
+    with _listen(arguments.host, arguments.port) as listener:
         space, index = _open(arguments)
+        service = Service(space, index, batch_size=arguments.batch_size, workers=arguments.workers)
         config = uvicorn.Config(
-            create_app(Service(space, index), api_key),
+            create_app(service, api_key),
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         what = f"{index.rows} rows of {index.folder}" if index else f"the space {space.name}"
-        print(f"serving {what} at http://{host}:{listening.getsockname()[1]}/", file=sys.stderr)
-        uvicorn.Server(config).run(sockets=[listening])
+        print(f"serving {what} at http://{host}:{listener.getsockname()[1]}/", file=sys.stderr)
+        uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 
 def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
-    """Open the space and the index asked for; folders are indexed, or their index updated.
+    """Open the space and the index; create or update the index of folders.
 
     Raises:
         InputError: both folders and an index are given; or the index is of another space.
     """
-    from openbind.catalog import load
     from openbind.search.index import Index, default_folder
     from openbind.search.meta import has_meta
 
@@ -97,20 +106,21 @@ def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
     index = Index.open(arguments.index) if arguments.index else None
     if folders and has_meta(default_folder(folders)):
         index = Index.open(folders[0])
-    if index and not arguments.space:
-        space = index.load_space()
+    if index and not arguments.space and arguments.dtype == "auto":
+        check_device(arguments.device)
+        space = index.load_space(device=arguments.device)
     else:
-        space = load(arguments.space or DEFAULT_SPACE)
+        space = load_space(arguments, arguments.space or (index.meta.space if index else None))
     if folders and index is None:
         source = space_source(arguments.space or DEFAULT_SPACE)
         index = Index.create(default_folder(folders), space, folders, source=source)
     if folders and index:
-        _bring_up(index, space, folders)
+        _update(index, space, folders)
     return space, index
 
 
-def _bring_up(index: Index, space: Space, folders: Sequence[str]) -> None:
-    """Bring an index up to date with some folders; files that can't be used are named."""
+def _update(index: Index, space: Space, folders: Sequence[str]) -> None:
+    """Add folders to an index, update it, and report the files that failed."""
     known = index.info().roots
     index.add([folder for folder in folders if Path(folder).expanduser().absolute() not in known])
     for failure in index.update(space, progress=True).failures:
@@ -118,26 +128,26 @@ def _bring_up(index: Index, space: Space, folders: Sequence[str]) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Take the address before the model is loaded, so that a taken one is told at once.
+    """Bind the address before the model is loaded, so that a port in use is reported at once.
 
     Raises:
-        InputError: it can't be had.
+        InputError: it can't be bound.
     """
     if not 0 <= port <= 65535:
         raise InputError(f"--port {port}", "expected a number from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise InputError(f"{host}:{port}", f"can't be listened on ({error})") from error
-    # Connections inherit it. asyncio sets it only where a socket's protocol was named, and without
-    # it every answer would wait some 40 ms for the client's system to acknowledge its head.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
+        raise InputError(f"{host}:{port}", f"can't listen there ({error})") from error
+    # Connections inherit it. asyncio sets it only where a socket's protocol was named; without it
+    # every response waits some 40 ms for the client's system to acknowledge its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 VERB = Verb(
-    "Serve embeddings, search in an index, and a page over HTTP, until interrupted.",
+    "Serve embeddings, search in an index, and a web page over HTTP, until interrupted.",
     add_arguments,
     run,
 )

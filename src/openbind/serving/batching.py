@@ -17,7 +17,7 @@ import torch
 from openbind.errors import InputError
 from openbind.serving.limits import Limits, check_item
 from openbind.serving.request_queue import (
-    BATCH_TOKENS,
+    BATCH_CLIPS,
     DecodedItem,
     EmbeddingResult,
     Request,
@@ -28,6 +28,7 @@ from openbind.space.vectors import clip_vectors
 
 DECODERS = 2
 """Decoding threads; the threads of the tower take the rest of the machine."""
+GPU_BATCH_CLIPS = 128
 
 
 class ItemError(InputError):
@@ -56,8 +57,9 @@ class Batcher:
         space: embeds them.
         limits: of items, of queued work, of memory.
         observer: called after every batch.
-        decoders: runs the decoding; threads of its own by default.
-        runner: runs the towers, one call at a time; a thread of its own by default.
+        batch_size: clips of one batch; None chooses by device.
+        workers: decoding threads; None starts `DECODERS`.
+        executors: run the decoding and, one call at a time, the towers; threads by default.
     """
 
     def __init__(
@@ -66,15 +68,20 @@ class Batcher:
         limits: Limits,
         observer: BatchObserver | None = None,
         *,
-        decoders: Executor | None = None,
-        runner: Executor | None = None,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        executors: tuple[Executor, Executor] | None = None,
     ) -> None:
         self.space = space
         self.limits = limits
-        self.queue = RequestQueue(limits)
+        self._compute = space.batching().compute
+        clips = BATCH_CLIPS if space.batching().device == "cpu" else GPU_BATCH_CLIPS
+        self.queue = RequestQueue(limits, batch_size or clips)
         self._observer = observer
-        self._decoders = decoders or ThreadPoolExecutor(DECODERS, "openbind-serve-decode")
-        self._runner = runner or ThreadPoolExecutor(1, "openbind-serve-model")
+        self._decoders, self._runner = executors or (
+            ThreadPoolExecutor(workers or DECODERS, "openbind-serve-decode"),
+            ThreadPoolExecutor(1, "openbind-serve-model"),
+        )
 
     @property
     def backlog_seconds(self) -> float:
@@ -166,11 +173,11 @@ class Batcher:
 
     def _embed(self, batch: Sequence[DecodedItem]) -> list[np.ndarray]:
         """Run the tower, and pool the clips of each item as `Space.encode` does."""
-        compute = self.space.batching().compute
+        modality, length = batch[0].request.modality, batch[0].length
         clips = torch.cat([item.clips for item in batch])
         # Together larger than a batch: only the clips of a single long item.
-        parts = clips.split(max(1, BATCH_TOKENS // batch[0].length))
-        rows_BE = torch.cat([compute(batch[0].request.modality, part).cpu() for part in parts])
+        parts = clips.split(max(1, self.queue.batch_tokens // length))
+        rows_BE = torch.cat([self._compute(modality, part).cpu() for part in parts])
         ends = np.cumsum([len(item.clips) for item in batch])
         items = np.split(rows_BE.float().numpy(), ends[:-1])
         return [clip_vectors(rows_SE).mean_vector() for rows_SE in items]

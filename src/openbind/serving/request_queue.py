@@ -20,10 +20,10 @@ import torch
 from openbind.errors import OpenbindError
 from openbind.serving.limits import Limits
 
-BATCH_TOKENS = 4096
-"""Tokens of one batch, padding included."""
+BATCH_CLIPS = 16
+"""Clips of one batch on a CPU."""
 CLIP_TOKENS = 256
-"""Tokens that a clip of any modality but text counts for: 16 clips are one batch."""
+"""Text tokens that take as long as a clip of any other modality."""
 SHORT_TOKENS = 16
 """Texts up to this length cost about the same."""
 FIRST_SECONDS_PER_ITEM = 0.02
@@ -111,13 +111,16 @@ class RequestQueue:
 
     Args:
         limits: of the queued work and of the memory of decoded items.
+        batch_clips: clips of one batch; of text `CLIP_TOKENS` times as many tokens, with padding.
 
     Attributes:
+        batch_tokens: tokens of one batch, padding included.
         decoded_bytes: memory of the items that wait for a tower.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, batch_clips: int = BATCH_CLIPS) -> None:
         self.limits = limits
+        self.batch_tokens = batch_clips * CLIP_TOKENS
         self.decoded_bytes = 0
         self._changed = threading.Condition()
         self._open: set[Request] = set()
@@ -217,7 +220,7 @@ class RequestQueue:
             batch, rows, longest = [first], len(first.clips), first.length
             for item in others:
                 rows, longest = rows + len(item.clips), max(longest, item.length)
-                if rows * longest > BATCH_TOKENS:
+                if rows * longest > self.batch_tokens:
                     break
                 batch.append(item)
             self._drop(batch)

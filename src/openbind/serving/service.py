@@ -37,13 +37,20 @@ class Service:
         space: embeds.
         index: of vectors of the same space, or None.
         limits: of requests.
+        batch_size, workers: see `openbind.serving.batching.Batcher`.
 
     Raises:
         InputError: the index is of another space.
     """
 
     def __init__(
-        self, space: Space, index: Index | None = None, limits: Limits | None = None
+        self,
+        space: Space,
+        index: Index | None = None,
+        limits: Limits | None = None,
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
     ) -> None:
         if index is not None:
             index.check_space(space)
@@ -53,7 +60,9 @@ class Service:
         self.limits = limits or Limits()
         self.started = int(time.time())
         self.metrics = Metrics()
-        self.batcher = Batcher(space, self.limits, self.metrics)
+        self.batcher = Batcher(
+            space, self.limits, self.metrics, batch_size=batch_size, workers=workers
+        )
         self.metrics.add_gauge(
             "openbind_backlog_seconds",
             "Estimated time until all open requests are answered",
