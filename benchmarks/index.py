@@ -1,11 +1,10 @@
-"""The index over folders: files per second, and how long a query takes among 100,000 vectors.
+"""The index over folders: files per second, and latency of queries over 100,000 vectors.
 
-Method: images and sounds, made by code, all different, are indexed by an update of a new index
-and, for comparison, embedded by `space.encode` alone; then updated again with nothing to do. For
-queries, vectors of 1,024 dimensions lie around centers as embeddings of things do (a share of each
-is its center's, the rest noise); queries are other draws around the same centers. The exact ten of
-each query come from numpy in float64. All that is compared is asked one query at a time, by one
-process, after a few that aren't counted.
+Method: synthetic images and sounds, all different, are indexed by an update of a new index and, for
+comparison, embedded by `space.encode` alone; then updated again without changes. For queries,
+vectors of 1,024 dimensions are drawn around centers, as embeddings cluster; queries are other draws
+around the same centers. The exact ten nearest of each query are computed by numpy in float64. Each
+method runs one query at a time, in one process, after a few that are not counted.
 
     python benchmarks/index.py [--files 400] [--vectors 100000] [--queries 300]
 """
@@ -25,7 +24,7 @@ import soundfile
 from PIL import Image
 
 import openbind
-from openbind.search.adhoc import scan
+from openbind.embedding.scan import scan
 from openbind.search.ann import build_ann, search_rows
 from openbind.search.index import Index
 from openbind.search.table import Row, RowTable
@@ -34,7 +33,7 @@ from openbind.space.vectors import unit_rows
 
 DIM, TOP, CENTERS, COMMIT = 1024, 10, 2000, 5000
 NOISE = 1.0
-"""Length of the noise for that of the center: vectors of one center have cosines of about 0.5."""
+"""Norm of the noise relative to the center's: vectors of one center have cosines near 0.5."""
 
 
 def write_media(folder: Path, count: int) -> None:
@@ -50,19 +49,19 @@ def write_media(folder: Path, count: int) -> None:
 def measure_update(count: int) -> None:
     """Print files per second."""
     space = openbind.load("starter", device="cpu")
-    with tempfile.TemporaryDirectory() as place:
-        write_media(Path(place), count)
-        entries = scan([place], space.modalities).entries
-        kinds: dict[str, list[Path]] = {entry.modality: [] for entry in entries}
+    with tempfile.TemporaryDirectory() as folder:
+        write_media(Path(folder), count)
+        entries = scan([folder], space.modalities).entries
+        by_modality: dict[str, list[Path]] = {entry.modality: [] for entry in entries}
         for entry in entries:
-            kinds[entry.modality].append(entry.path)
-        for kind, paths in kinds.items():
-            space.encode(kind, paths[:8])
+            by_modality[entry.modality].append(Path(str(entry.item)))
+        for modality, paths in by_modality.items():
+            space.encode(modality, paths[:8])
         started = time.perf_counter()
-        for kind, paths in kinds.items():
-            space.encode(kind, paths)
+        for modality, paths in by_modality.items():
+            space.encode(modality, paths)
         alone = time.perf_counter() - started
-        index = Index.create(Path(place) / ".openbind", space, [place])
+        index = Index.create(Path(folder) / ".openbind", space, [folder])
         busy, started = time.process_time(), time.perf_counter()
         update(index, space)
         took, busy = time.perf_counter() - started, time.process_time() - busy
@@ -124,22 +123,22 @@ def report(
     """Time queries one by one and print p50, p99 and recall@10."""
     for query_E in queries_QE[:10]:
         ask(query_E)
-    times, shares = [], []
+    times, recalls = [], []
     for query_E, expected in zip(queries_QE, exact, strict=True):
         started = time.perf_counter()
         found = ask(query_E)
         times.append(1000 * (time.perf_counter() - started))
-        shares.append(len(set(found) & set(expected.tolist())) / TOP)
+        recalls.append(len(set(found) & set(expected.tolist())) / TOP)
     p50, p99 = np.percentile(times, (50, 99))
-    recall = np.mean(shares)
+    recall = np.mean(recalls)
     print(f"{name:28} p50 {p50:7.2f} ms  p99 {p99:7.2f} ms  recall@10 {recall:.4f}", flush=True)
 
 
 def measure_exact(vectors_KE: np.ndarray, queries_QE: np.ndarray) -> None:
-    """Print how long the index takes to compare every row of a smaller table."""
+    """Print the latency of exact search in a smaller table."""
     expected = np.argsort(-(queries_QE @ vectors_KE.T), axis=1)[:, :TOP]
-    with tempfile.TemporaryDirectory() as place:
-        table = fill_table(Path(place), vectors_KE)
+    with tempfile.TemporaryDirectory() as folder:
+        table = fill_table(Path(folder), vectors_KE)
 
         def ask(query_E: np.ndarray) -> list[int]:
             return [int(r["file"]) for r in search_rows(table, query_E, TOP, None, None)]
@@ -148,7 +147,7 @@ def measure_exact(vectors_KE: np.ndarray, queries_QE: np.ndarray) -> None:
 
 
 def measure_queries(count: int, queries: int) -> None:
-    """Print how long a query takes, of each way."""
+    """Print the latency of a query by each method."""
     centers_CE = unit_rows(np.random.default_rng(0).normal(size=(CENTERS, DIM)))
     vectors_KE = draw_vectors(count, 1, centers_CE)
     queries_QE = draw_vectors(queries, 2, centers_CE)
@@ -158,22 +157,22 @@ def measure_queries(count: int, queries: int) -> None:
 
     def with_numpy(query_E: np.ndarray) -> list[int]:
         scores_K = vectors_KE @ query_E
-        return [int(place) for place in np.argpartition(-scores_K, TOP)[:TOP]]
+        return [int(row) for row in np.argpartition(-scores_K, TOP)[:TOP]]
 
     report("numpy, exact", with_numpy, queries_QE, exact)
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors_KE)
 
     def with_faiss(query_E: np.ndarray) -> list[int]:
-        return [int(place) for place in flat.search(query_E[None], TOP)[1][0]]
+        return [int(row) for row in flat.search(query_E[None], TOP)[1][0]]
 
     report("faiss flat", with_faiss, queries_QE, exact)
     for rows in (5_000, 20_000, 50_000):
         if rows < count:
             measure_exact(vectors_KE[:rows], queries_QE[:50])
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        table = fill_table(Path(place), vectors_KE)
+        table = fill_table(Path(folder), vectors_KE)
         print(f"{count:,} rows written in {time.perf_counter() - started:.0f} s")
 
         def with_table(query_E: np.ndarray) -> list[int]:

@@ -1,10 +1,10 @@
-"""Kill an update at twenty random moments, fill its disk: nothing lost, nothing doubled.
+"""Kill an update at twenty random moments, fill its disk: no row lost, none duplicated.
 
 Method: an index over a copy of the sample collection is updated by a process that is killed
-(SIGKILL) after a random time; the index is verified, files are moved, changed, removed, added and
+(SIGKILL) after a random time; the index is verified, files are moved, changed, deleted, added and
 exchanged, and the next update is killed. At the end it is verified, and its vectors are compared
-with those of an index that was made in one go. With --tiny a disk of 3 MB (needs root, Linux) is
-filled up first.
+with those of an index built in one run. With --tiny a disk of 3 MB (needs root, Linux) is filled
+first.
 
     python benchmarks/index_kills.py [--kills 20] [--seed 0] [--tiny]
 """
@@ -31,9 +31,9 @@ from openbind.search.verify import verify
 from openbind.space.space import Space
 
 LONGEST_SECONDS = 2.5
-"""About what an update of what `change` leaves takes."""
+"""About the duration of an update after `change`."""
 SAME = 1e-4
-"""Vectors of one file in other batches differ by float32's rounding."""
+"""Vectors of one file in different batches differ by float32 rounding."""
 CHILD = """
 import sys, openbind
 from openbind.search.index import Index
@@ -46,7 +46,7 @@ updating.update(Index.open(sys.argv[1]), space)
 
 
 def kill_update(folder: Path, seconds: float) -> bool:
-    """Start an update and kill it after some seconds; tells whether it was still at work."""
+    """Start an update and kill it after some seconds; returns whether it was still running."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, text=True
     )
@@ -60,7 +60,7 @@ def kill_update(folder: Path, seconds: float) -> bool:
 
 
 def change(media: Path, draw: random.Random) -> None:
-    """Move, change, remove, copy and exchange files."""
+    """Move, change, delete, copy and exchange files."""
     files = sorted(p for p in media.rglob("*") if p.suffix in (".webp", ".ogg"))
     files = [path for path in files if ".openbind" not in path.parts]
     for number, path in enumerate(draw.sample(files, 80)):
@@ -85,9 +85,9 @@ def vectors_by_path(index: Index) -> dict[str, np.ndarray]:
     return {f"{r.path}#{r.segment}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
-def compare(index: Index, media: Path, space: Space, place: Path) -> float:
-    """Return the largest difference to an index made in one run; infinite if rows differ."""
-    fresh = Index.create(place, space, [media])
+def compare(index: Index, media: Path, space: Space, folder: Path) -> float:
+    """Return the largest difference to an index built in one run; infinite if rows differ."""
+    fresh = Index.create(folder, space, [media])
     update(fresh, space)
     found, expected = vectors_by_path(index), vectors_by_path(fresh)
     if found.keys() != expected.keys():
@@ -95,43 +95,43 @@ def compare(index: Index, media: Path, space: Space, place: Path) -> float:
     return max(float(np.abs(found[key] - expected[key]).max()) for key in found)
 
 
-def kill_often(kills: int, seed: int, place: Path) -> int:
-    """Change, kill, verify; returns the number of troubles.
+def kill_often(kills: int, seed: int, folder: Path) -> int:
+    """Change, kill, verify; returns the number of errors.
 
-    Only kills that come while the update is at work are counted. After every third the index is
-    brought up to date and has to be clean; otherwise the next update finds what the kill left.
+    Only kills of a running update are counted. After every third the index is updated and has to
+    be clean; otherwise the next update continues from what the kill left.
     """
-    draw, space, media = random.Random(seed), openbind.load("starter", device="cpu"), place / "m"
+    draw, space, media = random.Random(seed), openbind.load("starter", device="cpu"), folder / "m"
     shutil.copytree(samples_folder(), media)
     index = Index.create(media / ".openbind", space, [media])
-    troubles = hits = tries = 0
+    errors = hits = tries = 0
     while hits < kills:
         tries += 1
         hit = kill_update(index.folder, draw.uniform(0, LONGEST_SECONDS))
         hits += hit
         report = verify(index)
-        troubles += not report.sound
+        errors += not report.sound
         waiting = len(report.lost) + len(report.stale) + len(report.gone)
         told = f"{report.files:3} files, {waiting:3} to do, sound: {report.sound}"
         print(f"try {tries:2}, {'killed' if hit else 'had ended'}: {told}", flush=True)
         if tries % 3 == 0:
             update(index, space)
             clean = verify(index).clean
-            troubles += not clean
+            errors += not clean
             print(f"        updated, clean: {clean}", flush=True)
         change(media, draw)
     update(index, space)
     report = verify(index)
-    troubles += not report.clean
-    difference = compare(index, media, space, place / "fresh")
-    print(f"{hits} of {tries} kills came while the update was at work")
-    print(f"clean: {report.clean}; greatest difference to a fresh index: {difference:.1e}")
-    return troubles + (difference > SAME)
+    errors += not report.clean
+    difference = compare(index, media, space, folder / "fresh")
+    print(f"{hits} of {tries} kills hit a running update")
+    print(f"clean: {report.clean}; largest difference to a fresh index: {difference:.1e}")
+    return errors + (difference > SAME)
 
 
-def fill_disk(place: Path) -> int:
-    """Index into a disk of 3 MB until it is full; returns the number of troubles."""
-    space, media, disk = openbind.load("starter", device="cpu"), place / "m", place / "disk"
+def fill_disk(folder: Path) -> int:
+    """Index into a disk of 3 MB until it is full; returns the number of errors."""
+    space, media, disk = openbind.load("starter", device="cpu"), folder / "m", folder / "disk"
     shutil.copytree(samples_folder(), media)
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], check=True)
@@ -164,14 +164,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
-    troubles = 0
+    errors = 0
     if arguments.tiny:
-        with tempfile.TemporaryDirectory() as place:
-            troubles += fill_disk(Path(place))
-    with tempfile.TemporaryDirectory() as place:
-        troubles += kill_often(arguments.kills, arguments.seed, Path(place))
-    print(f"{troubles} troubles")
-    sys.exit(bool(troubles))
+        with tempfile.TemporaryDirectory() as folder:
+            errors += fill_disk(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        errors += kill_often(arguments.kills, arguments.seed, Path(folder))
+    print(f"{errors} errors")
+    sys.exit(bool(errors))
 
 
 if __name__ == "__main__":

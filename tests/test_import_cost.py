@@ -58,9 +58,7 @@ def test_rooms_are_reached_by_name() -> None:
         (
             "pyarrow",
             "parquet",
-            "from openbind.search.library_export import write_parquet\n"
-            "from openbind.search.adhoc import Library\n"
-            "write_parquet(Library(), 'never.parquet')",
+            "from openbind.search.export import write_parquet\nwrite_parquet([], 'never.parquet')",
         ),
     ],
 )

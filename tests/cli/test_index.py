@@ -76,7 +76,7 @@ def test_verify_says_what_is_wrong(run: Run, media: Path) -> None:
     (media / "dog.webp").unlink()
     code, out, _ = run("index", "verify", media)
     assert code == 1
-    assert f"gone     {media / 'dog.webp'}" in out
+    assert f"gone       {media / 'dog.webp'}" in out
     assert run("index", "verify", media, "--json")[0] == 1
     code, out, _ = run("index", "verify", media, "--repair")
     assert code == 0
@@ -113,7 +113,7 @@ def test_wrong_command_lines(run: Run, media: Path) -> None:
     """Each says what is missing."""
     assert "no index here" in run("index", "info", media)[2]
     for option in ("--strict", "--no-cache"):
-        assert "not of an index" in run("search", "--index", media, "--text", "x", option)[2]
-    assert "say where to" in run("index", "export", media)[2]
-    assert "give folders or files, or an index" in run("search", "--text", "x")[2]
-    assert "no columns to filter by" in run("search", media, "--text", "x", "--where", "a")[2]
+        assert "not for an index" in run("search", "--index", media, "--text", "x", option)[2]
+    assert "give either -o" in run("index", "export", media)[2]
+    assert "give either folders and files, or an index" in run("search", "--text", "x")[2]
+    assert "folders have no columns" in run("search", media, "--text", "x", "--where", "a")[2]

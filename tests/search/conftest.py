@@ -1,4 +1,4 @@
-"""What the tests of the index share: a few media files, an index over them, a counting space."""
+"""Fixtures of the index's tests: a few media files, an index over them, a log of decoding."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import openbind
 from openbind.search.index import Index, default_folder
 from openbind.search.update import update
+from openbind.space.decoding import Decoder
 
 
 @pytest.fixture
@@ -37,26 +38,25 @@ def index(starter: openbind.Space, media: Path) -> Index:
 
 @pytest.fixture
 def encoded(starter: openbind.Space, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Everything that the starter is asked to embed from now on."""
+    """All items that are decoded from now on."""
     items: list[object] = []
-    encode = openbind.Space.encode
+    samples = Decoder.samples
 
-    def note(space: openbind.Space, modality: str, given: object, **options: object) -> object:
-        if isinstance(given, list):
-            items.extend(given)
-        return encode(space, modality, given, **options)  # type: ignore[arg-type]
+    def note(decoder: Decoder, modality: str, item: object, *views: object) -> object:
+        items.append(item)
+        return samples(decoder, modality, item, *views)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(openbind.Space, "encode", note)
+    monkeypatch.setattr(Decoder, "samples", note)
     return items
 
 
 def rows_by_path(index: Index) -> dict[str, np.ndarray]:
-    """The vectors of all files, by path and segment."""
+    """Return the vectors of all files, by path and segment."""
     rows, vectors_KE = index.table.read("true")
     return {f"{r.path}#{r.segment}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
 def touch(path: Path, seconds: float = 5.0) -> None:
-    """Return a file another date."""
+    """Change a file's modification time."""
     status = path.stat()
     os.utime(path, (status.st_atime, status.st_mtime + seconds))

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import openbind
+from openbind.embedding.many import Entry
+from openbind.embedding.scan import scan
 from openbind.errors import OpenbindError
 from openbind.search import cluster as clusters
-from openbind.search.adhoc import Entry, scan
-from openbind.search.cluster import embed_on_ray, part_entries
+from openbind.search.cluster import embed_on_ray, split
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,7 @@ def entries(samples: Path, starter: openbind.Space, tmp_path: Path) -> list[Entr
     """Forty files, and one that can't be read."""
     found = scan([samples], starter.modalities).entries
     (tmp_path / "broken.png").write_bytes(b"no image")
-    return [*found[:30], *found[-10:], Entry(tmp_path / "broken.png", found[0].modality)]
+    return [*found[:30], *found[-10:], Entry(found[0].modality, tmp_path / "broken.png")]
 
 
 @pytest.fixture(autouse=True)
@@ -53,10 +54,10 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
 def check(found: dict[str, np.ndarray], space: openbind.Space, entries: list[Entry]) -> None:
     """All files are there, each with the vector that one process gives it."""
-    good = [entry for entry in entries if entry.path.stem != "broken"]
-    assert set(found) == {str(entry.path) for entry in good}
+    good = [entry for entry in entries if entry.item.stem != "broken"]
+    assert set(found) == {str(entry.item) for entry in good}
     for kind in {entry.modality for entry in good}:
-        paths = [str(entry.path) for entry in good if entry.modality == kind]
+        paths = [str(entry.item) for entry in good if entry.modality == kind]
         expected = space.encode(kind, paths)
         np.testing.assert_allclose([found[path] for path in paths], expected, atol=SAME)
 
@@ -77,7 +78,7 @@ def workers() -> list[int]:
             pid = parents[pid]
         return pid == os.getpid()
 
-    return [pid for pid, name in names.items() if b"PartWriter" in name and is_ours(pid)]
+    return [pid for pid, name in names.items() if b"ChunkWriter" in name and is_ours(pid)]
 
 
 @pytest.fixture
@@ -112,9 +113,9 @@ def test_killed_workers_lose_nothing(
     outcome = embed_on_ray(starter, "starter", entries, target, workers=2, address=cluster)
     killer.join(10)
     assert killed
-    assert len(done) < len(list(part_entries(entries)))
+    assert len(done) < len(list(split(entries)))
     assert outcome.files == 40
-    assert [failure.path.name for failure in outcome.failures] == ["broken.png"]
+    assert [Path(failure.name).name for failure in outcome.failures] == ["broken.png"]
     assert outcome.failures[0].reason
     check(read(target), starter, entries)
     assert not list(tmp_path.glob(".*"))
@@ -125,19 +126,20 @@ def test_a_failed_run_goes_on(
 ) -> None:
     """What was done before a run broke off isn't done again; another plan begins again."""
     target = tmp_path / "out.parquet"
-    with pytest.raises(OpenbindError, match=r"worker failed.*goes on"):
+    with pytest.raises(OpenbindError, match=r"worker failed.*continues"):
         embed_on_ray(starter, "no such space", entries, target, workers=1)
     assert not target.exists()
     partial = tmp_path / ".out.parquet.partial"
     first = partial / "part-000000.parquet"
-    recipe = clusters._Recipe(
+    job = clusters._Job(
         source="starter",
         dtype="float32",
         fingerprint=starter.fingerprint,
         folder=str(partial),
         threads=1,
+        options={},
     )
-    clusters.PartWriter(recipe)(next(part_entries(entries)))
+    clusters.ChunkWriter(job)(next(split(entries)))
     before = first.stat().st_mtime_ns
     embed_on_ray(starter, "starter", entries, target, workers=1)
     assert (target / first.name).stat().st_mtime_ns == before
@@ -148,8 +150,8 @@ def test_a_failed_run_goes_on(
 
 def test_parts_are_always_the_same(entries: list[Entry]) -> None:
     """Each has files of one modality; numbers go on."""
-    chunks = list(part_entries(entries))
-    assert chunks == list(part_entries(entries))
+    chunks = list(split(entries))
+    assert chunks == list(split(entries))
     assert [chunk["number"] for chunk in chunks] == list(range(len(chunks)))
     assert sum(len(chunk["paths"]) for chunk in chunks) == len(entries)
     assert max(len(chunk["paths"]) for chunk in chunks) == 8
@@ -157,12 +159,17 @@ def test_parts_are_always_the_same(entries: list[Entry]) -> None:
 
 def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> None:
     """A machine of the cluster that has something else by that name says so."""
-    recipe = clusters._Recipe(
-        source="starter", dtype="float32", fingerprint="f" * 32, folder=str(tmp_path), threads=1
+    job = clusters._Job(
+        source="starter",
+        dtype="float32",
+        fingerprint="f" * 32,
+        folder=str(tmp_path),
+        threads=1,
+        options={},
     )
     with pytest.raises(OpenbindError, match="another space on this machine"):
-        clusters.PartWriter(recipe)
-    with pytest.raises(openbind.InputError, match="1 or more"):
+        clusters.ChunkWriter(job)
+    with pytest.raises(openbind.InputError, match="workers"):
         embed_on_ray(starter, "starter", [], tmp_path / "x", workers=0)
 
 

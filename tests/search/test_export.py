@@ -1,8 +1,9 @@
-"""An index is read back equal from Parquet and from Qdrant, which finds the same."""
+"""Exported vectors are read back equal by the libraries that people use."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,31 +12,87 @@ import pytest
 from qdrant_client import QdrantClient
 
 import openbind
-from openbind.search.export import write_parquet, write_qdrant
+from openbind.embedding.many import Entry
+from openbind.search.export import (
+    Batch,
+    file_batch,
+    index_batches,
+    write_npz,
+    write_parquet,
+    write_qdrant,
+)
 from openbind.search.index import Index
+from openbind.search.table import SHOWN
 from openbind.search.update import update
 
+FILES = file_batch(
+    [Entry("image", Path("a.jpg")), Entry("audio", Path("ü \udce9.ogg"))],
+    np.eye(2, 5, dtype=np.float32),
+)
 
-def test_parquet(index: Index, tmp_path: Path) -> None:
-    """All columns but the thumbnails, whole paths, the vectors bit-exactly."""
-    assert write_parquet(index, tmp_path / "i.parquet") == 6
+
+def test_files_as_npz(tmp_path: Path) -> None:
+    """Paths, modalities and vectors, without pickles; names that aren't text are escaped."""
+    assert write_npz([FILES, FILES], tmp_path / "v.npz") == 4
+    with np.load(tmp_path / "v.npz", allow_pickle=False) as found:
+        assert found["path"].tolist() == 2 * ["a.jpg", "ü \\udce9.ogg"]
+        assert found["modality"].tolist() == 2 * ["image", "audio"]
+        np.testing.assert_array_equal(found["vector"], np.tile(FILES.vectors_KE, (2, 1)))
+
+
+def test_files_as_parquet(tmp_path: Path) -> None:
+    """The same as columns, from several batches, with metadata; an empty batch has a schema."""
+    empty = file_batch([], np.zeros((0, 5), np.float32))
+    path = tmp_path / "v.parquet"
+    assert write_parquet([FILES, empty, FILES], path, {b"key": "value"}) == 4
+    table = pq.read_table(path)
+    assert table.column_names == ["path", "modality", "vector"]
+    assert table.column("path").to_pylist() == 2 * ["a.jpg", "ü \\udce9.ogg"]
+    assert table.schema.metadata[b"key"] == b"value"
+    vectors_KE = np.stack(table.column("vector").to_pylist())
+    np.testing.assert_array_equal(vectors_KE, np.tile(FILES.vectors_KE, (2, 1)))
+    assert write_parquet([empty], path) == 0
+    assert pq.read_schema(path).field("vector").type.list_size == 5
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_parquet, "v.parquet"), (write_npz, "v.npz")])
+def test_written_whole_or_not_at_all(
+    write: Callable[[Iterable[Batch], Path], int], name: str, tmp_path: Path
+) -> None:
+    """When writing fails, no file is left, and an existing one is kept."""
+    target = tmp_path / name
+    target.write_text("old")
+
+    def broken() -> Iterator[Batch]:
+        yield FILES
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write(broken(), target)
+    for batches, path in (([], target), ([FILES], tmp_path / "v.csv")):
+        with pytest.raises(openbind.InputError):
+            write(batches, path)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_index_as_parquet(index: Index, tmp_path: Path) -> None:
+    """All columns but the thumbnails, absolute paths, the vectors bit for bit."""
+    assert write_parquet(index_batches(index), tmp_path / "i.parquet") == 6
     table = pq.read_table(tmp_path / "i.parquet")
     rows, vectors_KE = index.table.read("true")
     root = index.meta.roots[0].path
+    assert table.column_names == [*SHOWN, "vector"]
     assert table.column("path").to_pylist() == [str(root / row.path) for row in rows]
-    assert table.column("hash").to_pylist() == [row.hash for row in rows]
+    assert table.column("root").to_pylist() == 6 * [str(root)]
+    assert table.column("modified").to_pylist() == [row.modified for row in rows]
     np.testing.assert_array_equal(np.stack(table.column("vector").to_pylist()), vectors_KE)
 
 
-def test_parquet_is_whole_or_not_there(index: Index, tmp_path: Path) -> None:
-    """Another extension is refused; a failure leaves an older file."""
-    with pytest.raises(openbind.InputError, match=r"expected an extension of \.parquet"):
-        write_parquet(index, tmp_path / "i.csv")
-    (tmp_path / "i.parquet").write_text("old")
-    (index.folder / "index.json").unlink()
-    with pytest.raises(OSError, match=r"index\.json"):
-        write_parquet(index, tmp_path / "i.parquet")
-    assert (tmp_path / "i.parquet").read_text() == "old"
+def test_missing_servers(index: Index) -> None:
+    """A server that can't be reached is named in one line."""
+    with pytest.raises(openbind.OpenbindError, match=r"127\.0\.0\.1:1: "):
+        write_qdrant(index_batches(index), "http://127.0.0.1:1", "media", 512)
 
 
 def test_qdrant_finds_the_same(
@@ -43,11 +100,11 @@ def test_qdrant_finds_the_same(
 ) -> None:
     """The same files in the same order; a second export brings it up to date."""
     place = str(tmp_path / "qdrant")
-    assert write_qdrant(index, place, "media") == 6
+    assert write_qdrant(index_batches(index), place, "media", 512) == 6
     query_E = index.sample(1, 0)[1][0]
     (media / "0.webp").unlink()
     update(index, starter)
-    assert write_qdrant(index, place, "media") == 5
+    assert write_qdrant(index_batches(index), place, "media", 512) == 5
     client = QdrantClient(path=place)
     found = client.query_points("media", query=query_E.tolist(), limit=10).points
     client.close()
@@ -67,11 +124,11 @@ def test_qdrant_refuses_other_vectors(index: Index, tmp_path: Path) -> None:
     client.create_collection("media", vectors_config=params)
     client.close()
     with pytest.raises(openbind.InputError, match="a collection of other vectors"):
-        write_qdrant(index, str(tmp_path / "q"), "media")
+        write_qdrant(index_batches(index), str(tmp_path / "q"), "media", 512)
 
 
-def test_without_the_extra(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What to install is said."""
     monkeypatch.setitem(sys.modules, "qdrant_client", None)
     with pytest.raises(openbind.MissingExtraError, match=r"openbind\[qdrant\]"):
-        write_qdrant(index, str(tmp_path), "media")
+        write_qdrant([], str(tmp_path), "media", 512)

@@ -138,7 +138,7 @@ def test_create_refuses(starter: openbind.Space, index: Index, tmp_path: Path) -
         Index.create(index.folder, starter, [tmp_path])
     with pytest.raises(openbind.InputError, match="no such folder"):
         Index.create(tmp_path / "new", starter, [tmp_path / "nowhere"])
-    with pytest.raises(openbind.InputError, match="no modality of starter"):
+    with pytest.raises(openbind.InputError, match="not a modality of starter"):
         Index.create(tmp_path / "new", starter, [tmp_path], type_overrides={"*": "smell"})
     with pytest.raises(openbind.InputError, match="no index here"):
         Index.open(tmp_path / "new")
@@ -167,7 +167,7 @@ def test_roots(starter: openbind.Space, index: Index, media: Path, tmp_path: Pat
     assert index.info().files == 6
     index.add([extra])
     assert [root.number for root in index.meta.roots] == [0, 2]
-    with pytest.raises(openbind.InputError, match="is no root of this index; its roots are"):
+    with pytest.raises(openbind.InputError, match="not a root of this index; its roots are"):
         index.remove(tmp_path)
 
 
@@ -186,9 +186,13 @@ def test_spaces(index: Index, starter: openbind.Space) -> None:
     """The index loads its own space; a space that goes by the name and isn't it is refused."""
     assert index.load_space(device="cpu").fingerprint == starter.fingerprint
     told = json.loads((index.folder / "index.json").read_text())
-    (index.folder / "index.json").write_text(json.dumps({**told, "fingerprint": "0" * 32}))
+    (index.folder / "index.json").write_text(
+        json.dumps({**told, "identities": {**told["identities"], "text": "0"}})
+    )
     with pytest.raises(openbind.InputError, match="vectors of two spaces can't be compared"):
         index.load_space(device="cpu")
+    loaded = index.load_space(device="cpu", modalities=["image"])
+    assert "text" not in loaded.modalities
 
 
 def test_open_readers_see_updates(starter: openbind.Space, index: Index, media: Path) -> None:

@@ -28,7 +28,7 @@ def meta() -> Meta:
         fingerprint="f",
         dtype="float32",
         dim=2,
-        modalities=("image", "audio"),
+        identities={"image": "i", "audio": "a"},
         roots=(),
         roots_made=0,
         ann=Ann(kind="IVF_SQ", rows=9, probes=8, recall=0.99),
@@ -60,7 +60,7 @@ def test_readings_come_before_extensions(meta: Meta) -> None:
     meta = with_type_overrides(meta, {"scans/*": "audio"})
     assert len(meta.type_overrides) == 2
     assert modality_of(meta, "scans/a.png") == "audio"
-    with pytest.raises(openbind.InputError, match="no modality of starter; it has image, audio"):
+    with pytest.raises(openbind.InputError, match="not a modality of starter; it has image, audio"):
         with_type_overrides(meta, {"*": "smell"})
 
 

@@ -20,7 +20,9 @@ def test_files_of_all_roots(index: Index, media: Path, tmp_path: Path) -> None:
     (extra / "notes.xyz").write_bytes(b"")
     (media / ".hidden.png").write_bytes(b"")
     index.add([extra])
-    found = {(entry.root, entry.name): entry for entry in scan_roots(index.meta, index.folder)}
+    found = {
+        (entry.root, entry.name): entry for entry in scan_roots(index.meta, index.folder).files
+    }
     assert len({entry.key for entry in found.values()}) == len(found) == 8
     assert found[1, "0.webp"].path == extra / "0.webp"
     assert found[0, "deep/0.ogg"].modality == "audio"
@@ -30,7 +32,7 @@ def test_the_index_itself(starter: openbind.Space, media: Path) -> None:
     """It may lie among the media, and everything there may be read as images."""
     made = Index.create(media / "index", starter, [media], type_overrides={"*": "image"})
     made.update(starter)
-    names = {entry.name for entry in scan_roots(made.meta, made.folder)}
+    names = {entry.name for entry in scan_roots(made.meta, made.folder).files}
     assert len(names) == 7
     assert not any(name.startswith("index") for name in names)
 
@@ -39,7 +41,9 @@ def test_names_that_are_no_text(index: Index, media: Path) -> None:
     """A name of other bytes than UTF-8's can be stored, and its file be opened."""
     path = os.fsencode(media) + b"/caf\xe9.png"
     Path(os.fsdecode(path)).write_bytes(b"x")
-    (entry,) = (entry for entry in scan_roots(index.meta, index.folder) if "caf" in entry.name)
+    (entry,) = (
+        entry for entry in scan_roots(index.meta, index.folder).files if "caf" in entry.name
+    )
     assert entry.name == "caf\\udce9.png"
     assert entry.path.read_bytes() == b"x"
 
@@ -48,5 +52,26 @@ def test_missing_root(index: Index, media: Path) -> None:
     """Its files aren't taken for removed."""
     meta = index.meta
     media.rename(media.with_name("away"))
-    with pytest.raises(openbind.InputError, match="isn't there; mount it"):
-        list(scan_roots(meta, index.folder))
+    with pytest.raises(openbind.InputError, match="mount it"):
+        scan_roots(meta, index.folder)
+
+
+def test_folders_that_cannot_be_read(
+    index: Index, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are reported, and hide the files below them and no others."""
+    (media / "deeper").mkdir()
+    scandir = os.scandir
+
+    def flaky(path: str) -> object:
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", flaky)
+    found = scan_roots(index.meta, index.folder)
+    assert len(found.files) == 5
+    assert [failure.name for failure in found.failures] == [str(media / "deep")]
+    assert found.hides(0, "deep/0.ogg")
+    assert not found.hides(0, "deeper/0.ogg")
+    assert not found.hides(1, "deep/0.ogg")

@@ -48,9 +48,14 @@ def test_what_others_wrote_is_seen(index: Index) -> None:
     assert other.meta.space == "renamed"
 
 
-def test_fingerprints_decide(starter: openbind.Space, index: Index) -> None:
-    """Not names."""
-    index.check_space(starter)
-    index.write_meta(replace(index.meta, fingerprint="f" * 32))
+def test_identities_decide(starter: openbind.Space, index: Index) -> None:
+    """Identities of modalities decide, not names; only those that are loaded are compared."""
+    index.check_space(starter, complete=True)
+    identities = {**index.meta.identities, "audio": "f" * 32}
+    index.write_meta(replace(index.meta, identities=identities))
     with pytest.raises(openbind.InputError, match="vectors of two spaces can't be compared"):
         index.check_space(starter)
+    images = openbind.load("starter", modalities=["image"], device="cpu")
+    index.check_space(images)
+    with pytest.raises(openbind.InputError, match="audio"):
+        index.check_space(images, complete=True)

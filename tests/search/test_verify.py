@@ -1,4 +1,4 @@
-"""`verify` finds every kind of trouble that is made on purpose, and `repair` mends it."""
+"""`verify` finds every kind of error that is made on purpose, and `repair` fixes it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lose_file(index: Index) -> None:
 
 
 def test_clean(index: Index) -> None:
-    """A fresh index is, the broken file included."""
+    """A fresh index is clean, with the file that could not be embedded."""
     report = verify(index)
     assert report.clean
     assert (report.files, report.rows) == (6, 6)
@@ -61,14 +61,14 @@ def test_clean(index: Index) -> None:
         (lose_file, "gone"),
     ],
 )
-def test_each_trouble_is_found_and_mended(
+def test_each_error_is_found_and_fixed(
     starter: openbind.Space, index: Index, harm: Callable[[Index], None], kind: str
 ) -> None:
     """Only that kind is named; `repair` and an update make it clean."""
     harm(index)
     report = verify(index)
     assert not report.clean
-    kinds = ("doubled", "damaged", "lost", "stale", "gone")
+    kinds = ("doubled", "damaged", "lost", "stale", "gone", "unreadable")
     assert [name for name in kinds if getattr(report, name)] == [kind]
     assert report.sound == (kind not in ("doubled", "damaged"))
     assert repair(index, report) == (0 if report.sound else 1)
@@ -77,7 +77,7 @@ def test_each_trouble_is_found_and_mended(
 
 
 def test_changes_since_the_update(index: Index, media: Path) -> None:
-    """New, changed and removed files are named by their paths; nothing is changed by looking."""
+    """New, changed and deleted files are listed by path; verifying changes nothing."""
     shutil.copy(media / "0.webp", media / "new.webp")
     shutil.copy(media / "1.webp", media / "2.webp")
     (media / "3.webp").unlink()

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openbind.cli.verb import (
     Verb,
+    add_compute_arguments,
     add_library_arguments,
     add_space_arguments,
-    embed_places,
-    list_places,
+    compute_options,
+    load_space,
+    plain_failures,
     print_json,
     report_failures,
     space_source,
 )
 from openbind.errors import InputError
+
+if TYPE_CHECKING:
+    from openbind.embedding.many import Failure
+
+EXTENSIONS = (".parquet", ".npz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,71 +37,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="ends in .parquet or .npz; written whole or not at all",
+        help="with extension .parquet or .npz; written atomically",
     )
     parser.add_argument(
         "--engine",
         choices=["local", "ray"],
         default="local",
-        help="ray embeds on a cluster, without the cache, and makes FILE a folder of Parquet parts",
+        help="ray: embed on a cluster, without the cache; FILE is a folder of Parquet files, and "
+        "--workers the number of processes (default: one per GPU, or per two CPUs)",
     )
-    parser.add_argument("--workers", type=int, help="of ray (default: one a GPU or two CPUs)")
     parser.add_argument(
         "--ray-address", metavar="ADDRESS", help="of a cluster (default: one on this machine)"
     )
     add_space_arguments(parser)
+    add_compute_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Embed and write."""
-    from openbind.search.library_export import WRITERS
-
     extension = arguments.output.suffix.lower()
-    if extension not in WRITERS:
-        raise InputError(arguments.output, f"expected an extension of {', '.join(WRITERS)}")
-
+    if extension not in EXTENSIONS:
+        raise InputError(arguments.output, f"expected an extension of {', '.join(EXTENSIONS)}")
     if arguments.engine == "ray":
         return _run_on_ray(arguments)
-    for name in ("workers", "ray_address"):
-        if getattr(arguments, name) is not None:
-            raise InputError(f"--{name.replace('_', '-')}", "is of --engine ray")
+    if arguments.ray_address is not None:
+        raise InputError("--ray-address", "only with --engine ray")
 
-    from openbind.catalog import load
+    from openbind.search.adhoc import embed_paths
+    from openbind.search.export import file_batch, write_npz, write_parquet
 
-    library = embed_places(load(arguments.space), arguments)
+    library = embed_paths(
+        load_space(arguments, modalities=arguments.modalities or None),
+        arguments.paths,
+        modalities=arguments.modalities,
+        cached=not arguments.no_cache,
+        progress=True,
+        **compute_options(arguments),
+    )
     if library.entries:
-        WRITERS[extension](library, arguments.output)
-        print(f"{len(library.entries)} vectors written to {arguments.output}", file=sys.stderr)
-    if arguments.json:
-        skipped = [{"path": str(f.path), "reason": f.reason} for f in library.failures]
-        print_json(
-            {"output": str(arguments.output), "files": len(library.entries), "skipped": skipped}
-        )
-    return report_failures(library.failures, len(library.entries), arguments.strict)
+        write = write_parquet if extension == ".parquet" else write_npz
+        write([file_batch(library.entries, library.vectors_KE)], arguments.output)
+    return _report(arguments, len(library.entries), library.failures)
 
 
 def _run_on_ray(arguments: argparse.Namespace) -> int:
-    """Embed on a cluster and write a folder of parts."""
-    from openbind.catalog import load
+    """Embed on a cluster and write a folder of Parquet files."""
+    from openbind.search.adhoc import find_files
     from openbind.search.cluster import embed_on_ray
 
     if arguments.output.suffix.lower() != ".parquet":
         raise InputError(arguments.output, "--engine ray writes Parquet: expected .parquet")
-    space = load(arguments.space)
+    space = load_space(arguments)
+    found = find_files(arguments.paths, arguments.modalities or space.modalities)
     outcome = embed_on_ray(
         space,
         space_source(arguments.space),
-        list_places(space, arguments),
+        found.entries,
         arguments.output,
-        workers=arguments.workers,
         address=arguments.ray_address,
         progress=True,
+        **compute_options(arguments),
     )
-    print(f"{outcome.files} vectors written to {arguments.output}", file=sys.stderr)
+    return _report(arguments, outcome.files, (*found.failures, *outcome.failures))
+
+
+def _report(arguments: argparse.Namespace, files: int, failures: Sequence[Failure]) -> int:
+    if files:
+        print(f"{files} vectors written to {arguments.output}", file=sys.stderr)
     if arguments.json:
-        skipped = [{"path": str(f.path), "reason": f.reason} for f in outcome.failures]
-        print_json({"output": str(arguments.output), "files": outcome.files, "skipped": skipped})
-    return report_failures(outcome.failures, outcome.files, arguments.strict)
+        skipped = plain_failures(failures)
+        print_json({"output": str(arguments.output), "files": files, "skipped": skipped})
+    return report_failures(failures, files, arguments.strict)
 
 
 VERB = Verb(

@@ -1,4 +1,4 @@
-"""`openbind index`: make an index over folders, keep it up, prove it, write it for others."""
+"""`openbind index`: create, update, verify and export an index over folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openbind.cli.verb import Verb, add_space_arguments, print_json, space_source
+from openbind.cli.verb import (
+    Verb,
+    add_compute_arguments,
+    add_space_arguments,
+    check_device,
+    compute_options,
+    load_space,
+    plain_failures,
+    print_json,
+    space_source,
+)
 from openbind.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,27 +27,40 @@ if TYPE_CHECKING:
     from openbind.space.space import Space
 
 LISTED = 10
-"""Files of one kind of trouble that are named unless JSON is asked for."""
+"""Files of one kind of error that are printed; all of them with --json."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's actions."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], told: str) -> Any:
-        action = actions.add_parser(name, help=told, description=f"{told[0].upper()}{told[1:]}.")
+    def add(name: str, run: Callable[[argparse.Namespace], int], summary: str) -> Any:
+        description = f"{summary[0].upper()}{summary[1:]}."
+        action = actions.add_parser(name, help=summary, description=description)
         action.set_defaults(act=run)
+        if name != "create":
+            described = "its folder, or the first of the folders it was created over"
+            action.add_argument("index", metavar="INDEX", help=described)
         return action
 
-    create = add("create", _create, "make an index over folders and embed their files")
+    create = add("create", _create, "create an index over folders and embed their files")
     create.add_argument("folders", nargs="+", metavar="FOLDER")
     create.add_argument(
         "--index-dir", "--at", metavar="DIR", help="of the index (default: .openbind in the first)"
     )
     add_space_arguments(create)
-    grow = add("add", _add, "take more folders in")
-    _take_index(grow)
+    grow = add("add", _add, "add folders to an index and embed their files")
     grow.add_argument("folders", nargs="*", metavar="FOLDER")
+    remove = add("remove", _remove, "remove folders from an index; their files stay")
+    remove.add_argument("folders", nargs="+", metavar="FOLDER")
+    update = add("update", _update, "embed new and changed files, remove rows of deleted ones")
+    info = add("info", _info, "print the space, folders, counts and size of an index")
+    verify = add("verify", _verify, "check that no row is missing, duplicated or out of date")
+    verify.add_argument("--repair", action="store_true", help="embed again what is wrong")
+    export = add("export", _export, "write an index to Parquet or to a Qdrant collection")
+    export.add_argument("-o", "--output", type=Path, metavar="FILE.parquet")
+    export.add_argument("--qdrant", metavar="URL", help="of a server, or a folder")
+    export.add_argument("--collection", default="openbind", help="of Qdrant (default: openbind)")
     for action in (create, grow):
         action.add_argument(
             "--type",
@@ -45,65 +68,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action="append",
             default=[],
             metavar="MODALITY=PATTERN",
-            help="what files are read as whose extension doesn't say it, as in depth='scans/*'; "
-            "the pattern is of paths below the folders, and * spans folders too",
+            help="modality of files whose extension doesn't determine it, as depth='scans/*'; the "
+            "pattern is matched with paths below the folders, and * matches / too",
         )
-    remove = add("remove", _remove, "take folders out; files stay where they are")
-    _take_index(remove)
-    remove.add_argument("folders", nargs="+", metavar="FOLDER")
-    bring_up = add("update", _update, "embed what is new or changed, forget what is gone")
-    _take_index(bring_up)
-    bring_up.add_argument(
+    for action in (create, grow, update, verify):
+        add_compute_arguments(action)
+    for action in (grow, remove, update, info, verify):
+        action.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    update.add_argument(
         "--allow-empty",
         action="store_true",
         help="delete rows even if a root now has no files",
     )
-    _take_index(add("info", _info, "say what is in it"))
-    verify = add("verify", _verify, "prove that nothing is lost, doubled or out of date")
-    _take_index(verify)
-    verify.add_argument("--repair", action="store_true", help="re-embed what is wrong")
-    export = add("export", _export, "write it as Parquet, or into a Qdrant collection")
-    _take_index(export)
-    export.add_argument("-o", "--output", type=Path, metavar="FILE.parquet")
-    export.add_argument("--qdrant", metavar="URL", help="of a server, or a folder")
-    export.add_argument("--collection", default="openbind", help="of Qdrant (default: openbind)")
-    for action in (grow, remove, *(actions.choices[n] for n in ("update", "info", "verify"))):
-        action.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what was asked."""
+    """Run the action."""
     code: int = arguments.act(arguments)
     return code
 
 
-def _take_index(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("index", metavar="INDEX", help="its folder, or the media's it is kept in")
-
-
 def _create(arguments: argparse.Namespace) -> int:
-    from openbind.catalog import load
     from openbind.search.index import Index, default_folder
     from openbind.search.meta import has_meta
 
-    space = load(arguments.space)
+    space = load_space(arguments)
     source = space_source(arguments.space)
-    folder = Path(arguments.index_dir) if arguments.index_dir else default_folder(arguments.folders)
-    type_overrides = _type_overrides(arguments)
+    folder = Path(arguments.index_dir or default_folder(arguments.folders))
+    overrides = _type_overrides(arguments)
     if has_meta(folder):
-        index = _same_index(folder, arguments.folders, type_overrides)
+        index = _same_index(folder, arguments.folders, overrides)
     else:
         index = Index.create(
-            folder, space, arguments.folders, source=source, type_overrides=type_overrides
+            folder, space, arguments.folders, source=source, type_overrides=overrides
         )
-    return _bring_up(index, space, arguments.json)
+    return _update_index(index, space, arguments)
 
 
-def _same_index(folder: Path, roots: Sequence[str], type_overrides: dict[str, str]) -> Index:
-    """Open what an earlier `create` of the same began, so that a killed one goes on.
+def _same_index(folder: Path, roots: Sequence[str], overrides: dict[str, str]) -> Index:
+    """Open the index of an earlier `create` with the same arguments, to continue a killed one.
 
     Raises:
-        InputError: it is of other folders, or reads them otherwise.
+        InputError: its folders or type overrides differ.
     """
     from openbind.search.index import Index
 
@@ -112,17 +118,17 @@ def _same_index(folder: Path, roots: Sequence[str], type_overrides: dict[str, st
     wanted = {Path(root).expanduser().absolute() for root in roots}
     known = {root.path for root in meta.roots}
     indexed = {override.pattern: override.modality for override in meta.type_overrides}
-    if wanted != known or type_overrides != indexed:
+    if wanted != known or overrides != indexed:
         raise InputError(
             folder,
-            f"has an index already, over {', '.join(map(str, sorted(known)))}; "
-            "`openbind index add` takes more in, `update` keeps it up, --index-dir makes another",
+            f"has an index already, over {', '.join(map(str, sorted(known)))}; add folders with "
+            "`openbind index add`, or create another index with --index-dir",
         )
     return index
 
 
 def _type_overrides(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return pattern → modality of `--as`."""
+    """Return pattern → modality of `--type`."""
     found = {}
     for given in arguments.type_overrides:
         modality, equals, pattern = given.partition("=")
@@ -133,11 +139,11 @@ def _type_overrides(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    index, type_overrides = _open(arguments), _type_overrides(arguments)
-    if not (arguments.folders or type_overrides):
+    index, overrides = _open(arguments), _type_overrides(arguments)
+    if not (arguments.folders or overrides):
         raise InputError("index add", "give folders, or --type MODALITY=PATTERN, or both")
-    index.add(arguments.folders, type_overrides)
-    return _bring_up(index, index.load_space(), arguments.json)
+    index.add(arguments.folders, overrides)
+    return _update_index(index, _load(index, arguments), arguments)
 
 
 def _remove(arguments: argparse.Namespace) -> int:
@@ -152,20 +158,30 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 def _update(arguments: argparse.Namespace) -> int:
     index = _open(arguments)
-    return _bring_up(index, index.load_space(), arguments.json, arguments.allow_empty)
+    return _update_index(index, _load(index, arguments), arguments)
 
 
-def _bring_up(index: Index, space: Space, as_json: bool, allow_empty: bool = False) -> int:
-    """Update and tell what was done; files that can't be used don't make it a failure."""
-    changes = index.update(space, allow_empty=allow_empty, progress=True)
-    skipped = [{"path": str(f.path), "reason": f.reason} for f in changes.failures]
+def _load(index: Index, arguments: argparse.Namespace) -> Space:
+    check_device(arguments.device)
+    return index.load_space(device=arguments.device, dtype=arguments.dtype)
+
+
+def _update_index(index: Index, space: Space, arguments: argparse.Namespace) -> int:
+    """Update and print what was done; files that can't be embedded don't change the exit code."""
+    changes = index.update(
+        space,
+        allow_empty=getattr(arguments, "allow_empty", False),
+        progress=True,
+        **compute_options(arguments),
+    )
+    skipped = plain_failures(changes.failures)
     counts = {
         "embedded": changes.embedded,
         "moved": changes.moved,
         "removed": changes.removed,
         "unchanged": changes.unchanged,
     }
-    if as_json:
+    if arguments.json and arguments.action != "verify":
         postponed = [str(path) for path in changes.postponed]
         print_json(
             {"index": str(index.folder), **counts, "postponed": postponed, "skipped": skipped}
@@ -175,7 +191,8 @@ def _bring_up(index: Index, space: Space, as_json: bool, allow_empty: bool = Fal
         print(f"skipped {failure['path']}: {failure['reason']}", file=sys.stderr)
     for path in changes.postponed:
         print(f"postponed {path}: it changed while it was read", file=sys.stderr)
-    print(f"{index.folder}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    done = f"{index.folder}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+    print(done, file=sys.stderr if arguments.json else sys.stdout)
     return 0
 
 
@@ -187,7 +204,7 @@ def _info(arguments: argparse.Namespace) -> int:
     print(f"space      {info.space} ({info.dim} dimensions, {info.fingerprint[:8]})")
     for root in info.roots:
         print(f"root       {root}")
-    print(f"files      {info.files:,} ({info.failed:,} more could not be used)")
+    print(f"files      {info.files:,} ({info.failed:,} more could not be embedded)")
     for name, count in info.by_modality.items():
         print(f"           {count:,} {name}")
     print(f"rows       {info.rows:,}")
@@ -203,34 +220,35 @@ def _verify(arguments: argparse.Namespace) -> int:
     report = index.verify(progress=True)
     if arguments.repair and not report.clean:
         repair(index, report)
-        _bring_up(index, index.load_space(), as_json=False)
+        _update_index(index, _load(index, arguments), arguments)
         report = index.verify(progress=True)
-    wrong = {name: value for name, value in asdict(report).items() if isinstance(value, tuple)}
     if arguments.json:
         print_json({**asdict(report), "clean": report.clean})
         return 0 if report.clean else 1
-    for name, items in wrong.items():
-        for item in items[:LISTED]:
-            print(f"{name:8} {item}")
-        if len(items) > LISTED:
-            print(f"{name:8} and {len(items) - LISTED} more")
-    state = "clean" if report.clean else "not clean; `--repair` re-embeds what is wrong"
+    for name, items in asdict(report).items():
+        if isinstance(items, tuple):
+            for item in items[:LISTED]:
+                print(f"{name:10} {item}")
+            if len(items) > LISTED:
+                print(f"{name:10} and {len(items) - LISTED} more")
+    state = "clean" if report.clean else "not clean; `--repair` embeds again what is wrong"
     print(f"{report.files:,} files, {report.rows:,} rows: {state}")
     return 0 if report.clean else 1
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from openbind.search.export import write_parquet, write_qdrant
+    from openbind.search.export import index_batches, write_parquet, write_qdrant
 
     if bool(arguments.output) == bool(arguments.qdrant):
-        raise InputError("index export", "say where to: -o FILE.parquet, or --qdrant URL")
+        raise InputError("index export", "give either -o FILE.parquet or --qdrant URL")
     index = _open(arguments)
     if arguments.output:
-        rows, place = write_parquet(index, arguments.output), str(arguments.output)
+        rows, target = write_parquet(index_batches(index), arguments.output), arguments.output
     else:
-        rows = write_qdrant(index, arguments.qdrant, arguments.collection)
-        place = f"{arguments.collection} of {arguments.qdrant}"
-    print(f"{rows} rows written to {place}")
+        dim = index.table.dim
+        rows = write_qdrant(index_batches(index), arguments.qdrant, arguments.collection, dim)
+        target = f"{arguments.collection} of {arguments.qdrant}"
+    print(f"{rows} rows written to {target}")
     return 0
 
 
@@ -241,8 +259,8 @@ def _open(arguments: argparse.Namespace) -> Index:
 
 
 VERB = Verb(
-    "Make an index over folders, so that search is at once, and keep it up: only new and changed "
-    "files are embedded, told by their content.",
+    "Build and update a search index over folders. Only new and changed files are embedded; files "
+    "are identified by their content.",
     add_arguments,
     run,
 )

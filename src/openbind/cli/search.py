@@ -1,4 +1,4 @@
-"""`openbind search`: find files in folders by words, images, sounds, or several together."""
+"""`openbind search`: find files by text, images, sounds or any other modality."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from openbind.cli.verb import (
     add_part_arguments,
     add_space_arguments,
     check_device,
-    embed_places,
+    compute_options,
     load_space,
     parse_weights,
+    plain_failures,
     positive,
     print_json,
-    query_parts,
+    query_terms,
     report_failures,
 )
 from openbind.errors import InputError
@@ -28,14 +29,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    add_library_arguments(parser, places="*")
+    add_library_arguments(parser, paths="*")
     parser.add_argument(
-        "--index", metavar="INDEX", help="search this index (`openbind index`) in place of folders"
+        "--index", metavar="INDEX", help="search this index (`openbind index`) instead of folders"
     )
     parser.add_argument(
-        "--where",
-        metavar="SQL",
-        help='only files of an index that this holds for, as in "year > 2020"',
+        "--where", metavar="SQL", help='condition on the files of an index, as "year > 2020"'
     )
     add_part_arguments(parser)
     parser.add_argument(
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODALITY=NUMBER",
-        help="weight of a part (default 1; negative: unlike this)",
+        help="weight of a modality's items in the query (default: 1; negative: unlike these)",
     )
     parser.add_argument(
         "-k",
@@ -55,41 +54,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_space_arguments(parser)
     add_compute_arguments(parser)
-    # An index knows its space; folders are embedded with the starter unless told otherwise.
+    # An index has a space of its own; only for folders there is a default.
     parser.set_defaults(space=None)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Search and print the best files with their cosine."""
-    parts = query_parts(arguments, parse_weights(arguments.weight))
-    if not parts:
-        raise InputError("the query", "it has no parts; say what to look for, as in --text 'a dog'")
-    if bool(arguments.places) == bool(arguments.index):
-        raise InputError("where to search", "give folders or files, or an index with --index")
+    """Search, and print the best files with their cosine."""
+    terms = query_terms(arguments, parse_weights(arguments.weight))
+    if not terms:
+        raise InputError("the query", "no terms; add at least one, such as --text 'a dog'")
+    if bool(arguments.paths) == bool(arguments.index):
+        raise InputError("search", "give either folders and files, or an index with --index")
     if arguments.index:
-        return _search_index(arguments, parts)
+        return _search_index(arguments, terms)
     if arguments.where:
-        raise InputError("--where", "folders have no columns to filter by; make an index of them")
-    return _search_places(arguments, parts)
+        raise InputError("--where", "only for an index: folders have no columns")
+    return _search_paths(arguments, terms)
 
 
-def _search_index(arguments: argparse.Namespace, parts: list[Term]) -> int:
+def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
     from openbind.search.index import Index
     from openbind.search.query import embed_query
 
     for name in ("strict", "no_cache"):
         if getattr(arguments, name):
-            raise InputError(f"--{name.replace('_', '-')}", "is of folders, not of an index")
+            raise InputError(f"--{name.replace('_', '-')}", "only for folders, not for an index")
     index = Index.open(arguments.index)
+    needed = {term.modality for term in terms}
     if arguments.space:
-        space = load_space(arguments)
+        space = load_space(arguments, modalities=needed)
         index.check_space(space)
     else:
         check_device(arguments.device)
-        space = index.load_space(device=arguments.device)
-    query_E = embed_query(space, parts)
-    modalities = arguments.modalities.split(",") if arguments.modalities else ()
-    hits = index.search(query_E, arguments.top_k, modalities=modalities, where=arguments.where)
+        space = index.load_space(device=arguments.device, dtype=arguments.dtype, modalities=needed)
+    hits = index.search(
+        embed_query(space, terms),
+        arguments.top_k,
+        modalities=arguments.modalities,
+        where=arguments.where,
+    )
     rows = [
         {
             "rank": rank,
@@ -109,24 +112,34 @@ def _search_index(arguments: argparse.Namespace, parts: list[Term]) -> int:
     return 0
 
 
-def _search_places(arguments: argparse.Namespace, parts: list[Term]) -> int:
+def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
+    from openbind.search.adhoc import embed_paths
     from openbind.search.query import embed_query, nearest
 
-    space = load_space(arguments)
-    query_E = embed_query(space, parts)
-    library = embed_places(space, arguments)
-    ranked = nearest(query_E, library.vectors_KE, arguments.top_k) if library.entries else []
+    chosen = arguments.modalities
+    needed = {*chosen, *(term.modality for term in terms)} if chosen else None
+    space = load_space(arguments, modalities=needed)
+    query_E = embed_query(space, terms)
+    library = embed_paths(
+        space,
+        arguments.paths,
+        modalities=chosen,
+        cached=not arguments.no_cache,
+        progress=True,
+        **compute_options(arguments),
+    )
+    ranked = nearest(query_E, library.vectors_KE, arguments.top_k)
     hits = [
         {
             "rank": rank,
             "score": round(score, 4),
             "modality": library.entries[row].modality,
-            "path": str(library.entries[row].path),
+            "path": str(library.entries[row].item),
         }
         for rank, (row, score) in enumerate(ranked, 1)
     ]
     if arguments.json:
-        skipped = [{"path": str(f.path), "reason": f.reason} for f in library.failures]
+        skipped = plain_failures(library.failures)
         print_json({"results": hits, "files": len(library.entries), "skipped": skipped})
     else:
         for hit in hits:
@@ -135,15 +148,15 @@ def _search_places(arguments: argparse.Namespace, parts: list[Term]) -> int:
 
 
 def _print_hit(hit: dict[str, Any]) -> None:
-    """Print one line; of a part of a long recording where it starts."""
+    """Print one line; for a segment of a long recording with its start."""
     start = hit.get("start_s")
     at = f"  at {int(start) // 60}:{int(start) % 60:02}" if start else ""
     print(f"{hit['rank']:3}  {hit['score']:+.3f}  {hit['modality']:8} {hit['path']}{at}")
 
 
 VERB = Verb(
-    "Find files in folders by words, images, sounds, or several together. Vectors are kept in "
-    "a cache, so that a second search embeds only what is new.",
+    "Find files by text, images, sounds or any combination. Vectors are cached, so a second "
+    "search embeds only new files.",
     add_arguments,
     run,
 )

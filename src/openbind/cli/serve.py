@@ -124,7 +124,7 @@ def _update(index: Index, space: Space, folders: Sequence[str]) -> None:
     known = index.info().roots
     index.add([folder for folder in folders if Path(folder).expanduser().absolute() not in known])
     for failure in index.update(space, progress=True).failures:
-        print(f"skipped {failure.path}: {failure.reason}", file=sys.stderr)
+        print(f"skipped {failure.name}: {failure.reason}", file=sys.stderr)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -15,10 +15,9 @@ from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
-    from openbind.search.adhoc import Entry, Failure, Library
+    from openbind.embedding.many import ComputeOptions, Failure
     from openbind.search.query import Term
     from openbind.space.space import Space
-
 
 DEFAULT_SPACE = "starter"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -29,9 +28,9 @@ class Verb:
     """One verb of the command line.
 
     Args:
-        description: a sentence for its help.
-        add_arguments: gives a parser its arguments.
-        run: does it and returns the exit code.
+        description: for its help; the first sentence is its summary in `openbind --help`.
+        add_arguments: adds its arguments to a parser.
+        run: runs it and returns the exit code.
     """
 
     description: str
@@ -40,9 +39,9 @@ class Verb:
 
 
 def add_space_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every verb that loads a space."""
-    told = f"name or directory (default: {DEFAULT_SPACE})"
-    parser.add_argument("--space", default=DEFAULT_SPACE, help=told)
+    """Add the options of every verb that loads a space: `--space --json`."""
+    described = f"name or directory (default: {DEFAULT_SPACE})"
+    parser.add_argument("--space", default=DEFAULT_SPACE, help=described)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -62,18 +61,23 @@ def add_compute_arguments(parser: argparse.ArgumentParser) -> None:
         help="clips per batch (default: by device and modality)",
     )
     parser.add_argument(
-        "--workers",
-        type=positive,
-        metavar="N",
-        help="decoders ahead of the towers (default: cores)",
+        "--workers", type=positive, metavar="N", help="decoders ahead of the towers (default: 2–8)"
     )
+
+
+def compute_options(arguments: argparse.Namespace) -> ComputeOptions:
+    """Return `--batch-size` and `--workers` as keywords of `embed_many`.
+
+    The device isn't among them: `load_space` has put the space there.
+    """
+    return {"batch_size": arguments.batch_size, "workers": arguments.workers}
 
 
 def positive(text: str) -> int:
     """Parse an integer of at least 1.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: anything else.
     """
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected an integer of at least 1, found {text!r}")
@@ -119,31 +123,40 @@ def check_device(device: str) -> None:
 
 
 def space_source(given: str) -> str:
-    """Name a space for runs that are started elsewhere: a directory by its whole path."""
-    place = Path(given).expanduser()
-    return str(place.absolute()) if place.exists() else given
+    """Return a space's name, or its directory as an absolute path, for use in other processes."""
+    path = Path(given).expanduser()
+    return str(path.absolute()) if path.exists() else given
 
 
-def add_library_arguments(parser: argparse.ArgumentParser, places: str = "+") -> None:
-    """Add the options of the verbs that read whole folders; `places` says how many they take."""
-    parser.add_argument("places", nargs=places, metavar="PATH", help="folder or file")
-    parser.add_argument("--strict", action="store_true", help="fail if a file can't be used")
-    parser.add_argument("--no-cache", action="store_true", help="neither read nor keep vectors")
+def add_library_arguments(parser: argparse.ArgumentParser, paths: str = "+") -> None:
+    """Add the options of verbs that read folders; `paths` is argparse's `nargs` of the paths."""
+    parser.add_argument("paths", nargs=paths, metavar="PATH", help="folder or file")
+    parser.add_argument("--strict", action="store_true", help="fail if a file can't be embedded")
+    parser.add_argument("--no-cache", action="store_true", help="don't read or write the cache")
     parser.add_argument(
-        "--modalities", metavar="MODALITY,…", help="comma-separated (default: all of the space)"
+        "--modalities",
+        type=comma_separated,
+        default=(),
+        metavar="MODALITY,…",
+        help="comma-separated (default: all of the space)",
     )
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list; empty parts are dropped."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def add_part_arguments(parser: argparse.ArgumentParser) -> None:
     """Add one repeatable option for each modality: `--text "a dog" --image dog.jpg`."""
     for name in MODALITIES.names():
         parser.add_argument(
-            f"--{name}", action="append", default=[], metavar="ITEM", help="can be repeated"
+            f"--{name}", action="append", default=[], metavar="ITEM", help="may be repeated"
         )
 
 
-def query_parts(arguments: argparse.Namespace, weights: dict[str, float]) -> list[Term]:
-    """Collect the parts of a query from the options of `add_part_arguments`."""
+def query_terms(arguments: argparse.Namespace, weights: dict[str, float]) -> list[Term]:
+    """Return the terms of a query from the options of `add_part_arguments`."""
     from openbind.search.query import Term
 
     return [
@@ -154,10 +167,10 @@ def query_parts(arguments: argparse.Namespace, weights: dict[str, float]) -> lis
 
 
 def parse_weights(given: Sequence[str]) -> dict[str, float]:
-    """Read `image=0.3` pairs.
+    """Parse `image=0.3` pairs.
 
     Raises:
-        InputError: not a modality, or not a number.
+        InputError: not a modality, or not a finite number.
     """
     weights = {}
     for pair in given:
@@ -173,48 +186,19 @@ def parse_weights(given: Sequence[str]) -> dict[str, float]:
     return weights
 
 
-def embed_places(space: Any, arguments: argparse.Namespace) -> Library:
-    """Scan and embed the folders of `add_library_arguments`, with a bar and the cache.
-
-    Raises:
-        InputError: a place doesn't exist, or nothing in them can be embedded.
-    """
-    from openbind.embedding.cache import VectorCache
-    from openbind.search.adhoc import embed_files
-
-    entries = list_places(space, arguments)
-    if arguments.no_cache:
-        return embed_files(space, entries, None, progress=True)
-    with VectorCache() as cache:
-        return embed_files(space, entries, cache, progress=True)
-
-
-def list_places(space: Any, arguments: argparse.Namespace) -> Sequence[Entry]:
-    """Scan the folders of `add_library_arguments`.
-
-    Raises:
-        InputError: a place doesn't exist, or nothing in them can be embedded.
-    """
-    from openbind.search.adhoc import scan
-
-    chosen = arguments.modalities.split(",") if arguments.modalities else list(space.modalities)
-    listing = scan(arguments.places, chosen)
-    if not listing.entries:
-        raise InputError(
-            ", ".join(arguments.places),
-            f"no files of {' or '.join(chosen)} here ({listing.others} of other kinds)",
-        )
-    return listing.entries
+def plain_failures(failures: Iterable[Failure]) -> list[dict[str, str]]:
+    """Return failures as values for JSON."""
+    return [{"path": failure.name, "reason": failure.reason} for failure in failures]
 
 
 def report_failures(failures: Sequence[Failure], done: int, strict: bool) -> int:
-    """Say on stderr which files were skipped and why, with the count at the end.
+    """Print to stderr which files were skipped and why, and their number.
 
     Returns:
-        the exit code: 1 if files were skipped and `strict`, or if nothing was done.
+        the exit code: 1 if files were skipped and `strict`, or if no file was embedded.
     """
     for failure in failures:
-        print(f"skipped {failure.path}: {failure.reason}", file=sys.stderr)
+        print(f"skipped {failure.name}: {failure.reason}", file=sys.stderr)
     if failures:
         print(f"{done} files embedded, {len(failures)} skipped", file=sys.stderr)
     return 1 if not done or (failures and strict) else 0

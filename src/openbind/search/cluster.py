@@ -1,9 +1,9 @@
-"""Folders too large for one machine, embedded on a cluster by Ray Data.
+"""Embed on a Ray cluster: folders too large for one machine.
 
-The files are parted into chunks of one modality; each becomes one Parquet file, which a worker
-writes whole or not at all under a name of its own. So a chunk that is run again, because its worker
-was killed, gives the same file again; a run that was killed itself goes on with what is missing.
-The vectors never pass through the machine that started it.
+Files are split into chunks of one modality. A worker writes each chunk to a Parquet file of a fixed
+name, atomically: a chunk that is retried after a crash produces the same file, and a run that was
+killed continues with the chunks that are missing. Vectors never pass through the machine that
+started the run.
 """
 
 from __future__ import annotations
@@ -18,29 +18,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from openbind.atomic import atomic_path
+from openbind.embedding.items import item_name
+from openbind.embedding.many import ComputeOptions, Entry, Failure, embed_many
 from openbind.errors import InputError, MissingExtraError, OpenbindError
-from openbind.search.adhoc import Entry, Failure
+from openbind.search.export import file_batch, write_parquet
 from openbind.space.space import Space
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 CHUNK_FILES = 256
-"""Files of one part: what is done again when a worker is killed."""
+"""Files of a chunk: what is repeated when a worker is killed."""
 FAILURES = b"openbind.failures"
-"""Key of a part's metadata: files that could not be used, with reasons, as JSON."""
+"""Key of a Parquet file's metadata: path → reason of files that could not be embedded, as JSON."""
 PLAN = "plan.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run did.
+    """The result of a run.
 
     Args:
-        files: embedded, with a row each.
-        failures: files that could not be used.
+        files: number of files embedded.
+        failures: files that could not be embedded.
     """
 
     files: int
@@ -48,14 +54,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Recipe:
-    """What every worker has to know."""
+class _Job:
+    """What every worker needs to know."""
 
     source: str
     dtype: str
     fingerprint: str
     folder: str
     threads: int
+    options: ComputeOptions
 
 
 def embed_on_ray(
@@ -64,60 +71,64 @@ def embed_on_ray(
     entries: Sequence[Entry],
     target: str | os.PathLike[str],
     *,
-    workers: int | None = None,
     address: str | None = None,
     progress: bool = False,
+    **options: Unpack[ComputeOptions],
 ) -> Outcome:
     """Embed files on a cluster and write them as a folder of Parquet files.
 
     Args:
-        space: the one to embed with; workers load their own and are held to its fingerprint.
-        source: what `openbind.load` takes to get it, on every machine of the cluster.
-        entries: from `scan`; all machines see the files by the same paths.
+        space: workers load their own copy, whose fingerprint has to be the same.
+        source: what `openbind.load` takes to load it, on every machine of the cluster.
+        entries: files, at the same paths on all machines.
         target: the folder, with columns path, modality and vector (a fixed-size list of float32);
-            it is there when all of it is.
-        workers: processes that embed; None takes one a GPU, or one for two CPUs.
-        address: of a running cluster, as `ray.init` takes it; None starts one on this machine.
-        progress: show a bar on stderr once the wait is longer than a second.
+            it appears when it is complete.
+        address: of a running cluster, as for `ray.init`; None starts one on this machine.
+        progress: show a progress bar on stderr if it takes longer than a second.
+        options: as in `ComputeOptions`; `workers` is the number of processes that embed, None for
+            one per GPU, or one per two CPUs.
 
     Returns:
-        how many files were embedded, and those that could not be used.
+        the number of files embedded, and the failures.
 
     Raises:
-        InputError: the target exists; workers are fewer than one.
-        MissingExtraError: Ray isn't there.
-        OpenbindError: a worker failed; what is done is kept for the next run.
+        InputError: the target exists; or `workers` is below 1.
+        MissingExtraError: Ray isn't installed.
+        OpenbindError: a worker failed; finished chunks are kept for the next run.
     """
     final = Path(target).absolute()
     if final.exists():
-        raise InputError(target, "exists already; a folder of parts is written: name another place")
+        raise InputError(target, "exists already; choose another path for the Parquet folder")
+    workers = options.pop("workers", None)
     if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers}", "expected a number of 1 or more")
-    chunks = list(part_entries(entries))
+        raise InputError("workers", f"expected at least 1, found {workers}")
+    chunks = list(split(entries))
     folder = _open_partial(final, space.fingerprint, chunks)
     weight = next(next(iter(space.towers.values())).parameters())
     with _cluster(address) as ray:
-        recipe = _Recipe(
+        job = _Job(
             source=source,
             dtype=str(weight.dtype).removeprefix("torch."),
             fingerprint=space.fingerprint,
             folder=str(folder),
             threads=1,
+            options=options,
         )
-        todo = [chunk for chunk in chunks if not _part_of(folder, chunk["number"]).exists()]
+        todo = [chunk for chunk in chunks if not _file_of(folder, chunk["number"]).exists()]
         if todo:
-            _run(ray, recipe, todo, workers, progress)
-    outcome = _read_outcome([_part_of(folder, chunk["number"]) for chunk in chunks])
+            _run(ray, job, todo, workers, progress)
+    outcome = _read_outcome([_file_of(folder, chunk["number"]) for chunk in chunks])
     (folder / PLAN).unlink()
     folder.replace(final)
     return outcome
 
 
-def part_entries(entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
-    """Part files into numbered chunks of one modality, always in the same way."""
+def split(entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
+    """Split files into numbered chunks of one modality, the same for the same files."""
     by_modality: dict[str, list[str]] = {}
     for entry in entries:
-        by_modality.setdefault(entry.modality, []).append(str(entry.path.absolute()))
+        path = str(Path(item_name(entry.item)).absolute())
+        by_modality.setdefault(entry.modality, []).append(path)
     numbers = itertools.count()
     for modality, paths in by_modality.items():
         for start in range(0, len(paths), CHUNK_FILES):
@@ -125,58 +136,50 @@ def part_entries(entries: Sequence[Entry]) -> Iterator[dict[str, Any]]:
             yield {"number": next(numbers), "modality": modality, "paths": chunk}
 
 
-class PartWriter:
-    """Embeds chunks and writes their parts; one in every worker's process.
+class ChunkWriter:
+    """Embeds chunks and writes them; one per worker process.
 
     Args:
-        recipe: what to load, and where to write.
+        job: what to load, and where to write.
+
+    Raises:
+        OpenbindError: this machine has another space by that name.
     """
 
-    def __init__(self, recipe: _Recipe) -> None:
+    def __init__(self, job: _Job) -> None:
         import torch
 
         from openbind.catalog import load
 
-        torch.set_num_threads(recipe.threads)
-        self.folder = Path(recipe.folder)
-        self.space = load(recipe.source, dtype=recipe.dtype)
-        if self.space.fingerprint != recipe.fingerprint:
+        torch.set_num_threads(job.threads)
+        self.job, self.folder = job, Path(job.folder)
+        self.space = load(job.source, dtype=job.dtype)
+        if self.space.fingerprint != job.fingerprint:
             raise OpenbindError(
-                f"{recipe.source} is another space on this machine (fingerprint "
+                f"{job.source} is another space on this machine (fingerprint "
                 f"{self.space.fingerprint[:8]}) than where the run was started "
-                f"({recipe.fingerprint[:8]}); vectors of two spaces can't be compared"
+                f"({job.fingerprint[:8]}); vectors of two spaces can't be compared"
             )
 
     def __call__(self, chunk: dict[str, Any]) -> dict[str, Any]:
-        """Embed a chunk; its part is there afterwards."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        paths = [str(path) for path in chunk["paths"]]
-        reasons: dict[int, str] = {}
-
-        def note(place: int, error: InputError) -> None:
-            reasons[place] = error.reason
-
-        vectors_NE = self.space.encode(chunk["modality"], paths, on_error=note)
-        kept = [place for place in range(len(paths)) if place not in reasons]
-        failures = {paths[place]: reason for place, reason in reasons.items()}
-        flat = vectors_NE[kept].ravel()
-        columns = {
-            "path": pa.array([paths[place] for place in kept], pa.string()),
-            "modality": pa.array([chunk["modality"]] * len(kept), pa.string()),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, self.space.dim),
-        }
-        table = pa.table(columns).replace_schema_metadata({FAILURES: json.dumps(failures)})
-        with atomic_path(_part_of(self.folder, chunk["number"])) as temporary:
-            pq.write_table(table, temporary)
-        return {"files": len(paths)}
+        """Embed a chunk and write its Parquet file."""
+        entries = [Entry(str(chunk["modality"]), Path(path)) for path in chunk["paths"]]
+        options: ComputeOptions = {**self.job.options, "workers": self.job.threads}
+        rows = list(embed_many(self.space, entries, **options))
+        good = [row.entry for row in rows if row.vectors_VE is not None]
+        vectors = [row.vectors_VE for row in rows if row.vectors_VE is not None]
+        empty_NE = np.zeros((0, self.space.dim), np.float32)
+        batch = file_batch(good, np.concatenate([empty_NE, *vectors]))
+        failures = {row.failure.name: row.failure.reason for row in rows if row.failure}
+        target = _file_of(self.folder, chunk["number"])
+        write_parquet([batch], target, {FAILURES: json.dumps(failures)})
+        return {"files": len(entries)}
 
 
 def _run(
-    ray: Any, recipe: _Recipe, chunks: list[dict[str, Any]], workers: int | None, progress: bool
+    ray: Any, job: _Job, chunks: list[dict[str, Any]], workers: int | None, progress: bool
 ) -> None:
-    """Return the chunks to workers until every part is written.
+    """Distribute chunks to workers until all are written.
 
     Raises:
         OpenbindError: a worker failed.
@@ -185,12 +188,12 @@ def _run(
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
     count = min(workers or gpus or max(1, cpus // 2), len(chunks))
     threads = max(1, cpus // count)
-    asked = {"num_cpus": threads, "num_gpus": 1 if gpus >= count else 0}
+    resources_each = {"num_cpus": threads, "num_gpus": 1 if gpus >= count else 0}
     rows = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map(
-        PartWriter,
-        fn_constructor_args=(replace(recipe, threads=threads),),
+        ChunkWriter,
+        fn_constructor_args=(replace(job, threads=threads),),
         compute=ray.data.ActorPoolStrategy(size=count),
-        **asked,
+        **resources_each,
     )
     total = sum(len(chunk["paths"]) for chunk in chunks)
     with tqdm(total=total, desc="embedding", unit="file", delay=1, disable=not progress) as bar:
@@ -200,15 +203,20 @@ def _run(
         except ray.exceptions.RayError as error:
             reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
             raise OpenbindError(
-                f"a worker failed: {reason}. What is done is kept; the same command goes on"
+                f"a worker failed: {reason}. Finished chunks are kept; the same command continues"
             ) from error
 
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """Connect to a cluster, or run one on this machine for as long as it is needed."""
-    # Read by Ray as it is imported and by every process that it starts: nothing is reported to
-    # its makers, and what its own log files say isn't said here too.
+    """Connect to a cluster, or run one on this machine while the block runs.
+
+    Raises:
+        InputError: the address can't be reached.
+        MissingExtraError: Ray isn't installed.
+    """
+    # Read by Ray on import and by every process it starts: no usage reports, no log lines of Ray
+    # on stderr, which are in its log files anyway.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
@@ -218,7 +226,11 @@ def _cluster(address: str | None) -> Iterator[Any]:
         raise MissingExtraError("--engine ray", "ray", "ray") from error
     started = not ray.is_initialized()
     if started:
-        ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False)
+        try:
+            ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False)
+        except (ValueError, ConnectionError, RuntimeError) as error:
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            raise InputError(f"Ray at {address or 'local'}", f"can't start: {reason}") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
@@ -229,7 +241,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 
 def _open_partial(final: Path, fingerprint: str, chunks: list[dict[str, Any]]) -> Path:
-    """Make the folder that parts are embedded in; one of the same plan keeps its parts."""
+    """Create the folder of an unfinished run; an existing one of the same plan is continued."""
     folder = final.with_name(f".{final.name}.partial")
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps([fingerprint, chunks]).encode())
@@ -245,18 +257,18 @@ def _open_partial(final: Path, fingerprint: str, chunks: list[dict[str, Any]]) -
     return folder
 
 
-def _part_of(folder: Path, number: int) -> Path:
+def _file_of(folder: Path, number: int) -> Path:
     return folder / f"part-{number:06}.parquet"
 
 
-def _read_outcome(parts: Sequence[Path]) -> Outcome:
-    """Add up what the parts say of themselves."""
+def _read_outcome(paths: Sequence[Path]) -> Outcome:
+    """Sum up the metadata of the Parquet files."""
     import pyarrow.parquet as pq
 
     files, failures = 0, []
-    for part in parts:
-        metadata = pq.read_metadata(part)
+    for path in paths:
+        metadata = pq.read_metadata(path)
         files += metadata.num_rows
         reasons = json.loads((metadata.metadata or {}).get(FAILURES, b"{}"))
-        failures += [Failure(Path(path), reason) for path, reason in reasons.items()]
+        failures += [Failure(Path(name), reason) for name, reason in reasons.items()]
     return Outcome(files=files, failures=tuple(failures))

@@ -1,90 +1,200 @@
-"""Write an index for other programs: Parquet, and collections of Qdrant."""
+"""Export vectors: Parquet, NumPy's npz, and Qdrant collections, from a stream of batches."""
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from openbind.atomic import atomic_path
-from openbind.errors import InputError, MissingExtraError
+from openbind.embedding.items import item_name
+from openbind.embedding.many import Entry
+from openbind.errors import InputError, MissingExtraError, OpenbindError
 from openbind.search.index import Index
 from openbind.search.table import SHOWN, vectors_of
 
 QDRANT_POINTS = 256
-"""Points in one request: a megabyte at 1,024 dimensions."""
+"""Points per request: a megabyte at 1,024 dimensions."""
 NAMES = uuid.UUID("8e0d7a0c-54a5-4d0e-9b4b-0f1b6d3f7c55")
-"""Drawn once: Qdrant's points are called by UUIDs, made of the rows' ids under this."""
+"""Namespace of the UUIDs of Qdrant's points, which are derived from the rows' ids."""
 
 
-def write_parquet(index: Index, target: str | os.PathLike[str]) -> int:
-    """Write the columns of all rows, with the whole `path`, `root` as a path, and `vector`.
+@dataclass(frozen=True)
+class Batch:
+    """Some rows to export.
 
-    The file is written a few thousand rows at a time, whole or not at all.
+    Args:
+        columns: name → values, one per row: NumPy or Arrow arrays.
+        vectors_KE: (rows, dim) float32.
+    """
+
+    columns: Mapping[str, Any]
+    vectors_KE: np.ndarray
+
+
+def file_batch(entries: Sequence[Entry], vectors_KE: np.ndarray) -> Batch:
+    """Return embedded files as a batch with the columns `path` and `modality`."""
+    # Bytes of a name that aren't UTF-8 are escaped: neither format could store them.
+    paths = [item_name(e.item).encode("utf-8", "backslashreplace").decode() for e in entries]
+    modalities = [entry.modality for entry in entries]
+    columns = {"path": np.array(paths, np.str_), "modality": np.array(modalities, np.str_)}
+    return Batch(columns, vectors_KE)
+
+
+def index_batches(index: Index) -> Iterator[Batch]:
+    """Yield the rows of an index without thumbnails; `path` and `root` are absolute paths."""
+    import pyarrow as pa
+
+    roots = {root.number: root.path for root in index.meta.roots}
+    for table in index.table.batches([*SHOWN, "vector"]):
+        numbers, names = table.column("root").to_pylist(), table.column("path").to_pylist()
+        columns = {name: table.column(name) for name in SHOWN}
+        paths = [str(roots[n] / name) for n, name in zip(numbers, names, strict=True)]
+        columns["path"] = pa.array(paths, pa.string())
+        columns["root"] = pa.array([str(roots[number]) for number in numbers], pa.string())
+        yield Batch(columns, vectors_of(table.column("vector"), index.table.dim))
+
+
+def write_parquet(
+    batches: Iterable[Batch],
+    target: str | os.PathLike[str],
+    metadata: Mapping[bytes, str] | None = None,
+) -> int:
+    """Write the columns and `vector`, a fixed-size list of float32, atomically.
+
+    Args:
+        batches: at least one; only one is in memory at a time.
+        target: the file, with extension .parquet.
+        metadata: of the file's schema.
 
     Returns:
-        how many rows.
+        number of rows.
 
     Raises:
-        InputError: the file's extension isn't `.parquet`.
-        OSError: the file can't be written; an older one stays.
+        InputError: no batches, or another extension.
+        MissingExtraError: pyarrow isn't installed.
+        OSError: the file can't be written; an existing one is kept.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if Path(target).suffix.lower() != ".parquet":
-        raise InputError(target, "expected an extension of .parquet")
-    schema = index.table.rows.schema
-    kept = pa.schema([_stored(pa, schema.field(name)) for name in (*SHOWN, "vector")])
-    rows = 0
-    with atomic_path(target) as temporary, pq.ParquetWriter(temporary, kept) as writer:
-        for batch in _with_paths(index):
-            writer.write_table(batch.select(kept.names).cast(kept))
-            rows += batch.num_rows
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError("writing Parquet", "pyarrow", "parquet") from error
+    _check_extension(target, ".parquet")
+    writer, rows = None, 0
+    with atomic_path(target) as temporary:
+        try:
+            for batch in batches:
+                flat = np.ascontiguousarray(batch.vectors_KE, np.float32).ravel()
+                vectors = pa.FixedSizeListArray.from_arrays(flat, batch.vectors_KE.shape[1])
+                table = pa.table({**batch.columns, "vector": vectors})
+                if writer is None:
+                    schema = table.schema.with_metadata(metadata)
+                    writer = pq.ParquetWriter(temporary, schema)
+                writer.write_table(table.cast(schema))
+                rows += len(flat) // batch.vectors_KE.shape[1]
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise InputError(target, "no vectors to write")
     return rows
 
 
-def write_qdrant(index: Index, place: str, collection: str) -> int:
-    """Write all rows into a collection of Qdrant: cosine, the columns as payload.
-
-    Rows keep their names, so writing again replaces them; points of rows that are gone leave.
+def write_npz(batches: Iterable[Batch], target: str | os.PathLike[str]) -> int:
+    """Write one array per column and `vector`, (n, dim) float32, atomically.
 
     Args:
-        index: which.
-        place: address of a server (`http://…`), or a folder of Qdrant's local mode.
-        collection: made if it is missing.
+        batches: at least one.
+        target: the file, with extension .npz.
 
     Returns:
-        how many rows.
+        number of rows.
 
     Raises:
-        InputError: the collection is of other dimensions.
-        MissingExtraError: qdrant-client isn't there.
+        InputError: no batches, or another extension.
+        OSError: the file can't be written; an existing one is kept.
+    """
+    _check_extension(target, ".npz")
+    listed = list(batches)
+    if not listed:
+        raise InputError(target, "no vectors to write")
+    arrays: dict[str, Any] = {
+        name: np.concatenate([np.asarray(batch.columns[name]) for batch in listed])
+        for name in listed[0].columns
+    }
+    vectors_KE = np.concatenate([batch.vectors_KE for batch in listed]).astype(np.float32)
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays, vector=vectors_KE)
+    return len(vectors_KE)
+
+
+def write_qdrant(batches: Iterable[Batch], location: str, collection: str, dim: int) -> int:
+    """Write rows into a Qdrant collection: cosine distance, the columns as payload.
+
+    Points keep their ids, so that a repeated export replaces them and deletes those of rows that
+    are gone.
+
+    Args:
+        batches: with a column `id`.
+        location: URL of a server (`http://…`), or a folder of Qdrant's local mode.
+        collection: created if missing.
+        dim: of the vectors.
+
+    Returns:
+        number of rows.
+
+    Raises:
+        InputError: the collection has other dimensions.
+        OpenbindError: the server can't be reached, or refuses.
+        MissingExtraError: qdrant-client isn't installed.
     """
     try:
         from qdrant_client import QdrantClient, models
     except ImportError as error:
         raise MissingExtraError("export to Qdrant", "qdrant_client", "qdrant") from error
-    is_address = place.startswith(("http://", "https://"))
-    client = QdrantClient(url=place) if is_address else QdrantClient(path=place)
+    is_url = location.startswith(("http://", "https://"))
+    written: set[Any] = set()
+    with _qdrant_errors(location):
+        # Without the check of versions, which runs in a thread and outlives a failure.
+        where = {"url": location} if is_url else {"path": location}
+        client = QdrantClient(**where, check_compatibility=False)
+        try:
+            _open_collection(client, models, collection, dim)
+            for batch in batches:
+                points = _points(models, batch)
+                written.update(point.id for point in points)
+                for start in range(0, len(points), QDRANT_POINTS):
+                    client.upsert(collection, points[start : start + QDRANT_POINTS], wait=True)
+            _delete_others(client, models, collection, written)
+        finally:
+            client.close()
+    return len(written)
+
+
+def _check_extension(target: str | os.PathLike[str], expected: str) -> None:
+    if Path(target).suffix.lower() != expected:
+        raise InputError(target, f"expected an extension of {expected}")
+
+
+@contextmanager
+def _qdrant_errors(location: str) -> Iterator[None]:
+    from qdrant_client.http.exceptions import ApiException
+
     try:
-        _open_collection(client, models, index, collection)
-        names: set[Any] = set()
-        for batch in _with_paths(index):
-            points = _points(models, index, batch)
-            names.update(point.id for point in points)
-            for start in range(0, len(points), QDRANT_POINTS):
-                client.upsert(collection, points[start : start + QDRANT_POINTS], wait=True)
-        _drop_others(client, models, collection, names)
-    finally:
-        client.close()
-    return len(names)
+        yield
+    except (ApiException, RuntimeError) as error:  # RuntimeError: the folder is in use
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise OpenbindError(f"Qdrant at {location}: {reason}") from error
 
 
-def _open_collection(client: Any, models: Any, index: Index, collection: str) -> None:
-    dim = index.table.dim
+def _open_collection(client: Any, models: Any, collection: str, dim: int) -> None:
     if not client.collection_exists(collection):
         vectors = models.VectorParams(size=dim, distance=models.Distance.COSINE)
         client.create_collection(collection, vectors_config=vectors)
@@ -94,48 +204,29 @@ def _open_collection(client: Any, models: Any, index: Index, collection: str) ->
         raise InputError(collection, f"a collection of other vectors ({found}), expected {dim}")
 
 
-def _points(models: Any, index: Index, batch: Any) -> list[Any]:
-    vectors_KE = vectors_of(batch.column("vector"), index.table.dim)
-    rows = batch.select(SHOWN).to_pylist()
+def _points(models: Any, batch: Batch) -> list[Any]:
+    columns = {name: values.to_pylist() for name, values in batch.columns.items()}
+    columns["modified"] = [modified.isoformat() for modified in columns["modified"]]
     return [
         models.PointStruct(
-            id=str(uuid.uuid5(NAMES, row["id"])),
+            id=str(uuid.uuid5(NAMES, columns["id"][row])),
             vector=vector_E.tolist(),
-            payload={**row, "modified": row["modified"].isoformat()},
+            payload={name: values[row] for name, values in columns.items()},
         )
-        for row, vector_E in zip(rows, vectors_KE, strict=True)
+        for row, vector_E in enumerate(batch.vectors_KE)
     ]
 
 
-def _drop_others(client: Any, models: Any, collection: str, names: set[Any]) -> None:
-    """Take points out that no row has the name of."""
+def _delete_others(client: Any, models: Any, collection: str, written: set[Any]) -> None:
+    """Delete the points whose rows are gone."""
     offset = None
     others: list[Any] = []
     while True:
         points, offset = client.scroll(
             collection, limit=QDRANT_POINTS, offset=offset, with_payload=False
         )
-        others += [point.id for point in points if point.id not in names]
+        others += [point.id for point in points if point.id not in written]
         if offset is None:
             break
     if others:
         client.delete(collection, models.PointIdsList(points=others), wait=True)
-
-
-def _with_paths(index: Index) -> Iterator[Any]:
-    """Read all rows, with whole paths in place of those below the roots."""
-    import pyarrow as pa
-
-    roots = {root.number: root.path for root in index.meta.roots}
-    for batch in index.table.batches([*SHOWN, "vector"]):
-        numbers, names = batch.column("root").to_pylist(), batch.column("path").to_pylist()
-        paths = [str(roots[n] / name) for n, name in zip(numbers, names, strict=True)]
-        folders = [str(roots[number]) for number in numbers]
-        batch = batch.set_column(batch.schema.get_field_index("path"), "path", pa.array(paths))
-        place = batch.schema.get_field_index("root")
-        yield batch.set_column(place, "root", pa.array(folders))
-
-
-def _stored(pa: Any, field: Any) -> Any:
-    """A root is written as its path."""
-    return field.with_type(pa.string()) if field.name == "root" else field

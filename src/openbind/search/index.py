@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,11 @@ from openbind.search.table import SHOWN, RowTable, check_filter, filtering, one_
 from openbind.search.update import Changes, update
 from openbind.search.verify import Report, verify
 from openbind.space.space import Space
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from openbind.embedding.many import ComputeOptions
 
 
 class Index(Store):
@@ -67,7 +72,7 @@ class Index(Store):
             fingerprint=space.fingerprint,
             dtype=_dtype_of(space),
             dim=space.dim,
-            modalities=space.modalities,
+            identities={name: space.identity(name) for name in space.modalities},
             roots=(),
             roots_made=0,
         )
@@ -113,8 +118,19 @@ class Index(Store):
         number: int = self.table.rows.version
         return number
 
-    def load_space(self, *, device: str = "auto") -> Space:
+    def load_space(
+        self,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        modalities: Iterable[str] | None = None,
+    ) -> Space:
         """Load the space of the index.
+
+        Args:
+            device: as for `openbind.load`.
+            dtype: as for `openbind.load`; "auto" for the precision that the index was made in.
+            modalities: load only the towers these need; None for all.
 
         Raises:
             InputError: another space has its name now.
@@ -123,7 +139,8 @@ class Index(Store):
         from openbind.catalog import load
 
         meta = self.meta
-        space = load(meta.space, device=device, dtype=meta.dtype)
+        precision = meta.dtype if dtype == "auto" else dtype
+        space = load(meta.space, modalities=modalities, device=device, dtype=precision)
         self.check_space(space)
         return space
 
@@ -165,7 +182,14 @@ class Index(Store):
             self.write_meta(replace(meta, roots=kept))
             return self.table.remove_root(chosen[0].number)
 
-    def update(self, space: Space, *, allow_empty: bool = False, progress: bool = False) -> Changes:
+    def update(
+        self,
+        space: Space,
+        *,
+        allow_empty: bool = False,
+        progress: bool = False,
+        **options: Unpack[ComputeOptions],
+    ) -> Changes:
         """Embed new and changed files, and delete the rows of files that are gone.
 
         A run that is killed loses only what it had not committed; the next one continues.
@@ -174,13 +198,14 @@ class Index(Store):
             space: the one that the index was created with.
             allow_empty: delete rows even if a root now has no files.
             progress: show a progress bar on stderr if it takes longer than a second.
+            options: `batch_size`, `workers` and `device` as in `ComputeOptions`.
 
         Raises:
             InputError: another space, a root that is missing or has no files any more, or another
                 process writes.
             OSError: the disk is full; committed rows are kept.
         """
-        return update(self, space, allow_empty=allow_empty, progress=progress)
+        return update(self, space, allow_empty=allow_empty, progress=progress, **options)
 
     def verify(self, *, progress: bool = False) -> Report:
         """Compare every row with its file's content, without changing anything.

@@ -1,4 +1,4 @@
-"""What a file says of itself without being decoded: size in pixels, length, date."""
+"""Metadata of files from their headers, without decoding: pixel size, duration, date."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from openbind.media.image import BROKEN
 from openbind.media.video import is_video
 
 TAKEN = "%Y:%m:%d %H:%M:%S"
-"""How Exif 2.32 writes dates (tag 0x9003)."""
-LYING = {5, 6, 7, 8}
-"""EXIF orientations of images that are stored lying on a side (Exif 2.32, tag 0x0112)."""
+"""Format of dates in Exif 2.32 (tag 0x9003)."""
+ROTATED = {5, 6, 7, 8}
+"""EXIF orientations of images stored rotated by 90° (Exif 2.32, tag 0x0112)."""
 UNREADABLE = (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning)
 SETTLED_NS = 2_000_000_000
-"""Clocks of file systems step by as much at the worst (FAT): a file that was changed less than
-that before it was hashed may be changed again without a new time."""
+"""Coarsest resolution of file times (FAT): a file that was changed less than this before it was
+hashed may be changed again without a new time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileMetadata:
-    """What a file says of itself; None where it says nothing.
+    """Metadata from a file's header; None where unknown.
 
     Args:
-        width, height: in pixels; of a image upright.
+        width, height: in pixels, after EXIF rotation.
         duration: in seconds.
-        taken: when the image was taken, by its camera's clock.
+        taken: date of a photograph, in the camera's local time.
     """
 
     width: int | None = None
@@ -47,13 +47,13 @@ class FileMetadata:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A file's content at a moment.
+    """The content of a file when it was hashed.
 
     Args:
         hash: of all its bytes.
         stat_key: as in `Row`.
-        size: bytes.
-        modified: when it was changed, UTC.
+        size: in bytes.
+        modified: modification time, UTC.
     """
 
     hash: str
@@ -63,7 +63,7 @@ class Content:
 
 
 def stat_key_of(status: os.stat_result) -> str:
-    """Write down what changes when a file does: its size, times and place on the disk."""
+    """Return a string that changes when a file does: its size, times and inode."""
     # The time of change (ctime) can't be set, so a restored date doesn't hide a change.
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
@@ -77,7 +77,8 @@ def read_content(path: Path) -> Content:
     digest = hashlib.blake2b(digest_size=20)
     before = path.stat()
     if not stat.S_ISREG(before.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))  # a pipe would never end
+        # Reading a pipe would never end.
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     now_ns = time.time_ns()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -92,17 +93,17 @@ def read_content(path: Path) -> Content:
 
 
 def read_metadata(path: Path) -> FileMetadata:
-    """Read what the header of a image, video or sound says; other files say nothing."""
+    """Read the header of an image, video or sound; other files have no metadata."""
     if is_video(path):
         return _of_video(path)
     try:
         with Image.open(path) as image:  # only the header is read
             exif = image.getexif()
             width, height = image.size
-            if exif.get(ExifTags.Base.Orientation, 1) in LYING:
+            if exif.get(ExifTags.Base.Orientation, 1) in ROTATED:
                 width, height = height, width
             return FileMetadata(width=width, height=height, taken=_taken(exif))
-    except UNREADABLE:  # of another kind, or broken: what embeds it says why
+    except UNREADABLE:  # not an image, or a broken one: embedding it reports why
         return FileMetadata(duration=_sound_seconds(path))
 
 
@@ -126,7 +127,7 @@ def _sound_seconds(path: Path) -> float | None:
     try:
         info = soundfile.info(str(path))
         return float(info.duration) if info.frames < UNKNOWN_LENGTH else None
-    except (soundfile.SoundFileError, TypeError):  # TypeError: soundfile's answer to ".raw"
+    except (soundfile.SoundFileError, TypeError):  # TypeError: soundfile on ".raw"
         return _container_seconds(path)
 
 
@@ -142,5 +143,5 @@ def _taken(exif: Image.Exif) -> datetime | None:
     try:
         details = exif.get_ifd(ExifTags.IFD.Exif)
         return datetime.strptime(str(details[ExifTags.Base.DateTimeOriginal]), TAKEN)
-    except BROKEN:  # no such tag, or a camera that writes it in its own way
+    except BROKEN:  # no such tag, or not in the format of the standard
         return None

@@ -1,4 +1,4 @@
-"""Queries of several parts, and the nearest rows."""
+"""Queries of several terms, and exact ranking by cosine."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from openbind.space.vectors import combine
 
 @dataclass(frozen=True)
 class Term:
-    """One part of a query: something of a modality, and its weight (negative subtracts)."""
+    """One term of a query: an item of a modality, and its weight (negative subtracts)."""
 
     modality: str
     item: Any
     weight: float = 1.0
 
 
-def embed_query(space: Space, parts: Sequence[Term]) -> np.ndarray:
-    """Embed the parts and add them with their weights.
+def embed_query(space: Space, terms: Sequence[Term]) -> np.ndarray:
+    """Return the normalized weighted sum of the terms' vectors.
 
     Returns:
-        (dim,) float32, unit length.
+        (dim,) float32 of unit norm.
 
     Raises:
-        InputError: a part can't be used.
-        ValueError: no parts, or parts that cancel each other.
+        InputError: no terms, a term can't be embedded, or the sum is zero.
     """
-    return combine([(space.encode(part.modality, [part.item])[0], part.weight) for part in parts])
+    return combine([(space.encode(term.modality, [term.item])[0], term.weight) for term in terms])
 
 
 def nearest(query_E: np.ndarray, items_KE: np.ndarray, count: int) -> list[tuple[int, float]]:
@@ -40,10 +39,10 @@ def nearest(query_E: np.ndarray, items_KE: np.ndarray, count: int) -> list[tuple
     Args:
         query_E: unit vector.
         items_KE: unit rows.
-        count: how many at most.
+        count: number of results at most.
 
     Returns:
-        (row, cosine) pairs, the nearest first; equal ones in the order of their rows.
+        (row, cosine) pairs in descending order; ties in the order of the rows.
     """
     scores_K = items_KE @ query_E
     order = np.argsort(-scores_K, kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""What an index answers: what it holds, and what it found."""
+"""Values that an index returns."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """What an index holds.
+    """Counts and sizes of an index.
 
     Args:
         space, fingerprint, dim: of the space that made its vectors.
-        roots: the folders.
-        rows: vectors: one a file, one a segment of a long recording.
-        files: that have rows.
-        failed: files that could not be used.
-        bytes: what the index takes on the disk.
-        by_modality: files of each modality.
-        ann: the approximate index in words; None while search is exact.
+        roots: the indexed folders.
+        rows: number of vectors: one per file, or one per segment of a long recording.
+        files: number of files with rows.
+        failed: number of files that could not be embedded.
+        bytes: size on disk.
+        by_modality: number of files of each modality.
+        ann: the approximate index, for people; None while search is exact.
     """
 
     space: str
@@ -36,19 +36,20 @@ class Info:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One row that was found.
+    """One search result.
 
     Args:
         id: of the row, for `vector`, `hit` and `thumbnail`.
         path: of the file.
-        root: the indexed folder that it lies in.
-        modality: what it is read as.
-        start_s, end_s: the segment of a long recording that the row is of; None for the whole.
-        score: cosine to the query; 1 where nothing was asked.
-        size: bytes of the file.
-        modified: when it was changed, UTC.
+        root: the indexed folder that contains it.
+        modality: what it is embedded as.
+        start_s, end_s: the segment of a long recording, in seconds; None for files without a
+            duration.
+        score: cosine to the query; 1 without a query.
+        size: of the file in bytes.
+        modified: modification time of the file, UTC.
         year: of the image's own date, else of `modified`.
-        width, height: in pixels; duration: in seconds; where they are known.
+        width, height: in pixels; duration: in seconds; None if unknown.
     """
 
     id: str

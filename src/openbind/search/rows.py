@@ -1,54 +1,55 @@
-"""A file that was looked at, and the rows that are written of it."""
+"""From a file to the rows of the table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from openbind.modalities.spec import View
 from openbind.modalities.thumbnails import draw_thumbnail
 from openbind.search.metadata import Content, FileMetadata, read_content, read_metadata
 from openbind.search.scan import FileEntry
-from openbind.search.segments import Span, cut
+from openbind.search.segments import WHOLE, cut
 from openbind.search.table import Row
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScannedFile:
-    """A file that was looked at.
+    """A file that was compared with the index.
 
     Args:
-        entry: which file.
-        content: as it was hashed; None if nothing has changed since it was last.
-        metadata, thumbnail, spans: of a file to embed.
+        entry: the file.
+        content: its hash and times; None if its size, times and inode are as indexed.
+        metadata, thumbnail, views: only of a file to embed; one view per segment.
     """
 
     entry: FileEntry
     content: Content | None = None
     metadata: FileMetadata = field(default_factory=FileMetadata)
     thumbnail: bytes | None = None
-    spans: tuple[Span, ...] = (None,)
+    views: tuple[View, ...] = WHOLE
 
     def hashed(self) -> Content:
-        """Its content, where it was hashed."""
+        """Return the content of a file that was hashed."""
         if self.content is None:
             raise ValueError(f"{self.entry.path} was not hashed")
         return self.content
 
 
-def rows_of(seen: ScannedFile, segments: int) -> list[Row]:
-    """Write the rows of a file that was embedded."""
-    found, content, metadata = seen.entry, seen.hashed(), seen.metadata
+def rows_of(scanned: ScannedFile) -> list[Row]:
+    """Return the rows of a file that was embedded, one per segment."""
+    entry, content, metadata = scanned.entry, scanned.hashed(), scanned.metadata
     whole = (0.0, metadata.duration) if metadata.duration is not None else (None, None)
     return [
         Row(
-            id=f"{found.key}-{segment}",
-            file=found.key,
-            root=found.root,
-            path=found.name,
-            modality=found.modality,
-            segment=segment,
-            segments=segments,
-            start_s=(seen.spans[segment] or whole)[0],
-            end_s=(seen.spans[segment] or whole)[1],
+            id=f"{entry.key}-{number}",
+            file=entry.key,
+            root=entry.root,
+            path=entry.name,
+            modality=entry.modality,
+            segment=number,
+            segments=len(scanned.views),
+            start_s=(view.span or whole)[0],
+            end_s=(view.span or whole)[1],
             hash=content.hash,
             stat_key=content.stat_key,
             size=content.size,
@@ -57,42 +58,42 @@ def rows_of(seen: ScannedFile, segments: int) -> list[Row]:
             width=metadata.width,
             height=metadata.height,
             duration=metadata.duration,
-            thumbnail=seen.thumbnail if segment == 0 else None,
+            thumbnail=scanned.thumbnail if number == 0 else None,
         )
-        for segment in range(segments)
+        for number, view in enumerate(scanned.views)
     ]
 
 
-def relabel(row: Row, seen: ScannedFile) -> Row:
-    """Write the row of the same content in another place, or with another date."""
-    found, content = seen.entry, seen.hashed()
+def relabel(row: Row, scanned: ScannedFile) -> Row:
+    """Return a row of the same content for another path or modification time."""
+    entry, content = scanned.entry, scanned.hashed()
     return replace(
         row,
-        id=f"{found.key}-{row.segment}",
-        file=found.key,
-        root=found.root,
-        path=found.name,
+        id=f"{entry.key}-{row.segment}",
+        file=entry.key,
+        root=entry.root,
+        path=entry.name,
         stat_key=content.stat_key,
         modified=content.modified,
         year=row.year if row.year != row.modified.year else content.modified.year,
     )
 
 
-def describe(found: FileEntry, content: Content) -> ScannedFile:
-    """Read what a file to embed says of itself, and draw it."""
-    metadata = read_metadata(found.path)
+def describe(entry: FileEntry, content: Content) -> ScannedFile:
+    """Read the metadata of a file to embed, and draw its thumbnail."""
+    metadata = read_metadata(entry.path)
     return ScannedFile(
-        entry=found,
+        entry=entry,
         content=content,
         metadata=metadata,
-        thumbnail=draw_thumbnail(found.modality, found.path),
-        spans=cut(found.modality, metadata.duration),
+        thumbnail=draw_thumbnail(entry.modality, entry.path),
+        views=cut(entry.modality, metadata.duration),
     )
 
 
-def is_still(seen: ScannedFile) -> bool:
-    """Return whether a file is still what was hashed before it was embedded."""
+def is_unchanged(scanned: ScannedFile) -> bool:
+    """Return whether a file still has the content that was hashed before it was embedded."""
     try:
-        return read_content(seen.entry.path).hash == seen.hashed().hash
+        return read_content(scanned.entry.path).hash == scanned.hashed().hash
     except OSError:
         return False

@@ -1,28 +1,28 @@
-"""The files below an index's folders: which there are, and what they are read as."""
+"""List the files below an index's roots, and the folders that can't be read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from openbind.embedding.many import Failure
+from openbind.embedding.scan import walk_files
 from openbind.errors import InputError
-from openbind.search.adhoc import walk_files
-from openbind.search.meta import Meta, file_key, modality_of
+from openbind.search.meta import Meta, Root, file_key, modality_of
 from openbind.search.metadata import Content
 from openbind.search.table import FileState
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
-    """A file that the scan found.
+    """A file below a root.
 
     Args:
         key: `file_key` of root and name.
         root: number of its root.
         name: its path below the root, with `/`.
         path: of the file.
-        modality: what it is read as.
+        modality: what it is embedded as.
     """
 
     key: str
@@ -32,7 +32,7 @@ class FileEntry:
     modality: str
 
     def state(self, content: Content) -> FileState:
-        """What the table is to know of it."""
+        """Return what the table stores about it."""
         return FileState(
             file=self.key,
             path=self.name,
@@ -43,30 +43,64 @@ class FileEntry:
         )
 
 
-def scan_roots(meta: Meta, folder: Path) -> Iterator[FileEntry]:
-    """List the files of an index's folders.
+@dataclass
+class RootScan:
+    """The files below an index's roots.
+
+    Attributes:
+        files: those of the index's modalities.
+        failures: folders that can't be read; the files below them are unknown, not gone.
+        hidden: (root number, prefix of names) of these folders.
+    """
+
+    files: list[FileEntry] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    hidden: set[tuple[int, str]] = field(default_factory=set)
+
+    def hides(self, root: int, name: str) -> bool:
+        """Return whether a file is below a folder that can't be read."""
+        return any(number == root and name.startswith(prefix) for number, prefix in self.hidden)
+
+
+def scan_roots(meta: Meta, folder: Path) -> RootScan:
+    """List the files of an index's roots.
 
     Args:
         meta: of the index.
-        folder: it is kept in; its own files aren't listed.
+        folder: where the index is stored; its own files are excluded.
 
     Raises:
-        InputError: a root isn't there: its files would be taken for removed.
+        InputError: a root is missing, so its files would be taken for deleted.
     """
+    found = RootScan()
     for root in meta.roots:
         if not root.path.is_dir():
             raise InputError(
                 root.path,
-                "this root of the index isn't there; mount it, or take it out with "
+                "this root of the index is missing; mount it, or remove it with "
                 "`openbind index remove`",
             )
-        for path in walk_files(root.path):
-            if folder in path.parents:
-                continue
-            name = path.relative_to(root.path).as_posix()
-            # Names that aren't UTF-8 can't be stored as such.
-            name = name.encode("utf-8", "backslashreplace").decode()
-            modality = modality_of(meta, name)
+        failures: list[Failure] = []
+        for path in walk_files(root.path, failures.append):
+            name = _name(path, root)
+            modality = None if folder in path.parents else modality_of(meta, name)
             if modality is not None:
-                key = file_key(root.number, name)
-                yield FileEntry(key=key, root=root.number, name=name, path=path, modality=modality)
+                found.files.append(
+                    FileEntry(
+                        key=file_key(root.number, name),
+                        root=root.number,
+                        name=name,
+                        path=path,
+                        modality=modality,
+                    )
+                )
+        for failure in failures:
+            below = _name(Path(failure.name), root)
+            found.hidden.add((root.number, "" if below == "." else f"{below}/"))
+        found.failures += failures
+    return found
+
+
+def _name(path: Path, root: Root) -> str:
+    """Return the path below a root; bytes that aren't UTF-8 are escaped, so it can be stored."""
+    return path.relative_to(root.path).as_posix().encode("utf-8", "backslashreplace").decode()

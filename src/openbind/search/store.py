@@ -1,4 +1,4 @@
-"""What an index is on the disk: its table, what it says of itself, and who may write."""
+"""The files of an index: its table, its description, and the lock of its writer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from openbind.search.table import RowTable
 from openbind.space.space import Space
 
 FOLDER = ".openbind"
-"""Name of the folder that an index is kept in, in the first of its roots. It is hidden, so no scan
-goes there."""
+"""Default folder of an index, in its first root; hidden, so scans skip it."""
 ROWS, LOCK = "rows", "writer.lock"
 
 
 @contextmanager
 def writing_in(folder: Path) -> Iterator[None]:
-    """Hold the lock of whoever writes into an index's folder; a killed process lets go of it.
+    """Hold the writer's lock of an index's folder; it is released when the process is killed.
 
     Raises:
         InputError: another process, or thread, holds it.
@@ -30,8 +29,7 @@ def writing_in(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        reason = "another process is updating it; wait until that has ended"
-        raise InputError(folder, reason) from error
+        raise InputError(folder, "another process is updating it; wait until it ends") from error
     try:
         yield
     finally:
@@ -39,10 +37,10 @@ def writing_in(folder: Path) -> Iterator[None]:
 
 
 class Store:
-    """An index on the disk.
+    """An index on disk.
 
     Args:
-        folder: where it is kept.
+        folder: where it is stored.
         table: its rows.
     """
 
@@ -52,29 +50,36 @@ class Store:
 
     @property
     def meta(self) -> Meta:
-        """What `index.json` says now: another process may have changed it."""
+        """The current content of `index.json`, which another process may have changed."""
         return read_meta(self.folder)
 
     def write_meta(self, meta: Meta) -> None:
-        """Replace what `index.json` says."""
+        """Replace `index.json`."""
         write_meta(self.folder, meta)
 
     def writing(self) -> AbstractContextManager[None]:
-        """Hold the lock of whoever writes, as `writing_in`."""
+        """Hold the writer's lock, as `writing_in`."""
         return writing_in(self.folder)
 
-    def check_space(self, space: Space) -> None:
-        """See that a space is the one that made the vectors.
+    def check_space(self, space: Space, *, complete: bool = False) -> None:
+        """Check that a space embeds as the one that the index was created with.
+
+        Args:
+            space: some or all of the index's modalities; only these are compared.
+            complete: require all of them.
 
         Raises:
-            InputError: it is another one.
+            InputError: another space, or a modality is missing.
         """
         meta = self.meta
-        if space.fingerprint != meta.fingerprint:
+        missing = set(meta.identities) - set(space.modalities) if complete else set()
+        if missing:
+            raise InputError(space.name, f"loaded without {', '.join(sorted(missing))}; load all")
+        if any(space.identity(name) != meta.identities.get(name) for name in space.modalities):
             raise InputError(
                 self.folder,
                 f"its vectors are of the space {meta.space!r} ({meta.dim} dimensions, fingerprint "
                 f"{meta.fingerprint[:8]}), not of {space.name!r} ({space.dim} dimensions, "
                 f"{space.fingerprint[:8]}): vectors of two spaces can't be compared. Load that "
-                "one, or create another index",
+                "space, or create another index",
             )

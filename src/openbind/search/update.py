@@ -1,52 +1,55 @@
-"""Bring an index up to date with its folders: embed what is new, forget what is gone.
+"""Update an index: embed new and changed files, delete the rows of files that are gone.
 
-Files are taken for the same by the hash of their content. A run commits after every few files,
-each file with all its rows or none; one that is killed leaves what it committed, and the next goes
-on from there.
+Files are identified by the hash of their content. A run commits after every few files, each with
+all its rows or none, so a run that is killed keeps what it committed and the next one continues.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
+from openbind.embedding.many import ComputeOptions, Embedded, Entry, Failure, embed_many
 from openbind.errors import InputError
-from openbind.search.adhoc import Failure
 from openbind.search.ann import build_ann
 from openbind.search.metadata import read_content, stat_key_of
-from openbind.search.rows import ScannedFile, describe, is_still, relabel, rows_of
-from openbind.search.scan import FileEntry, scan_roots
-from openbind.search.segments import Task, embed_tasks
+from openbind.search.rows import ScannedFile, describe, is_unchanged, relabel, rows_of
+from openbind.search.scan import FileEntry, RootScan, scan_roots
 from openbind.search.store import Store
 from openbind.search.table import FileState, Row, one_of
 from openbind.space.decoding import map_ahead
 from openbind.space.space import Space
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 COMMIT_FILES = 64
-"""Files of one modality that are embedded together and committed at once."""
+"""Files committed together."""
 COMMIT_SECONDS = 20.0
-"""Longest time between two commits: what a killed run loses of a slow space's work."""
+"""Longest time between two commits: what a killed run loses with a slow space."""
 COMPACT_COMMITS = 200
-"""Commits after which small pieces are joined during a long run."""
+"""Commits after which fragments are merged during a long run."""
 
 
 @dataclass
 class Changes:
-    """What an update did, in files.
+    """The result of an update, in files.
 
     Attributes:
         embedded: new or changed.
-        moved: new here, but of known content: moved or copied, with the vector that was there.
-        removed: no longer in the folders, under another name neither.
-        unchanged: the same as before, with other dates perhaps.
-        postponed: changed while they were read; the next update takes them.
-        failures: could not be used, with reasons; those known from earlier runs among them.
+        moved: moved or copied: new paths of known content, which keep its vectors.
+        removed: deleted from the folders, and not moved.
+        unchanged: same content, possibly with another modification time.
+        postponed: changed while they were read; left to the next update.
+        failures: files that can't be embedded and folders that can't be read, with reasons,
+            including files known from earlier runs.
     """
 
     embedded: int = 0
@@ -58,90 +61,107 @@ class Changes:
 
 
 def update(
-    store: Store, space: Space, *, allow_empty: bool = False, progress: bool = False
+    store: Store,
+    space: Space,
+    *,
+    allow_empty: bool = False,
+    progress: bool = False,
+    **options: Unpack[ComputeOptions],
 ) -> Changes:
-    """Bring an index up to date with its folders.
+    """Update an index.
 
     Args:
         store: of the index.
-        space: the one that made it.
-        allow_empty: believe that a root of which files are indexed has none now.
-        progress: show a bar on stderr once the wait is longer than a second.
+        space: the one that the index was created with.
+        allow_empty: delete rows even if a root now has no files.
+        progress: show a progress bar on stderr if it takes longer than a second.
+        options: `batch_size`, `workers` and `device` as in `ComputeOptions`.
 
     Raises:
-        InputError: another space, a root that isn't there or has lost all its files, or another
+        InputError: another space, a root that is missing or has no files any more, or another
             process writes.
-        OSError: the disk is full; what was committed stays.
+        OSError: the disk is full; committed rows are kept.
     """
-    store.check_space(space)
+    store.check_space(space, complete=True)
     with store.writing():
-        run = _Run(store, space)
-        found = list(scan_roots(store.meta, store.folder))
+        run = _Run(store, space, options)
+        scan = scan_roots(store.meta, store.folder)
         if not allow_empty:
-            run.check_roots(found)
-        bar = tqdm(total=len(found), desc="indexing", unit="file", delay=1, disable=not progress)
+            run.check_roots(scan)
+        total = len(scan.files)
+        bar = tqdm(total=total, desc="indexing", unit="file", delay=1, disable=not progress)
         with bar:
-            run.embed_new(found, bar.update)
-        run.remove_gone(found)
+            run.embed_new(scan.files, bar)
+        run.remove_gone(scan)
         run.finish()
     return run.changes
 
 
 class _Run:
-    """One update, while it runs."""
+    """The state of a running update.
 
-    def __init__(self, store: Store, space: Space) -> None:
-        self.store, self.space, self.table = store, space, store.table
+    Attributes:
+        states, failed: what the table has of files and failures, by key.
+        contents: (hash, modality) of all content that has vectors.
+        moved: content found under new paths in this run.
+        done: files embedded and not committed; relabels: files that take known vectors;
+            orphans: files whose known vectors turned out to be deleted.
+    """
+
+    def __init__(self, store: Store, space: Space, options: ComputeOptions) -> None:
+        self.store, self.space, self.options = store, space, options
+        self.table = store.table
         self.states = self.table.files()
         self.failed = self.table.failed_files()
         self.contents = {(state.hash, state.modality) for state in self.states.values()}
         self.moved: set[tuple[str, str]] = set()
         self.changes = Changes()
-        self.waiting: dict[str, list[ScannedFile]] = {}
+        self.done: list[tuple[ScannedFile, Embedded]] = []
         self.relabels: list[ScannedFile] = []
+        self.orphans: list[ScannedFile] = []
         self.committed, self.commits = time.monotonic(), 0
 
-    def check_roots(self, found: Sequence[FileEntry]) -> None:
-        """See that no root has lost all its files: the place of a drive that isn't mounted.
+    def check_roots(self, scan: RootScan) -> None:
+        """Check that no root has lost all its files, as the mount point of a missing drive has.
 
         Raises:
             InputError: one has.
         """
         known = Counter(state.root for state in self.states.values())
+        present = {entry.root for entry in scan.files} | {number for number, _ in scan.hidden}
         for root in self.store.meta.roots:
-            if known[root.number] and not any(entry.root == root.number for entry in found):
+            if known[root.number] and root.number not in present:
                 raise InputError(
                     root.path,
-                    f"holds no file now, and {known[root.number]} of its files are indexed; mount "
-                    "it if it isn't, or say that they are gone with `openbind index update "
-                    "--allow-empty`",
+                    f"has no files now, but {known[root.number]} are indexed; mount it if it isn't "
+                    "mounted, or delete their rows with `openbind index update --allow-empty`",
                 )
 
-    def embed_new(self, found: Sequence[FileEntry], count: Callable[[int], object]) -> None:
-        """Embed what is new or changed, a few files at a time; looking ahead runs in threads."""
-        for entry, look in zip(found, map_ahead(self._look, found), strict=True):
-            try:
-                seen = look()
-            except OSError as error:  # of the file; one of the index ends the run
-                self.changes.failures.append(Failure(entry.path, error.strerror or str(error)))
-            else:
-                self._take(seen)
-            count(1)
-            if time.monotonic() - self.committed > COMMIT_SECONDS:
-                self._flush()
-        self._flush()
+    def embed_new(self, files: Sequence[FileEntry], bar: tqdm) -> None:
+        """Embed new and changed files; hashing and decoding run ahead in threads."""
+        # One modality at a time: batches have clips of one shape.
+        ordered = sorted(files, key=lambda entry: entry.modality)
+        self._embed(self._find_new(ordered, bar), bar)
+        while self.orphans:
+            orphans, self.orphans = self.orphans, []
+            self._embed(orphans, bar)
 
-    def remove_gone(self, found: Sequence[FileEntry]) -> None:
-        """Forget the files that are no longer in the folders."""
-        here = {entry.key for entry in found}
-        gone = [key for key in self.states if key not in here]
-        self.table.remove([*gone, *(key for key in self.failed if key not in here)])
-        left = [self.states[key] for key in gone]
-        self.changes.removed = sum((s.hash, s.modality) not in self.moved for s in left)
+    def remove_gone(self, scan: RootScan) -> None:
+        """Delete the rows of files that are gone, but not below folders that can't be read."""
+        here = {entry.key for entry in scan.files}
+
+        def is_gone(state: FileState) -> bool:
+            return state.file not in here and not scan.hides(state.root, state.path)
+
+        gone = [state for state in self.states.values() if is_gone(state)]
+        failed = [state for state, _ in self.failed.values() if is_gone(state)]
+        self.table.remove([state.file for state in (*gone, *failed)])
+        self.changes.removed = sum((s.hash, s.modality) not in self.moved for s in gone)
+        self.changes.failures += scan.failures
         self.commits += bool(gone)
 
     def finish(self) -> None:
-        """Join small pieces, and see to the approximate index."""
+        """Merge fragments and train the approximate index if it is due."""
         if self.commits:
             self.table.compact()
         meta = self.store.meta
@@ -149,123 +169,150 @@ class _Run:
         if ann != meta.ann:
             self.store.write_meta(replace(meta, ann=ann))
 
-    def _look(self, found: FileEntry) -> ScannedFile:
-        """See whether a file is new or changed; runs in threads.
+    def _embed(self, new: Iterable[ScannedFile], bar: tqdm) -> None:
+        waiting: deque[ScannedFile] = deque()
+
+        def entries() -> Iterator[Entry]:
+            for scanned in new:
+                waiting.append(scanned)
+                yield Entry(scanned.entry.modality, scanned.entry.path, scanned.views)
+
+        for row in embed_many(self.space, entries(), **self.options):
+            self.done.append((waiting.popleft(), row))
+            bar.update()
+            self._commit_if_due()
+        self._commit()
+
+    def _find_new(self, files: Sequence[FileEntry], bar: tqdm) -> Iterator[ScannedFile]:
+        """Yield the files to embed, and note all others."""
+        for entry, result in zip(files, map_ahead(self._compare, files), strict=True):
+            try:
+                scanned = result()
+            except OSError as error:  # of the file; an error of the index ends the run
+                failure = Failure(entry.path, error.strerror or str(error))
+                self.changes.failures.append(failure)
+                scanned = None
+            if scanned is not None and self._is_new(scanned):
+                yield scanned
+                continue
+            bar.update()
+            self._commit_if_due()
+
+    def _compare(self, entry: FileEntry) -> ScannedFile:
+        """Compare a file with the index; runs in threads.
 
         Raises:
             OSError: it can't be read.
         """
-        state = self._known(found)
-        if state and state.stat_key and state.stat_key == stat_key_of(found.path.stat()):
-            return ScannedFile(entry=found)
-        content = read_content(found.path)
+        state = self._known(entry)
+        if state and state.stat_key and state.stat_key == stat_key_of(entry.path.stat()):
+            return ScannedFile(entry=entry)
+        content = read_content(entry.path)
         same = state is not None and state.hash == content.hash
-        if same or (content.hash, found.modality) in self.contents:
-            return ScannedFile(entry=found, content=content)
-        return describe(found, content)
+        if same or (content.hash, entry.modality) in self.contents:
+            return ScannedFile(entry=entry, content=content)
+        return describe(entry, content)
 
-    def _known(self, found: FileEntry) -> FileState | None:
-        """What the table knows of a file, if it was read as what it is read as now."""
-        state = self.states.get(found.key)
-        if state is None and found.key in self.failed:
-            state = self.failed[found.key][0]
-        return state if state and state.modality == found.modality else None
+    def _known(self, entry: FileEntry) -> FileState | None:
+        """Return the state of a file in the table, if it has the same modality there."""
+        state = self.states.get(entry.key)
+        if state is None and entry.key in self.failed:
+            state = self.failed[entry.key][0]
+        return state if state and state.modality == entry.modality else None
 
-    def _take(self, seen: ScannedFile) -> None:
-        """Sort a file that was looked at."""
-        found, content = seen.entry, seen.content
-        state = self._known(found)
-        same = state is not None and (content is None or content.hash == state.hash)
-        if same and found.key in self.failed:
-            self.changes.failures.append(Failure(found.path, self.failed[found.key][1]))
-            return
+    def _is_new(self, scanned: ScannedFile) -> bool:
+        """Return whether a file has to be embedded; note it otherwise."""
+        entry, content = scanned.entry, scanned.content
+        known = self._known(entry)
+        same = known is not None and (content is None or known.hash == content.hash)
+        if same and entry.key not in self.states:
+            self.changes.failures.append(Failure(entry.path, self.failed[entry.key][1]))
+            return False
         self.changes.unchanged += same
         if content is None:
-            return
-        if same or (content.hash, found.modality) in self.contents:
-            self.relabels.append(seen)
-            if len(self.relabels) >= COMMIT_FILES:
-                self._commit_relabels()
-            return
-        group = self.waiting.setdefault(found.modality, [])
-        group.append(seen)
-        if len(group) >= COMMIT_FILES:
-            self._commit_new(self.waiting.pop(found.modality))
+            return False
+        if same or (content.hash, entry.modality) in self.contents:
+            self.relabels.append(scanned)
+            return False
+        return True
 
-    def _flush(self) -> None:
+    def _commit_if_due(self) -> None:
+        waiting = len(self.done) + len(self.relabels)
+        if waiting >= COMMIT_FILES or time.monotonic() - self.committed > COMMIT_SECONDS:
+            self._commit()
+
+    def _commit(self) -> None:
         self._commit_relabels()
-        for modality in list(self.waiting):
-            self._commit_new(self.waiting.pop(modality))
+        self._commit_done()
+        self.committed = time.monotonic()
 
-    def _commit_new(self, group: list[ScannedFile]) -> None:
-        """Embed files of one modality and commit their rows."""
-        modality = group[0].entry.modality
-        tasks = [Task(path=seen.entry.path, spans=seen.spans) for seen in group]
-        vectors, reasons = embed_tasks(self.space, modality, tasks)
+    def _commit_done(self) -> None:
+        """Commit the rows of files that were embedded, unless they changed meanwhile."""
+        done, self.done = self.done, []
         rows: list[Row] = []
-        kept: list[np.ndarray] = []
+        vectors = [np.zeros((0, self.space.dim), np.float32)]
         failures: list[tuple[FileState, str]] = []
-        for place, seen in enumerate(group):
-            if not is_still(seen):
-                self.changes.postponed.append(seen.entry.path)
-            elif place in reasons:
-                failures.append((seen.entry.state(seen.hashed()), reasons[place]))
-                self.changes.failures.append(Failure(seen.entry.path, reasons[place]))
+        for scanned, row in done:
+            path = scanned.entry.path
+            if not is_unchanged(scanned):
+                self.changes.postponed.append(path)
+            elif row.vectors_VE is None:
+                reason = row.error.reason if row.error else "unknown"
+                failures.append((scanned.entry.state(scanned.hashed()), reason))
+                self.changes.failures.append(Failure(path, reason))
             else:
-                rows += rows_of(seen, len(vectors[place]))
-                kept.append(vectors[place])
-        self._write(rows, np.concatenate(kept) if kept else np.zeros((0, self.space.dim)), failures)
-        self.changes.embedded += len(kept)
+                rows += rows_of(scanned)
+                vectors.append(row.vectors_VE)
+        self._write(rows, np.concatenate(vectors), failures)
+        self.changes.embedded += len(vectors) - 1
 
     def _write(
         self, rows: list[Row], vectors_KE: np.ndarray, failures: list[tuple[FileState, str]]
     ) -> None:
-        """Commit rows of files that are new, then those of files that have others."""
+        """Commit rows of files that had none, then those that replace others."""
+        if not rows and not failures:
+            return
         files = {row.file for row in rows}
         old = {file for file in files if file in self.states}
-        fresh = [place for place, row in enumerate(rows) if row.file not in old]
-        other = [place for place, row in enumerate(rows) if row.file in old]
-        # A file that is in neither table, because the process was killed here, is only new again.
+        fresh = [index for index, row in enumerate(rows) if row.file not in old]
+        other = [index for index, row in enumerate(rows) if row.file in old]
+        # A file that is in neither table, because the process was killed here, is just new again.
         self.table.forget_failures([file for file in files if file in self.failed])
-        self.table.add([rows[place] for place in fresh], vectors_KE[fresh])
+        self.table.add([rows[index] for index in fresh], vectors_KE[fresh])
         if other:
-            self.table.replace(old, [rows[place] for place in other], vectors_KE[other])
+            self.table.replace(old, [rows[index] for index in other], vectors_KE[other])
         self.table.remove_rows([s.file for s, _ in failures if s.file in self.states])
         self.table.note_failures(failures)
         self.contents |= {(row.hash, row.modality) for row in rows}
-        self._committed()
+        self.commits += 1
+        if self.commits % COMPACT_COMMITS == 0:
+            self.table.compact()
 
     def _commit_relabels(self) -> None:
-        """Return the vectors of known content to the files that have it now."""
+        """Copy the vectors of known content to the files that have it now."""
         group, self.relabels = self.relabels, []
         if not group:
             return
         sources: dict[tuple[str, str], dict[str, list[tuple[Row, np.ndarray]]]] = {}
-        hashes = {seen.hashed().hash for seen in group}
+        hashes = {scanned.hashed().hash for scanned in group}
         for row, vector_E in zip(*self.table.read(one_of("hash", hashes)), strict=True):
             by_file = sources.setdefault((row.hash, row.modality), {})
             by_file.setdefault(row.file, []).append((row, vector_E))
         rows: list[Row] = []
         vectors: list[np.ndarray] = []
-        for seen in group:
-            found, content = seen.entry, seen.hashed()
-            by_file = sources.get((content.hash, found.modality), {})
+        for scanned in group:
+            entry, content = scanned.entry, scanned.hashed()
+            by_file = sources.get((content.hash, entry.modality), {})
             if not by_file:
-                # Its content was another file's, and that has other content by now.
-                self.waiting.setdefault(found.modality, []).append(describe(found, content))
+                # The file that had this content has been updated to other content.
+                self.orphans.append(describe(entry, content))
                 continue
-            segments = by_file.get(found.key) or next(iter(by_file.values()))
-            rows += [relabel(row, seen) for row, _ in segments]
+            segments = by_file.get(entry.key) or next(iter(by_file.values()))
+            rows += [relabel(row, scanned) for row, _ in segments]
             vectors += [vector_E for _, vector_E in segments]
-            known = self.states.get(found.key)
+            known = self.states.get(entry.key)
             if known is None or known.hash != content.hash:
                 self.changes.moved += 1
-                self.moved.add((content.hash, found.modality))
+                self.moved.add((content.hash, entry.modality))
         if rows:
             self._write(rows, np.stack(vectors), [])
-
-    def _committed(self) -> None:
-        self.committed = time.monotonic()
-        self.commits += 1
-        if self.commits % COMPACT_COMMITS == 0:
-            self.table.compact()

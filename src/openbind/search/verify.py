@@ -1,11 +1,10 @@
-"""Prove that an index holds what its folders hold: no row lost, doubled, broken or out of date."""
+"""Verify an index: no row missing, duplicated, damaged or out of date."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,22 @@ from openbind.search.table import vectors_of
 from openbind.space.decoding import map_ahead
 
 UNIT_ERROR = 1e-3
-"""How far a vector's length may be from 1: float32's rounding over some thousand dimensions."""
+"""Largest error of a vector's norm: float32 rounding over thousands of dimensions."""
 CHECKED = ("id", "file", "root", "path", "modality", "segment", "segments", "hash", "vector")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What is wrong with an index; nothing is if all lists are empty.
+    """The result of a verification; all lists are empty for an index without errors.
 
     Args:
-        files, rows: how many there are.
-        doubled: rows that are there more than once.
-        damaged: files whose rows aren't all there, don't agree, or have broken vectors.
-        lost: files in the folders that the index doesn't know.
-        stale: files whose content is another than that which was embedded.
-        gone: indexed files that aren't in the folders.
+        files, rows: their numbers.
+        doubled: ids of rows that exist more than once.
+        damaged: files with missing or contradictory rows, or broken vectors.
+        lost: files in the folders that are not indexed.
+        stale: files whose content has changed since they were indexed.
+        gone: indexed files that are no longer in the folders.
+        unreadable: files that can't be compared, because they or a folder above can't be read.
     """
 
     files: int
@@ -42,16 +42,17 @@ class Report:
     lost: tuple[str, ...]
     stale: tuple[str, ...]
     gone: tuple[str, ...]
+    unreadable: tuple[str, ...]
 
     @property
     def sound(self) -> bool:
-        """Return whether the table itself is whole, out of date or not."""
+        """Return whether the table is consistent, up to date or not."""
         return not self.doubled and not self.damaged
 
     @property
     def clean(self) -> bool:
-        """Return whether it is whole and holds just what the folders hold now."""
-        return self.sound and not (self.lost or self.stale or self.gone)
+        """Return whether the table is consistent and agrees with the files in the folders."""
+        return self.sound and not (self.lost or self.stale or self.gone or self.unreadable)
 
 
 @dataclass
@@ -66,51 +67,56 @@ class _File:
 
 
 def verify(store: Store, *, progress: bool = False) -> Report:
-    """Read every row and hash every file, and compare; nothing is changed.
+    """Compare every row with the content of its file, without changing anything.
 
-    A file that changes meanwhile, or an update that runs, shows as lost, stale or gone.
+    A file that changes meanwhile, or a concurrent update, shows as lost, stale or gone.
 
     Args:
         store: of the index.
-        progress: show a bar on stderr once the wait is longer than a second.
+        progress: show a progress bar on stderr if it takes longer than a second.
 
     Raises:
-        InputError: a root of the index isn't there.
+        InputError: a root of the index is missing.
     """
     meta = store.meta
     files, ids = _read_rows(store)
     failed = store.table.failed_files()
-    found = {entry.key: entry for entry in scan_roots(meta, store.folder)}
-    known = {key: file.contents for key, file in files.items()}
-    known.update({k: {(s.hash, s.modality, 0)} for k, (s, _) in failed.items() if k not in files})
-    lost, stale = [], []
-    for entry, hashed in _hashes(list(found.values()), progress):
-        if entry.key not in known:
+    scan = scan_roots(meta, store.folder)
+    known = {key: {content[:2] for content in file.contents} for key, file in files.items()}
+    known.update({k: {(s.hash, s.modality)} for k, (s, _) in failed.items() if k not in files})
+    lost, stale, unreadable = [], [], []
+    for entry, hashed in _hash_files(scan.files, progress):
+        if hashed is None:
+            unreadable.append(str(entry.path))
+        elif entry.key not in known:
             lost.append(str(entry.path))
-        elif {(hash_, kind) for hash_, kind, _ in known[entry.key]} != {(hashed, entry.modality)}:
+        elif known[entry.key] != {(hashed, entry.modality)}:
             stale.append(str(entry.path))
     roots = {root.number: root.path for root in meta.roots}
 
-    def named(key: str) -> str:
+    def path_of(key: str) -> str:
         file = files[key]
-        return str(roots.get(file.root, Path(f"root {file.root}")) / file.path)
+        return str(roots[file.root] / file.path) if file.root in roots else file.path
 
+    missing = files.keys() - {entry.key for entry in scan.files}
+    hidden = {key for key in missing if scan.hides(files[key].root, files[key].path)}
     return Report(
         files=len(files),
         rows=sum(ids.values()),
         doubled=tuple(sorted(name for name, count in ids.items() if count > 1)),
-        damaged=tuple(sorted(named(key) for key, file in files.items() if _is_damaged(file))),
+        damaged=tuple(sorted(path_of(key) for key, file in files.items() if _is_damaged(file))),
         lost=tuple(sorted(lost)),
         stale=tuple(sorted(stale)),
-        gone=tuple(sorted(named(key) for key in files if key not in found)),
+        gone=tuple(sorted(path_of(key) for key in missing - hidden)),
+        unreadable=tuple(sorted([*unreadable, *map(path_of, hidden)])),
     )
 
 
 def repair(store: Store, report: Report) -> int:
-    """Take the rows of doubled and damaged files out; the next update embeds them again.
+    """Delete the rows of duplicated and damaged files; the next update embeds them again.
 
     Returns:
-        how many files.
+        number of files.
 
     Raises:
         InputError: another process writes.
@@ -126,50 +132,49 @@ def repair(store: Store, report: Report) -> int:
 
 
 def _read_rows(store: Store) -> tuple[dict[str, _File], Counter[str]]:
-    """Read what rows say of their files, and how often each id is there."""
+    """Return what rows say of their files, by key, and the count of each row id."""
     files: dict[str, _File] = {}
     ids: Counter[str] = Counter()
     for batch in store.table.batches(CHECKED):
         vectors_KE = vectors_of(batch.column("vector"), store.table.dim)
-        lengths = np.linalg.norm(vectors_KE, axis=1)
+        norms = np.linalg.norm(vectors_KE, axis=1)
         columns = {name: batch.column(name).to_pylist() for name in CHECKED[:-1]}
-        for place, length in enumerate(lengths):
-            row: dict[str, Any] = {name: values[place] for name, values in columns.items()}
+        for index, norm in enumerate(norms):
+            row: dict[str, Any] = {name: values[index] for name, values in columns.items()}
             ids[row["id"]] += 1
             file = files.setdefault(row["file"], _File(row["path"], row["root"], set(), []))
             file.contents.add((row["hash"], row["modality"], row["segments"]))
             file.segments.append(row["segment"])
-            # NaN isn't near 1 either.
-            file.broken |= not abs(length - 1) < UNIT_ERROR
+            # Written so that NaN counts as broken.
+            file.broken |= not abs(norm - 1) < UNIT_ERROR
             file.broken |= row["id"] != f"{row['file']}-{row['segment']}"
     return files, ids
 
 
 def _is_damaged(file: _File) -> bool:
-    """Return whether rows are missing or don't agree; doubled ones are told apart."""
+    """Return whether rows are missing or contradict each other; duplicates are found by id."""
     if file.broken or len(file.contents) != 1:
         return True
     ((_, _, segments),) = file.contents
     return set(file.segments) != set(range(segments))
 
 
-def _hashes(found: list[FileEntry], progress: bool) -> Iterator[tuple[FileEntry, str]]:
-    """Hash files in threads; "" stands for one that can't be read."""
+def _hash_files(files: list[FileEntry], progress: bool) -> Iterator[tuple[FileEntry, str | None]]:
+    """Yield files with their hash, computed in threads; None for one that can't be read."""
 
-    def hash_of(entry: FileEntry) -> str:
+    def hash_of(entry: FileEntry) -> str | None:
         try:
             return read_content(entry.path).hash
         except OSError:
-            return ""
+            return None
 
-    looks = map_ahead(hash_of, found)
     bar = tqdm(
-        zip(found, looks, strict=True),
+        zip(files, map_ahead(hash_of, files), strict=True),
         desc="verifying",
-        total=len(found),
+        total=len(files),
         unit="file",
         delay=1,
         disable=not progress,
     )
-    for entry, look in bar:
-        yield entry, look()
+    for entry, result in bar:
+        yield entry, result()
