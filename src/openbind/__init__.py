@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from openbind.search.index import Index
     from openbind.space.space import Space
-from openbind.space.vectors import combine
+    from openbind.space.vectors import combine
 
 __version__ = "0.1.0"
 
