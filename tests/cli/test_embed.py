@@ -1,4 +1,4 @@
-"""`openbind embed`: a unit row for each file, written whole or not at all."""
+"""`openbind embed`: one unit vector per file, written atomically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.mark.parametrize("extension", ["npz", "parquet"])
 def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, extension: str) -> None:
-    """One unit row a file."""
+    """One unit vector per file."""
     target = tmp_path / f"out.{extension}"
     code, out, _ = run("embed", media, "-o", target)
     assert (code, out) == (0, "")
@@ -27,7 +27,7 @@ def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, extension: 
 
 @pytest.mark.slow
 def test_embed_on_ray(run: Run, media: Path, tmp_path: Path) -> None:
-    """The same vectors as in one process, in a folder of parts that reads as one table."""
+    """The same vectors as in one process, in a folder of Parquet files."""
     pytest.importorskip("ray", reason="the extra ray isn't installed")
     pq = pytest.importorskip("pyarrow.parquet")
     one, many = tmp_path / "one.parquet", tmp_path / "many.parquet"
@@ -42,7 +42,7 @@ def test_embed_on_ray(run: Run, media: Path, tmp_path: Path) -> None:
 
 
 def test_options_of_ray(run: Run, media: Path, tmp_path: Path) -> None:
-    """What an engine doesn't know is refused, not passed over."""
+    """Options of the other engine are refused."""
     target = tmp_path / "x.npz"
     assert "writes Parquet" in run("embed", media, "-o", target, "--engine", "ray")[2]
     err = run("embed", media, "-o", target, "--ray-address", "auto")[2]
@@ -50,7 +50,7 @@ def test_options_of_ray(run: Run, media: Path, tmp_path: Path) -> None:
 
 
 def test_embed_refuses_other_extensions(run: Run, media: Path, tmp_path: Path) -> None:
-    """Before anything is embedded."""
+    """Other extensions are refused before anything is embedded."""
     code, _, err = run("embed", media, "-o", tmp_path / "out.csv")
     assert code == 1
     assert ".parquet, .npz" in err

@@ -1,4 +1,4 @@
-"""`openbind index`: made, kept up, proved and written from the command line."""
+"""`openbind index`: created, updated, verified and exported from the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import openbind
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_the_whole_way(run: Run, media: Path, tmp_path: Path) -> None:
+def test_all_actions(run: Run, media: Path, tmp_path: Path) -> None:
     """create, search, update, add, remove, info, verify, export."""
     code, out, _ = run("index", "create", media)
     assert (code, "6 embedded" in out) == (0, True)
@@ -40,7 +40,7 @@ def test_the_whole_way(run: Run, media: Path, tmp_path: Path) -> None:
 
 
 def test_search_with_filters(run: Run, media: Path) -> None:
-    """By modality and by columns; JSON for machines."""
+    """By modality and by columns; JSON output."""
     run("index", "create", media)
     code, out, _ = run(
         "search",
@@ -61,7 +61,7 @@ def test_search_with_filters(run: Run, media: Path) -> None:
 
 
 def test_broken_files_are_named(run: Run, media: Path) -> None:
-    """On stderr with the reason; the rest is indexed."""
+    """They are listed on stderr with the reason; the rest is indexed."""
     (media / "broken.png").write_bytes(b"no image")
     code, out, err = run("index", "create", media)
     assert code == 0
@@ -70,8 +70,8 @@ def test_broken_files_are_named(run: Run, media: Path) -> None:
     assert "6 embedded" in out
 
 
-def test_verify_says_what_is_wrong(run: Run, media: Path) -> None:
-    """Exit code 1 and the file; --repair makes it clean."""
+def test_verify_lists_errors(run: Run, media: Path) -> None:
+    """Exit code 1 and the file; --repair fixes it."""
     run("index", "create", media)
     (media / "dog.webp").unlink()
     code, out, _ = run("index", "verify", media)
@@ -84,7 +84,7 @@ def test_verify_says_what_is_wrong(run: Run, media: Path) -> None:
 
 
 def test_created_again(run: Run, media: Path, tmp_path: Path) -> None:
-    """The same goes on with what is there; other folders, type_overrides or spaces are refused."""
+    """The same `create` continues; other folders, overrides or spaces are refused."""
     run("index", "create", media)
     assert "0 embedded, 0 moved, 0 removed, 6 unchanged" in run("index", "create", media)[1]
     more = tmp_path / "more"
@@ -100,7 +100,7 @@ def test_created_again(run: Run, media: Path, tmp_path: Path) -> None:
 
 
 def test_mixing_spaces_is_refused(run: Run, media: Path, tmp_path: Path) -> None:
-    """A query of another space is refused with an explanation."""
+    """A query of another space is refused."""
     run("index", "create", media)
     other = openbind.load("tiny", weights="random", device="cpu")
     openbind.save(other, tmp_path / "other")
@@ -110,7 +110,7 @@ def test_mixing_spaces_is_refused(run: Run, media: Path, tmp_path: Path) -> None
 
 
 def test_wrong_command_lines(run: Run, media: Path) -> None:
-    """Each says what is missing."""
+    """Each message names what is missing."""
     assert "no index here" in run("index", "info", media)[2]
     for option in ("--strict", "--no-cache"):
         assert "not for an index" in run("search", "--index", media, "--text", "x", option)[2]

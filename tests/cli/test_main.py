@@ -1,4 +1,4 @@
-"""The command line as people use it: results on stdout, the rest on stderr, honest exit codes."""
+"""Results go to stdout, messages to stderr, failure to the exit code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_plug_in_verbs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 
 def test_wrong_command_lines(run: Run) -> None:
-    """No verb and an unknown verb exit with 2 and say what there is."""
+    """No verb and an unknown verb exit with 2 and list the verbs."""
     assert run()[0] == 2
     code, out, err = run("serch")
     assert (code, out) == (2, "")
@@ -79,7 +79,7 @@ def test_wrong_command_lines(run: Run) -> None:
     ],
 )
 def test_errors_are_one_line(run: Run, arguments: tuple[str, ...]) -> None:
-    """What can't be done exits with 1, nothing on stdout, no traceback."""
+    """Mistakes exit with 1 and one line on stderr, without a traceback."""
     code, out, err = run(*arguments)
     assert (code, out) == (1, "")
     assert err.startswith(f"openbind {arguments[0]}: ")
@@ -102,7 +102,7 @@ def test_templates_with_other_braces(run: Run, media: Path) -> None:
 
 
 def test_program_runs_as_a_process() -> None:
-    """`python -m openbind` works and exits quietly when its reader goes away."""
+    """`python -m openbind` works as the program does."""
     done = subprocess.run(
         [sys.executable, "-m", "openbind", "--version"], capture_output=True, text=True, check=True
     )

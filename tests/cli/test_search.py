@@ -1,4 +1,4 @@
-"""`openbind search`: the right files first, parts of several modalities, broken files counted."""
+"""`openbind search`: the right files first, queries of several modalities, broken files counted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_search_by_words(run: Run, media: Path) -> None:
-    """The dog is found by words among images; a second run gives the same from the cache."""
+def test_search_by_text(run: Run, media: Path) -> None:
+    """Text finds the dog among images; a second run returns the same from the cache."""
     code, out, err = run("search", media, "--text", "a dog", "--modalities", "image", "-k", 2)
     assert code == 0
     assert "skipped" not in err
@@ -22,8 +22,8 @@ def test_search_by_words(run: Run, media: Path) -> None:
 
 
 @pytest.mark.slow
-def test_search_by_several_parts(run: Run, media: Path) -> None:
-    """Parts of several modalities with weights; JSON for machines."""
+def test_search_by_several_terms(run: Run, media: Path) -> None:
+    """Terms of several modalities with weights; JSON output."""
     image = next(media.glob("rooster.[!o]*"))
     code, out, _ = run(
         "search",
@@ -44,7 +44,7 @@ def test_search_by_several_parts(run: Run, media: Path) -> None:
 
 @pytest.mark.slow
 def test_broken_files_are_skipped_and_counted(run: Run, media: Path) -> None:
-    """They are named on stderr with the reason; --strict makes it a failure."""
+    """They are listed on stderr with the reason; --strict makes it a failure."""
     (media / "broken.png").write_bytes(b"no image")
     (media / "empty.wav").touch()
     code, out, err = run("search", media, "--text", "rain")

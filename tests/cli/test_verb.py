@@ -21,7 +21,7 @@ from openbind.errors import InputError
 
 
 def test_weights() -> None:
-    """MODALITY=NUMBER, negative ones too; anything else is named."""
+    """MODALITY=NUMBER, possibly negative; anything else is an error."""
     assert parse_weights(["image=0.3", "text=-1"]) == {"image": 0.3, "text": -1.0}
     with pytest.raises(InputError, match="expected MODALITY=NUMBER"):
         parse_weights(["image"])
@@ -79,7 +79,7 @@ def test_devices() -> None:
 def test_exit_codes(
     capsys: pytest.CaptureFixture[str], failed: int, done: int, strict: bool, code: int
 ) -> None:
-    """Skipped files fail a strict run; a run that did nothing always fails."""
+    """Skipped files fail a strict run; a run that embedded nothing always fails."""
     failures = [Failure(Path(f"{i}.png"), "broken") for i in range(failed)]
     assert report_failures(failures, done, strict) == code
     err = capsys.readouterr().err

@@ -18,14 +18,14 @@ from openbind.space.decoding import Decoder
 @pytest.fixture
 def media(samples: Path, tmp_path: Path) -> Path:
     """Four images, two sounds and a broken image, in two levels, all an hour old."""
-    place = tmp_path / "media"
-    (place / "deep").mkdir(parents=True)
+    folder = tmp_path / "media"
+    (folder / "deep").mkdir(parents=True)
     for number, image in enumerate(sorted((samples / "images").iterdir())[:4]):
-        shutil.copy(image, place / f"{number}{image.suffix}")
+        shutil.copy(image, folder / f"{number}{image.suffix}")
     for number, sound in enumerate(sorted((samples / "sounds").iterdir())[:2]):
-        shutil.copy(sound, place / "deep" / f"{number}{sound.suffix}")
-    (place / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
-    return place
+        shutil.copy(sound, folder / "deep" / f"{number}{sound.suffix}")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    return folder
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Exact while small; once large, an index of measured recall, and exact behind narrow filters."""
+"""Small tables are searched exactly, large ones with measured recall, narrow filters exactly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIM = 16
 
 
 def fill(folder: Path, count: int, segments: int = 1) -> tuple[RowTable, np.ndarray]:
-    """A table of vectors around forty centers, as things of a kind lie together."""
+    """Write a table of vectors clustered around forty centers."""
     from datetime import datetime, timezone
 
     from openbind.search.table import Row
@@ -53,7 +53,7 @@ def fill(folder: Path, count: int, segments: int = 1) -> tuple[RowTable, np.ndar
 
 
 def exact_ids(vectors_KE: np.ndarray, query_E: np.ndarray, count: int) -> list[str]:
-    return [f"{place}-0" for place in np.argsort(-(vectors_KE @ query_E), kind="stable")[:count]]
+    return [f"{row}-0" for row in np.argsort(-(vectors_KE @ query_E), kind="stable")[:count]]
 
 
 def test_small_tables_have_none(tmp_path: Path) -> None:
@@ -67,24 +67,24 @@ def test_small_tables_have_none(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_recall_of_large_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At least 0.95 of numpy's ten nearest, for queries that the index wasn't tried with."""
+    """At least 0.95 of numpy's ten nearest, for queries other than those of the calibration."""
     monkeypatch.setattr(searching, "EXACT_ROWS", 2000)
     table, vectors_KE = fill(tmp_path, 6000)
     made = build_ann(table, None)
     assert made is not None
     assert made.recall >= RECALL
     rng = np.random.default_rng(5)
-    shares = []
-    for place in rng.integers(6000, size=100):
-        query_E = unit_rows(vectors_KE[place] + 0.2 * rng.normal(size=DIM)).astype(np.float32)
+    recalls = []
+    for row in rng.integers(6000, size=100):
+        query_E = unit_rows(vectors_KE[row] + 0.2 * rng.normal(size=DIM)).astype(np.float32)
         found = {row["id"] for row in search_rows(table, query_E, 10, None, made)}
-        shares.append(len(found & set(exact_ids(vectors_KE, query_E, 10))) / 10)
-    assert np.mean(shares) >= 0.95
+        recalls.append(len(found & set(exact_ids(vectors_KE, query_E, 10))) / 10)
+    assert np.mean(recalls) >= 0.95
     assert build_ann(table, made) is made
 
 
 def test_narrow_filters_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that lie in no partition that is looked into are found."""
+    """Rows in partitions that are not searched are found."""
     monkeypatch.setattr(searching, "EXACT_ROWS", 2000)
     table, vectors_KE = fill(tmp_path, 6000)
     poor = Ann(kind="IVF_SQ", rows=6000, probes=1, recall=0.1)
@@ -109,10 +109,10 @@ def test_new_rows_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_file_is_found_once(tmp_path: Path) -> None:
-    """By its best segment, and as many files as were asked for."""
+    """By its best segment; the number of files is as requested."""
     table, vectors_KE = fill(tmp_path, 900, segments=30)
     found = search_rows(table, vectors_KE[0], 12, None, None)
     files = [row["file"] for row in found]
     assert len(set(files)) == 12
     best = (vectors_KE @ vectors_KE[0]).reshape(30, 30).max(axis=1)
-    assert files == [str(place) for place in np.argsort(-best, kind="stable")[:12]]
+    assert files == [str(row) for row in np.argsort(-best, kind="stable")[:12]]

@@ -26,7 +26,7 @@ pytest.importorskip("ray", reason="the extra ray isn't installed")
 pq = pytest.importorskip("pyarrow.parquet")
 
 SAME = 1e-5
-"""Vectors of one file in other batches differ by float32's rounding."""
+"""Vectors of one file in different batches differ by float32 rounding."""
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def entries(samples: Path, starter: openbind.Space, tmp_path: Path) -> list[Entr
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight files a part."""
+    """Eight files per chunk."""
     monkeypatch.setattr(clusters, "CHUNK_FILES", 8)
 
 
 def read(folder: Path) -> dict[str, np.ndarray]:
-    """The vectors of a folder of parts by path; no path twice."""
+    """Return the vectors of a folder of Parquet files by path; no path occurs twice."""
     table = pq.read_table(folder)
     assert table.column_names == ["path", "modality", "vector"]
     paths = table.column("path").to_pylist()
@@ -53,7 +53,7 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
 
 def check(found: dict[str, np.ndarray], space: openbind.Space, entries: list[Entry]) -> None:
-    """All files are there, each with the vector that one process gives it."""
+    """Check that all files have the vectors that one process computes."""
     good = [entry for entry in entries if entry.item.stem != "broken"]
     assert set(found) == {str(entry.item) for entry in good}
     for kind in {entry.modality for entry in good}:
@@ -63,13 +63,13 @@ def check(found: dict[str, np.ndarray], space: openbind.Space, entries: list[Ent
 
 
 def workers() -> list[int]:
-    """Processes below this one that embed."""
+    """Return the worker processes below this one."""
     parents, names = {}, {}
-    for place in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            names[int(place.name)] = (place / "cmdline").read_bytes()
-            told = (place / "stat").read_text().rpartition(") ")[2].split()
-            parents[int(place.name)] = int(told[1])
+            names[int(process.name)] = (process / "cmdline").read_bytes()
+            fields = (process / "stat").read_text().rpartition(") ")[2].split()
+            parents[int(process.name)] = int(fields[1])
         except (OSError, IndexError):
             continue
 
@@ -83,7 +83,7 @@ def workers() -> list[int]:
 
 @pytest.fixture
 def cluster() -> Iterator[str]:
-    """The address of a cluster of two machines with one processor each."""
+    """Start a cluster of two machines with one CPU each."""
     from ray.cluster_utils import Cluster
 
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -96,7 +96,7 @@ def cluster() -> Iterator[str]:
 def test_killed_workers_lose_nothing(
     starter: openbind.Space, entries: list[Entry], cluster: str, tmp_path: Path
 ) -> None:
-    """Those at work get SIGKILL in the middle; every file is there once, with its vector."""
+    """Busy workers are killed (SIGKILL); every file is embedded once, with its vector."""
     target, killed, done = tmp_path / "out.parquet", [], []
 
     def kill() -> None:
@@ -121,10 +121,10 @@ def test_killed_workers_lose_nothing(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_failed_run_goes_on(
+def test_a_failed_run_continues(
     starter: openbind.Space, entries: list[Entry], tmp_path: Path
 ) -> None:
-    """What was done before a run broke off isn't done again; another plan begins again."""
+    """A failed run continues with the missing chunks; another plan starts from scratch."""
     target = tmp_path / "out.parquet"
     with pytest.raises(OpenbindError, match=r"worker failed.*continues"):
         embed_on_ray(starter, "no such space", entries, target, workers=1)
@@ -148,8 +148,8 @@ def test_a_failed_run_goes_on(
         embed_on_ray(starter, "starter", entries, target)
 
 
-def test_parts_are_always_the_same(entries: list[Entry]) -> None:
-    """Each has files of one modality; numbers go on."""
+def test_chunks_are_always_the_same(entries: list[Entry]) -> None:
+    """Each has files of one modality; numbers are consecutive."""
     chunks = list(split(entries))
     assert chunks == list(split(entries))
     assert [chunk["number"] for chunk in chunks] == list(range(len(chunks)))
@@ -158,7 +158,7 @@ def test_parts_are_always_the_same(entries: list[Entry]) -> None:
 
 
 def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> None:
-    """A machine of the cluster that has something else by that name says so."""
+    """A machine that has another space by that name fails."""
     job = clusters._Job(
         source="starter",
         dtype="float32",
@@ -176,7 +176,7 @@ def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> No
 def test_without_the_extra(
     starter: openbind.Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What to install is said."""
+    """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(openbind.MissingExtraError, match=r"openbind\[ray\]"):
         embed_on_ray(starter, "starter", [], tmp_path / "x")

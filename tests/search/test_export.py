@@ -98,14 +98,14 @@ def test_missing_servers(index: Index) -> None:
 def test_qdrant_finds_the_same(
     starter: openbind.Space, index: Index, media: Path, tmp_path: Path
 ) -> None:
-    """The same files in the same order; a second export brings it up to date."""
-    place = str(tmp_path / "qdrant")
-    assert write_qdrant(index_batches(index), place, "media", 512) == 6
+    """The same files in the same order; a second export deletes points of deleted files."""
+    folder = str(tmp_path / "qdrant")
+    assert write_qdrant(index_batches(index), folder, "media", 512) == 6
     query_E = index.sample(1, 0)[1][0]
     (media / "0.webp").unlink()
     update(index, starter)
-    assert write_qdrant(index_batches(index), place, "media", 512) == 5
-    client = QdrantClient(path=place)
+    assert write_qdrant(index_batches(index), folder, "media", 512) == 5
+    client = QdrantClient(path=folder)
     found = client.query_points("media", query=query_E.tolist(), limit=10).points
     client.close()
     expected = index.search(query_E, 10)
@@ -116,7 +116,7 @@ def test_qdrant_finds_the_same(
 
 
 def test_qdrant_refuses_other_vectors(index: Index, tmp_path: Path) -> None:
-    """A collection of other dimensions isn't written to."""
+    """A collection of other dimensions is not changed."""
     from qdrant_client import models
 
     client = QdrantClient(path=str(tmp_path / "q"))
@@ -128,7 +128,7 @@ def test_qdrant_refuses_other_vectors(index: Index, tmp_path: Path) -> None:
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What to install is said."""
+    """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, "qdrant_client", None)
     with pytest.raises(openbind.MissingExtraError, match=r"openbind\[qdrant\]"):
         write_qdrant([], str(tmp_path), "media", 512)

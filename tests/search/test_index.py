@@ -1,4 +1,4 @@
-"""An index says what it holds, finds what is nearest, and refuses what doesn't fit."""
+"""An index reports its content, finds the nearest files, and refuses invalid queries."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def test_info(starter: openbind.Space, index: Index, media: Path) -> None:
 
 
 def test_search_is_numpys(index: Index) -> None:
-    """The order and the cosines of a product with all vectors."""
+    """The same order and cosines as a matrix product."""
     rows, vectors_KE = index.table.read("true")
     query_E = np.random.default_rng(0).normal(size=512).astype(np.float32)
     query_E /= np.linalg.norm(query_E)
     hits = index.search(query_E, 4)
     expected = nearest(query_E, vectors_KE, 4)
-    assert [hit.id for hit in hits] == [rows[place].id for place, _ in expected]
+    assert [hit.id for hit in hits] == [rows[row].id for row, _ in expected]
     np.testing.assert_allclose([h.score for h in hits], [s for _, s in expected], atol=1e-5)
     assert len(index.search(query_E, 99)) == 6
 
 
 def test_filters(index: Index) -> None:
-    """By modality, path and date; quotes in paths are nothing special."""
+    """By modality, path and date."""
     query_E = index.vector(index.sample(1, 0)[0][0].id)
     assert {hit.modality for hit in index.search(query_E, modalities=["audio"])} == {"audio"}
     assert len(index.search(query_E, modalities=["audio", "image"])) == 6
@@ -81,7 +81,7 @@ def test_conditions_stay_below_modalities(index: Index) -> None:
 
 
 def test_wrong_queries(index: Index) -> None:
-    """Other dimensions, no direction, no numbers, unknown modalities."""
+    """Wrong shape, zero or NaN vectors, unknown modalities, invalid counts."""
     for query_E in (np.ones(5), np.zeros(512), np.full(512, np.nan), np.ones((1, 512))):
         with pytest.raises(openbind.InputError, match=r"expected \(512,\) finite numbers"):
             index.search(query_E)
@@ -104,20 +104,20 @@ def test_rows_by_id(index: Index) -> None:
         with Image.open(io.BytesIO(thumbnail)) as image:
             assert image.format == "JPEG"
             assert max(image.size) <= 256
-    for ask in (index.vector, index.hit, index.thumbnail):
+    for method in (index.vector, index.hit, index.thumbnail):
         with pytest.raises(openbind.InputError, match="no such row"):
-            ask("x' OR 'a'='a")
+            method("x' OR 'a'='a")
 
 
 def test_sample_is_repeatable(index: Index) -> None:
-    """One seed draws the same rows; no row twice; no more than there are."""
+    """One seed draws the same rows, none twice, at most all."""
     first, second = (index.sample(3, 7) for _ in range(2))
     assert first[0] == second[0]
     np.testing.assert_array_equal(first[1], second[1])
     assert len({hit.id for hit in index.sample(99, 0)[0]}) == 6
 
 
-def test_a_hit_says_what_is_known(index: Index, media: Path) -> None:
+def test_hits_have_metadata(index: Index, media: Path) -> None:
     """Pixels of images, seconds of sounds, size and root of both."""
     hits, _ = index.sample(6, 0)
     for hit in hits:
@@ -133,7 +133,7 @@ def test_a_hit_says_what_is_known(index: Index, media: Path) -> None:
 
 
 def test_create_refuses(starter: openbind.Space, index: Index, tmp_path: Path) -> None:
-    """An index where there is one; roots that are no folders."""
+    """An existing index, roots that are not folders, unknown modalities."""
     with pytest.raises(openbind.InputError, match="has an index already"):
         Index.create(index.folder, starter, [tmp_path])
     with pytest.raises(openbind.InputError, match="no such folder"):
@@ -153,7 +153,7 @@ def test_creation_that_was_killed(starter: openbind.Space, index: Index, media: 
 
 
 def test_roots(starter: openbind.Space, index: Index, media: Path, tmp_path: Path) -> None:
-    """Added, refused where they overlap, removed with their rows; numbers aren't used again."""
+    """Added, refused if they overlap, removed with their rows; numbers are not reused."""
     extra = tmp_path / "extra"
     extra.mkdir()
     shutil.copy(media / "0.webp", extra)
@@ -172,7 +172,7 @@ def test_roots(starter: openbind.Space, index: Index, media: Path, tmp_path: Pat
 
 
 def test_moves_with_its_media(index: Index, media: Path) -> None:
-    """An index in its media's folder is found there, and goes where the folder goes."""
+    """An index inside its root is found there, and moves with the root."""
     query_E = index.vector(index.sample(1, 0)[0][0].id)
     before = index.search(query_E, 1)[0]
     media.rename(media.with_name("elsewhere"))
@@ -183,11 +183,11 @@ def test_moves_with_its_media(index: Index, media: Path) -> None:
 
 
 def test_spaces(index: Index, starter: openbind.Space) -> None:
-    """The index loads its own space; a space that goes by the name and isn't it is refused."""
+    """The index loads its own space, or part of it; another space of the same name is refused."""
     assert index.load_space(device="cpu").fingerprint == starter.fingerprint
-    told = json.loads((index.folder / "index.json").read_text())
+    fields = json.loads((index.folder / "index.json").read_text())
     (index.folder / "index.json").write_text(
-        json.dumps({**told, "identities": {**told["identities"], "text": "0"}})
+        json.dumps({**fields, "identities": {**fields["identities"], "text": "0"}})
     )
     with pytest.raises(openbind.InputError, match="vectors of two spaces can't be compared"):
         index.load_space(device="cpu")
@@ -196,7 +196,7 @@ def test_spaces(index: Index, starter: openbind.Space) -> None:
 
 
 def test_open_readers_see_updates(starter: openbind.Space, index: Index, media: Path) -> None:
-    """A service that opened the index before an update finds what it brought."""
+    """An index that was opened before an update returns its new rows."""
     reader = Index.open(media)
     shutil.copy(media / "0.webp", media / "new.webp")
     update(index, starter)

@@ -1,4 +1,4 @@
-"""`index.json` is read as it was written, moves with its folder, and is refused when broken."""
+"""`index.json` is read back equal, moves with its folder, and is refused when invalid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from openbind.search.meta import (
 
 @pytest.fixture
 def meta() -> Meta:
-    """One without roots."""
+    """A description without roots."""
     return Meta(
         space="starter",
         fingerprint="f",
@@ -36,7 +36,7 @@ def meta() -> Meta:
 
 
 def test_read_as_written(meta: Meta, tmp_path: Path) -> None:
-    """Every field, roots inside and outside, type_overrides."""
+    """Every field, roots inside and outside, overrides."""
     for name in ("media ü", "other"):
         (tmp_path / name).mkdir()
         meta = with_root(meta, tmp_path / name)
@@ -49,7 +49,7 @@ def test_read_as_written(meta: Meta, tmp_path: Path) -> None:
 
 
 def test_readings_come_before_extensions(meta: Meta) -> None:
-    """A later one comes before an earlier, and takes the place of one of the same pattern."""
+    """A later override comes first, and replaces one of the same pattern."""
     assert modality_of(meta, "scans/a.wav") == "audio"
     assert modality_of(meta, "scans/a.xyz") is None
     meta = with_type_overrides(meta, {"scans/*": "image"})
@@ -65,14 +65,14 @@ def test_readings_come_before_extensions(meta: Meta) -> None:
 
 
 def test_keys_of_files() -> None:
-    """Each root and path has its own; always the same."""
+    """Each root and path has its own key, always the same."""
     assert file_key(0, "a/b") == file_key(0, "a/b")
     assert len({file_key(0, "a/b"), file_key(1, "a/b"), file_key(0, "a/c")}) == 3
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"format": 99}', '{"format": 1}'])
 def test_broken_meta(index: Index, text: str) -> None:
-    """A file that was edited is refused, not guessed at."""
+    """Invalid content is refused."""
     (index.folder / "index.json").write_text(text)
     with pytest.raises(openbind.InputError, match=r"can't be read|another format"):
         Index.open(index.folder)

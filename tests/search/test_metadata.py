@@ -1,4 +1,4 @@
-"""Headers say size, length and date; content is told by its bytes alone."""
+"""Size, duration and date are read from headers; content is identified by its bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openbind.search.metadata import FileMetadata, read_content, read_metadata
 
 
 def test_image(tmp_path: Path) -> None:
-    """Upright size and the camera's date."""
+    """Size after EXIF rotation, and the camera's date."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2019:03:04 05:06:07"
@@ -25,7 +25,7 @@ def test_image(tmp_path: Path) -> None:
 
 
 def test_image_with_a_broken_date(tmp_path: Path) -> None:
-    """A date that can't be read is none."""
+    """An invalid date is ignored."""
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "yesterday"
     Image.new("RGB", (3, 2)).save(tmp_path / "a.jpg", exif=exif)
@@ -33,13 +33,13 @@ def test_image_with_a_broken_date(tmp_path: Path) -> None:
 
 
 def test_sound(tmp_path: Path) -> None:
-    """Its length in seconds."""
+    """Duration in seconds."""
     soundfile.write(tmp_path / "a.wav", np.zeros(4000), 8000)
     assert read_metadata(tmp_path / "a.wav") == FileMetadata(duration=0.5)
 
 
 def test_video(tmp_path: Path) -> None:
-    """Pixels and seconds."""
+    """Size in pixels and duration in seconds."""
     import av
 
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
@@ -55,14 +55,14 @@ def test_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.wav", "a.mp4", "a.csv"])
-def test_files_that_say_nothing(tmp_path: Path, name: str) -> None:
-    """Broken ones and tables have no metadata; what embeds them says what is wrong."""
+def test_files_without_metadata(tmp_path: Path, name: str) -> None:
+    """Broken files and tables have no metadata."""
     (tmp_path / name).write_bytes(b"1,2,3\n")
     assert read_metadata(tmp_path / name) == FileMetadata()
 
 
 def test_content(tmp_path: Path) -> None:
-    """One content has one hash under any name and date; one byte more has another."""
+    """The hash depends on the content only, not on name and date."""
     for name in "ab":
         (tmp_path / name).write_bytes(b"x" * 3_000_000)
     (tmp_path / "c").write_bytes(b"x" * 3_000_001)
@@ -73,14 +73,14 @@ def test_content(tmp_path: Path) -> None:
     assert (a.size, c.size) == (3_000_000, 3_000_001)
 
 
-def test_fresh_files_have_no_stamp(tmp_path: Path) -> None:
-    """Of a file that was changed just now the times prove nothing."""
+def test_fresh_files_have_no_stat_key(tmp_path: Path) -> None:
+    """The times of a file that was just changed prove nothing."""
     (tmp_path / "a").write_bytes(b"x")
     assert read_content(tmp_path / "a").stat_key == ""
 
 
 def test_pipes_are_refused(tmp_path: Path) -> None:
-    """They would never end."""
+    """Reading them would never end."""
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(OSError, match="not a regular file"):
         read_content(tmp_path / "a.jpg")

@@ -1,4 +1,4 @@
-"""What an index answers can't be changed, and says no more than it knows."""
+"""Results are immutable values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from openbind.search.index import Index
 
 
-def test_answers_are_values(index: Index) -> None:
-    """They are compared by value, and can be written as JSON."""
+def test_results_are_values(index: Index) -> None:
+    """They compare by value and serialize to JSON."""
     info = index.info()
     assert info == index.info()
-    told = json.loads(json.dumps(dataclasses.asdict(info), default=str))
-    assert told["files"] == 6
+    fields = json.loads(json.dumps(dataclasses.asdict(info), default=str))
+    assert fields["files"] == 6
     hit = index.sample(1, 0)[0][0]
     with pytest.raises(dataclasses.FrozenInstanceError):
         hit.score = 2.0  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The files below the roots are found, with names that can be stored; a missing root is no scan."""
+"""Files below the roots are found, with names that can be stored; a missing root is an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openbind.search.scan import scan_roots
 
 
 def test_files_of_all_roots(index: Index, media: Path, tmp_path: Path) -> None:
-    """Each once, by root and name; other kinds, hidden files and the index itself are excluded."""
+    """Each once, by root and name, without other types, hidden files and the index itself."""
     extra = tmp_path / "extra"
     extra.mkdir()
     (extra / "0.webp").write_bytes(b"another")
@@ -29,7 +29,7 @@ def test_files_of_all_roots(index: Index, media: Path, tmp_path: Path) -> None:
 
 
 def test_the_index_itself(starter: openbind.Space, media: Path) -> None:
-    """It may lie among the media, and everything there may be read as images."""
+    """An index inside its root is excluded, even if an override matches its files."""
     made = Index.create(media / "index", starter, [media], type_overrides={"*": "image"})
     made.update(starter)
     names = {entry.name for entry in scan_roots(made.meta, made.folder).files}
@@ -37,8 +37,8 @@ def test_the_index_itself(starter: openbind.Space, media: Path) -> None:
     assert not any(name.startswith("index") for name in names)
 
 
-def test_names_that_are_no_text(index: Index, media: Path) -> None:
-    """A name of other bytes than UTF-8's can be stored, and its file be opened."""
+def test_names_that_are_not_utf8(index: Index, media: Path) -> None:
+    """A name that isn't UTF-8 can be stored, and its file opened."""
     path = os.fsencode(media) + b"/caf\xe9.png"
     Path(os.fsdecode(path)).write_bytes(b"x")
     (entry,) = (
@@ -49,7 +49,7 @@ def test_names_that_are_no_text(index: Index, media: Path) -> None:
 
 
 def test_missing_root(index: Index, media: Path) -> None:
-    """Its files aren't taken for removed."""
+    """Its files are not taken for deleted."""
     meta = index.meta
     media.rename(media.with_name("away"))
     with pytest.raises(openbind.InputError, match="mount it"):
@@ -59,7 +59,7 @@ def test_missing_root(index: Index, media: Path) -> None:
 def test_folders_that_cannot_be_read(
     index: Index, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are reported, and hide the files below them and no others."""
+    """They are reported, and hide only the files below them."""
     (media / "deeper").mkdir()
     scandir = os.scandir
 

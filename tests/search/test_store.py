@@ -1,4 +1,4 @@
-"""One writer at a time, and a description that is read again each time."""
+"""One writer at a time; the description is read again each time; identities are checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ with FileLock(sys.argv[1]):
 
 
 def test_another_process_writes(starter: openbind.Space, index: Index, tmp_path: Path) -> None:
-    """While it lives others are refused, creation too; one that is killed lets go."""
+    """Updates and creation are refused until it ends; a killed one releases the lock."""
     child = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(index.folder / LOCK)], stdout=subprocess.PIPE, text=True
     )
@@ -41,8 +41,8 @@ def test_another_process_writes(starter: openbind.Space, index: Index, tmp_path:
         pass
 
 
-def test_what_others_wrote_is_seen(index: Index) -> None:
-    """By whoever has the index open."""
+def test_changes_by_others_are_seen(index: Index) -> None:
+    """An open index sees changes of its description."""
     other = Index.open(index.folder)
     index.write_meta(replace(index.meta, space="renamed"))
     assert other.meta.space == "renamed"

@@ -1,4 +1,4 @@
-"""Rows come back as they were written; each write is whole; filters are SQL or refused."""
+"""Rows are read back equal; writes are atomic; conditions are checked."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def row(file: str, segment: int = 0, segments: int = 1) -> Row:
 
 @pytest.fixture
 def table(tmp_path: Path) -> RowTable:
-    """An empty one of two dimensions."""
+    """An empty table of two dimensions."""
     return RowTable(tmp_path / "rows", 2, create=True)
 
 
 def test_rows_return(table: RowTable, tmp_path: Path) -> None:
-    """Every column, empty values too; also after opening again."""
+    """Every column, with null values, also after opening again."""
     vectors_KE = np.array([[0.6, 0.8], [1, 0]], np.float32)
     table.add([row("a"), row("b")], vectors_KE)
     for opened in (table, RowTable(tmp_path / "rows", 2)):
@@ -53,8 +53,8 @@ def test_rows_return(table: RowTable, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found_KE, vectors_KE)
 
 
-def test_replace_takes_the_place_of_all_parts(table: RowTable) -> None:
-    """Of its file only, in one version of the table."""
+def test_replace_replaces_all_segments(table: RowTable) -> None:
+    """Only of its file, in one version of the table."""
     table.add([row("a", segment, 3) for segment in range(3)] + [row("b")], np.eye(4, 2) + 1)
     before = table.rows.version
     table.replace(["a"], [row("a", 0, 2), row("a", 1, 2)], np.ones((2, 2)))
@@ -64,7 +64,7 @@ def test_replace_takes_the_place_of_all_parts(table: RowTable) -> None:
 
 
 def test_files_and_failures(table: RowTable) -> None:
-    """States by key; a failure is noted once, however often it happens."""
+    """States by key; a repeated failure is stored once."""
     table.add([row("a", 0, 2), row("a", 1, 2)], np.ones((2, 2)))
     state = FileState(file="a", path="a's ü.jpg", root=0, modality="image", hash="h", stat_key="")
     assert table.files() == {"a": state}
@@ -76,7 +76,7 @@ def test_files_and_failures(table: RowTable) -> None:
 
 
 def test_one_of_quotes() -> None:
-    """Values stay values; of none nothing passes."""
+    """Quotes are escaped; no values match nothing."""
     assert one_of("id", ["a'b", "c"]) == "id IN ('a''b', 'c')"
     assert one_of("id", []) == "false"
 
@@ -124,7 +124,7 @@ def test_missing_tables(table: RowTable, tmp_path: Path) -> None:
 
 
 def test_tidy_keeps_every_row(table: RowTable) -> None:
-    """Joining pieces changes no row."""
+    """Merging fragments changes no row."""
     for number in range(20):
         table.add([row(str(number))], np.ones((1, 2)))
     table.compact()
@@ -133,7 +133,7 @@ def test_tidy_keeps_every_row(table: RowTable) -> None:
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What to install is said."""
+    """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, "lancedb", None)
     with pytest.raises(openbind.MissingExtraError, match=r"openbind\[index\]"):
         RowTable(tmp_path, 4, create=True)

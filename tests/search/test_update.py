@@ -1,4 +1,4 @@
-"""Only new and changed content is embedded; what is gone leaves; no run loses or doubles a row."""
+"""Only new and changed content is embedded, deleted files lose their rows, no run loses a row."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def vectors(index: Index) -> dict[str, np.ndarray]:
 
 
 def start(index: Index, moment: str = "never") -> subprocess.Popen[str]:
-    """Start a process that updates, and wait until it does."""
+    """Start a process that updates an index, and wait until it does."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(index.folder), moment],
         stdout=subprocess.PIPE,
@@ -68,7 +68,7 @@ def start(index: Index, moment: str = "never") -> subprocess.Popen[str]:
 
 
 def test_vectors_are_the_spaces_own(starter: openbind.Space, index: Index, media: Path) -> None:
-    """Each file has the vector that `space.encode` gives it; a broken one has a reason."""
+    """Each file has the vector of `space.encode`; a broken one has a reason."""
     found = vectors(index)
     assert len(found) == 6
     for row in index.table.read("true")[0]:
@@ -82,7 +82,7 @@ def test_vectors_are_the_spaces_own(starter: openbind.Space, index: Index, media
 def test_touched_files_are_not_embedded_again(
     starter: openbind.Space, index: Index, media: Path, encoded: list[object]
 ) -> None:
-    """Another date alone changes no vector; the date is noted."""
+    """A new modification time changes no vector; the time is stored."""
     status = (media / "0.webp").stat()
     os.utime(media / "0.webp", (status.st_atime, 1_000_000_000))
     changes = update(index, starter)
@@ -96,7 +96,7 @@ def test_touched_files_are_not_embedded_again(
 def test_changed_content_is_embedded_with_its_date_restored(
     starter: openbind.Space, index: Index, media: Path, encoded: list[object]
 ) -> None:
-    """Content counts, not the date: one file of the same date and size gets another vector."""
+    """Content decides, not the time: a changed file of the same time is embedded."""
     before = vectors(index)
     path = media / "0.webp"
     status = path.stat()
@@ -130,7 +130,7 @@ def test_moved_files_keep_their_vector(
 
 
 def test_names_may_be_exchanged(starter: openbind.Space, index: Index, media: Path) -> None:
-    """Content that moves to a name whose own content moves on, as logs are rotated."""
+    """Content that moves to a path whose content moves on, as logs are rotated."""
     before = vectors(index)
     (media / "1.webp").rename(media / "x")
     (media / "0.webp").rename(media / "1.webp")
@@ -145,7 +145,7 @@ def test_names_may_be_exchanged(starter: openbind.Space, index: Index, media: Pa
 
 
 def test_removed_files_disappear(starter: openbind.Space, index: Index, media: Path) -> None:
-    """From the rows and from the failures."""
+    """Their rows and failures are deleted."""
     (media / "0.webp").unlink()
     (media / "broken.jpg").unlink()
     changes = update(index, starter)
@@ -156,7 +156,7 @@ def test_removed_files_disappear(starter: openbind.Space, index: Index, media: P
 
 
 def test_files_break_and_are_mended(starter: openbind.Space, index: Index, media: Path) -> None:
-    """A file that breaks leaves the rows; a mended one comes in, without a trace of the failure."""
+    """A file that breaks loses its rows; a repaired one has rows and no failure."""
     good = (media / "0.webp").read_bytes()
     (media / "0.webp").write_bytes(good[:50])
     shutil.copy(media / "1.webp", media / "broken.jpg")
@@ -242,10 +242,10 @@ def test_forbidden_folders_lose_nothing(starter: openbind.Space, index: Index, m
     assert verify(index).clean
 
 
-def test_emptied_root_is_asked_about(
+def test_empty_roots_need_consent(
     starter: openbind.Space, index: Index, media: Path, tmp_path: Path
 ) -> None:
-    """The empty place of a drive that isn't mounted loses nothing, unless it is said to be so."""
+    """The mount point of a missing drive loses nothing, unless `allow_empty` is given."""
     for path in [*media.glob("*.webp"), *media.glob("*.jpg"), *media.glob("deep/*")]:
         path.rename(tmp_path / path.name)
     with pytest.raises(openbind.InputError, match="has no files now, but 6"):
@@ -259,7 +259,7 @@ def test_emptied_root_is_asked_about(
 def test_changing_file_is_left_for_the_next_run(
     starter: openbind.Space, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is written to while it is embedded has no row until it rests."""
+    """A file that changes while it is embedded is postponed."""
     made = Index.create(default_folder([media]), starter, [media])
     samples = Decoder.samples
 
@@ -279,10 +279,10 @@ def test_changing_file_is_left_for_the_next_run(
     assert verify(made).clean
 
 
-def test_long_recordings_have_a_row_for_each_part(
+def test_long_recordings_have_a_row_per_segment(
     starter: openbind.Space, media: Path, samples: Path
 ) -> None:
-    """Half a minute in which a dog barks at the end: three segments, the last is the best."""
+    """In half a minute with a bark at the end, the last of three segments is the best."""
     bark, rate = soundfile.read(next((samples / "sounds").glob("*dog*")), always_2d=True)
     sound = np.zeros((30 * rate, bark.shape[1]))
     sound[: 20 * rate] = np.random.default_rng(0).normal(0, 0.01, (20 * rate, bark.shape[1]))
@@ -306,8 +306,8 @@ def test_long_recordings_have_a_row_for_each_part(
     assert verify(made).clean
 
 
-def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path) -> None:
-    """A type override changes what files are read as, and may change later."""
+def test_type_overrides(starter: openbind.Space, media: Path, tmp_path: Path) -> None:
+    """A type override changes the modality of files, now or later."""
     metres_HW = np.random.default_rng(0).uniform(1, 9, (48, 64))
     Image.fromarray((1000 * metres_HW).astype(np.uint16)).save(media / "deep" / "scan.png")
     made = Index.create(tmp_path / "index", starter, [media], type_overrides={"*.webp": "thermal"})
@@ -322,8 +322,8 @@ def test_files_read_as_told(starter: openbind.Space, media: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_killed_runs_go_on(starter: openbind.Space, media: Path) -> None:
-    """SIGKILL around each commit: what is committed is whole, and the next run has the rest."""
+def test_killed_runs_continue(starter: openbind.Space, media: Path) -> None:
+    """SIGKILL around each commit: committed files are complete, the next run embeds the rest."""
     made = Index.create(default_folder([media]), starter, [media])
     kept = 0
     for moment, commits in (("before", 0), ("after", 1), ("before", 0), ("after", 1)):
@@ -344,20 +344,20 @@ def test_killed_runs_go_on(starter: openbind.Space, media: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_at_once(starter: openbind.Space, media: Path) -> None:
-    """One is told to wait, or finds nothing to do; no row is doubled."""
+    """One is refused, or finds nothing to do; no row is duplicated."""
     made = Index.create(default_folder([media]), starter, [media])
     children = [start(made), start(made)]
-    told = [child.communicate(timeout=60) for child in children]
+    outputs = [child.communicate(timeout=60) for child in children]
     codes = [child.returncode for child in children]
     assert 0 in codes
-    for code, (_, err) in zip(codes, told, strict=True):
+    for code, (_, err) in zip(codes, outputs, strict=True):
         assert code == 0 or "another process is updating it" in err
     assert len(vectors(made)) == 6
     assert verify(made).clean
 
 
 def test_one_writer_at_a_time(starter: openbind.Space, index: Index) -> None:
-    """While one writes, others are refused and readers read."""
+    """While one writes, others are refused and readers continue."""
     with index.writing():
         with pytest.raises(openbind.InputError, match="another process is updating"):
             update(Index.open(index.folder), starter)
@@ -366,7 +366,7 @@ def test_one_writer_at_a_time(starter: openbind.Space, index: Index) -> None:
 
 
 def test_full_disk(starter: openbind.Space, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An update that can't write says so; what was committed is whole, and the next run goes on."""
+    """An update that can't write fails; committed files are complete, the next run continues."""
     import resource
 
     made = Index.create(default_folder([media]), starter, [media])
@@ -395,7 +395,7 @@ def test_full_disk(starter: openbind.Space, media: Path, monkeypatch: pytest.Mon
 
 
 def test_other_spaces_are_refused(index: Index) -> None:
-    """Vectors of two spaces are never mixed; the message says whose they are."""
+    """Vectors of two spaces are never mixed; the message names both."""
     other = openbind.load("tiny", weights="random", device="cpu")
     with pytest.raises(openbind.InputError, match=r"'starter'.*not of 'tiny'.*can't be compared"):
         update(index, other)
