@@ -271,8 +271,10 @@ def _look_up(space: Space, entries: Iterable[Entry], cache: VectorCache | None) 
             task.error = error
         return task
 
-    prepared = map_ahead(prepare, enumerate(entries), ahead=LOOKUPS)
-    while chunk := [result() for result in islice(prepared, LOOKUPS)]:
+    # Without a cache nothing is looked up together: entries go on as they come.
+    together = 1 if cache is None else LOOKUPS
+    prepared = map_ahead(prepare, enumerate(entries), ahead=together)
+    while chunk := [result() for result in islice(prepared, together)]:
         if cache is not None:
             found = cache.get([key for task in chunk for key in task.keys])
             for task in chunk:
