@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from openbind.data.sampler import Draw
 from openbind.data.table import PairTable, tabulate
 from openbind.data.views import ViewPlan
 from openbind.errors import ConfigError
+from openbind.training import features as module
+from openbind.training.distributed import World
 from openbind.training.features import cache_features, join_features
 from openbind.training.recipe import PairPlan
 from openbind.training.recipe_file import read_recipe
@@ -23,7 +26,7 @@ from openbind.training.towers import TowerPlan
 from openbind.training.trained_tower import TrainedTower
 
 
-def make_trainee(world: Any) -> TrainedTower:
+def make_tower(world: Any) -> TrainedTower:
     space = openbind.load(world.folder / "start", dtype="float32")
     return TrainedTower(TowerPlan(start="space", train="head"), "image", space, seed=0)
 
@@ -33,15 +36,18 @@ def make_plan(world: Any) -> PairPlan:
 
 
 def cache(
-    world: Any, paths: list[Path], views: ViewPlan | None = None
+    world: Any,
+    paths: list[Path],
+    views: ViewPlan | None = None,
+    processes: World | None = None,
 ) -> tuple[Any, PairTable, list[Any]]:
     """Cache features of images, paired with themselves."""
     plan = make_plan(world)
     object.__setattr__(plan, "pair", ("video", "image"))
     object.__setattr__(plan, "views", views or ViewPlan())
     rows = [Row(key=path.name, items={"image": (path,), "video": (path,)}) for path in paths]
-    trained_tower = make_trainee(world)
-    return cache_features(plan, tabulate(rows, "video"), trained_tower, None, seed=0)
+    tower = make_tower(world)
+    return cache_features(plan, tabulate(rows, "video"), tower, None, seed=0, world=processes)
 
 
 def test_features(world: Any) -> None:
@@ -50,7 +56,7 @@ def test_features(world: Any) -> None:
     side, table, broken = cache(world, paths)
     assert isinstance(side, CachedFeatures)
     assert (len(table.rows), broken) == (2, [])
-    trained_tower = make_trainee(world)
+    trained_tower = make_tower(world)
     vectors_KVE = torch.randn(2, 1, 5)
     joined, targets = join_features([(side, table, vectors_KVE)])
     assert joined.shape == (2, 32)
@@ -90,3 +96,42 @@ def test_broken(world: Any, tmp_path: Path) -> None:
     assert broken[0].item == "bad.png"
     with pytest.raises(ConfigError, match="no row can be used"):
         cache(world, [tmp_path / "bad.png"])
+
+
+def test_batches(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows go through the body in batches."""
+    batches: list[int] = []
+
+    def count(tower: torch.nn.Module, clips: torch.Tensor) -> torch.Tensor:
+        batches.append(len(clips))
+        return features(tower, clips)
+
+    features = module.features
+    monkeypatch.setattr(module, "features", count)
+    cache(world, [world.folder / f"{index}.png" for index in range(20)])
+    assert sum(batches) == 20
+    assert len(batches) < 5
+
+
+def test_processes(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process runs its part of the rows, and all have the features of one process."""
+    (tmp_path / "bad.png").write_bytes(b"x")
+    paths = [tmp_path / "bad.png", *(world.folder / f"{index}.png" for index in range(4))]
+    whole, _, broken = cache(world, paths)
+    parts: list[Any] = []
+
+    def exchange(value: Any, world: World) -> list[Any]:
+        parts.append(value)
+        if len(parts) == 2:
+            return parts
+        return [value, (dict.fromkeys(range(5), value[0][0]), {})]
+
+    monkeypatch.setattr(module, "gather_objects", exchange)
+    with suppress(InterruptedError):
+        cache(world, paths, processes=World(rank=0, size=2))
+    side, table, skipped = cache(world, paths, processes=World(rank=1, size=2))
+    assert [sorted(part[0]) for part in parts] == [[0, 2, 4], [1, 3]]
+    assert skipped == broken
+    assert [row.key for row in table.rows] == ["0.png", "1.png", "2.png", "3.png"]
+    for found, expected in zip(side.features, whole.features, strict=True):
+        assert torch.allclose(found[None], expected[None], atol=1e-5)

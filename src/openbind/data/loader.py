@@ -47,6 +47,10 @@ class Batch:
     draws: list[Draw]
     skipped: list[SkippedItem] = field(default_factory=list)
 
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, from which a GPU copies asynchronously."""
+        return replace(self, inputs=self.inputs.pin_memory())
+
 
 class AugmentedItems:
     """The trained side of one pair: decoded, cut to its anchor's view, augmented.
@@ -165,6 +169,7 @@ def load_batches(
     draws: Iterable[list[Draw]],
     *,
     num_workers: int,
+    pin_memory: bool = False,
 ) -> Iterator[Batch]:
     """Read batches ahead of the consumer.
 
@@ -174,6 +179,7 @@ def load_batches(
         tables: the rows of each pair.
         draws: the rows of each batch, in order.
         num_workers: processes; 0 reads in this process. The tensors don't depend on it.
+        pin_memory: put batches into page-locked memory, for a GPU.
 
     Raises:
         InputError: too many consecutive items can't be read, or the clips of a batch differ in
@@ -186,6 +192,7 @@ def load_batches(
         collate_fn=_unchanged,
         prefetch_factor=4 if num_workers else None,
         worker_init_fn=_use_one_thread,
+        pin_memory=pin_memory,
     )
     for batch in loader:
         if isinstance(batch, InputError):
