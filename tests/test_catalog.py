@@ -215,6 +215,7 @@ def test_entries() -> None:
         assert entry.name == name
         assert entry.config().modalities
     assert ENTRIES["starter"].on_disk()
+    assert ENTRIES["starter"].license == openbind.load("starter", modalities=["text"]).card.license
     assert ENTRIES["starter"].size_bytes() > 10e6
     huge = ENTRIES["imagebind_huge"]
     assert (huge.on_disk(), huge.size_bytes()) == (False, 4_803_147_960)

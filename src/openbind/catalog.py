@@ -82,7 +82,7 @@ ENTRIES = {
     for entry in (
         Entry(
             name="starter",
-            license="see the card: openbind.load('starter').card",
+            license="Apache-2.0 AND CC-BY-4.0",
             source="ships with openbind",
             config=lambda: native.read_config(shipped("starter")),
         ),

@@ -148,8 +148,8 @@ def load_huggingface(
     states = {tower: _take(state, kind, tower, configs[tower], path) for tower in towers}
     settings, limits = {}, list[str]()
     if "image" in wanted:
-        settings["image"], odd = image_settings(folder, kind, configs["vision"])
-        limits += odd
+        settings["image"], differences = image_settings(folder, kind, configs["vision"])
+        limits += differences
     if "text" in wanted:
         settings["text"] = text_settings(folder, kind, configs["text"])
     scale, bias = _scale(state, kind, path)

@@ -108,7 +108,7 @@ def make_card(origin: str, modalities: list[str]) -> Card:
     """Return the card of weights in the official layout."""
     return Card(
         summary=f"ImageBind (arXiv 2305.05665), loaded from {os.path.basename(origin)}.",
-        license=f"that of the weights; Meta's: {LICENSE}, no commercial use",
+        license=LICENSE,
         trained_pairs=tuple(p for p in TRAINED_PAIRS if set(p) <= set(modalities)),
         sources=(
             Source(
@@ -118,6 +118,7 @@ def make_card(origin: str, modalities: list[str]) -> Card:
                 origin="arXiv 2305.05665",
             ),
         ),
+        limits=("The license is that of Meta's weights; others in this layout have their own.",),
     )
 
 
