@@ -1,12 +1,12 @@
-"""Time and memory to the first text vector from a file of ImageBind's size and format.
+"""Measure time and memory to the first text vector from a file of ImageBind's size and format.
 
     python benchmarks/loading.py [FILE]
 
-Without FILE, one of random weights is written to the temporary directory (4.8 GB) and removed at
-the end. Each way runs in a process of its own, twice, the better counts; memory is the peak above
+Without FILE, a file of random weights (4.8 GB) is written to the temporary directory and removed at
+the end. Each method runs in its own process, twice; the better run counts. Memory is the peak above
 that of the imports.
 
-- ordinary: initial weights are drawn for all towers, the file is read whole, the weights copied in.
+- plain: initialize all towers, read the whole file, copy the weights.
 - all: `openbind.load(FILE)`.
 - text: `openbind.load(FILE, modalities=["text"])`.
 """
@@ -34,8 +34,8 @@ TAIL = """
 space.encode("text", "a dog")
 print(json.dumps([time.perf_counter() - start, peak() - before]))
 """
-WAYS = {
-    "ordinary": """
+METHODS = {
+    "plain": """
 state = torch.load(path, weights_only=True)
 for name, (config, weights) in read_towers(state, HEADS).items():
     tower = initialize(Tower(config))
@@ -51,20 +51,20 @@ raise SystemExit
 }
 
 
-def measure(way: str, path: Path) -> tuple[float, float]:
-    """Return seconds and MB of a way, the better of its runs."""
-    code = HEAD + WAYS[way] + TAIL
-    found = []
+def measure(method: str, path: Path) -> tuple[float, float]:
+    """Return seconds and MB of a method, the better of its runs."""
+    code = HEAD + METHODS[method] + TAIL
+    runs = []
     for _ in range(RUNS):
         done = subprocess.run(
             [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True
         )
-        found.append(json.loads(done.stdout))
-    return min(seconds for seconds, _ in found), min(megabytes for _, megabytes in found)
+        runs.append(json.loads(done.stdout))
+    return min(seconds for seconds, _ in runs), min(megabytes for _, megabytes in runs)
 
 
 def write_random(path: Path) -> None:
-    """Write a state dict in the official format with random weights of imagebind_huge."""
+    """Write random weights of imagebind_huge as a state dict of the official format."""
     import torch
 
     from openbind.checkpoints.imagebind_keys import write_state
@@ -82,23 +82,22 @@ def write_random(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path)
-    parser.add_argument("--write", type=Path, help="only write a file of random weights")
+    parser.add_argument("--write", type=Path, help="write a file of random weights and exit")
     options = parser.parse_args()
     if options.write:
         write_random(options.write)
         return
-    given = options.file
     with tempfile.TemporaryDirectory() as folder:
-        path = given or Path(folder) / "imagebind_huge.pth"
-        if given is None:
-            # In a process of its own: a child counts its parent's peak as its own.
+        path = options.file or Path(folder) / "imagebind_huge.pth"
+        if options.file is None:
+            # In its own process: a child inherits its parent's peak memory.
             subprocess.run([sys.executable, __file__, "--write", str(path)], check=True)
-        results = {way: measure(way, path) for way in WAYS}
+        results = {method: measure(method, path) for method in METHODS}
     seconds, megabytes = results["text"]
-    print(f"{'way':10}{'first vector':>14}{'memory':>12}{'text alone is':>20}")
-    for way, (s, m) in results.items():
+    print(f"{'method':10}{'first vector':>14}{'memory':>12}{'text only is':>20}")
+    for name, (s, m) in results.items():
         print(
-            f"{way:10}{s:12.1f} s{m:9.0f} MB{s / seconds:10.1f} × faster{m / megabytes:8.1f} × less"
+            f"{name:10}{s:12.1f} s{m:9.0f} MB{s / seconds:10.1f} × faster{m / megabytes:8.1f} × less"
         )
 
 

@@ -1,10 +1,10 @@
-"""Log-mel clips per second: our batched filter bank against one clip at a time.
+"""Measure log-mel clips per second: our batched filter bank against one clip per call.
 
     python benchmarks/logmel.py
 
-The peer is torchaudio's `compliance.kaldi.fbank` where torchaudio is installed (it isn't a
-dependency), else the same computation as torchaudio does it: one clip a call, its window and mel
-filters built in each. Both are timed in turn, the best of five rounds.
+The baseline is torchaudio's `compliance.kaldi.fbank` where torchaudio is installed (it isn't a
+dependency), else the same computation as torchaudio's: one clip per call, with window and mel
+filters built in each. Both are timed alternately; the best of five rounds counts.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ def main() -> None:
     try:
         import torchaudio  # noqa: F401
 
-        name, peer = "torchaudio, a clip a call", torchaudio_clip
+        name, baseline = "torchaudio, one clip per call", torchaudio_clip
     except ImportError:
-        name, peer = "a clip a call, filters built in each", one_clip
+        name, baseline = "one clip per call, filters rebuilt", one_clip
     clips_BT = torch.rand(CLIPS, SAMPLES) - 0.5
     kaldi_fbank(clips_BT, CONFIG)
     ours, theirs = [], []
     for _ in range(ROUNDS):
         ours.append(seconds(lambda: kaldi_fbank(clips_BT, CONFIG)))
-        theirs.append(seconds(lambda: [peer(clip_T) for clip_T in clips_BT]))
+        theirs.append(seconds(lambda: [baseline(clip_T) for clip_T in clips_BT]))
     print(f"{torch.get_num_threads()} threads, clips of 2 s")
-    print(f"{'ours, in a batch':40}{CLIPS / min(ours):10.0f} clips/s")
+    print(f"{'ours, batched':40}{CLIPS / min(ours):10.0f} clips/s")
     print(f"{name:40}{CLIPS / min(theirs):10.0f} clips/s")
     print(f"{'ratio':40}{min(theirs) / min(ours):10.1f}")
 

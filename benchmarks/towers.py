@@ -1,11 +1,11 @@
-"""Speed of the towers against plain float32 blocks of `torch.nn.MultiheadAttention`.
+"""Measure the towers' speed relative to plain float32 blocks with `torch.nn.MultiheadAttention`.
 
-Method: both sides are built here with the same random weights and run in turns in one process, so
-that other load on the machine meets both; each side's best round counts. The baseline has the
-reference's structure: tokens first, `nn.MultiheadAttention`, separate LayerNorm, Linear and GELU,
-float32, every token through every block, all 77 places of a text. Both share the stem, less than
-1 % of the time. Operations count products of weights and of attention, two for each multiply-add,
-for the baseline's tokens; "of ceiling" divides ours by the speed of one large `F.linear`.
+Method: both sides have the same random weights and run alternately in one process, so that other
+load on the machine affects both; each side's best round counts. The baseline has the reference's
+structure: sequence-first tokens, `nn.MultiheadAttention`, separate LayerNorm, Linear and GELU,
+float32, every token through every block, all 77 positions of a text. Both share the stem, less than
+1 % of the time. FLOPs are those of the linear layers and attention, two per multiply-add, for the
+baseline's tokens; "of peak" divides ours by the speed of one large `F.linear`.
 
     python benchmarks/towers.py [--towers thermal text] [--batch 8] [--rounds 3]
 """
@@ -31,11 +31,11 @@ from openbind.model.config import (
 from openbind.model.initial import initialize
 from openbind.model.tower import Tower
 
-TEXT = 13  # tokens of a short caption, with its start and end
+TEXT_TOKENS = 13  # a short caption, with start and end token
 
 
 class PlainBlock(nn.Module):
-    """One pre-norm block of stock PyTorch modules, with the weights of one of ours."""
+    """A pre-norm block of stock PyTorch modules with the weights of one of ours."""
 
     def __init__(self, config: TrunkConfig, state: dict[str, Tensor]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainTower(nn.Module):
-    """The baseline: what a straightforward float32 implementation does."""
+    """The baseline: a straightforward float32 implementation."""
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class PlainTower(nn.Module):
 
 
 def main() -> None:
-    """Measure and print one Markdown row a tower."""
+    """Measure all towers and print a Markdown row for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--towers", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--batch", type=int, default=8)
@@ -101,17 +101,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch}")
-    ceilings = {dtype: ceiling_gflops(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    print("ceilings: " + ", ".join(f"{d} {c:.0f} GFLOP/s" for d, c in ceilings.items()))
+    peaks = {dtype: peak_gflops(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    print("peaks: " + ", ".join(f"{d} {c:.0f} GFLOP/s" for d, c in peaks.items()))
     print("| tower | baseline s/item | float32 | bfloat16 | ratio float32 | ratio bfloat16 "
-          "| of ceiling bfloat16 | cosine bfloat16 |\n|" + "---|" * 8)  # fmt: skip
+          "| of peak bfloat16 | cosine bfloat16 |\n|" + "---|" * 8)  # fmt: skip
     for name in options.towers:
-        print(measure(name, options.batch, options.rounds, ceilings[torch.bfloat16]), flush=True)
+        print(measure(name, options.batch, options.rounds, peaks[torch.bfloat16]), flush=True)
 
 
 @torch.inference_mode()
-def measure(name: str, batch: int, rounds: int, ceiling: float) -> str:
-    """Time one tower: a row of the table."""
+def measure(name: str, batch: int, rounds: int, peak: float) -> str:
+    """Time one tower; return its row of the table."""
     config, clips, make = CASES[name]
     exact = initialize(Tower(config), torch.Generator().manual_seed(0)).eval()
     half = Tower(config).eval()
@@ -123,8 +123,8 @@ def measure(name: str, batch: int, rounds: int, ceiling: float) -> str:
     sides = {"plain": lambda: plain(x), "f32": lambda: exact(x), "bf16": lambda: half(x_half)}
     best = best_times(sides, rounds)
     cosine = F.cosine_similarity(half(x_half).float(), plain(x), dim=-1).min().item()
-    tokens = TEXT if config.trunk.causal else exact.stem(x[:1]).shape[1]
-    share = batch * clips * gflop(config.trunk, tokens) / best["bf16"] / ceiling
+    tokens = TEXT_TOKENS if config.trunk.causal else exact.stem(x[:1]).shape[1]
+    share = batch * clips * gflop(config.trunk, tokens) / best["bf16"] / peak
     per_item = {side: seconds / batch for side, seconds in best.items()}
     return (
         f"| {name} | {per_item['plain']:.4f} | {per_item['f32']:.4f} | {per_item['bf16']:.4f} "
@@ -134,7 +134,7 @@ def measure(name: str, batch: int, rounds: int, ceiling: float) -> str:
 
 
 def best_times(sides: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, float]:
-    """Run all sides in turns; seconds of each one's best round."""
+    """Run all sides alternately; return the seconds of each one's best round."""
     best = dict.fromkeys(sides, float("inf"))
     for _ in range(rounds):
         for side, run in sides.items():
@@ -145,14 +145,14 @@ def best_times(sides: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str,
 
 
 def gflop(trunk: TrunkConfig, tokens: int) -> float:
-    """Operations of a trunk for one sample, in units of 1e9."""
+    """Return a trunk's operations for one sample, in units of 1e9."""
     weights = trunk.width * (4 * trunk.width + 2 * trunk.mlp_width)
     return 2e-9 * trunk.depth * tokens * (weights + 2 * tokens * trunk.width)
 
 
 @torch.inference_mode()
-def ceiling_gflops(dtype: torch.dtype) -> float:
-    """Speed of a large product with a weight, as `F.linear` runs it."""
+def peak_gflops(dtype: torch.dtype) -> float:
+    """Measure a large matrix product, as `F.linear` runs it."""
     x, weight = torch.randn(2048, 1280).to(dtype), torch.randn(5120, 1280).to(dtype)
     seconds = best_times({"linear": lambda: F.linear(x, weight)}, 10)["linear"]
     return 2e-9 * x.shape[0] * weight.numel() / seconds
@@ -173,29 +173,29 @@ def patches(
 
 def make_ids(batch: int) -> Tensor:
     ids_BN = torch.zeros(batch, 77, dtype=torch.long)
-    ids_BN[:, : TEXT - 1] = torch.randint(1, 49406, (batch, TEXT - 1))
-    ids_BN[:, TEXT - 1] = 49407
+    ids_BN[:, : TEXT_TOKENS - 1] = torch.randint(1, 49406, (batch, TEXT_TOKENS - 1))
+    ids_BN[:, TEXT_TOKENS - 1] = 49407
     return ids_BN
 
 
 def tower(
     stem: PatchStem | TokenStem | WindowStem, width: int, depth: int, heads: int
 ) -> TowerConfig:
-    moving = isinstance(stem, PatchStem) and stem.frames > 1
+    is_video = isinstance(stem, PatchStem) and stem.frames > 1
     causal = isinstance(stem, TokenStem)
     trunk = TrunkConfig(
         width=width,
         depth=depth,
         heads=heads,
-        pre_norm=moving,
+        pre_norm=is_video,
         causal=causal,
-        bias_kv=not (moving or causal),
+        bias_kv=not (is_video or causal),
     )
     head = HeadConfig(embed_dim=1024, pool="eot" if causal else "cls")
     return TowerConfig(stem=stem, trunk=trunk, head=head)
 
 
-# name → config, clips of one item, input for a number of clips
+# name → config, clips per item, function that makes the input for a number of clips
 CASES: dict[str, tuple[TowerConfig, int, Callable[[int], Tensor]]] = {
     "image": (
         tower(patches(3, 14, 14, (224, 224), frames=2), 1280, 32, 16),
