@@ -97,7 +97,7 @@ def main() -> None:
     print(f"{'method':10}{'first vector':>14}{'memory':>12}{'text only is':>20}")
     for name, (s, m) in results.items():
         print(
-            f"{name:10}{s:12.1f} s{m:9.0f} MB{s / seconds:10.1f} × faster{m / megabytes:8.1f} × less"
+            f"{name:9}{s:12.1f} s{m:9.0f} MB{s / seconds:10.1f} × faster{m / megabytes:8.1f} × less"
         )
 
 

@@ -1,11 +1,11 @@
-"""Show emergence small: bind sounds to images, then find them by words that they never met.
+"""Show emergent alignment: train audio against images, then classify it by text.
 
     python recipes/emergence/emergence.py --output runs/emergence
     python recipes/emergence/emergence.py --output runs/emergence-esc --sounds DIRECTORY
 
-Trains a linear head on frozen audio features three ways: on true pairs, on pairs shuffled among the
-things, and not at all. Each part of the sounds is excluded of one training and classified there by
-the names of the classes. SOUNDS has one folder for each class; without it the samples are used.
+Trains a linear head on frozen audio features three ways: on true pairs, on pairs shuffled across
+classes, and not at all. Each fold of the audio is held out of one training and classified there by
+the class names. SOUNDS has one folder per class; without it the samples are used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
-# Names of ESC-10's folders in the words of the samples' images.
+# ESC-10's folder names as the samples call these classes.
 NAMES = {
     "baby_cry": "crying baby",
     "clock_tick": "clock",
@@ -40,7 +40,7 @@ WAYS: dict[str, dict[str, str]] = {
 
 
 def find_sounds(folder: Path | None) -> dict[str, list[Path]]:
-    """List the sounds of each thing: of a folder of classes, or of the samples with four."""
+    """List the audio files of each class: of a folder of classes, or of samples that have four."""
     if folder is not None:
         classes = sorted(place for place in folder.iterdir() if place.is_dir())
         return {
@@ -55,7 +55,7 @@ def find_sounds(folder: Path | None) -> dict[str, list[Path]]:
 
 
 def find_images(names: Sequence[str]) -> dict[str, list[Path]]:
-    """List the samples' images of each thing."""
+    """List the samples' images of each class."""
     images: dict[str, list[Path]] = {name: [] for name in names}
     for item in read_samples(samples_folder()):
         if item.modality == "image" and item.concept in images:
@@ -64,7 +64,7 @@ def find_images(names: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def write_pairs(path: Path, sounds: Sequence[tuple[Path, str]], shuffle: bool) -> None:
-    """Write the training pairs: each sound with the images of its thing, or of any thing."""
+    """Write the training pairs: each audio file with the images of its class, or of any class."""
     names = [name for _, name in sounds]
     images = find_images(names)
     if shuffle:
@@ -77,7 +77,7 @@ def write_pairs(path: Path, sounds: Sequence[tuple[Path, str]], shuffle: bool) -
 
 
 def classify(space: openbind.Space, sounds: Sequence[tuple[Path, str]]) -> list[bool]:
-    """Return for each sound whether the nearest class name is its own."""
+    """Return for each audio file whether the nearest class name is its own."""
     names = sorted({name for _, name in sounds})
     vectors = space.encode("audio", [path for path, _ in sounds])
     nearest = (vectors @ space.encode("text", names).T).argmax(axis=1)
@@ -90,16 +90,16 @@ def show_emergence(
     folds: int = 4,
     changes: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
-    """Train all ways and classify what each training didn't hear.
+    """Train all variants and classify what each was not trained on.
 
     Args:
         output: folder of the runs.
-        sounds: thing → its sounds, parted in their order.
-        folds: number of parts.
-        changes: to the recipe.
+        sounds: class → its audio files, split into folds in this order.
+        folds: number of folds.
+        changes: overrides of the recipe.
 
     Returns:
-        the share classified rightly, of each way, and of chance.
+        the accuracy of each variant, and of chance.
     """
     numbers = {"chance": 1 / len(sounds)}
     for way, own in WAYS.items():

@@ -2,9 +2,9 @@
 
     python recipes/held_out/build.py --work SCRATCH [--rooms DIR]
 
-Downloads what it needs into SCRATCH, the work folder of `recipes/starter/build.py`: what lies there
-already is kept. DIR holds rooms as `recipes/starter` renders them (depth in millimetres), with
-`attribution.csv`. `selection.csv` says what is taken; running it again gives the same files.
+Downloads what it needs into SCRATCH, the work folder of `recipes/starter/build.py`; existing files
+are reused. DIR holds rooms rendered by `recipes/rooms` (depth in millimetres), with
+`attribution.csv`. `selection.csv` lists what is taken; running it again writes the same files.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Builder:
-    """Where things are taken from, and who does it for which package of the selection."""
+    """Write files of the selection, with a method for each package."""
 
     work: Path
 
     def place(self, row: Row, number: int) -> Row:
-        """Write the file of a row of the selection, and give its row of the table."""
+        """Write the file of a row of the selection; return its row of the table."""
         ways: dict[str, Callable[[Row, Path], Path]] = {
             "gcompris": self._gcompris,
             "opensfx": self._effect,
@@ -159,7 +159,7 @@ def main() -> None:
 
 
 def place_motions(work: Path) -> Iterator[Row]:
-    """Write each recording of the test split as CSV, and give its row."""
+    """Write each recording of the test split as CSV; return its row."""
     for number, (label, values_TC) in enumerate(read_recordings(work / RECORDINGS)):
         path = TARGET / "basicmotions" / f"{number:02}-{label.lower()}.csv"
         write_recording(path, values_TC)
@@ -177,7 +177,7 @@ def place_motions(work: Path) -> Iterator[Row]:
 
 
 def place_rooms(folder: Path) -> Iterator[Row]:
-    """Copy each room's image and depth, or its video, and give their rows; they share a scene."""
+    """Copy each room's image and depth, or its video; return their rows, which share a scene."""
     target = TARGET / "rooms"
     target.mkdir(parents=True)
     with (folder / "attribution.csv").open(encoding="utf-8", newline="") as file:
@@ -205,12 +205,12 @@ def place_rooms(folder: Path) -> Iterator[Row]:
 
 
 def _join(names: str) -> str:
-    """Name each once, "a; b; a" as "a and b"."""
+    """Join distinct names: "a; b; a" becomes "a and b"."""
     return " and ".join(dict.fromkeys(name.strip() for name in names.split(";")))
 
 
 def _sample(path: str) -> Row:
-    """Return what the samples' table says of a file; it isn't copied."""
+    """Return a file's row of the samples' table; the file isn't copied."""
     with (SAMPLES / "samples.csv").open(encoding="utf-8", newline="") as file:
         (row,) = [row for row in csv.DictReader(file) if row["path"] == path]
     return {key: row[key] for key in ("modality", "title", "author", "license", "source")} | {
@@ -220,7 +220,7 @@ def _sample(path: str) -> Row:
 
 
 def _shrink(image: Image.Image, target: Path) -> Path:
-    """Write a photograph as WebP, its longer side at most 384 pixels."""
+    """Write a photograph as WebP with a longer side of at most 384 pixels."""
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     target = target.with_suffix(".webp")
     image.save(target, "WEBP", quality=80, method=6)
@@ -228,7 +228,7 @@ def _shrink(image: Image.Image, target: Path) -> Path:
 
 
 def _write_sound(content: bytes, target: Path) -> Path:
-    """Write a sound as mono MP3: Ogg streams have random serial numbers, FLAC is five times it."""
+    """Write mono MP3: Ogg streams have random serial numbers, FLAC is five times the size."""
     samples_TC, rate = soundfile.read(io.BytesIO(content), always_2d=True)
     target = target.with_suffix(".mp3")
     soundfile.write(target, samples_TC.mean(axis=1), rate, format="MP3")

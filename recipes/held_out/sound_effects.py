@@ -1,4 +1,4 @@
-"""Read the sounds of OpenTTD's base sound sets (`.cat`)."""
+"""Read audio files from OpenTTD's base sound sets (`.cat`)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import struct
 
 
 def read_effect(collection: bytes, number: int) -> bytes:
-    """Return one sound of a collection as a WAV file.
+    """Return one entry of a collection as a WAV file.
 
-    A collection begins with an offset and a size for each sound, 32 bits each, little-endian; at
-    an offset there is the sound's name, its length in one byte before it, and then the file.
+    A collection starts with the offset and size of each entry, 32-bit little-endian; at the offset
+    are the length of the entry's name (one byte), the name, and the file.
 
     Args:
         collection: the content of the file.
-        number: of the sound, from 0.
+        number: index of the entry, from 0.
 
     Raises:
-        IndexError: no such sound.
+        IndexError: no such entry.
         ValueError: another format.
     """
     count = _offset(collection, 0) // 8
@@ -31,6 +31,6 @@ def read_effect(collection: bytes, number: int) -> bytes:
 
 
 def _offset(collection: bytes, number: int) -> int:
-    # The highest bit says something else to the game.
+    # The highest bit is a flag of the game.
     offset: int = struct.unpack_from("<I", collection, 8 * number)[0]
     return offset & 0x7FFFFFFF

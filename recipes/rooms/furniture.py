@@ -1,8 +1,8 @@
-"""The furniture that rooms are made of: a catalog, what each model is for, and who made it.
+"""The furniture that rooms are made of: the catalog, roles, authors and licenses of 3-D models.
 
 The models are those of Debian's package `sweethome3d-furniture`: archives of OBJ files, each with
-a catalog of names, sizes, authors and licenses. `ROLES` says what a model is used as. About a
-fifth of each role's models is held out, so that rooms of unseen furniture can be made.
+a catalog of names, sizes, authors and licenses. `ROLES` assigns models to roles. About a fifth of
+each role's models is held out for rooms with unseen furniture.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ARCHIVES = {
     "scopia": ("Scopia.sh3f", "CC BY 3.0"),
 }
 
-# What each model is used as. Chosen by eye from the catalog's icons.
+# Role → models. Chosen by eye from the catalog's icons.
 ROLES = {
     "bed": """cc0/bed1 cc0/bed2 cc0/bed3 cc0/bedWithTexture by/lettoCloud scopia/bed1
         scopia/captains-bed by/juniorBed scopia/children_bed scopia/iron_bed""",
@@ -118,14 +118,14 @@ class Model:
     """One model of the catalog.
 
     Args:
-        name: archive's short name and file's stem, such as "cc0/bed1".
-        title: what the catalog calls it.
+        name: short name of the archive and stem of the file, such as "cc0/bed1".
+        title: name in the catalog.
         archive: the zip file.
         path: the OBJ file in it.
         size_m: width, depth, height in metres.
-        elevation_m: of its bottom over the floor.
+        elevation_m: height of its bottom above the floor.
         rotation_33: turns the file's coordinates (y up, z to the front) upright.
-        creator: the author, as the catalog has it.
+        creator: author, from the catalog.
         license: the archive's.
     """
 
@@ -141,7 +141,7 @@ class Model:
 
 
 def read_models(work: Path) -> dict[str, Model]:
-    """Return the models that have a role, by name.
+    """Read the models that have a role, by name.
 
     Args:
         work: the folder, with the unpacked package.
@@ -161,7 +161,7 @@ def read_models(work: Path) -> dict[str, Model]:
 
 
 def read_entries(text: str) -> list[dict[str, str]]:
-    """Return the numbered entries `key#number=value` of a catalog, each as key → value."""
+    """Read the numbered entries `key#number=value` of a catalog, each as key → value."""
     entries: dict[str, dict[str, str]] = {}
     for key, number, value in re.findall(r"^(\w+)#(\d+)=(.*?)\r?$", text, re.MULTILINE):
         entries.setdefault(number, {})[key] = value
@@ -169,7 +169,7 @@ def read_entries(text: str) -> list[dict[str, str]]:
 
 
 def make_model(short: str, archive: Path, license: str, entry: dict[str, str]) -> Model:
-    """Make a model of a catalog's entry, whose lengths are centimetres."""
+    """Build a model from a catalog entry, whose lengths are in centimetres."""
     path = entry["model"].lstrip("/")
     width, depth, height = (float(entry[key]) / 100 for key in ("width", "depth", "height"))
     rotation = entry.get("modelRotation", "1 0 0 0 1 0 0 0 1").split()
@@ -189,8 +189,8 @@ def make_model(short: str, archive: Path, license: str, entry: dict[str, str]) -
 def split_models(models: dict[str, Model], *, held_out: bool) -> dict[str, list[Model]]:
     """Return role → its models of one side.
 
-    Each role gives a fifth of its models, at least one, to the held-out side: those whose names'
-    sha256 come first. A role of a single model has it on the training side only.
+    A fifth of each role's models, at least one, is held out: those whose names' sha256 sort first.
+    A role with a single model has it on the training side only.
     """
     sides = {}
     for role, names in ROLES.items():
@@ -202,7 +202,7 @@ def split_models(models: dict[str, Model], *, held_out: bool) -> dict[str, list[
 
 
 def list_attribution(models: Iterable[Model]) -> list[dict[str, str]]:
-    """Return a row for each model: name, title, author, license, in order of names."""
+    """Return a row per model, sorted by name: name, title, author, license."""
     unique = {model.name: model for model in models}
     return [
         {"model": name, "title": m.title, "author": m.creator, "license": m.license}

@@ -1,7 +1,7 @@
-"""Rooms as a thermal camera might show them: simulated from what things are, not measured.
+"""Synthetic thermal images of rooms: temperatures follow from the kind of object.
 
-Every piece has one temperature: that of the room, or what its use suggests. No reflections, no heat
-that flows. Nothing is trained on these images.
+Every piece has one temperature: the room's, or one that its use suggests. There are no reflections
+and no heat flow. Nothing is trained on these images.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy import ndimage
 
 ROOM_CELSIUS = 21.0
 DEVIATIONS_CELSIUS = {"furniture": 0.8, "walls": 0.3}
-SHOWN_CELSIUS = 17.0, 27.0  # black and white: what is hotter is as light
+SHOWN_CELSIUS = 17.0, 27.0  # mapped to black and white; hotter values are clipped
 CELSIUS = {
     "window": 14.0,
     "plant": 19.0,
@@ -35,18 +35,18 @@ CELSIUS = {
     "hanging_lamp": 38.0,
     "fireplace": 45.0,
 }
-SHADING = 0.35  # how much a surface that is turned away from the camera gives less
-SPREAD = (1, 99)  # percentiles that become black and white, as cameras' automatic gain does
+SHADING = 0.35  # reduction for surfaces that face away from the camera
+SPREAD = (1, 99)  # percentiles mapped to black and white, like a camera's automatic gain
 BLUR_PIXELS, GRAIN = 0.8, 0.015
 
 
 def render_heat(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> np.ndarray:
-    """Return the camera's present view (HEIGHT, WIDTH), 8-bit, the hotter the lighter.
+    """Render the camera's current view (HEIGHT, WIDTH), 8-bit, hotter is lighter.
 
     Args:
-        model: of the room; it can't be used for colors any more.
+        model: of the room; its colors are overwritten.
         plan: of the room.
-        rng: of each piece's own temperature, and of the grain.
+        rng: draws each piece's temperature and the sensor noise.
     """
     celsius = choose_celsius(plan, rng)
     low, high = SHOWN_CELSIUS
@@ -72,7 +72,7 @@ def render_heat(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> 
 
 
 def choose_celsius(plan: Plan, rng: np.random.Generator) -> list[float]:
-    """Return a temperature for each piece of a plan, within those shown."""
+    """Choose a temperature for each piece of a plan, within the displayed range."""
     role_of = {name: role for role, names in ROLES.items() for name in names.split()}
     found = []
     for piece in plan.pieces:

@@ -1,4 +1,4 @@
-"""A room's floor plan: what stands where, without overlaps.
+"""A room's floor plan: where furniture stands, without overlaps.
 
 Coordinates are metres: x from west to east, y from south to north, z up, the origin in the
 south-west corner of the floor. Side 0 is the north wall, 1 west, 2 south, 3 east. A piece at angle
@@ -23,7 +23,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Tint:
-    """How a model's colors are changed: hue turned by a share of the circle, then multiplied."""
+    """A change of a model's colors: a hue rotation in turns, then a factor."""
 
     hue: float = 0.0
     rgb: RGB = (1.0, 1.0, 1.0)
@@ -31,14 +31,14 @@ class Tint:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """One thing in the room.
+    """A piece in the room.
 
     Args:
-        shape: a model of the catalog, or a part made by code.
-        size_m: width, depth, height of it before it is turned.
-        at_m: the middle of its bottom.
-        degrees: how far it is turned.
-        tint: of its colors.
+        shape: a model of the catalog, or a procedural part.
+        size_m: width, depth, height before rotation.
+        at_m: center of its bottom.
+        degrees: rotation.
+        tint: change of its colors.
         shadow: whether it casts one.
     """
 
@@ -50,7 +50,7 @@ class Piece:
     shadow: bool = True
 
     def bounds(self) -> np.ndarray:
-        """Return (2, 3): the lowest and highest corner of the turned piece."""
+        """Return (2, 3): the lowest and highest corner of the rotated piece."""
         cos, sin = abs(np.cos(np.radians(self.degrees))), abs(np.sin(np.radians(self.degrees)))
         width, depth, height = self.size_m
         half = np.array([width * cos + depth * sin, width * sin + depth * cos]) / 2
@@ -59,11 +59,11 @@ class Piece:
 
     @property
     def top_m(self) -> float:
-        """Height of the upper side."""
+        """Return the height of the top."""
         return self.at_m[2] + self.size_m[2]
 
     def toward(self, right: float, front: float) -> tuple[float, float]:
-        """Return the place that is so far to the right of and in front of the middle (x, y)."""
+        """Return the point (x, y) at an offset to the right and to the front of the center."""
         angle = np.radians(self.degrees)
         x = self.at_m[0] + right * np.cos(angle) + front * np.sin(angle)
         y = self.at_m[1] + right * np.sin(angle) - front * np.cos(angle)
@@ -71,13 +71,13 @@ class Piece:
 
 
 class Plan:
-    """A room that is being furnished.
+    """A room being furnished.
 
     Args:
-        rng: decides everything that is left open.
+        rng: draws everything unspecified.
         models: role → models to choose from.
         size_m: width (x), depth (y), height.
-        distance_m: least and largest distance from which cameras look.
+        distance_m: smallest and largest camera distance.
     """
 
     def __init__(
@@ -96,20 +96,20 @@ class Plan:
         self.small: set[str] = set()
 
     def chance(self, share: float) -> bool:
-        """Return True in that share of cases."""
+        """Return True with a probability."""
         return bool(self.rng.random() < share)
 
     def choose(self, role: str) -> Model | None:
-        """Return one of a role's models, or None if this side of the split has none."""
+        """Draw one of a role's models, or None if this side of the split has none."""
         options = self.models[role]
         return options[int(self.rng.integers(len(options)))] if options else None
 
     def length(self, side: int) -> float:
-        """Length of a wall."""
+        """Return the length of a wall."""
         return self.size_m[side % 2]
 
     def spot(self, side: int, along: float, away: float) -> tuple[float, float]:
-        """Return (x, y) so far along a wall, from left to right as seen from inside, and off it."""
+        """Return (x, y) at a distance along a wall, left to right seen from inside, and off it."""
         width, depth = self.size_m[:2]
         places = (
             (along, depth - away),
@@ -128,7 +128,7 @@ class Plan:
         return bool(inside) and not any(hits)
 
     def add(self, piece: Piece, *, key: bool = False, solid: bool = True) -> Piece:
-        """Put a piece there, whatever else is; `key` pieces are what cameras look at."""
+        """Place a piece without checking for overlaps; cameras look at `key` pieces."""
         self.pieces.append(piece)
         if solid:
             self.taken.append(piece.bounds())
@@ -148,13 +148,13 @@ class Plan:
         self.taken.append(area.bounds())
 
     def vary(self, model: Model) -> Size:
-        """Return a model's size, a few percent larger or smaller."""
+        """Draw a model's size, a few percent larger or smaller."""
         scale = self.rng.uniform(0.95, 1.06) * self.rng.uniform(0.97, 1.03, 3)
         width, depth, height = np.array(model.size_m) * scale
         return float(width), float(depth), float(height)
 
     def tint(self, role: str, *, strength: float = 0.5) -> Tint:
-        """Return one tint for all pieces of a role in this room."""
+        """Return the tint shared by all pieces of a role in this room."""
         if role not in self.tints:
             hue = float(self.rng.normal(0, 0.12)) if self.chance(strength) else 0.0
             rgb: RGB = (1.0, 1.0, 1.0)
@@ -176,11 +176,11 @@ class Plan:
         size_m: Size | None = None,
         strength: float = 0.0,
     ) -> Piece | None:
-        """Put a model of a role with its back at a wall, where there is room; None if not.
+        """Place a model of a role with its back to a wall; None if there is no space.
 
-        What isn't said is tried (side, middle of the piece along the wall) or taken from the
-        catalog (elevation, size). `key` pieces are what cameras look at; `front` is how much
-        floor is kept free; `strength` is how likely colors change.
+        Unspecified values are tried (side, center along the wall) or taken from the catalog
+        (elevation, size). Cameras look at `key` pieces; `front` is the depth of floor kept free;
+        `strength` is the probability of a color change.
         """
         if (model := self.choose(role)) is None:
             return None
@@ -218,18 +218,18 @@ class Plan:
         size_m: Size | None = None,
         check: bool = True,
     ) -> Piece | None:
-        """Put a model at (x, y), if nothing is there; None if something is.
+        """Place a model at (x, y); None if it would overlap another piece.
 
         Args:
-            role: what is wanted.
-            place: the middle.
-            degrees: how far it is turned.
-            elevation: of its bottom.
-            key: whether cameras look at it.
-            strength: how likely its colors change.
-            model: in the place of any of the role's.
-            size_m: in the place of the model's own.
-            check: False puts it there whatever is in the way.
+            role: of the model.
+            place: center.
+            degrees: rotation.
+            elevation: height of its bottom.
+            key: cameras look at it.
+            strength: probability of a color change.
+            model: instead of any of the role's.
+            size_m: instead of the model's own.
+            check: False allows overlaps.
         """
         chosen = model or self.choose(role)
         if chosen is None:
@@ -246,7 +246,7 @@ class Plan:
         return self.add(piece, key=key)
 
     def stand_in_corner(self, role: str) -> None:
-        """Put a model into a free corner, looking at the middle of the room."""
+        """Place a model in a free corner, facing the center of the room."""
         model = self.choose(role)
         if model is None:
             return
@@ -268,7 +268,7 @@ class Plan:
         repeats: bool = True,
         overhang: float = 0.08,
     ) -> None:
-        """Put a model that fits on a piece; without `repeats`, one that is on nothing yet."""
+        """Place a model that fits on top of a piece; without `repeats`, one not used so far."""
         fitting = [
             model
             for model in self.models[role]
@@ -304,7 +304,7 @@ class Plan:
         solid: bool = False,
         shadow: bool = False,
     ) -> Piece:
-        """Put a box made by code somewhere."""
+        """Place a procedural box."""
         part = make_box(size_m, material, tile_m)
         piece = Piece(shape=part, size_m=size_m, at_m=at_m, degrees=degrees, shadow=shadow)
         return self.add(piece, solid=solid)

@@ -13,19 +13,19 @@ from PIL import Image
 
 TEXTURE_PIXELS = 256
 CREASE = float(np.cos(np.radians(40)))
-MAX_VALENCE = 24  # triangles at a point beyond that are not looked at
+MAX_VALENCE = 24  # triangles considered at one point
 UP = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """How a surface looks.
+    """The appearance of a surface.
 
     Args:
         rgba: color and opacity, 0–1; the texture is multiplied by it.
-        texture_HWC: 8-bit RGB or none; its first row is at v = 0.
+        texture_HWC: 8-bit RGB or None; its first row is at v = 0.
         shininess: 0–1.
-        emission: 0–1, the share of its color that it gives off by itself.
+        emission: 0–1, fraction of its color that it emits.
     """
 
     rgba: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0)
@@ -41,10 +41,10 @@ class Part:
     Args:
         points_N3: corners, metres, z up, the front towards -y, the origin in the middle of the
             bottom.
-        normals_N3: unit normals of the corners.
-        places_N2: where on the texture, v downwards.
-        faces_T3: indices of corners, counter-clockwise from outside.
-        material: how it looks.
+        normals_N3: unit normals of the vertices.
+        places_N2: texture coordinates, v downwards.
+        faces_T3: vertex indices, counter-clockwise from outside.
+        material: of all its triangles.
     """
 
     points_N3: np.ndarray
@@ -55,7 +55,7 @@ class Part:
 
 
 def read_parts(model: Model) -> list[Part]:
-    """Read a model in its catalog size."""
+    """Read a model, scaled to its catalog size."""
     with zipfile.ZipFile(model.archive) as archive:
         lines = archive.read(model.path).decode("latin-1").splitlines()
         tables, groups, libraries = parse_obj(lines)
@@ -79,7 +79,7 @@ def read_parts(model: Model) -> list[Part]:
 def stand_upright(
     points_N3: np.ndarray, used_N3: np.ndarray, size_m: tuple[float, float, float]
 ) -> np.ndarray:
-    """Scale y-up points to width, depth, height and turn them z-up with the front to -y."""
+    """Scale y-up points to width, depth, height and rotate them z-up, front to -y."""
     low, high = used_N3.min(0), used_N3.max(0)
     width, depth, height = size_m
     scale = np.array([width, height, depth]) / np.maximum(high - low, 1e-9)
@@ -97,7 +97,7 @@ def parse_obj(
 ) -> tuple[tuple[list[list[float]], ...], dict[str, list[Triangle]], list[str]]:
     """Return (points, places, normals), material → triangles of index triples, and libraries.
 
-    Polygons are cut into fans. An index that a corner doesn't have is -1.
+    Polygons are triangulated as fans. A missing index is -1.
     """
     tables: dict[str, list[list[float]]] = {"v": [], "vt": [], "vn": []}
     groups: dict[str, list[Triangle]] = {}
@@ -120,7 +120,7 @@ def parse_obj(
 
 
 def read_corner(word: str, tables: dict[str, list[list[float]]]) -> tuple[int, int, int]:
-    """Return zero-based indices of point, place and normal of `v/vt/vn`."""
+    """Return the zero-based indices of point, texture coordinate and normal of `v/vt/vn`."""
     fields = [*word.split("/"), "", ""][:3]
     found = []
     for field, table in zip(fields, tables.values(), strict=True):
@@ -136,7 +136,7 @@ def make_part(
     normals_N3: np.ndarray,
     material: Material,
 ) -> Part:
-    """Gather the corners of some triangles, each combination of indices once."""
+    """Gather the vertices of some triangles, each combination of indices once."""
     corners_C3 = np.array(triangles).reshape(-1, 3)
     corner_points_C3 = points_N3[corners_C3[:, 0]]
     if (corners_C3[:, 2] >= 0).all():
@@ -157,10 +157,10 @@ def make_part(
 
 
 def smooth_normals(points_C3: np.ndarray) -> np.ndarray:
-    """Return normals of the corners of triangles, three after three, smooth up to a crease.
+    """Return vertex normals of triangles, three each, smooth up to a crease angle.
 
-    A corner's normal is the sum of the area-weighted normals of those triangles at the same point
-    that are turned less than `CREASE` against its own triangle.
+    A vertex normal is the sum of the area-weighted normals of those triangles at the same point
+    whose angle to its own triangle is below `CREASE`.
     """
     edges = points_C3.reshape(-1, 3, 3)
     areas_T3 = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
@@ -170,7 +170,7 @@ def smooth_normals(points_C3: np.ndarray) -> np.ndarray:
     order = np.argsort(point_C.ravel(), kind="stable")
     sorted_points = point_C.ravel()[order]
     total_C3 = area_C3.copy()
-    # Corner k of the sorted list meets corner k + step as long as both are at one point.
+    # Vertex k of the sorted list is compared with vertex k + step while both are at one point.
     for step in range(1, int(np.bincount(sorted_points).max(initial=1))):
         if step > MAX_VALENCE:
             break
@@ -184,9 +184,9 @@ def smooth_normals(points_C3: np.ndarray) -> np.ndarray:
 
 
 def read_materials(archive: zipfile.ZipFile, folder: str, library: str) -> dict[str, Material]:
-    """Return name → material of an MTL file; an empty table if the archive doesn't hold it."""
+    """Read an MTL file as name → material; empty if the archive lacks it."""
     files = {name.lower(): name for name in archive.namelist()}
-    found = {"": Material()}  # some files say something before they name a material
+    found = {"": Material()}  # some files have statements before the first material
     path = files.get(posixpath.join(folder, library).lower())
     name = ""
     for line in archive.read(path).decode("latin-1").splitlines() if path else []:
@@ -214,7 +214,7 @@ def read_materials(archive: zipfile.ZipFile, folder: str, library: str) -> dict[
 
 
 def read_texture(data: bytes) -> np.ndarray:
-    """Decode a image as RGB of at most `TEXTURE_PIXELS`; transparent parts take the mean."""
+    """Decode an image as RGB of at most `TEXTURE_PIXELS`; transparent parts get the mean color."""
     image = Image.open(io.BytesIO(data)).convert("RGBA")
     image.thumbnail((TEXTURE_PIXELS, TEXTURE_PIXELS))
     rgba_HWC = np.asarray(image).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The six kinds of rooms: which furniture each has, and how it stands."""
+"""The six kinds of rooms: their furniture and its arrangement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shell import (
 from surfaces import show_screen
 from wet import furnish_bathroom, furnish_kitchen
 
-# Room → smallest and largest width and depth, and distance of cameras from what they look at.
+# Room → smallest and largest width and depth, and distance of cameras from their target.
 ROOM_SIZES = {
     "bedroom": ((3.4, 4.8), (3.4, 4.8), (2.0, 3.6)),
     "kitchen": ((3.2, 4.6), (2.8, 4.0), (1.7, 3.0)),
@@ -32,11 +32,11 @@ ROOM_SIZES = {
 
 
 def furnish(kind: str, rng: np.random.Generator, models: dict[str, list[Model]]) -> Plan:
-    """Return a furnished room.
+    """Furnish a room.
 
     Args:
         kind: one of `ROOM_SIZES`.
-        rng: decides everything.
+        rng: draws everything.
         models: role → models to choose from.
     """
     (low_w, high_w), (low_d, high_d), distance_m = ROOM_SIZES[kind]
@@ -53,7 +53,7 @@ def furnish(kind: str, rng: np.random.Generator, models: dict[str, list[Model]])
 
 
 def furnish_bedroom(plan: Plan) -> None:
-    """A bed with its head at a wall, tables and lamps beside it, wardrobe, chest, rug."""
+    """Place a bed with its head at a wall, nightstands and lamps, wardrobe, chest, rug."""
     side = int(plan.rng.integers(4))
     length = plan.length(side)
     middle = float(np.clip(length * plan.rng.uniform(0.35, 0.65), 1.3, length - 1.3))
@@ -88,7 +88,7 @@ def furnish_bedroom(plan: Plan) -> None:
 
 
 def furnish_living_room(plan: Plan) -> None:
-    """A sofa that looks at a television over a low table; armchairs, books, a fireplace."""
+    """Place a sofa facing a television across a low table; armchairs, books, a fireplace."""
     side = int(plan.rng.choice([0, 2])) if plan.size_m[1] > 4.4 else int(plan.rng.integers(4))
     length = plan.length(side)
     middle = float(np.clip(length * plan.rng.uniform(0.42, 0.58), 1.45, length - 1.45))
@@ -123,7 +123,7 @@ def furnish_living_room(plan: Plan) -> None:
 
 
 def place_media(plan: Plan, side: int, along: float) -> Piece | None:
-    """Put a television, a wall unit for one or a fireplace at a wall, with books beside it."""
+    """Place a television, a wall unit for one or a fireplace at a wall, with books beside it."""
     role = str(plan.rng.choice(["tv_stand", "media_wall", "fireplace"], p=[0.55, 0.3, 0.15]))
     piece = plan.against_wall(role, side=side, along=along, key=True)
     if piece is None:
@@ -138,7 +138,7 @@ def place_media(plan: Plan, side: int, along: float) -> Piece | None:
 
 
 def furnish_office(plan: Plan) -> None:
-    """Desks with computers and chairs that roll, cabinets for files, a white board."""
+    """Place desks with computers and office chairs, filing cabinets, a whiteboard."""
     first = int(plan.rng.integers(4))
     for number in range(int(plan.rng.integers(1, 4))):
         side = (first + number) % 4
@@ -156,7 +156,7 @@ def furnish_office(plan: Plan) -> None:
 
 
 def fit_desk(plan: Plan, desk: Piece) -> None:
-    """Put a computer and small things on a desk, a chair before it and a bin beside it."""
+    """Place a computer and small items on a desk, a chair in front and a bin beside it."""
     right = float(plan.rng.normal(0, 0.12))
     if plan.chance(0.5):
         put_monitor(plan, desk, right)
@@ -179,7 +179,7 @@ def fit_desk(plan: Plan, desk: Piece) -> None:
 
 
 def put_monitor(plan: Plan, desk: Piece, right: float) -> None:
-    """Put a flat screen that is on, with a keyboard before it, on a desk."""
+    """Place a flat screen, switched on, with a keyboard in front, on a desk."""
     dark = Material(rgba=(0.06, 0.06, 0.07, 1), shininess=0.4)
     gray = Material(rgba=(0.25, 0.25, 0.27, 1))
     width = float(plan.rng.uniform(0.45, 0.62))
@@ -198,7 +198,7 @@ def put_monitor(plan: Plan, desk: Piece, right: float) -> None:
 
 
 def furnish_dining_room(plan: Plan) -> None:
-    """A laid table with chairs round it under a lamp, cupboards and images at the walls."""
+    """Place a set table with chairs under a lamp, cupboards and pictures at the walls."""
     width, depth, height = plan.size_m
     center = (width / 2 + plan.rng.normal(0, 0.15), depth / 2 + plan.rng.normal(0, 0.15))
     if plan.chance(0.5):
@@ -219,11 +219,11 @@ def furnish_dining_room(plan: Plan) -> None:
 
 
 def set_table(plan: Plan, center: tuple[float, float], *, seats: int) -> None:
-    """Put a table at a place with chairs of one kind round it, plates and a vase on it.
+    """Place a table with chairs of one kind around it, plates and a vase on it.
 
     Args:
         plan: the room.
-        center: where the table stands.
+        center: of the table.
         seats: at each long side, at most.
     """
     model, chair = plan.choose("dining_table"), plan.choose("chair")

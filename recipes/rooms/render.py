@@ -1,4 +1,4 @@
-"""Rooms → registered images and depth, by MuJoCo's software renderer.
+"""Render rooms as registered images and depth with MuJoCo's software renderer.
 
 Needs `mujoco` and Debian's `libegl1` and `libgl1-mesa-dri`.
 Depth is z-depth: metres along the optical axis, not along the ray.
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
-os.environ.setdefault("LP_NUM_THREADS", "1")  # processes share the work, not threads
+os.environ.setdefault("LP_NUM_THREADS", "1")  # parallelism is over processes, not threads
 
 import mujoco
 import numpy as np
@@ -23,13 +23,13 @@ from scipy import ndimage
 WIDTH, HEIGHT = 320, 240
 NEAR_M, FAR_M = 0.05, 30.0
 EXTENT_M = 8.0
-FROM_AFAR = 0.5  # the share of views from a wall or corner; the others are close to a piece
+FROM_AFAR = 0.5  # fraction of views from a wall or corner; the others are close to a piece
 NEAR_PIECE_M = np.array([0.25, 0.25, 0.15])
-OVERVIEWS = 0.25  # the share of the close ones that look at the middle of all main pieces
+OVERVIEWS = 0.25  # fraction of the close ones that look at the center of all main pieces
 
 
 class PartShelf:
-    """Models' parts, each read once."""
+    """A cache of models' parts."""
 
     def __init__(self) -> None:
         self._parts: dict[str, list[Part]] = {}
@@ -44,7 +44,7 @@ class PartShelf:
 
 
 def compile_room(plan: Plan, shelf: PartShelf) -> mujoco.MjModel:
-    """Return MuJoCo's model of a room: one mesh for each part of each piece, lights, one camera."""
+    """Build MuJoCo's model of a room: a mesh per part of each piece, lights, one camera."""
     spec = mujoco.MjSpec()
     spec.stat.extent, spec.stat.center = EXTENT_M, np.array(plan.size_m) / 2
     spec.visual.map.znear, spec.visual.map.zfar = NEAR_M / EXTENT_M, FAR_M / EXTENT_M
@@ -63,7 +63,7 @@ def compile_room(plan: Plan, shelf: PartShelf) -> mujoco.MjModel:
 def add_part(
     spec: mujoco.MjSpec, piece: Piece, part: Part, name: str, meshes: dict[tuple[object, ...], str]
 ) -> None:
-    """Add one part of a piece; pieces of one model, size and tint share meshes and materials."""
+    """Add a part of a piece; pieces of one model, size and tint share meshes and materials."""
     key = (id(part), piece.size_m, piece.tint)
     if key not in meshes:
         meshes[key] = name
@@ -83,14 +83,14 @@ def add_part(
 
 
 def add_mesh(spec: mujoco.MjSpec, piece: Piece, part: Part, name: str) -> None:
-    """Add a part's triangles in the piece's size."""
+    """Add a part's triangles, scaled to the piece's size."""
     scale = np.ones(3)
     if isinstance(piece.shape, Model):
         scale = np.array(piece.size_m) / piece.shape.size_m
     points_N3, faces_T3 = part.points_N3 * scale, part.faces_T3
     normals_N3 = part.normals_N3 / scale
     normals_N3 = normals_N3 / np.maximum(np.linalg.norm(normals_N3, axis=1, keepdims=True), 1e-9)
-    spare = max(0, 4 - len(points_N3))  # MuJoCo wants four corners at least
+    spare = max(0, 4 - len(points_N3))  # MuJoCo needs at least four vertices
     points_N3 = np.vstack([points_N3, points_N3[:1].repeat(spare, 0)])
     normals_N3 = np.vstack([normals_N3, normals_N3[:1].repeat(spare, 0)])
     places_N2 = np.vstack([part.places_N2, part.places_N2[:1].repeat(spare, 0)])
@@ -133,14 +133,14 @@ def add_material(spec: mujoco.MjSpec, look: Material, tint: Tint, name: str) -> 
 
 
 def recolor(rgba: tuple[float, float, float, float], tint: Tint) -> list[float]:
-    """Return a color with its hue turned, multiplied by the tint."""
+    """Rotate the hue of a color and multiply it by the tint."""
     hue, saturation, value = colorsys.rgb_to_hsv(*np.clip(rgba[:3], 0, 1))
     turned = colorsys.hsv_to_rgb((hue + tint.hue) % 1, saturation, value)
     return [float(c * t) for c, t in zip(turned, tint.rgb, strict=True)] + [float(rgba[3])]
 
 
 def add_lights(spec: mujoco.MjSpec, plan: Plan) -> None:
-    """Light the room: an even share, a sun through the walls with shadows, lamps without."""
+    """Add lights: ambient, a sun through the walls with shadows, lamps without shadows."""
     rng = plan.rng
     warm = np.array([1.0, rng.uniform(0.92, 1.0), rng.uniform(0.82, 1.0)])
     level = float(rng.uniform(0.85, 1.15))
@@ -202,14 +202,14 @@ def shoot(
 def turn(
     model: mujoco.MjModel, plan: Plan, rng: np.random.Generator, degrees: float, count: int
 ) -> Iterator[np.ndarray]:
-    """Yield RGB frames (HEIGHT, WIDTH, 3), 8-bit, of a camera that turns where it stands.
+    """Yield RGB frames (HEIGHT, WIDTH, 3), 8-bit, of a camera that pans in place.
 
     Args:
         model: of the room.
         plan: of the room.
-        rng: chooses where it stands; the middle frame looks at a main piece.
-        degrees: from the first frame to the last, from left to right.
-        count: of frames.
+        rng: draws its position; the middle frame shows a main piece.
+        degrees: from the first to the last frame, left to right.
+        count: number of frames.
     """
     data = mujoco.MjData(model)
     renderer = mujoco.Renderer(model, HEIGHT, WIDTH)
@@ -219,7 +219,7 @@ def turn(
     for angle in np.radians(np.linspace(degrees / 2, -degrees / 2, count)):
         upright = np.array([np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
         mujoco.mju_mulQuat(model.cam_quat[0], upright, middle)
-        # One white balance for the whole video.
+        # One white balance for the whole video
         yield expose(model, data, renderer, np.random.default_rng(grain))[0]
     renderer.close()
 
@@ -230,7 +230,7 @@ def expose(
     renderer: mujoco.Renderer,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the camera's image, developed, and its z-depth in metres."""
+    """Render the camera's image, developed, and its z-depth in metres."""
     mujoco.mj_forward(model, data)
     renderer.enable_depth_rendering()
     renderer.update_scene(data, camera="eye")
@@ -241,7 +241,7 @@ def expose(
 
 
 def aim_camera(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> None:
-    """Put the camera somewhere free and let it look at what makes the room what it is."""
+    """Place the camera at a free spot, looking at the pieces that characterize the room."""
     eye, target = (look_across if rng.random() < FROM_AFAR else approach)(plan, rng)
     forward = target - eye
     forward /= np.linalg.norm(forward)
@@ -255,7 +255,7 @@ def aim_camera(model: mujoco.MjModel, plan: Plan, rng: np.random.Generator) -> N
 
 
 def look_across(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return eye and target: from near a wall or corner over the room at its main pieces."""
+    """Return eye and target: from near a wall or corner across the room to its main pieces."""
     width, depth, _ = plan.size_m
     middle = np.mean([piece.at_m for piece in plan.keys], axis=0)
     eye = np.array([width / 2, depth / 2, 1.5])
@@ -273,7 +273,7 @@ def look_across(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
 
 
 def approach(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return eye and target: in front of one of the main pieces, or at the middle of all."""
+    """Return eye and target: in front of a main piece, or looking at the center of all."""
     key = plan.keys[0] if rng.random() < 0.6 else plan.keys[int(rng.integers(len(plan.keys)))]
     width, depth, _ = plan.size_m
     target = np.array(key.at_m)
@@ -299,7 +299,7 @@ def approach(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
 
 
 def is_inside(place: np.ndarray, plan: Plan) -> bool:
-    """Return whether a place is in a tall piece, or so near that it would fill the view."""
+    """Return whether a point is inside a tall piece, or so close that it would fill the view."""
     return any(
         (place > low - 0.25).all() and (place < high + NEAR_PIECE_M).all()
         for low, high in plan.taken
@@ -308,10 +308,10 @@ def is_inside(place: np.ndarray, plan: Plan) -> bool:
 
 
 def develop(rgb_HWC: np.ndarray, depth_HW: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a image as a camera would give it: darker in corners, with white balance and grain.
+    """Develop an image like a camera: vignetting, white balance and noise.
 
-    What lies behind its surroundings gets less light: depth minus its blurred self, as in
-    depth darkening (Luft, Colditz and Deussen 2006).
+    Points behind their surroundings get less light: depth minus blurred depth, as in depth
+    darkening (Luft, Colditz and Deussen 2006).
     """
     shade_HW = np.zeros_like(depth_HW)
     for sigma in (4.0, 12.0):

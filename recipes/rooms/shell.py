@@ -1,4 +1,4 @@
-"""What every room has: walls, floor, ceiling, windows, a door, images, a rug."""
+"""What every room has: walls, floor, ceiling, windows, a door, pictures, a rug."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WET = ("bathroom", "kitchen")
 
 
 def build_shell(plan: Plan, kind: str) -> None:
-    """Put walls, floor and ceiling around the room."""
+    """Build walls, floor and ceiling."""
     width, depth, height = plan.size_m
     floor, floor_tile = choose_floor(plan.rng, kind)
     wall, wall_tile = choose_wall(plan.rng, kind)
@@ -34,7 +34,7 @@ def build_shell(plan: Plan, kind: str) -> None:
         width + 2 * THICK_M,
         depth + 2 * THICK_M,
         THICK_M,
-    )  # under and over the walls: no cracks
+    )  # extends under and over the walls to avoid cracks
     plan.block(slab, (*middle, -THICK_M), 0, floor, tile_m=floor_tile)
     plan.block(slab, (*middle, height), 0, white, tile_m=(1.0, 1.0))
     accent = int(plan.rng.integers(4)) if plan.chance(0.25) and kind != "bathroom" else -1
@@ -51,7 +51,7 @@ def build_shell(plan: Plan, kind: str) -> None:
 
 
 def choose_floor(rng: np.random.Generator, kind: str) -> tuple[Material, tuple[float, float]]:
-    """Return a floor and the size of its repeat in metres."""
+    """Draw a floor texture and the size of its repeat in metres."""
     if kind == "bathroom" or (kind == "kitchen" and rng.random() < 0.4):
         rgb = colorsys.hsv_to_rgb(
             rng.uniform(0.03, 0.6), rng.uniform(0, 0.25), rng.uniform(0.4, 0.9)
@@ -65,7 +65,7 @@ def choose_floor(rng: np.random.Generator, kind: str) -> tuple[Material, tuple[f
 
 
 def choose_wall(rng: np.random.Generator, kind: str) -> tuple[Material, tuple[float, float]]:
-    """Return a wall's surface and the size of its repeat in metres."""
+    """Draw a wall texture and the size of its repeat in metres."""
     rgb: RGB = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.18), rng.uniform(0.75, 0.97))
     if rng.random() < 0.45:
         rgb = (0.92, 0.91, 0.88)
@@ -79,7 +79,7 @@ def choose_wall(rng: np.random.Generator, kind: str) -> tuple[Material, tuple[fl
 
 
 def cut_windows(plan: Plan, count: int) -> None:
-    """Put windows with a view, some with curtains, where walls are free."""
+    """Place windows with a view, some with curtains, where walls are free."""
     for _ in range(count):
         model = plan.choose("window")
         if model is None:
@@ -101,7 +101,7 @@ def cut_windows(plan: Plan, count: int) -> None:
 
 
 def hang_curtain(plan: Plan, window: Piece, side: int, end: int) -> None:
-    """Hang a length of cloth beside a window; left at -1, right at 1."""
+    """Hang a curtain beside a window; left at -1, right at 1."""
     width = float(plan.rng.uniform(0.3, 0.5))
     size = (width, 0.06, 2.2)
     right = end * (window.size_m[0] / 2 + width * 0.3)
@@ -113,7 +113,7 @@ def hang_curtain(plan: Plan, window: Piece, side: int, end: int) -> None:
 
 
 def hang_images(plan: Plan, count: int) -> None:
-    """Hang framed images where walls are free."""
+    """Hang framed pictures where walls are free."""
     for _ in range(count):
         size = (float(plan.rng.uniform(0.35, 1.0)), 0.03, float(plan.rng.uniform(0.35, 0.75)))
         for _ in range(8):
@@ -126,7 +126,7 @@ def hang_images(plan: Plan, count: int) -> None:
 def hang(
     plan: Plan, side: int, along: float, elevation: float, size: tuple[float, float, float]
 ) -> bool:
-    """Hang one framed image; False if something is in the way."""
+    """Hang a framed picture; return False if there is no space."""
     x, y = plan.spot(side, along, size[1] / 2)
     dark = float(plan.rng.uniform(0.05, 0.9))
     frame = Material(rgba=(dark, dark * 0.85, dark * 0.7, 1))
@@ -143,7 +143,7 @@ def hang(
 
 
 def hang_mirror(plan: Plan, under: Piece) -> None:
-    """Hang a mirror over a piece that is at a wall: a bright gradient in the place of a view."""
+    """Hang a mirror over a piece at a wall: a bright gradient instead of a reflection."""
     side = round(under.degrees / 90) % 4
     width = float(np.clip(under.size_m[0] * plan.rng.uniform(0.8, 1.1), 0.4, 1.4))
     tone = np.linspace(0.95, 0.7, 128)[:, None, None] * np.array([0.9, 0.96, 1.0])
@@ -161,7 +161,7 @@ def hang_mirror(plan: Plan, under: Piece) -> None:
 def lay_rug(
     plan: Plan, place: tuple[float, float], size: tuple[float, float], degrees: float
 ) -> None:
-    """Lay a rug, cut to what fits into the room."""
+    """Place a rug, cropped to the room."""
     x, y = place
     turned = size if round(degrees / 90) % 2 == 0 else size[::-1]
     half = [min(turned[0] / 2, x, plan.size_m[0] - x), min(turned[1] / 2, y, plan.size_m[1] - y)]
@@ -175,7 +175,7 @@ def lay_rug(
 
 
 def hang_lamp(plan: Plan) -> None:
-    """Fix a flat, bright lamp to the ceiling."""
+    """Mount a flat, bright lamp on the ceiling."""
     width, depth, height = plan.size_m
     size = float(plan.rng.uniform(0.25, 0.5))
     glow = Material(rgba=(1, 0.98, 0.92, 1), emission=1.0)

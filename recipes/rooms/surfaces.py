@@ -1,4 +1,4 @@
-"""Textures of walls, floors, rugs and images, and the meshes that carry them."""
+"""Textures of walls, floors, rugs and pictures, and their meshes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import numpy as np
 from meshes import Material, Part
 
 PIXELS = 128
-CELL_M = (
-    0.35  # lights are computed at corners, so large faces are cut into cells of about this size
-)
+CELL_M = 0.35  # lighting is per vertex, so large faces are split into cells of about this size
 
 
 def paint(rng: np.random.Generator, rgb: tuple[float, float, float]) -> np.ndarray:
-    """Return an even coat of a color, 0–1, with a little grain; 8-bit (PIXELS, PIXELS, 3)."""
+    """Draw a plain color, 0–1, with slight noise; 8-bit (PIXELS, PIXELS, 3)."""
     grain_HW1 = rng.normal(0, 0.008, (PIXELS, PIXELS, 1))
     return to_bytes(np.array(rgb) + grain_HW1)
 
 
 def lay_planks(rng: np.random.Generator) -> np.ndarray:
-    """Return wooden planks, eight rows of them with staggered joints."""
+    """Draw wooden planks: eight rows with staggered joints."""
     base = np.array(colorsys.hsv_to_rgb(rng.uniform(0.05, 0.11), rng.uniform(0.25, 0.6), 1))
     base = base * rng.uniform(0.35, 0.85)
     row_H = np.arange(PIXELS) // 16
@@ -36,7 +34,7 @@ def lay_planks(rng: np.random.Generator) -> np.ndarray:
 
 
 def lay_tiles(rng: np.random.Generator, rgb: tuple[float, float, float], across: int) -> np.ndarray:
-    """Return square tiles with joints, `across` of them a side."""
+    """Draw square tiles with joints, `across` per side."""
     step = PIXELS // across
     tone_TT1 = rng.normal(1, 0.025, (across, across, 1))
     tone_HW1 = tone_TT1.repeat(step, 0).repeat(step, 1)
@@ -47,20 +45,20 @@ def lay_tiles(rng: np.random.Generator, rgb: tuple[float, float, float], across:
 
 
 def weave(rng: np.random.Generator, rgb: tuple[float, float, float]) -> np.ndarray:
-    """Return the grain of a carpet."""
+    """Draw a carpet's texture."""
     grain_HW1 = rng.normal(1, 0.10, (PIXELS, PIXELS, 1))
     return to_bytes(np.array(rgb) * grain_HW1)
 
 
 def print_stripes(rng: np.random.Generator, rgb: tuple[float, float, float]) -> np.ndarray:
-    """Return wallpaper with upright stripes."""
+    """Draw wallpaper with vertical stripes."""
     stripe_W = np.arange(PIXELS) // int(rng.choice([8, 16, 32])) % 2
     tone_1W1 = np.where(stripe_W, rng.uniform(0.86, 0.96), 1.0)[None, :, None]
     return to_bytes(np.array(rgb) * tone_1W1 * np.ones((PIXELS, 1, 1)))
 
 
 def knot_rug(rng: np.random.Generator) -> np.ndarray:
-    """Return nested frames in a few colors, with grain."""
+    """Draw nested frames in a few colors, with noise."""
     count = int(rng.integers(2, 7))
     colors = np.array([draw_color(rng, 0.1, 0.5, 0.25, 0.85) for _ in range(count)])
     axis = np.abs(np.arange(PIXELS) - (PIXELS - 1) / 2) / (PIXELS / 2)
@@ -70,7 +68,7 @@ def knot_rug(rng: np.random.Generator) -> np.ndarray:
 
 
 def paint_image(rng: np.random.Generator) -> np.ndarray:
-    """Return something to depend on a wall: a sky over hills, or blots of color."""
+    """Draw a picture for a wall: a sky over hills, or blots of color."""
     y, x = np.mgrid[0:PIXELS, 0:PIXELS] / PIXELS
     top, low = (np.array(draw_color(rng, 0.1, 0.6, 0.5, 1)) for _ in range(2))
     image = top + (low - top) * y[..., None]
@@ -87,7 +85,7 @@ def paint_image(rng: np.random.Generator) -> np.ndarray:
 
 
 def look_outside(rng: np.random.Generator) -> np.ndarray:
-    """Return a bright sky over blurred green, as seen through a window."""
+    """Draw a bright sky over blurred green, as seen through a window."""
     y = np.linspace(0, 1, PIXELS)[:, None, None]
     sky = np.array([0.80, 0.90, 1.0]) + 0.2 * y
     leaves = np.array([0.45, 0.60, 0.35]) * rng.normal(1, 0.15, (16, 16, 1)).repeat(8, 0).repeat(
@@ -97,7 +95,7 @@ def look_outside(rng: np.random.Generator) -> np.ndarray:
 
 
 def show_screen(rng: np.random.Generator) -> np.ndarray:
-    """Return what a computer's screen shows: a colored ground and a window with lines of text."""
+    """Draw a computer's screen: a colored background and a window with lines of text."""
     screen_HWC = np.ones((PIXELS, PIXELS, 1)) * np.array(draw_color(rng, 0.3, 0.8, 0.3, 0.8))
     left, top = rng.integers(4, 40, 2)
     right, low = rng.integers(80, 124, 2)
@@ -111,31 +109,31 @@ def show_screen(rng: np.random.Generator) -> np.ndarray:
 def draw_color(
     rng: np.random.Generator, s0: float, s1: float, v0: float, v1: float
 ) -> tuple[float, float, float]:
-    """Return a random hue with a saturation and a value in the ranges, as RGB from 0 to 1."""
+    """Draw a random hue with saturation and value in ranges, as RGB from 0 to 1."""
     return colorsys.hsv_to_rgb(rng.random(), rng.uniform(s0, s1), rng.uniform(v0, v1))
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
-    """Return values from 0 to 1 as 8-bit."""
+    """Convert values from 0 to 1 to 8-bit."""
     return np.asarray(np.round(np.clip(values, 0, 1) * 255), dtype=np.uint8)
 
 
 def make_box(
     size_m: tuple[float, float, float], material: Material, tile_m: tuple[float, float] | None
 ) -> Part:
-    """Return a box that stands on the origin.
+    """Build a box that stands on the origin.
 
     Args:
         size_m: width (x), depth (y), height (z).
-        material: how all faces look.
-        tile_m: width and height of one repeat of the texture; None spans each face once.
+        material: of all faces.
+        tile_m: width and height of one repeat of the texture; None stretches it over each face.
     """
     half, axes = np.array(size_m) / 2, np.eye(3)
     points, normals, places, triangles = [], [], [], []
     count = 0
     for n, u, v in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         for sign in (1.0, -1.0):
-            # Upwards is z where there is one; right × up points outwards.
+            # Up is z where possible; right × up points outwards.
             right, up = (axes[u], axes[v]) if n != 1 else (axes[v] * -1, axes[u])
             right = right * sign
             across, tall = float(np.abs(right) @ half) * 2, float(np.abs(up) @ half) * 2

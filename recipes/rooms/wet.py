@@ -1,4 +1,4 @@
-"""Kitchens and bathrooms: rooms with water, whose furniture is fixed to the walls."""
+"""Kitchens and bathrooms: rooms whose furniture is fixed to the walls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COUNTER_M = 0.88
 
 
 def furnish_kitchen(plan: Plan) -> None:
-    """A run of units with sink, stove and fridge, cabinets over it; an island or a table."""
+    """Place a run of units with sink, stove and fridge, wall cabinets; an island or a table."""
     tint = plan.tint("units", strength=0.5)
     for role in ("base_unit", "sink", "wall_unit", "tall_unit", "island"):
         plan.tints[role] = Tint(rgb=tint.rgb)
@@ -28,7 +28,7 @@ def furnish_kitchen(plan: Plan) -> None:
         for right in (-0.2, 0.2):
             if unit.size_m[2] < 1.0 and plan.chance(0.6):
                 plan.put_on("kitchen_item", unit, right * unit.size_m[0], -0.1, repeats=False)
-    plan.keys.sort(key=lambda piece: piece.size_m[2] > 1.2)  # look at stove and sink first
+    plan.keys.sort(key=lambda piece: piece.size_m[2] > 1.2)  # cameras prefer stove and sink
     x, y = plan.spot(side, plan.length(side) / 2, plan.rng.uniform(2.0, 2.3))
     if plan.chance(0.25):
         island = plan.stand("island", (x, y), 90.0 * side + 180, strength=0.3)
@@ -43,7 +43,7 @@ def furnish_kitchen(plan: Plan) -> None:
 
 
 def tile_wall(plan: Plan, side: int) -> None:
-    """Tile the wall between the units and the cabinets over them."""
+    """Tile the wall between units and wall cabinets."""
     rgb = draw_color(plan.rng, 0.0, 0.3, 0.6, 0.97)
     tiles = Material(texture_HWC=lay_tiles(plan.rng, rgb, 8), rgba=(1, 1, 1, 1), shininess=0.3)
     x, y = plan.spot(side, plan.length(side) / 2, 0.001)
@@ -52,7 +52,7 @@ def tile_wall(plan: Plan, side: int) -> None:
 
 
 def lay_run(plan: Plan, side: int, wanted: list[str], start: float = 0.0) -> list[Piece]:
-    """Put units side by side along a wall as long as there is room; return those that stand."""
+    """Place units side by side along a wall while they fit; return those placed."""
     along, run = start, []
     mirrored = plan.chance(0.5)
     for role in wanted:
@@ -85,7 +85,7 @@ def lay_run(plan: Plan, side: int, wanted: list[str], start: float = 0.0) -> lis
 
 
 def hang_over(plan: Plan, role: str, side: int, along: float, width: float) -> None:
-    """Hang a hood over a stove, and mostly a cabinet over a unit."""
+    """Mount a hood over a stove, and usually a cabinet over a unit."""
     over = {"stove": "hood", "base_unit": "wall_unit", "washer": "wall_unit"}.get(role)
     if over and plan.chance(0.85):
         depth = 0.34 if over == "wall_unit" else 0.4
@@ -94,7 +94,7 @@ def hang_over(plan: Plan, role: str, side: int, along: float, width: float) -> N
 
 
 def furnish_bathroom(plan: Plan) -> None:
-    """A bath, a toilet, a basin with a mirror, towels, sometimes a shower and a washer."""
+    """Place a bath, a toilet, a basin with a mirror, towels, sometimes a shower and a washer."""
     for tinted in ("bath", "toilet", "washbasin", "bidet"):
         plan.tints[tinted] = Tint()
     side = int(plan.rng.integers(4))

@@ -1,12 +1,12 @@
-"""Write pairs of color and depth: furnished rooms of six kinds, seen from many cameras.
+"""Write image-depth pairs of furnished rooms of six kinds from several cameras each.
 
     python recipes/rooms/write_rooms.py --work SCRATCH --out SCRATCH
 
-SCRATCH holds the unpacked package `sweethome3d-furniture`. Below it come
-`rooms/{train,val}/<room>/<scene>-<camera>.jpg`, beside each a `.png` of 16-bit z-depth in
-millimetres (along the optical axis; 0 where nothing was hit), `rooms/{train,val}.jsonl`, and
+SCRATCH holds the unpacked package `sweethome3d-furniture`. Writes
+`rooms/{train,val}/<room>/<scene>-<camera>.jpg`, each with a `.png` of 16-bit z-depth in millimetres
+(along the optical axis; 0 where nothing was hit), `rooms/{train,val}.jsonl` and
 `rooms/attribution.csv`. The kind of room in the manifests is for evaluation, never for training.
-Rooms of `val` are made of models that no room of `train` has. What is there already is kept.
+Rooms of `val` use models that no room of `train` uses. Existing files are kept.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ CAMERAS = 4
 SCENES = {"train": 1200, "val": 150}
 PROCESSES = 2
 ATTEMPTS = 20
-# Main pieces that a room must have; one where it isn't said.
+# Number of main pieces that a room must have; default one.
 MIN_KEYS = {"bathroom": 3, "kitchen": 3, "living room": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One room to be written.
+    """A room to write.
 
     Args:
         side: "train" or "val".
         kind: of room.
-        number: among those of its side and kind.
+        number: index among those of its side and kind.
     """
 
     side: str
@@ -52,11 +52,11 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """A name that is unique, from which everything random follows."""
+        """Return the unique name, which seeds everything random."""
         return f"{self.side}-{self.kind.replace(' ', '-')}-{self.number:04}"
 
     def paths(self, camera: int) -> tuple[Path, Path]:
-        """Return where a camera's image and depth are, below the output folder."""
+        """Return the paths of a camera's image and depth, relative to the output folder."""
         folder = Path("rooms") / self.side / self.kind.replace(" ", "_")
         stem = f"{self.name}-{camera}"
         return folder / f"{stem}.jpg", folder / f"{stem}.png"
@@ -75,12 +75,12 @@ def main() -> None:
 
 
 def write_rooms(work: Path, out: Path, counts: dict[str, int]) -> None:
-    """Write the pairs that aren't there yet, the manifests and the attribution.
+    """Write missing pairs, the manifests and the attribution.
 
     Args:
         work: holds the unpacked package.
-        out: gets the folder `rooms`.
-        counts: side → how many rooms, shared evenly by the kinds.
+        out: parent of the folder `rooms`.
+        counts: side → number of rooms, divided evenly among the kinds.
     """
     for side, count in counts.items():
         scenes = list_scenes(side, count)
@@ -93,7 +93,7 @@ def write_rooms(work: Path, out: Path, counts: dict[str, int]) -> None:
 
 
 def list_scenes(side: str, count: int) -> list[Scene]:
-    """Return rooms of all kinds in turn."""
+    """List rooms, alternating between the kinds."""
     kinds = list(ROOM_SIZES)
     return [
         Scene(side=side, kind=kinds[i % len(kinds)], number=i // len(kinds)) for i in range(count)
@@ -101,17 +101,17 @@ def list_scenes(side: str, count: int) -> list[Scene]:
 
 
 def is_written(scene: Scene, out: Path) -> bool:
-    """Return whether all files of a room are there; the last one written tells."""
+    """Return whether all files of a room exist, by the last one written."""
     return (out / scene.paths(CAMERAS - 1)[1]).exists()
 
 
 class Writer:
-    """What a process keeps from room to room.
+    """The state of a worker process.
 
     Args:
         work: holds the unpacked package.
-        out: gets the files.
-        side: "train" or "val": which models it uses.
+        out: folder of the files.
+        side: "train" or "val", which selects the models.
     """
 
     current: Writer
@@ -121,14 +121,16 @@ class Writer:
         self.models = split_models(read_models(work), held_out=side == "val")
 
     def write(self, scene: Scene) -> None:
-        """Furnish, render and save one room."""
+        """Furnish, render and save a room."""
         rng, plan = plan_room(scene, self.models)
         compiled = compile_room(plan, self.shelf)
         for camera, (rgb_HWC, depth_HW) in enumerate(shoot(compiled, plan, rng, CAMERAS)):
             image, depth = (self.out / path for path in scene.paths(camera))
             image.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rgb_HWC).save(image, quality=92)
-            unfinished = depth.with_suffix(".part")  # a depth that is there is whole
+            unfinished = depth.with_suffix(
+                ".part"
+            )  # written atomically: an existing depth file is complete
             millimetres_HW = np.round(depth_HW * 1000).astype(np.uint16)
             Image.fromarray(millimetres_HW).save(unfinished, format="PNG")
             unfinished.replace(depth)
@@ -140,15 +142,15 @@ def start_writer(work: Path, out: Path, side: str) -> None:
 
 
 def write_scene(scene: Scene) -> None:
-    """Write one room with the process's writer."""
+    """Write a room with the process's writer."""
     Writer.current.write(scene)
 
 
 def plan_room(scene: Scene, models: dict[str, list[Model]]) -> tuple[np.random.Generator, Plan]:
-    """Furnish a room whose main pieces found a place; everything follows from its name.
+    """Furnish a room with all its main pieces; it depends only on its name.
 
     Raises:
-        RuntimeError: no attempt gave such a room.
+        RuntimeError: no attempt placed all main pieces.
     """
     for attempt in range(ATTEMPTS):
         digest = hashlib.sha256(f"{scene.name}/{attempt}".encode()).digest()
@@ -160,7 +162,7 @@ def plan_room(scene: Scene, models: dict[str, list[Model]]) -> tuple[np.random.G
 
 
 def write_manifest(path: Path, scenes: Iterable[Scene]) -> None:
-    """Write a line of JSON for each pair, with paths below the output folder."""
+    """Write a JSON line per pair, with paths relative to the output folder."""
     lines = []
     for scene in scenes:
         for camera in range(CAMERAS):

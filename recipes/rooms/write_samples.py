@@ -1,10 +1,10 @@
-"""Pick a few rooms of unseen furniture to show: images, depth, videos, and whom to credit.
+"""Write a few rooms of unseen furniture as samples: images, depth, videos and credits.
 
     python recipes/rooms/write_samples.py --work SCRATCH --out SCRATCH/rooms_samples
 
-writes `<room>-<number>.jpg`, `.png` (16-bit z-depth in millimetres) and `-heat.jpg` (a simulated
-thermal image), `<room>.mp4` (a camera that turns in another room) and `attribution.csv` with a
-line for each room: image, depth, heat, video, kind, and its models with authors and licenses.
+writes `<room>-<number>.jpg`, `.png` (16-bit z-depth in millimetres) and `-heat.jpg` (a synthetic
+thermal image), `<room>.mp4` (a camera panning in another room) and `attribution.csv` with a line
+per room: image, depth, heat, video, kind, and its models with authors and licenses.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_samples(work: Path, out: Path) -> None:
 
     Args:
         work: holds the unpacked package.
-        out: gets the files.
+        out: folder of the files.
     """
     out.mkdir(parents=True, exist_ok=True)
     models, shelf = split_models(read_models(work), held_out=True), PartShelf()
@@ -58,7 +58,7 @@ def write_samples(work: Path, out: Path) -> None:
                 (*view, [values[0].copy() for values in camera])
                 for view in shoot(compiled, plan, rng, CANDIDATES)
             ]
-            # The most depth to see: the view whose depths differ most.
+            # The view with the largest spread of depths.
             rgb_HWC, depth_HW, pose = max(views, key=lambda view: float(view[1].std()))
             for values, then in zip(camera, pose, strict=True):
                 values[0] = then
@@ -83,7 +83,7 @@ def write_samples(work: Path, out: Path) -> None:
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray]) -> None:
-    """Write RGB frames (H, W, 3) as H.264, without sound."""
+    """Write RGB frames (H, W, 3) as H.264 without audio."""
     with av.open(str(path), "w") as video:
         stream = video.add_stream("libx264", rate=VIDEO_RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -94,7 +94,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray]) -> None:
 
 
 def credit(kind: str, plan: Plan) -> dict[str, str]:
-    """Return whom a room is owed to: models, authors, licenses in one order, cut by semicolons."""
+    """Return the credits of a room: models, authors, licenses, semicolon-separated."""
     used = [piece.shape for piece in plan.pieces if isinstance(piece.shape, Model)]
     credits = list_attribution(used)
     return {

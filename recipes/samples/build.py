@@ -1,26 +1,24 @@
-"""Rebuild the sample collection that ships from the packages it comes from.
+"""Rebuild the sample collection that ships from its source packages.
 
     python recipes/samples/build.py --fluent DIR --openclipart DIR --scikit-image DIR \
         --scikit-learn DIR --opensoundscape DIR --esc10 DIR --gcompris DIR --libjxl DIR \
         --lomiri DIR --sonic-pi DIR
 
-Each DIR is an unpacked package, or the folder in it that `selection.csv` counts from:
+Each DIR is an unpacked package, or the folder in it that paths of `selection.csv` start from:
 
     fluent          npm pack @lobehub/fluent-emoji-3d@1.1.0, unpacked: package/
     openclipart     apt-get download openclipart-png, unpacked: usr/share/openclipart/png/
     scikit-image    pip download scikit-image==0.26.0, unpacked: skimage/data/
     scikit-learn    pip download scikit-learn==1.9.1, unpacked: sklearn/datasets/images/
     opensoundscape  pip download opensoundscape==0.13.2, unpacked: opensoundscape/sample_data/
-    esc10           ESC-10 as OGG files, one folder a class (from github.com/karolpiczak/ESC-50)
+    esc10           ESC-10 as OGG files, one folder per class (from github.com/karolpiczak/ESC-50)
     gcompris        apt-get download gcompris-qt-data, unpacked: usr/share/gcompris-qt/rcc/
     libjxl          apt-get download libjxl-testdata, unpacked: usr/share/libjxl-testdata/
     lomiri          apt-get download lomiri-wallpapers-16.04, unpacked: usr/share/backgrounds/
     sonic-pi        apt-get download sonic-pi-samples, unpacked: usr/share/sonic-pi/samples/
 
-In a file's name, `collection.rcc:path` is a file in a Qt resource collection, and `name#0-5` the
-seconds of a sound.
-
-Running it again gives the same files.
+In file names, `collection.rcc:path` is a file in a Qt resource collection, and `name#0-5` the first
+five seconds of an audio file. Running it again writes the same files.
 """
 
 from __future__ import annotations
@@ -74,7 +72,7 @@ def main() -> None:
 
 
 def place(row: dict[str, str], number: int, folders: dict[str, Path]) -> dict[str, str]:
-    """Write one sample's file and complete its row."""
+    """Write a sample's file and complete its row."""
     name = f"{number:03}-{row['concept'].replace(' ', '-')}"
     if row["modality"] == "image":
         row["path"] = f"images/{name}.webp"
@@ -101,7 +99,7 @@ def shrink(image: Image.Image, side: int = SIDE) -> Image.Image:
 
 
 def compose(parts: str, folders: dict[str, Path]) -> Image.Image:
-    """Put two images side by side on white, the second a little lower."""
+    """Place two images side by side on white, the second slightly lower."""
     ground = Image.new("RGB", (SIDE, SIDE), "white")
     for part, corner in zip(parts.split(" + "), ((6, 40), (196, 130)), strict=True):
         package, file = part.split(":", 1)
@@ -122,7 +120,7 @@ def read_file(folder: Path, file: str) -> bytes:
 
 
 def write_sound(folder: Path, file: str, target: Path) -> None:
-    """Copy a sound, or cut `name#start-end` seconds out of one, in mono."""
+    """Copy an audio file, or extract the seconds of `name#start-end` in mono."""
     name, _, span = file.partition("#")
     content = read_file(folder, name)
     if not span:
@@ -131,7 +129,7 @@ def write_sound(folder: Path, file: str, target: Path) -> None:
     start, end = map(int, span.split("-"))
     samples_TC, rate = soundfile.read(io.BytesIO(content), always_2d=True)
     cut_T = samples_TC[start * rate : end * rate].mean(axis=1)
-    # FLAC, since an Ogg stream has a random serial number and would differ each time.
+    # FLAC: an Ogg stream has a random serial number, so each build would differ.
     soundfile.write(target, cut_T, rate, format="FLAC", subtype="PCM_16")
 
 

@@ -1,7 +1,7 @@
-"""Read the files out of a Qt resource collection (`.rcc`), as GCompris packs its media.
+"""Read files from a Qt resource collection (`.rcc`), as GCompris packs its media.
 
-The format is the one that Qt's `rcc --binary` writes: a header of big-endian offsets, a tree of
-entries of one size, names in UTF-16, and contents with their length before them.
+The format is that of Qt's `rcc --binary`: a header of big-endian offsets, a tree of fixed-size
+entries, names in UTF-16, and length-prefixed contents.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ ENTRY = 22
 
 
 def read_resource(collection: bytes, path: str) -> bytes:
-    """Return the content of the file at `path`, its parts separated by slashes.
+    """Return the content of the file at a slash-separated path.
 
     Raises:
         KeyError: no such file.
-        ValueError: not a collection, or the file is compressed, as no image or sound in one is.
+        ValueError: not a collection, or the file is compressed; media files never are.
     """
     magic, version, tree, contents, names = struct.unpack_from(">4sIIII", collection)
     if magic != b"qres" or version < 2:
@@ -41,6 +41,6 @@ def read_resource(collection: bytes, path: str) -> bytes:
 def _name(collection: bytes, names: int, entry: int) -> str:
     (offset,) = struct.unpack_from(">I", collection, entry)
     (length,) = struct.unpack_from(">H", collection, names + offset)
-    # Two bytes of length and four of a hash come before the letters.
+    # The name is preceded by two bytes of length and four of hash.
     start = names + offset + 6
     return collection[start : start + 2 * length].decode("utf-16-be")

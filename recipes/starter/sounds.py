@@ -1,4 +1,4 @@
-"""Write what `audio.yaml` trains on: sounds with images of the same thing."""
+"""Write the pairs of `audio.yaml`: audio with images of the same class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from cells import Cells, write_lines
 from pairs import SOUND_IMAGES, read_stamp_sounds
 
-# Below the work folder, as the recipe names them.
+# Relative to the work folder, as in the recipe.
 CLASSES = Path("sounds/classes.jsonl")
 STAMPS = Path("sounds/stamps.jsonl")
 
@@ -18,7 +18,7 @@ def write_sounds(work: Path, data: Path, cells: Cells) -> None:
     Args:
         work: the folder.
         data: holds `esc10/<class>/<fold>-<clip>.ogg`.
-        cells: the images.
+        cells: image vectors.
     """
     lines = []
     for label, wanted in sorted(SOUND_IMAGES.items()):

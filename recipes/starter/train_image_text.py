@@ -1,10 +1,10 @@
-"""Learn the heads of words and images; both backbones stay frozen.
+"""Fit the heads of text and image; both backbones are frozen.
 
-Words keep MiniLM's space: their head only subtracts the mean embedding of the class names, so that
-what all names share says nothing. Images: the mixture of class names that the classifier
-believes in, plus a ridge regression from features to words, learned on drawings that have words
-and on the classifier's own classes. The regression's share is small: a larger one reads drawings
-better and photographs worse (README.md has the numbers).
+Text keeps MiniLM's space: its head only subtracts the mean embedding of the class names, to remove
+what all names have in common. Images: the mixture of class names predicted by the classifier, plus
+a ridge regression from features to text embeddings, fitted on captioned drawings and on the
+classifier's own classes. The regression's weight is small: a larger one is better for drawings and
+worse for photographs (README.md has the numbers).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from openbind.model.backbones.efficientnet_lite import EfficientNetLite
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTextRecipe:
-    """What was chosen on held-out images (validate.py).
+    """Settings, chosen on held-out images (validate.py).
 
     Args:
         ridge: added to the diagonal of the features' correlation.
-        class_weight: of all imagined photographs together, relative to all drawings.
-        share: of the projection beside the mixture.
-        imagined: number of imagined photographs.
-        confidence: mean logit that an imagined photograph gains for its class.
-        spread: of an imagined photograph about its class, relative to that of drawings.
-        seed: of the imagined photographs.
+        class_weight: total weight of the synthetic photographs, relative to all drawings.
+        share: weight of the projection relative to the mixture.
+        imagined: number of synthetic photographs.
+        confidence: mean logit that a synthetic photograph gains for its class.
+        spread: of synthetic photographs around their class, relative to that of drawings.
+        seed: of the synthetic photographs.
     """
 
     ridge: float = 0.3
@@ -54,9 +54,9 @@ def learn_image_head(
     Args:
         tower: a converted backbone.
         features_KSD: of each image's views.
-        words_KE: what each image shows (`mean_words`).
-        names_KE: centerd embeddings of the class names, not scaled: less distinct names, which
-            lie near the center, say less.
+        words_KE: text embedding of each image (`mean_words`).
+        names_KE: centered embeddings of the class names, not normalized: less distinct names, which
+            are near the center, have less influence.
         recipe: the settings.
     """
     num_views = features_KSD.shape[1]
@@ -82,7 +82,7 @@ def learn_image_head(
 def solve_ridge(
     input_BD: torch.Tensor, target_BE: torch.Tensor, weight_B1: torch.Tensor, ridge: float
 ) -> torch.Tensor:
-    """Return the D × E map of least weighted squared error to the centerd target, in float64."""
+    """Solve weighted ridge regression to the centered target (D × E), in float64."""
     weight_B1 = (weight_B1 / weight_B1.sum()).double()
     input_BD, target_BE = input_BD.double(), target_BE.double()
     weighted_DB = (input_BD * weight_B1).T
@@ -95,17 +95,17 @@ def solve_ridge(
 def class_prototypes(
     tower: EfficientNetLite, drawn_BD: torch.Tensor, confidence: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return each class's mean features, and the mean of all, without a photograph.
+    """Infer each class's mean features, and the overall mean, without photographs.
 
     A linear classifier whose classes share one covariance Σ has weights w = Σ⁻¹ (μ_class − μ)
-    (Fisher 1936), so μ_class = μ + Σ w; Σ is taken from drawings. The length, which Σ's scale
-    doesn't tell, is chosen so that the class's own logit gains `confidence`.
+    (Fisher 1936), so μ_class = μ + Σ w; Σ is estimated from drawings. The length, undetermined by
+    Σ's scale, is chosen so that the class's own logit gains `confidence`.
     """
     with torch.no_grad():
         weight_KD = tower.classifier.weight - tower.classifier.weight.mean(0)
         mean_D = drawn_BD.mean(0)
-        centerd_BD = drawn_BD - mean_D
-        shift_KD = weight_KD @ (centerd_BD.T @ centerd_BD / len(drawn_BD))
+        centered_BD = drawn_BD - mean_D
+        shift_KD = weight_KD @ (centered_BD.T @ centered_BD / len(drawn_BD))
         gain_K1 = (shift_KD * weight_KD).sum(1, keepdim=True)
         return shift_KD * (confidence / gain_K1), mean_D
 
@@ -113,14 +113,14 @@ def class_prototypes(
 def imagine_photographs(
     tower: EfficientNetLite, drawn_BD: torch.Tensor, recipe: ImageTextRecipe
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return features about the class prototypes, spread as drawings are, and their classes."""
+    """Draw features around class prototypes with the drawings' covariance; return classes too."""
     chance = torch.Generator().manual_seed(recipe.seed)
     shift_KD, mean_D = class_prototypes(tower, drawn_BD, recipe.confidence)
     class_B = torch.arange(recipe.imagined) % len(shift_KD)
     strength_B1 = torch.rand(recipe.imagined, 1, generator=chance) * 0.8 + 0.4
     donor_B = torch.randint(len(drawn_BD), (recipe.imagined,), generator=chance)
     spread_BD = recipe.spread * (drawn_BD[donor_B] - mean_D)
-    # Features are means of rectified values.
+    # Features are means of non-negative (ReLU) values.
     features_BD = (mean_D + shift_KD[class_B] * strength_B1 + spread_BD).clamp_min(0)
     return features_BD, class_B
 
@@ -128,7 +128,7 @@ def imagine_photographs(
 def mean_words(
     images: Sequence[Image], embedding: dict[str, torch.Tensor], center_E: torch.Tensor
 ) -> torch.Tensor:
-    """Return words_KE: the weighted mean of each image's unit, centerd texts, at unit length."""
+    """Return words_KE: the normalized weighted mean of each image's centered text embeddings."""
     rows = []
     for image in images:
         texts_NE = torch.stack([embedding[text] - center_E for text, _ in image.texts])

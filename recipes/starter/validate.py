@@ -1,4 +1,4 @@
-"""Numbers on what was held out, for the card: each with its level of chance."""
+"""Compute the card's numbers on held-out data, each with its chance level."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 import openbind
 from openbind.space.card import Measurement
 
-# What a user would call ESC-10's classes, in three ways; words are for measuring alone.
+# ESC-10's classes in a user's words, with three templates; text is only for evaluation.
 SOUND_WORDS: dict[str, tuple[str, str, str]] = {
     "baby_cry": ("baby cry", "crying baby", "the sound of a baby crying"),
     "chainsaw": ("chainsaw", "chainsaw", "the sound of a chainsaw"),
@@ -34,7 +34,7 @@ SOUND_WORDS: dict[str, tuple[str, str, str]] = {
 
 
 def is_held_out(image: Image) -> bool:
-    """Return whether a image is for measuring: every stamp, and a tenth of the emoji by name."""
+    """Return whether an image is held out: every stamp, and a tenth of the emoji by name."""
     tenth = zlib.crc32(image.name.lower().encode()) % 10 == 0
     return image.source == "stamps" or (image.source == "emoji" and tenth)
 
@@ -53,10 +53,10 @@ def measure_images(
     embedding: dict[str, torch.Tensor],
     center_E: torch.Tensor,
 ) -> list[Measurement]:
-    """Find each held-out image's own name among all names of its source.
+    """Retrieve each held-out image's name among all names of its source.
 
     Returns:
-        recall at 1 and 10 for each source, and for whole and tiny images.
+        recall at 1 and 10 for each source, for full-size and tiny images.
     """
     data = {
         "emoji": "Fluent emoji; a tenth of the names, held out from training the heads",
@@ -86,12 +86,12 @@ def measure_images(
 
 
 def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: str) -> list[Measurement]:
-    """Classify a fold's sounds by words, three ways of naming, and by each class's mean image.
+    """Classify a fold's audio by text with three templates, and by each class's mean image.
 
     Args:
         space: trained without that fold.
-        work: folder of the manifest and of what it names.
-        manifest: that `sounds.write_sounds` wrote for the classes.
+        work: folder of the manifest and its files.
+        manifest: written by `sounds.write_sounds` for the classes.
     """
     rows = read_lines(work / manifest)
     names = sorted(SOUND_WORDS)
@@ -123,7 +123,7 @@ def measure_fold(space: openbind.Space, work: Path, manifest: Path, fold: str) -
 
 
 def measure_motions(space: openbind.Space, work: Path) -> list[Measurement]:
-    """Name BasicMotions' test recordings by words."""
+    """Classify BasicMotions' test recordings by text."""
     recordings = read_recordings(work / TEST)
     names = sorted(MOTION_WORDS)
     items = [(values_TC, RATE_HZ) for _, values_TC in recordings]
@@ -145,15 +145,15 @@ def measure_motions(space: openbind.Space, work: Path) -> list[Measurement]:
 def measure_scenes(
     space: openbind.Space, work: Path, manifest: Path, modality: str, split: str | None, data: str
 ) -> list[Measurement]:
-    """Find the image of a map and the map of a image; name labeled maps by words.
+    """Retrieve images by maps and maps by images; classify labeled maps by text.
 
     Args:
         space: trained without that split.
-        work: folder of the manifest and of what it names.
-        manifest: lines with "image", the modality, and perhaps "split" and "label".
+        work: folder of the manifest and its files.
+        manifest: lines with "image", the modality, and optionally "split" and "label".
         modality: of the maps.
-        split: that is measured; None is all.
-        data: what it is, for the card.
+        split: to measure on; None for all.
+        data: description for the card.
     """
     rows = [row for row in read_lines(work / manifest) if split in (None, row.get("split"))]
     map_NE, image_NE = (
@@ -194,7 +194,7 @@ def measure_scenes(
 
 
 def mean_image(row: dict[str, Any], work: Path) -> NDArray[np.float32]:
-    """Return the mean of the images (E,) that a line of the manifest pairs with its sound."""
+    """Return the mean (E,) of the image vectors of a manifest line."""
     cells = [cell.partition("#") for cell in row["image.vector"]]
     mean_E = np.mean([np.load(work / path, mmap_mode="r")[int(k)] for path, _, k in cells], axis=0)
     return np.asarray(mean_E / np.linalg.norm(mean_E), np.float32)

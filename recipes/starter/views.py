@@ -1,4 +1,4 @@
-"""Images as the tower may meet them: clean, on any ground, and amplified from 32 pixels."""
+"""Views of images: on white, on a random background, and upsampled from 32 pixels."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from openbind.signal.resize import normalize, to_tensor
 Pixels = NDArray[np.float64]
 
 # 260 pixels and (x - 127) / 128, as EfficientNet-Lite2 was trained (the official code's
-# efficientnet_lite_builder.py). Larger inputs than the image help even at 32 pixels.
+# efficientnet_lite_builder.py). Upsampling helps even for images of 32 pixels.
 SETTINGS = ImageSettings(size=260, fit="crop", mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 NUM_VIEWS = 3
 TINY_PIXELS = 32
-# A few drawings of several hundred megapixels would take longer than all others together.
+# A few drawings of several hundred megapixels would dominate the run time.
 MAX_PIXELS = 30_000_000
 
 
 def view_features(
     tower: EfficientNetLite, paths: Sequence[Path], batch_size: int = 16
 ) -> torch.Tensor:
-    """Return the features of each image's views, (images, views, width).
+    """Compute the features of each image's views, (images, views, width).
 
-    The random part of a view depends on the image's file name alone.
+    Randomness depends only on the image's file name.
     """
     grounds = make_grounds(SETTINGS.size)
     found = []
@@ -48,13 +48,13 @@ def view_features(
 
 
 def is_small_enough(path: Path) -> bool:
-    """Return whether a image's header promises at most `MAX_PIXELS`."""
+    """Return whether an image has at most `MAX_PIXELS` by its header."""
     with Image.open(path) as image:
         return image.width * image.height <= MAX_PIXELS
 
 
 def make_views(path: Path, grounds: list[Image.Image]) -> list[Image.Image]:
-    """Return a image's views, each square: whole on white, on a ground, on a ground and tiny."""
+    """Return an image's square views: on white, on a background, on a background and tiny."""
     chance = np.random.default_rng(zlib.crc32(path.name.encode()))
     with Image.open(path) as opened:
         image = opened.convert("RGBA")
@@ -73,7 +73,7 @@ def make_views(path: Path, grounds: list[Image.Image]) -> list[Image.Image]:
 def compose(
     image: Image.Image, grounds: list[Image.Image], chance: np.random.Generator
 ) -> Image.Image:
-    """Mirror, stretch, turn and shift a image at random and lay it on a ground, often plain."""
+    """Flip, stretch, rotate and shift an image at random over a background, often plain."""
     if chance.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     size = SETTINGS.size
@@ -95,7 +95,7 @@ def compose(
 
 
 def make_grounds(size: int, count: int = 300, seed: int = 7) -> list[Image.Image]:
-    """Make backgrounds: plain colors, slopes, and clouds of 1/f noise as in natural images."""
+    """Make backgrounds: plain colors, gradients, and 1/f noise as in natural images."""
     chance = np.random.default_rng(seed)
     makers = (make_plain, make_slope, make_clouds, make_clouds)
     grounds = []
@@ -107,12 +107,12 @@ def make_grounds(size: int, count: int = 300, seed: int = 7) -> list[Image.Image
 
 
 def make_plain(chance: np.random.Generator, size: int) -> Pixels:
-    """One color."""
+    """Return a single color."""
     return np.broadcast_to(chance.uniform(0, 255, 3), (size, size, 3))
 
 
 def make_slope(chance: np.random.Generator, size: int) -> Pixels:
-    """From one color to another in a random direction."""
+    """Return a gradient between two colors in a random direction."""
     first, second = chance.uniform(0, 255, 3), chance.uniform(0, 255, 3)
     turn = chance.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:size, 0:size] / size - 0.5
@@ -122,7 +122,7 @@ def make_slope(chance: np.random.Generator, size: int) -> Pixels:
 
 
 def make_clouds(chance: np.random.Generator, size: int) -> Pixels:
-    """Noise whose amplitude falls with frequency, its channels correlated."""
+    """Return 1/f noise with correlated channels."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
     frequency[0, 0] = 1
     fall = frequency ** chance.uniform(0.8, 1.8)

@@ -1,7 +1,7 @@
-"""Widen the space by dimensions that say where things are, for images and what is like them.
+"""Add layout dimensions to the space, for images, thermal and depth.
 
-Words, sounds and motion know nothing of places: they are zero there, so that what they rank stays
-exactly as it was. Learned from images alone: principal directions of their maps.
+Text, audio and IMU are zero there, so that their rankings stay exactly the same. The dimensions are
+principal components of the image tower's feature maps.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ VECTORS = Path("images/wide.npy")
 def widen_image_tower(
     tower: EfficientNetLite, sources: Mapping[str, Sequence[Path]], settings: ImageSettings
 ) -> tuple[EfficientNetLite, torch.Tensor]:
-    """Return the image tower its layout.
+    """Add the layout to the image tower.
 
     Args:
         tower: without one.
-        sources: kind of image → files; each kind weighs the same.
+        sources: kind of image → files; all kinds have the same weight.
         settings: of the preprocessing.
 
     Returns:
@@ -77,7 +77,7 @@ def widen_image_tower(
 def embed_images(
     tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings
 ) -> torch.Tensor:
-    """Return unit embeddings (N, E) of files.
+    """Compute unit embeddings (N, E) of files.
 
     Args:
         tower: with a layout.
@@ -96,7 +96,7 @@ def embed_images(
 def read_images(
     tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings, name: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return features_BD and the cells that the layout looks at, of files."""
+    """Compute features_BD and the cells of the feature map of files."""
     preprocess, looking = (
         prepare(settings, None),
         EfficientNetLite(
@@ -118,18 +118,18 @@ def read_images(
 def principal_directions(
     cells_BC: torch.Tensor, weight_B: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return weight and bias of the projection onto the widest directions, partly whitened."""
+    """Return weight and bias of the projection onto principal components, partly whitened."""
     cells_BC, weight_B = cells_BC.double(), (weight_B / weight_B.sum()).double()
     mean_C = weight_B @ cells_BC
-    centerd_BC = cells_BC - mean_C
-    variance_C, direction_CC = torch.linalg.eigh((centerd_BC * weight_B[:, None]).T @ centerd_BC)
+    centered_BC = cells_BC - mean_C
+    variance_C, direction_CC = torch.linalg.eigh((centered_BC * weight_B[:, None]).T @ centered_BC)
     largest = variance_C.argsort(descending=True)[: LAYOUT.dim]
     weight_KC = direction_CC[:, largest].T / variance_C[largest, None].sqrt() ** WHITENING
     return weight_KC.float(), -(weight_KC @ mean_C).float()
 
 
 def add_zeros(tower: Any, layer: str) -> Any:
-    """Return a tower that knows nothing of places the wider space's dimensions, zero.
+    """Extend the output of a tower without layout by zeros.
 
     Args:
         tower: of the narrow space.
@@ -153,7 +153,7 @@ def _widen_config(config: Any) -> Any:
 
 
 def start_map_tower(image: EfficientNetLite) -> EfficientNetLiteMap:
-    """Return a tower for maps of one channel that sees them as gray images, its head zero."""
+    """Build a tower for one-channel maps, read as gray images, with a zero head."""
     config = EfficientNetLiteMapConfig(
         stages=image.config.stages[: LAYOUT.stage],
         grid=LAYOUT.grid,
@@ -167,12 +167,12 @@ def start_map_tower(image: EfficientNetLite) -> EfficientNetLiteMap:
 
 
 def write_others(work: Path, vectors_NE: torch.Tensor) -> None:
-    """Write images that recipes may name as `others`, as vectors of the wide space."""
+    """Write image vectors of the wide space for the recipes' `extra_negatives`."""
     (work / VECTORS).parent.mkdir(parents=True, exist_ok=True)
     np.save(work / VECTORS, vectors_NE.numpy())
     write_lines(work / OTHERS, ({"image.vector": f"{VECTORS}#{n}"} for n in range(len(vectors_NE))))
 
 
 def same_logits_scale(scale: float) -> float:
-    """Scale of images with which their logits against words stay what they were."""
+    """Return the logit scale of images that keeps their logits against text unchanged."""
     return scale / math.sqrt(1 - LAYOUT.share)
