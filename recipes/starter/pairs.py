@@ -171,7 +171,7 @@ def read_svg_words(path: Path) -> tuple[str, list[str]]:
 
 # ESC-10's classes and images of the same class: (source, names), or classes of ImageNet. Only
 # images: audio is never paired with text. An ImageNet class is used where there are few drawings;
-# it is so close to its text embedding that it attracts other audio if its rivals have only drawings.
+# it is so close to its text embedding that it attracts other audio if its rivals are all drawings.
 SOUND_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
     "baby_cry": {
         "emoji": ("baby", "loudly crying face", "crying face"),
