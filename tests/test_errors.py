@@ -45,14 +45,14 @@ def all_errors() -> list[type[OpenbindError]]:
 
 
 def make_error(kind: type[OpenbindError]) -> OpenbindError:
-    """Construct an error; each required argument is its parameter's name."""
+    """Construct an error; required arguments are 3 for numbers, else their parameter's name."""
     parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
-    names = [
-        parameter.name
+    values = [
+        3 if parameter.annotation in ("int", "float") else parameter.name
         for parameter in parameters
         if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     ]
-    return kind(*names)
+    return kind(*values)
 
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
