@@ -28,7 +28,7 @@ Excluded = tuple[Tensor, Tensor]
 """Indices (int64) of queries and of items: pairs that are not contrasted."""
 
 Part = Callable[[slice, Tensor], tuple[Tensor, Tensor]]
-"""The rows and logits_CK of a chunk → its part of the loss, and the derivative by the logits."""
+"""The rows and logits_PK of a chunk → its part of the loss, and the derivative by the logits."""
 
 
 def gather_alone(x: Tensor) -> Tensor:
@@ -56,16 +56,16 @@ class _Chunked(torch.autograd.Function):
         sums = s.new_zeros(3)  # the loss, its derivatives by scale and bias
         with torch.autocast(query.device.type, enabled=False):
             for rows in _chunks(query, items):
-                part_loss, slope_CK = part(rows, _logits(query[rows], items, s, b))
+                part_loss, slope_PK = part(rows, _logits(query[rows], items, s, b))
                 sums[0] += part_loss
-                sums[2] += slope_CK.sum()
+                sums[2] += slope_PK.sum()
                 if for_query or for_scale:
-                    pull_CE = slope_CK @ items
-                    sums[1] += (pull_CE * query[rows]).sum()
+                    pull_PE = slope_PK @ items
+                    sums[1] += (pull_PE * query[rows]).sum()
                     if d_query is not None:
-                        d_query[rows] = pull_CE
+                        d_query[rows] = pull_PE
                 if d_items is not None:
-                    d_items.addmm_(slope_CK.T, query[rows])
+                    d_items.addmm_(slope_PK.T, query[rows])
         every_sums = gather(sums)  # (processes, 3)
         loss, d_scale, d_bias = every_sums.sum(dim=0).unbind()
         for gradient in (d_query, d_items):
@@ -128,24 +128,24 @@ def log_sum_over_queries(
     total_K = items.new_full((len(items),), -torch.inf)
     with torch.autocast(query.device.type, enabled=False):
         for rows in _chunks(query, items):
-            logits_CK = _logits(query[rows], items, s, b)
-            exclude(logits_CK, rows, excluded)
-            torch.logaddexp(total_K, logits_CK.logsumexp(dim=0), out=total_K)
+            logits_PK = _logits(query[rows], items, s, b)
+            exclude(logits_PK, rows, excluded)
+            torch.logaddexp(total_K, logits_PK.logsumexp(dim=0), out=total_K)
     total_K = gather(total_K).logsumexp(dim=0)
     # An item whose queries are all excluded has no positives either: any finite number will do.
     return total_K.masked_fill_(total_K == -torch.inf, 0)
 
 
-def exclude(logits_CK: Tensor, rows: slice, excluded: Excluded | None) -> None:
+def exclude(logits_PK: Tensor, rows: slice, excluded: Excluded | None) -> None:
     """Set the logits of excluded pairs to -inf: they add 0 to every sum and have no gradient."""
     if excluded is not None:
         queries, items = excluded
         mine = (rows.start <= queries) & (queries < rows.stop)
-        logits_CK[queries[mine] - rows.start, items[mine]] = -torch.inf
+        logits_PK[queries[mine] - rows.start, items[mine]] = -torch.inf
 
 
-def _logits(query_CE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    return (query_CE @ items_KE.T).mul_(scale).add_(bias)
+def _logits(query_PE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return (query_PE @ items_KE.T).mul_(scale).add_(bias)
 
 
 def _chunks(query_QE: Tensor, items_KE: Tensor) -> Iterator[slice]:

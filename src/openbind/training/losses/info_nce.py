@@ -69,18 +69,18 @@ def info_nce(
     weight_K = 0.5 / matched_K.sum() * matched_K
     shared_Q = (weight_K / queries_K.clamp(min=1))[target_Q]
 
-    def part(rows: slice, logits_CK: Tensor) -> tuple[Tensor, Tensor]:
-        exclude(logits_CK, rows, excluded)
-        target_C, shared_C = target_Q[rows], shared_Q[rows]
-        match = (torch.arange(len(target_C), device=target_C.device), target_C)
-        matched_C = logits_CK[match]
-        total_C = logits_CK.logsumexp(dim=1)
-        forward = weight * (total_C - matched_C)
-        backward = shared_C * (total_K[target_C] - matched_C)
-        slope_CK = (logits_CK - total_C[:, None]).exp_().mul_(weight)
-        slope_CK += logits_CK.sub_(total_K).exp_().mul_(weight_K)
-        slope_CK[match] -= weight + shared_C
-        return (forward + backward).sum(), slope_CK
+    def part(rows: slice, logits_PK: Tensor) -> tuple[Tensor, Tensor]:
+        exclude(logits_PK, rows, excluded)
+        target_P, shared_P = target_Q[rows], shared_Q[rows]
+        match = (torch.arange(len(target_P), device=target_P.device), target_P)
+        matched_P = logits_PK[match]
+        total_P = logits_PK.logsumexp(dim=1)
+        forward = weight * (total_P - matched_P)
+        backward = shared_P * (total_K[target_P] - matched_P)
+        slope_PK = (logits_PK - total_P[:, None]).exp_().mul_(weight)
+        slope_PK += logits_PK.sub_(total_K).exp_().mul_(weight_K)
+        slope_PK[match] -= weight + shared_P
+        return (forward + backward).sum(), slope_PK
 
     return chunked_loss(query_QE, items_KE, scale, 0.0, part, gather)
 

@@ -63,15 +63,15 @@ def sigmoid_loss(
     target_Q = check_inputs(query_QE, items_KE, target_Q)
     num_queries = gather(torch.tensor(len(query_QE), device=query_QE.device)).sum()
 
-    def part(rows: slice, logits_CK: Tensor) -> tuple[Tensor, Tensor]:
-        exclude(logits_CK, rows, excluded)
-        target_C = target_Q[rows]
-        match = (torch.arange(len(target_C), device=target_C.device), target_C)
-        logits_CK[match] *= -1  # −z_ij (s q_i·k_j + b), since −log sigmoid(−x) = softplus(x)
-        loss = F.softplus(logits_CK).sum() / num_queries
-        slope_CK = logits_CK.sigmoid_().div_(num_queries)
-        slope_CK[match] *= -1
-        return loss, slope_CK
+    def part(rows: slice, logits_PK: Tensor) -> tuple[Tensor, Tensor]:
+        exclude(logits_PK, rows, excluded)
+        target_P = target_Q[rows]
+        match = (torch.arange(len(target_P), device=target_P.device), target_P)
+        logits_PK[match] *= -1  # −z_ij (s q_i·k_j + b), since −log sigmoid(−x) = softplus(x)
+        loss = F.softplus(logits_PK).sum() / num_queries
+        slope_PK = logits_PK.sigmoid_().div_(num_queries)
+        slope_PK[match] *= -1
+        return loss, slope_PK
 
     return chunked_loss(query_QE, items_KE, scale, bias, part, gather)
 
