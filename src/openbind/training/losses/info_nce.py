@@ -33,19 +33,16 @@ def info_nce(
         loss    = ( L(q, k) + L(k, q) ) / 2
 
     This is ImageBind's L_{I,M} + L_{M,I} (Girdhar et al. 2023, arXiv:2305.05665, section 3.1,
-    equation 1), halved as in CLIP so that its size does not depend on the symmetry. Both sides must
-    be of unit length already: the paper's temperature assumes cosines.
+    equation 1), halved as in CLIP. Several queries may share an item: in the reverse direction all
+    of them are positives, and their log-probabilities are averaged. Items without a query are used
+    as negatives only.
 
-    Several queries may share an item: in the reverse direction all queries of an item are
-    positives, and their log-probabilities are averaged. Items without a query are used as negatives
-    only.
-
-    With several processes, each has its own queries (their number may differ) and the same items,
-    and gets the loss of all queries. The mean of the gradients over processes, which DDP and FSDP
-    take, is the gradient of one process with all queries; the scale's is complete in each.
+    With several processes, each has its own queries and the same items, and gets the loss of all
+    queries. The mean of the gradients over processes, which DDP and FSDP take, is the gradient of
+    one process with all queries; the scale's is complete in each.
 
     Args:
-        query_QE: unit vectors of this process.
+        query_QE: unit vectors of this process, as the paper's temperature assumes.
         items_KE: unit vectors, the same in all processes.
         scale: 1 / temperature, greater than 0; a tensor may be learned.
         target_Q: int64, the index of each query's item; by default query i belongs to item i.
