@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -16,10 +16,14 @@ from openbind.embedding.many import Entry, compute_many
 from openbind.errors import ConfigError
 from openbind.modalities.spec import View
 from openbind.space.decoding import Decoder
+from openbind.space.pipeline import Finished
 from openbind.training.distributed import World, gather_objects
 from openbind.training.heads import features
 from openbind.training.recipe import PairPlan
 from openbind.training.trained_tower import TrainedTower
+
+Found = dict[int, list[list[Tensor]]]
+"""Row → item → view → features_SD of its clips."""
 
 
 def cache_features(
@@ -51,31 +55,19 @@ def cache_features(
         ConfigError: no row can be used.
     """
     world = world or World()
-    modality = plan.pair[1]
     mine = range(len(table.rows))[world.rank :: world.size]
     entries = [
-        (row, Entry(modality, item, _views(plan, table, row, seed)))
+        (row, Entry(plan.pair[1], item, _views(plan, table, row, seed)))
         for row in mine
-        for item in table.rows[row].items[modality]
+        for item in table.rows[row].items[plan.pair[1]]
     ]
-    decoder = Decoder({modality: trained_tower.settings}, folder)
-    tower = trained_tower.tower.to(world.device)
-
-    def compute(_: str, clips: Tensor) -> Tensor:
-        return features(tower, clips.to(world.device))
-
-    results = compute_many(decoder, [e for _, e in entries], compute, device=world.device.type)
-    bar = tqdm(
-        results, f"features of {modality}", len(entries), delay=1, unit="item", disable=not progress
-    )
-    found: dict[int, list[list[Tensor]]] = {row: [] for row in mine}
+    found: Found = {row: [] for row in mine}
     reasons: dict[int, str] = {}
-    for (row, _), result in zip(entries, bar, strict=True):
+    for row, result in _run_body(entries, trained_tower, folder, world.device, progress):
         if result.error is not None:
             reasons.setdefault(row, str(result.error))
         else:
-            found[row].append([torch.from_numpy(x) for x in result.vectors])
-    tower.cpu()
+            found[row].append([torch.from_numpy(features_SD) for features_SD in result.vectors])
     for part, others in gather_objects((found, reasons), world):
         found |= part
         reasons |= others
@@ -88,6 +80,29 @@ def cache_features(
         clips = [torch.cat(of_items) for of_items in zip(*found[row], strict=True)]
         side.append(dict(zip(_view_keys(plan, table, row), clips, strict=True)))
     return CachedFeatures(side), table.only(kept), skipped
+
+
+def _run_body(
+    entries: Sequence[tuple[int, Entry]],
+    trained_tower: TrainedTower,
+    folder: Path | None,
+    device: torch.device,
+    progress: bool,
+) -> Iterator[tuple[int, Finished[Entry]]]:
+    """Compute the features of rows' items, in order."""
+    modality, tower = trained_tower.modality, trained_tower.tower.to(device)
+
+    def compute(_: str, clips: Tensor) -> Tensor:
+        return features(tower, clips.to(device))
+
+    decoder = Decoder({modality: trained_tower.settings}, folder)
+    results = compute_many(decoder, [e for _, e in entries], compute, device=device.type)
+    bar = tqdm(total=len(entries), desc=f"features of {modality}", delay=1, disable=not progress)
+    with bar:
+        for (row, _), result in zip(entries, results, strict=True):
+            yield row, result
+            bar.update()
+    tower.cpu()
 
 
 def join_features(
