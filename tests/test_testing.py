@@ -1,4 +1,4 @@
-"""The contract holds for every modality of the starter, and finds what breaks it."""
+"""Every modality fulfills the contract, and violations are found."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_audio(starter: openbind.Space, sample_items: list[SampleItem], samples:
 
 
 def test_text(starter: openbind.Space) -> None:
-    """A str is a str."""
+    """A str has one form."""
     check_modality(starter, "text", [["a dog"], ["rain on the roof of a tent"]], ["", 7, b"dog"])
 
 
 @pytest.fixture(scope="module")
 def tiny() -> openbind.Space:
-    """All of ImageBind's modalities, small, with random weights."""
+    """All modalities of ImageBind, small, with random weights."""
     return openbind.load("tiny", weights="random", device="cpu", dtype="float32")
 
 
@@ -87,7 +87,7 @@ def test_thermal(tiny: openbind.Space, tmp_path: Path) -> None:
 
 
 def test_depth(tiny: openbind.Space, tmp_path: Path) -> None:
-    """Metres as array, .npy file, bytes, tensor, and with a camera of their own."""
+    """Metres as array, .npy file, bytes, tensor, and with a camera."""
     forms = []
     for seed in range(2):
         metres = np.random.default_rng(seed).uniform(0.5, 8, (60, 80)).astype(np.float32)
@@ -145,7 +145,7 @@ def test_video(tiny: openbind.Space, tmp_path: Path) -> None:
 
 
 def test_a_broken_contract_is_found(starter: openbind.Space) -> None:
-    """Forms that aren't one item, and bad items that are good."""
+    """Forms of different items, and usable items given as bad ones, violate it."""
     dots = [Image.new("RGB", (9, 9), color) for color in ("red", "blue")]
     with pytest.raises(AssertionError, match="forms of one item differ"):
         check_modality(starter, "image", [dots, dots[:1]], [])

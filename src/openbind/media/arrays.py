@@ -1,4 +1,4 @@
-"""Arrays, tensors and `.npy` files → NumPy arrays, without importing what they come from."""
+"""Arrays, tensors and `.npy` files → NumPy arrays, without importing their libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from openbind.errors import InputError
 
 NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"
-"""First bytes of NumPy's files: a single array, and a zip of several."""
+"""Signatures of NumPy's files: one array, and a zip of several."""
 
 BROKEN = (
     OSError,
@@ -31,33 +31,32 @@ BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What NumPy raises at damaged files."""
-
+"""Errors of NumPy on damaged files."""
 
 _PARSING = threading.Lock()
-"""NumPy parses a file's header with Python's own parser, which isn't safe in threads before 3.12
-(cpython issue 106905), and items are read in threads."""
+"""NumPy parses headers with Python's parser, which isn't thread-safe before 3.12 (cpython issue
+106905)."""
 
 
 def is_tensor(value: Any) -> bool:
-    """Return a tensor of PyTorch, whose channels come first."""
+    """Return whether a value is a PyTorch tensor; its channels come first."""
     return type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach")
 
 
 def is_array(value: Any) -> bool:
-    """Return an array or a tensor of any library."""
+    """Return whether a value is an array or tensor of any library."""
     return is_tensor(value) or hasattr(value, "__array__")
 
 
 def to_numpy(value: Any, item: Any) -> np.ndarray:
-    """Return an array's values, sharing its memory where it can.
+    """Return an array's values, without a copy where possible.
 
     Args:
         value: array, tensor on any device, or nested lists of numbers.
-        item: what errors name.
+        item: named by errors.
 
     Raises:
-        InputError: not numbers, or lists of unequal lengths.
+        InputError: not numbers, or lists of unequal length.
     """
     try:
         if is_tensor(value):
@@ -73,7 +72,7 @@ def to_numpy(value: Any, item: Any) -> np.ndarray:
 
 
 def looks_like_numpy(opened: Path | io.BytesIO) -> bool:
-    """Return a `.npy` or `.npz` file by its first bytes; a stream is left at its start."""
+    """Return whether the first bytes are those of a `.npy` or `.npz` file."""
     if isinstance(opened, Path):
         with opened.open("rb") as file:
             head = file.read(6)
@@ -87,7 +86,7 @@ def load_array(opened: Path | io.BytesIO, item: Any) -> np.ndarray:
 
     Args:
         opened: path or stream.
-        item: what errors name.
+        item: named by errors.
 
     Raises:
         InputError: broken, truncated, not numbers, or several arrays.

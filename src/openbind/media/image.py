@@ -16,10 +16,10 @@ from openbind.media.arrays import is_array, is_tensor, to_numpy
 from openbind.media.source import open_source
 
 MAX_PIXELS = 178_956_970
-"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, and
-where it refuses one itself."""
+"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, where
+it raises an error itself."""
 REFUSED_FORMATS = {"EPS", "WMF"}
-"""Formats that PIL hands to other programs (Ghostscript, Windows) to be drawn."""
+"""Formats that PIL passes to other programs (Ghostscript, Windows)."""
 BROKEN = (
     OSError,
     SyntaxError,
@@ -34,8 +34,8 @@ BROKEN = (
     struct.error,
     zlib.error,
 )
-"""What PIL's decoders raise at damaged files."""
-TURNS = {
+"""Errors of PIL's decoders on damaged files."""
+ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -44,24 +44,24 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation (Exif 2.32, tag 0x0112)."""
+"""Transposition that undoes each EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 
 def read_image(source: Any, min_side: int | None = None) -> Image.Image:
-    """Read a image.
+    """Read an image.
 
     Args:
         source: path, bytes, PIL image, or an array or tensor: (H, W), (H, W, 1 | 3 | 4), for
             tensors of PyTorch (1 | 3 | 4, H, W); uint8, or float in [0, 1].
-        min_side: what the shorter side has to have at least. A JPEG may then be decoded at a
-            half, a quarter or an eighth of its size, which is faster but isn't exact.
+        min_side: required pixels of the shorter side. A JPEG may then be decoded at a half, a
+            quarter or an eighth of its size, which is faster but not exact.
 
     Returns:
-        an RGB image, upright by its EXIF orientation; transparent parts are white; of an
-        animation the first frame; 16-bit gray is scaled to 8 bits. The source isn't changed.
+        an RGB image, rotated by its EXIF orientation; transparent pixels become white; the first
+        frame of an animation; 16-bit gray is scaled to 8 bits. The source isn't modified.
 
     Raises:
-        InputError: missing, empty, truncated, not a image, too large, or values out of range.
+        InputError: missing, empty, truncated, not an image, too large, or values out of range.
     """
     if isinstance(source, Image.Image):
         with _image_errors(source):
@@ -77,12 +77,12 @@ def open_image(source: Any, min_side: int | None = None) -> Iterator[Image.Image
     """Open and decode a path or bytes: the first frame, upright, in its own mode.
 
     Raises:
-        InputError: as `read_image`; also for what PIL raises while the image is in use.
+        InputError: as `read_image`; also for PIL's errors inside the context.
     """
     opened = open_source(source)
     with _image_errors(source), Image.open(opened) as image:
         if image.format in REFUSED_FORMATS:
-            raise InputError(source, f"{image.format} files are programs; expected a image")
+            raise InputError(source, f"{image.format} files are programs; expected an image")
         _check_size(image.size, source)
         if min_side is not None:
             image.draft(image.mode, (min_side, min_side))
@@ -92,13 +92,13 @@ def open_image(source: Any, min_side: int | None = None) -> Iterator[Image.Image
 
 @contextmanager
 def _image_errors(source: Any) -> Iterator[None]:
-    """Turn what PIL raises into an `InputError`."""
+    """Convert PIL's errors into an `InputError`."""
     try:
         yield
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(source, "not a image of a known format") from error
+        raise InputError(source, "not an image of a known format") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(source, f"more than {MAX_PIXELS:,} pixels; refused") from error
     except BROKEN as error:
@@ -109,36 +109,36 @@ def _check_size(size: tuple[int, int], source: Any) -> None:
     if size[0] * size[1] > MAX_PIXELS:
         raise InputError(source, f"{size[0]} × {size[1]} pixels, more than {MAX_PIXELS:,}; refused")
     if min(size) < 1:
-        raise InputError(source, f"a image of {size[0]} × {size[1]} pixels has nothing to embed")
+        raise InputError(source, f"empty image: {size[0]} × {size[1]} pixels")
 
 
 def _upright(image: Image.Image, source: Any) -> Image.Image:
-    """Decode, then turn by the EXIF orientation; one that can't be read counts as none."""
+    """Decode, then rotate by the EXIF orientation; an unreadable one is ignored."""
     _check_size(image.size, source)
     image.load()
     try:
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        transposition = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except BROKEN:
-        turn = None
-    return image if turn is None else image.transpose(turn)
+        transposition = None
+    return image if transposition is None else image.transpose(transposition)
 
 
 def _to_rgb(image: Image.Image, source: Any) -> Image.Image:
-    """Convert any mode to RGB, transparent parts over white, without a trace of the file."""
+    """Convert any mode to RGB over white, without the file's metadata."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         image = _scale_gray(image, source)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        ground = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(ground, rgba)
+        background = Image.new("RGBA", rgba.size, "white")
+        image = Image.alpha_composite(background, rgba)
     rgb = image.copy() if image.mode == "RGB" else image.convert("RGB")
-    # Without this, reading the outcome again would turn it by its EXIF orientation again.
+    # Otherwise reading the result again would apply the EXIF orientation again.
     rgb.info = {}
     return rgb
 
 
 def _scale_gray(image: Image.Image, source: Any) -> Image.Image:
-    """Bring 16-bit or float gray to 8 bits: 16-bit by 257, float from [0, 1]."""
+    """Scale 16-bit gray (by 257) or float gray in [0, 1] to 8 bits."""
     values = np.asarray(image)
     if values.dtype.kind == "f":
         return Image.fromarray(_to_bytes(values, source))
@@ -148,7 +148,7 @@ def _scale_gray(image: Image.Image, source: Any) -> Image.Image:
 
 
 def _from_array(source: Any) -> Image.Image:
-    """Make a image of an array or a tensor."""
+    """Convert an array or a tensor to an image."""
     values = to_numpy(source, source)
     if is_tensor(source) and values.ndim == 3:
         values = values.transpose(1, 2, 0)
@@ -162,7 +162,7 @@ def _from_array(source: Any) -> Image.Image:
 
 
 def _to_bytes(values: np.ndarray, source: Any) -> np.ndarray:
-    """Bring float in [0, 1] and booleans to uint8."""
+    """Scale floats in [0, 1] and booleans to uint8."""
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise InputError(source, "has NaN or infinite values")

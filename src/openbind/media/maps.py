@@ -1,4 +1,4 @@
-"""Maps: images that measure something (depth, temperature), kept at their full resolution."""
+"""Maps: images of measurements (depth, temperature), at their full precision."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from openbind.media.image import MAX_PIXELS, open_image
 from openbind.media.source import open_source
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue (ITU-R BT.601), as PIL's conversion to gray has them."""
+"""Weights of red, green and blue (ITU-R BT.601), as in PIL's conversion to gray."""
 
 
 def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> np.ndarray:
-    """Read a image of measurements.
+    """Read an image of measurements.
 
     Args:
-        source: path or bytes of a image (8, 16 or 32 bits) or of a `.npy` file; PIL image;
+        source: path or bytes of an image (8, 16 or 32 bits) or of a `.npy` file; PIL image;
             array (H, W), (H, W, 1) or (H, W, 3); tensor of PyTorch (H, W) or (1 | 3, H, W).
-        color: a image whose three channels are equal is read as one; of others "luminance"
-            takes the weighted mean, "refuse" doesn't guess.
+        color: of images with three different channels, "luminance" takes the weighted mean, and
+            "refuse" raises an error. Three equal channels are read as one.
 
     Returns:
-        map_HW: integers in the type they are stored in, everything else float32. NaN and
-        infinite values stay, as marks of what wasn't measured. The source isn't changed.
+        map_HW: integers in their stored type, everything else float32. NaN and infinite values
+        are kept, as marks of missing values. The source isn't modified.
 
     Raises:
-        InputError: missing, empty, truncated, not a image, too large, or in color.
+        InputError: missing, empty, truncated, not an image, too large, or in color.
     """
     if isinstance(source, Image.Image):
         values = _from_image(source)
@@ -45,10 +45,10 @@ def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> n
 
 
 def _from_image(image: Image.Image) -> np.ndarray:
-    """Return a image's values; palettes and other colors as (H, W, 3)."""
+    """Return an image's values; palettes and other colors as (H, W, 3)."""
     if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
         values = np.array(image)
-        # Big-endian files keep their order of bytes; PyTorch takes only the machine's.
+        # PyTorch takes the machine's byte order only.
         return values.astype(values.dtype.newbyteorder("="), copy=False)
     return np.array(image.convert("RGB"))
 
@@ -60,7 +60,7 @@ def _channels_last(values: np.ndarray, source: Any) -> np.ndarray:
 
 
 def _single(values: np.ndarray, color: str, source: Any) -> np.ndarray:
-    """Bring (H, W), (H, W, 1) and (H, W, 3) to (H, W)."""
+    """Reduce (H, W, 1) and (H, W, 3) to (H, W)."""
     if values.ndim == 2:
         return values
     if values.ndim != 3 or values.shape[2] not in (1, 3):
@@ -70,9 +70,7 @@ def _single(values: np.ndarray, color: str, source: Any) -> np.ndarray:
         return first
     if color == "luminance":
         return np.asarray(values @ LUMINANCE, dtype=np.float32)
-    raise InputError(
-        source, "in color; expected one channel of measurements: hand in the raw counts"
-    )
+    raise InputError(source, "in color; expected one channel of measurements, as raw counts")
 
 
 def _checked(values: np.ndarray, source: Any) -> np.ndarray:
@@ -82,7 +80,7 @@ def _checked(values: np.ndarray, source: Any) -> np.ndarray:
     if height * width > MAX_PIXELS:
         raise InputError(source, f"{width} × {height} pixels, more than {MAX_PIXELS:,}; refused")
     if not values.size:
-        raise InputError(source, f"a map of {width} × {height} pixels has nothing to embed")
+        raise InputError(source, f"empty map: {width} × {height} pixels")
     if values.dtype.kind == "f":
         return np.array(values, dtype=np.float32, order="C")
     return np.array(values.astype(np.uint8) if values.dtype.kind == "b" else values, order="C")

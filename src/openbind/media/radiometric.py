@@ -1,4 +1,4 @@
-"""Radiometric JPEGs of FLIR's cameras → temperatures. Needs the extra "flir" (flyr)."""
+"""Radiometric JPEGs of FLIR cameras → temperatures. Needs the extra "flir" (flyr)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from openbind.media.source import open_source
 
 
 def read_celsius(source: Any) -> np.ndarray:
-    """Read the temperatures that a FLIR camera puts into its JPEGs beside the image.
+    """Read the temperatures that FLIR cameras store in their JPEGs.
 
     Args:
         source: path or bytes.
 
     Returns:
-        celsius_HW float32, by the camera's own calibration.
+        celsius_HW float32, by the camera's calibration.
 
     Raises:
-        InputError: missing, empty, or without FLIR's data.
-        MissingExtraError: flyr isn't there.
+        InputError: missing, empty, or without radiometric data.
+        MissingExtraError: flyr is not installed.
     """
     try:
         import flyr
@@ -31,7 +31,7 @@ def read_celsius(source: Any) -> np.ndarray:
         raise MissingExtraError("reading FLIR's temperatures", "flyr", "flir") from error
     opened = open_source(source)
     try:
-        found = flyr.unpack(str(opened) if isinstance(opened, Path) else opened)
-        return np.asarray(found.celsius, dtype=np.float32)
+        thermogram = flyr.unpack(str(opened) if isinstance(opened, Path) else opened)
+        return np.asarray(thermogram.celsius, dtype=np.float32)
     except (ValueError, LookupError, TypeError, AssertionError, OSError, struct.error) as error:
         raise InputError(source, f"not a radiometric JPEG of a FLIR camera ({error})") from error

@@ -1,4 +1,4 @@
-"""Measurements of a sensor over time: tables with a rate, their gaps filled."""
+"""Time series of sensors: tables with a sampling rate, missing values interpolated."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from openbind.errors import InputError
 from openbind.media.tables import Table, read_table
 
 TIME_COLUMNS = {"t", "time", "times", "timestamp", "seconds"}
-"""Names of a column that holds times in seconds."""
+"""Names of a column of times in seconds."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """What a sensor measured.
+    """A time series.
 
     Args:
-        values_TC: (steps, channels) float32 without gaps.
-        rate_hz: steps a second.
+        values_TC: (steps, channels) float32, no values missing.
+        rate_hz: steps per second.
     """
 
     values_TC: np.ndarray
@@ -29,31 +29,31 @@ class Series:
 
 
 def read_series(item: Any, channels: int) -> Series:
-    """Read measurements and their rate.
+    """Read a time series and its rate.
 
     Args:
-        item: (values (steps, channels), rate in Hz), {"array", "sampling_rate"}, or what
-            `read_table` takes if it has a column of times in seconds.
-        channels: how many columns there must be besides that.
+        item: (values (steps, channels), rate in Hz), {"array", "sampling_rate"}, or any source of
+            `read_table` with a column of times in seconds.
+        channels: required number of columns besides times.
 
     Returns:
-        the values; over missing ones straight lines are drawn.
+        the values; missing ones are interpolated linearly.
 
     Raises:
-        InputError: another number of columns, no rate, times that don't rise, or a column
-            without any value.
+        InputError: another number of columns, no rate, times that don't increase, or a column
+            without values.
     """
     source, rate = item, None
     if isinstance(item, Mapping):
         source, rate = item.get("array"), item.get("sampling_rate")
     elif isinstance(item, tuple) and len(item) == 2:
         source, rate = item
-    values_TC, seconds_T = _part_times(read_table(source))
+    values_TC, seconds_T = _split_times(read_table(source))
     if values_TC.shape[1] != channels:
         found = "×".join(map(str, values_TC.shape))
         raise InputError(item, f"expected (steps, {channels}) values, found {found}")
     if rate is None and seconds_T is None:
-        raise InputError(item, "no rate: hand in (values, rate in Hz), or a column 'seconds'")
+        raise InputError(item, "no rate: pass (values, rate in Hz), or add a column 'seconds'")
     if seconds_T is not None:
         rate = _rate_of(seconds_T, item)
     if not isinstance(rate, int | float | np.number) or not 1 <= float(rate) < 1e6:
@@ -61,30 +61,30 @@ def read_series(item: Any, channels: int) -> Series:
     return Series(_fill_gaps(values_TC, item), round(float(rate)))
 
 
-def _part_times(table: Table) -> tuple[np.ndarray, np.ndarray | None]:
-    """Take the column of times out, if the table has one."""
+def _split_times(table: Table) -> tuple[np.ndarray, np.ndarray | None]:
+    """Split off the column of times, if the table has one."""
     names = [name.strip().lower() for name in table.columns or ()]
-    at = next((i for i, name in enumerate(names) if name in TIME_COLUMNS), None)
-    if at is None:
+    column = next((i for i, name in enumerate(names) if name in TIME_COLUMNS), None)
+    if column is None:
         return table.values_TC, None
-    return np.delete(table.values_TC, at, axis=1), table.values_TC[:, at]
+    return np.delete(table.values_TC, column, axis=1), table.values_TC[:, column]
 
 
 def _rate_of(seconds_T: np.ndarray, item: Any) -> float:
     steps = np.diff(seconds_T)
     if len(steps) < 1 or not np.isfinite(steps).all() or (steps <= 0).any():
-        raise InputError(item, "its times must be two or more numbers that rise")
+        raise InputError(item, "expected two or more increasing times")
     return 1.0 / float(np.median(steps))
 
 
 def _fill_gaps(values_TC: np.ndarray, item: Any) -> np.ndarray:
-    """Draw straight lines over missing values; at either end the nearest value stands."""
+    """Interpolate missing values linearly; at the ends take the nearest value."""
     filled = np.array(values_TC, dtype=np.float32)
-    good_TC = np.isfinite(filled)
-    if not good_TC.any(axis=0).all():
-        raise InputError(item, "an axis has no values at all")
+    is_finite_TC = np.isfinite(filled)
+    if not is_finite_TC.any(axis=0).all():
+        raise InputError(item, "a column has no values")
     steps = np.arange(len(filled))
-    for axis in np.flatnonzero(~good_TC.all(axis=0)):
-        good_T = good_TC[:, axis]
-        filled[:, axis] = np.interp(steps, steps[good_T], filled[good_T, axis])
+    for axis in np.flatnonzero(~is_finite_TC.all(axis=0)):
+        is_finite_T = is_finite_TC[:, axis]
+        filled[:, axis] = np.interp(steps, steps[is_finite_T], filled[is_finite_T, axis])
     return filled

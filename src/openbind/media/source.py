@@ -1,4 +1,4 @@
-"""What was handed in: a path or bytes that decoders can take, or an error that says why not."""
+"""Check sources before decoding: a readable path, or bytes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from openbind.errors import InputError
 
 
 def open_source(source: Any) -> Path | io.BytesIO:
-    """Check that a path or bytes can be read, and give what decoders take.
+    """Check that a path or bytes can be read, and return a path or a stream for decoders.
 
     Raises:
-        InputError: missing, a directory, empty, not readable, or neither path nor bytes.
+        InputError: missing, a directory, empty, unreadable, or neither path nor bytes.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         if not len(source):

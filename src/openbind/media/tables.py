@@ -1,4 +1,4 @@
-"""Tables of numbers: CSV and NumPy files and arrays → rows of time steps with named columns."""
+"""Tables of numbers: CSV files, NumPy files and arrays → time steps with named columns."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from openbind.media.arrays import is_array, load_array, looks_like_numpy, to_num
 from openbind.media.source import open_source
 
 SEPARATORS = "\t;,"
-"""Tried in this order on the first line; without any of them columns are parted by spaces."""
+"""Column separators, tried in this order on the first line; the default is white space."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Measurements in the order of time.
+    """Measurements in temporal order.
 
     Args:
-        values_TC: (steps, columns) float64, or float32 where the source has it; NaN is a missing
-            value.
-        columns: their names, where the source has them.
+        values_TC: (steps, columns) float64, or float32 if the source has it; NaN where missing.
+        columns: their names, if the source has any.
     """
 
     values_TC: np.ndarray
@@ -37,11 +36,11 @@ def read_table(source: Any) -> Table:
 
     Args:
         source: path or bytes of a CSV file (commas, semicolons, tabs or spaces; the first line
-            may name the columns; lines that begin with # are excluded; empty cells are NaN) or
+            may name the columns; lines that start with # are skipped; empty cells are NaN) or
             of a `.npy` or `.npz` file of one array; an array or tensor (T, C) or (T,).
 
     Returns:
-        the values as they are, none dropped. The source isn't changed.
+        all values, unchanged. The source isn't modified.
 
     Raises:
         InputError: missing, empty, truncated, not numbers, no rows, or rows of unequal length.
@@ -62,13 +61,13 @@ def _read_csv(opened: Path | io.BytesIO, source: Any) -> Table:
         raise InputError(source, "expected a CSV or NumPy file, found other data") from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
-        raise InputError(source, "a table without rows has nothing to embed")
+        raise InputError(source, "empty table: no rows")
     separator = next((mark for mark in SEPARATORS if mark in lines[0]), None)
     first = [cell.strip().strip('"') for cell in lines[0].split(separator)]
     columns = None if all(map(_is_number, first)) else tuple(first)
     rows = lines if columns is None else lines[1:]
     if not rows:
-        raise InputError(source, "a table without rows has nothing to embed")
+        raise InputError(source, "empty table: no rows")
     if separator:
         rows = _fill_empty(rows, separator)
     try:
@@ -90,7 +89,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _fill_empty(rows: list[str], separator: str) -> list[str]:
-    """Write nan into empty cells, and points for the commas that go with semicolons."""
+    """Write nan into empty cells; in semicolon-separated rows replace decimal commas by points."""
     mark = re.escape(separator)
     empty = re.compile(rf"(?:^|(?<={mark}))[ ]*(?={mark}|$)")
     filled = [empty.sub("nan", row) for row in rows]
@@ -103,5 +102,5 @@ def _checked(values: np.ndarray, source: Any) -> np.ndarray:
     if values.ndim != 2:
         raise InputError(source, f"expected (T, C), found {values.shape}")
     if not values.size:
-        raise InputError(source, "a table without rows has nothing to embed")
+        raise InputError(source, "empty table: no rows")
     return np.array(values, dtype=np.float32 if values.dtype == np.float32 else np.float64)

@@ -31,7 +31,7 @@ from openbind.signal.disparity import (
     metres_to_disparity,
     millimetres_to_metres,
     scale_disparity,
-    turn_bits_back,
+    undo_bit_rotation,
 )
 from openbind.signal.resize import center_crop, resize_short_side
 
@@ -125,7 +125,7 @@ def _to_disparity(map_HW: np.ndarray, units: str, camera: DepthCamera, item: Any
     """
     if units == "sunrgbd" and map_HW.dtype != np.uint16:
         raise InputError(item, f"expected SUN RGB-D's 16-bit values, found {map_HW.dtype}")
-    counts_HW = turn_bits_back(map_HW) if units == "sunrgbd" else map_HW
+    counts_HW = undo_bit_rotation(map_HW) if units == "sunrgbd" else map_HW
     values_HW = np.nan_to_num(counts_HW.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if values_HW.min() < 0:
         raise InputError(item, f"has negative values, down to {values_HW.min():g}")

@@ -1,4 +1,4 @@
-"""Multi-head self-attention, with the numbers of `torch.nn.MultiheadAttention`."""
+"""Multi-head self-attention, numerically equal to `torch.nn.MultiheadAttention`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from openbind.model.linear import project
 
-# Up to this many keys the whole table of scores is worth holding; beyond, it grows quadratically.
-_MAX_KEYS_FOR_TABLE = 1024
+# Up to this many keys the whole matrix of scores is computed; it grows quadratically.
+_MAX_KEYS_FOR_SCORES = 1024
 
 
 class Attention(nn.Module):
@@ -18,8 +18,8 @@ class Attention(nn.Module):
     Args:
         width: features of a token.
         heads: attention heads.
-        bias_kv: one learned key and value is appended after the projection, never masked.
-        causal: a token attends to itself and those before it.
+        bias_kv: append a learned key and value after the projection, never masked.
+        causal: tokens attend to themselves and those before them.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class Attention(nn.Module):
         self.bias_v = nn.Parameter(torch.zeros(1, 1, width)) if bias_kv else None
 
     def forward(self, x_BND: Tensor, at_B: Tensor | None = None) -> Tensor:
-        """Let tokens read each other.
+        """Apply self-attention.
 
         Args:
             x_BND: the tokens.
-            at_B: the one token of each sample whose result is wanted; None wants all.
+            at_B: position of the only query of each sample; None means all tokens.
 
         Returns:
             (B, N, D), or (B, 1, D) with `at_B`.
@@ -52,19 +52,19 @@ class Attention(nn.Module):
         if self.bias_k is not None and self.bias_v is not None:
             k_BND, v_BND = _append(k_BND, self.bias_k), _append(v_BND, self.bias_v)
         visible = self._visible(x_BND, at_B) if self.causal else None
-        mixed_BND = attend(q_BND, k_BND, v_BND, self.heads, visible)
-        return project(self.out_proj, mixed_BND)
+        attended_BND = attend(q_BND, k_BND, v_BND, self.heads, visible)
+        return project(self.out_proj, attended_BND)
 
     def _visible(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
-        """Which keys a query may read: (N, keys), or (B, 1, 1, keys) with `at_B`."""
-        places_N = torch.arange(x_BND.shape[1], device=x_BND.device)
-        last = places_N[:, None] if at_B is None else at_B[:, None, None, None]
-        visible = places_N <= last
+        """Return the mask of the keys of each query: (N, keys), or (B, 1, 1, keys) with `at_B`."""
+        positions_N = torch.arange(x_BND.shape[1], device=x_BND.device)
+        last = positions_N[:, None] if at_B is None else at_B[:, None, None, None]
+        visible = positions_N <= last
         return visible if self.bias_k is None else F.pad(visible, (0, 1), value=True)
 
 
 def _append(x_BND: Tensor, token_11D: Tensor) -> Tensor:
-    """Put one token at the end of each sample's, in their precision (autocast's, maybe)."""
+    """Append a token to each sample, in the samples' precision (under autocast it may differ)."""
     return torch.cat([x_BND, token_11D.to(x_BND.dtype).expand(len(x_BND), -1, -1)], dim=1)
 
 
@@ -75,22 +75,22 @@ def attend(
 
     Args:
         q_BND, k_BKD, v_BKD: queries, keys and values; each head has D / heads of the features.
-        heads: how many there are.
-        visible: True where a query may read a key, broadcast to (B, A, N, K); None is everywhere.
+        heads: number of heads.
+        visible: True where a query attends to a key, broadcast to (B, A, N, K); None means all.
 
     Returns:
         (B, N, D).
     """
     q_BAND, k_BAKD, v_BAKD = (_split(x, heads) for x in (q_BND, k_BKD, v_BKD))
-    if _table_is_faster(q_BAND, k_BAKD.shape[-2]):
+    if _scores_are_faster(q_BAND, k_BAKD.shape[-2]):
         scores = (q_BAND * q_BAND.shape[-1] ** -0.5).contiguous() @ k_BAKD.contiguous().mT
         if visible is not None:
             scores.masked_fill_(~visible, -torch.inf)
-        mixed_BAND = scores.softmax(dim=-1) @ v_BAKD.contiguous()
+        attended_BAND = scores.softmax(dim=-1) @ v_BAKD.contiguous()
     else:
-        mixed_BAND = F.scaled_dot_product_attention(q_BAND, k_BAKD, v_BAKD, attn_mask=visible)
-    mixed_BND: Tensor = mixed_BAND.transpose(1, 2).flatten(2)
-    return mixed_BND
+        attended_BAND = F.scaled_dot_product_attention(q_BAND, k_BAKD, v_BAKD, attn_mask=visible)
+    attended_BND: Tensor = attended_BAND.transpose(1, 2).flatten(2)
+    return attended_BND
 
 
 def _split(x_BND: Tensor, heads: int) -> Tensor:
@@ -99,20 +99,20 @@ def _split(x_BND: Tensor, heads: int) -> Tensor:
 
 
 def pick(x_BND: Tensor, at_B: Tensor) -> Tensor:
-    """Take one token of each sample: (B, 1, D)."""
+    """Select one token of each sample: (B, 1, D)."""
     return x_BND[torch.arange(len(x_BND), device=x_BND.device), at_B].unsqueeze(1)
 
 
-def _table_is_faster(q_BAND: Tensor, keys: int) -> bool:
-    """Return whether two batched products beat the fused kernel.
+def _scores_are_faster(q_BAND: Tensor, keys: int) -> bool:
+    """Return whether two batched products are faster than the fused kernel.
 
     On CPUs the fused kernel multiplies bfloat16 in small tiles at an eighth of the speed of a
-    whole product; holding the scores of short sequences halves the time of attention, and with
-    its gradients takes a third.
+    whole product. Computing all scores of short sequences takes half the time of attention, and a
+    third with gradients.
     """
     return (
         q_BAND.device.type == "cpu"
         and q_BAND.dtype == torch.bfloat16
-        and keys <= _MAX_KEYS_FOR_TABLE
+        and keys <= _MAX_KEYS_FOR_SCORES
         and not torch.compiler.is_compiling()
     )

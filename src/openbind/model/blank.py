@@ -1,4 +1,4 @@
-"""Networks without weights: shapes only, until those of a file are put in."""
+"""Networks without memory for weights, until those of a file are assigned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class _NoInitialWeights(TorchFunctionMode):
-    """Leaves tensors as they are where `torch.nn.init` would fill them."""
+    """Skips the functions of `torch.nn.init`."""
 
     def __torch_function__(
         self,
@@ -28,11 +28,10 @@ class _NoInitialWeights(TorchFunctionMode):
 
 @contextmanager
 def blank_weights() -> Iterator[None]:
-    """Build modules on the meta device and draw no initial weights.
+    """Build modules on the meta device without drawing initial weights.
 
-    Besides the memory it saves the time: drawing normal numbers on the meta device makes PyTorch
-    import its compiler, 2 s that nobody waits for gladly.
+    Saves memory, and 2 s: drawing normal numbers on the meta device imports PyTorch's compiler.
     """
-    # The mode entered last is asked first.
+    # The mode entered last is called first.
     with torch.device("meta"), _NoInitialWeights():
         yield

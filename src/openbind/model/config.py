@@ -1,4 +1,4 @@
-"""What a tower is made of, as plain values: a stem, a trunk and a head."""
+"""Configuration of transformer towers: stem, trunk and head."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ Pool = Literal["cls", "eot", "last", "attention"]
 
 @dataclass(frozen=True, kw_only=True)
 class PatchStem:
-    """Cuts pixels (or any grid) into patches, one token each.
+    """Splits pixels (or any grid) into patches, one token each.
 
     Args:
         channels: channels of the input.
         kernel: rows and columns of a patch.
-        stride: steps between patches, in rows and columns.
-        size: rows and columns of the inputs that the positions were trained for; others
-            interpolate.
-        frames: frames that one patch spans. With more than 1, a still input counts as that many
-            equal frames.
+        stride: distance of patches, in rows and columns.
+        size: rows and columns of the inputs that the positions were trained for; positions are
+            interpolated for others.
+        frames: frames per patch. If more than 1, a still input counts as that many equal frames.
         norm: LayerNorm after the projection.
-        norm_eps: of that LayerNorm.
-        bias: the projection has a bias.
-        cls_token: a learned token is put first.
+        norm_eps: epsilon of that LayerNorm.
+        bias: bias of the projection.
+        cls_token: prepend a learned token.
     """
 
     channels: int
@@ -46,13 +45,13 @@ class PatchStem:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenStem:
-    """Looks up one vector for each id of a vocabulary.
+    """Embeds the ids of a vocabulary.
 
     Args:
         vocabulary: number of ids.
-        context: the longest sequence there are positions for.
-        eot: id of the token that ends a sequence. None means the highest id of each row, which is
-            CLIP's rule (there the end token is the highest id of the vocabulary).
+        context: maximum length of a sequence.
+        eot: id of the token that ends a sequence. None means the highest id of each row, as in
+            CLIP (where the end token has the highest id of the vocabulary).
     """
 
     vocabulary: int
@@ -68,14 +67,15 @@ class TokenStem:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowStem:
-    """Cuts a series into windows that touch, one token each.
+    """Splits a time series into adjacent windows, one token each.
 
     Args:
         channels: channels of the series.
-        kernel: time steps of a window.
-        steps: time steps of the inputs that the positions were trained for; others interpolate.
+        kernel: time steps per window.
+        steps: time steps of the inputs that the positions were trained for; positions are
+            interpolated for others.
         norm: LayerNorm after the projection.
-        norm_eps: of that LayerNorm.
+        norm_eps: epsilon of that LayerNorm.
     """
 
     channels: int
@@ -96,18 +96,18 @@ class TrunkConfig:
     Args:
         width: features of a token.
         depth: number of blocks.
-        heads: attention heads; they divide the width.
-        mlp_ratio: width of the MLP's hidden layer over `width`.
-        activation: "gelu" is the exact one (erf), "gelu_tanh" its tanh form, "quick_gelu" is
-            x · sigmoid(1.702 x), OpenAI's.
-        norm_eps: of every LayerNorm of the trunk.
-        bias_kv: each attention has one learned key and value beside those of the tokens.
-        causal: a token attends to itself and those before it.
+        heads: attention heads; must divide the width.
+        mlp_ratio: width of the MLP's hidden layer, relative to `width`.
+        activation: "gelu" is exact (erf), "gelu_tanh" its tanh approximation, "quick_gelu" is
+            OpenAI's x · sigmoid(1.702 x).
+        norm_eps: epsilon of all LayerNorms of the trunk.
+        bias_kv: each attention has a learned key and value besides those of the tokens.
+        causal: tokens attend to themselves and those before them.
         pre_norm: LayerNorm before the first block.
-        drop_path: probability that a sample skips a branch of the last block while training; it
-            rises linearly from 0 at the first (stochastic depth, arXiv 1603.09382).
-        patch_dropout: share of a sample's patches that is excluded while training, never its cls
-            token (FLIP, arXiv 2212.00794).
+        drop_path: probability in training that a sample skips a branch of the last block; it
+            increases linearly from 0 at the first (stochastic depth, arXiv 1603.09382).
+        patch_dropout: fraction of a sample's patches dropped in training, never its cls token
+            (FLIP, arXiv 2212.00794).
     """
 
     width: int
@@ -129,26 +129,26 @@ class TrunkConfig:
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), found {getattr(self, name)}")
         if self.patch_dropout and self.causal:
-            raise ValueError("patch_dropout excludes patches; a causal trunk has none")
+            raise ValueError("patch_dropout needs patches; a causal trunk has none")
 
     @property
     def mlp_width(self) -> int:
-        """Features of the MLP's hidden layer."""
+        """Width of the MLP's hidden layer."""
         return round(self.width * self.mlp_ratio)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """From tokens to one vector: LayerNorm, choice of a token, projection.
+    """From tokens to one vector: LayerNorm, pooling, projection.
 
     Args:
-        embed_dim: dimensions of the result.
+        embed_dim: dimensions of the embedding.
         pool: "cls" takes the first token, "eot" the one that ends the sequence, "last" the last,
-            "attention" a learned query's attention over all of them (SigLIP's).
-        norm_eps: of the LayerNorm.
-        project: a Linear to `embed_dim` at the end; without it `embed_dim` is the width.
-        bias: that Linear has a bias.
-        dropout: before that Linear, while training.
+            "attention" attends to all of them with a learned query (SigLIP).
+        norm_eps: epsilon of the LayerNorm.
+        project: end with a Linear to `embed_dim`; without it `embed_dim` is the width.
+        bias: bias of that Linear.
+        dropout: before that Linear, in training.
     """
 
     embed_dim: int
@@ -164,9 +164,9 @@ class TowerConfig:
     """One network from an input tensor to an embedding.
 
     Args:
-        stem: how the input becomes tokens.
-        trunk: how tokens exchange what they know.
-        head: how they become one vector.
+        stem: from the input to tokens.
+        trunk: transformer blocks.
+        head: from tokens to one vector.
     """
 
     stem: PatchStem | TokenStem | WindowStem
@@ -180,9 +180,9 @@ class TowerConfig:
         if self.head.pool == "cls" and not has_cls:
             raise ValueError("pool 'cls' needs a stem with a cls token")
         if self.head.pool in ("eot", "last") and not isinstance(self.stem, TokenStem):
-            raise ValueError(f"pool {self.head.pool!r} needs a stem that takes token ids")
+            raise ValueError(f"pool {self.head.pool!r} needs a stem of token ids")
         if self.trunk.patch_dropout and isinstance(self.stem, TokenStem):
-            raise ValueError("patch_dropout needs a stem that cuts patches or windows")
+            raise ValueError("patch_dropout needs a stem of patches or windows")
         if not self.head.project and self.head.embed_dim != self.trunk.width:
             raise ValueError(
                 f"without a projection embed_dim is the width {self.trunk.width}, "

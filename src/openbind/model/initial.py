@@ -1,4 +1,4 @@
-"""Initial weights for training a tower from scratch, as ImageBind's authors drew them."""
+"""Initial weights for training a tower from scratch, as in ImageBind."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def initialize(tower: Tower, generator: torch.Generator | None = None) -> Tower:
     N(0, 1 / width). LayerNorms: 1 and 0.
 
     Args:
-        tower: real tensors; after the meta device call `tower.to_empty(device="cpu")` first.
-        generator: source of randomness on the tower's device; None takes PyTorch's global one.
+        tower: with memory; if built on the meta device, call `tower.to_empty(device="cpu")` first.
+        generator: random generator on the tower's device; None means PyTorch's global one.
 
     Returns:
         the tower.
@@ -77,7 +77,7 @@ def _draw_xavier(layer: nn.Linear, generator: torch.Generator | None) -> None:
 
 
 def _draw_default(weight: Tensor, bias: Tensor | None, generator: torch.Generator | None) -> None:
-    """U(±1/√inputs), which is what PyTorch gives its Linears and convolutions."""
+    """Draw from U(±1/√inputs), PyTorch's default for Linears and convolutions."""
     bound = 1.0 / math.sqrt(weight[0].numel())
     nn.init.uniform_(weight, -bound, bound, generator=generator)
     if bias is not None:

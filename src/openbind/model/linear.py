@@ -109,11 +109,11 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad
-        gradient_MO = gradient.reshape(-1, gradient.shape[-1])
+        gradient_NO = gradient.reshape(-1, gradient.shape[-1])
         return (
             _multiply(gradient, weight.T, None) if for_x else None,
-            _multiply(gradient_MO.T, x.reshape(-1, x.shape[-1]).T, None) if for_weight else None,
-            gradient_MO.sum(dim=0) if for_bias else None,
+            _multiply(gradient_NO.T, x.reshape(-1, x.shape[-1]).T, None) if for_weight else None,
+            gradient_NO.sum(dim=0) if for_bias else None,
         )
 
 

@@ -1,10 +1,9 @@
-"""Working memory on CPUs: blocks that the C library keeps rather than gives back.
+"""Working memory on CPUs: let the C library keep freed blocks.
 
-glibc returns large freed blocks to the system, and every page of the next one is faulted in and
-zeroed again: up to a fifth of the time of a small tower. It keeps blocks up to the largest one it
-has seen freed, but at most 32 MiB (mallopt(3), M_MMAP_THRESHOLD). So one block of that size is
-freed up front, and batches are cut so that no intermediate is larger. How often that spares the
-faults depends on what else lies on the heap; it never costs any.
+glibc returns large freed blocks to the system, so that every page of the next one is faulted in
+and zeroed again: up to a fifth of the time of a small tower. It keeps blocks up to the largest one
+freed so far, but at most 32 MiB (mallopt(3), M_MMAP_THRESHOLD). So one block of that size is freed
+first, and batches are split so that no intermediate is larger.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ def keep_freed_blocks() -> None:
 
 
 def rows_at_once(x_BND: Tensor, mlp_width: int, heads: int) -> int:
-    """How many samples a trunk takes at once on this device.
+    """Return how many samples a trunk should process at once on this device.
 
     Args:
         x_BND: the tokens.
-        mlp_width: features of the MLP's hidden layer.
-        heads: attention heads, each with one score for every pair of tokens.
+        mlp_width: width of the MLP's hidden layer.
+        heads: attention heads, each with one score per pair of tokens.
 
     Returns:
-        at least 1; the whole batch where memory isn't glibc's or gradients keep it anyway.
+        at least 1; the whole batch on other devices, and where gradients need all activations.
     """
     batch, tokens, _ = x_BND.shape
     if x_BND.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():

@@ -1,4 +1,4 @@
-"""Which precision a machine computes fastest in."""
+"""The fastest precision of a machine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
 
 def fastest_dtype(device: torch.device | str) -> torch.dtype:
-    """Choose the precision for inference: what `dtype="auto"` means.
+    """Return the precision for inference that `dtype="auto"` means.
 
     Args:
-        device: where towers run.
+        device: of the towers.
 
     Returns:
-        bfloat16 on x86 CPUs that multiply in it (AVX512-BF16, AMX) and on CUDA devices that do;
-        float16 on other CUDA devices; float32 elsewhere, where nothing was measured to be faster.
+        bfloat16 on x86 CPUs and CUDA devices with native support (AVX512-BF16, AMX); float16 on
+        other CUDA devices; float32 elsewhere.
     """
     kind = torch.device(device).type
     if kind == "cpu" and _cpu_multiplies_bfloat16():
@@ -31,6 +31,6 @@ def _cpu_multiplies_bfloat16() -> bool:
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
         return any(bool(found.get(name)) for name in _BFLOAT16_INSTRUCTIONS)
-    # Older releases of torch have only this private one, the oldest none.
+    # Older releases of torch have only this private function, or none.
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return supported is not None and bool(supported())

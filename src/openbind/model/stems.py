@@ -1,4 +1,4 @@
-"""How an input becomes tokens with positions: patches of a grid, ids, windows of a series."""
+"""Stems: from patches, ids or windows to tokens with positions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from openbind.model.linear import linear
 class Patches(nn.Module):
     """Patches of a grid, in row-major order (frames first, then rows, then columns).
 
-    Inputs of another size than the trained one interpolate positions (`resize_grid`). Clips of
-    more frames than one patch spans repeat the spatial positions for each step in time: the
-    positions that exist were learned with one step, so there is nothing to tell steps apart by.
+    Positions are interpolated for other input sizes than the trained one (`resize_grid`). Clips of
+    more frames than a patch repeat the spatial positions for each step in time, because the
+    positions were trained with one step.
     """
 
     def __init__(self, config: PatchStem, width: int) -> None:
@@ -32,11 +32,11 @@ class Patches(nn.Module):
         self.positions = nn.Parameter(torch.zeros(1, count, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Cut and project patches.
+        """Project patches.
 
         Args:
             x: (B, C, H, W), or (B, C, T, H, W) for stems that span several frames; T is 1 or a
-                multiple of `config.frames`. A still input counts as equal frames.
+                multiple of `config.frames`. A still input counts as that many equal frames.
 
         Returns:
             (B, N, D), the cls token first if there is one.
@@ -46,7 +46,9 @@ class Patches(nn.Module):
                 number of frames that the stem can't group.
         """
         self._check(x)
-        patches_BDTHW = self._still(x) if x.ndim == 4 or x.shape[2] == 1 else self._moving(x)
+        patches_BDTHW = (
+            self._embed_still(x) if x.ndim == 4 or x.shape[2] == 1 else self._embed_clip(x)
+        )
         grid, steps = patches_BDTHW.shape[3:], patches_BDTHW.shape[2]
         tokens_BND = patches_BDTHW.flatten(2).transpose(1, 2)
         if self.norm is not None:
@@ -55,13 +57,13 @@ class Patches(nn.Module):
             tokens_BND = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens_BND], dim=1)
         return tokens_BND + self._positions_for((grid[0], grid[1]), steps)
 
-    def _still(self, x: Tensor) -> Tensor:
-        """A frame that repeats meets the sum of the kernel over time: one 2-D product, exactly."""
+    def _embed_still(self, x: Tensor) -> Tensor:
+        """Embed equal frames by the kernel's sum over time: exactly one 2-D convolution."""
         weight = self.weight.sum(dim=2) if self.weight.ndim == 5 else self.weight
         frame_BCHW = x if x.ndim == 4 else x[:, :, 0]
         return F.conv2d(frame_BCHW, weight, self.bias, self.config.stride).unsqueeze(2)
 
-    def _moving(self, x_BCTHW: Tensor) -> Tensor:
+    def _embed_clip(self, x_BCTHW: Tensor) -> Tensor:
         stride = (self.config.frames, *self.config.stride)
         return F.conv3d(x_BCTHW, self.weight, self.bias, stride)
 
@@ -90,21 +92,21 @@ class Patches(nn.Module):
 
 
 class Tokens(nn.Module):
-    """One learned vector for each id, and one for each place."""
+    """One learned vector per id, and one per position."""
 
     def __init__(self, config: TokenStem, width: int) -> None:
         super().__init__()
         self.config = config
-        # With a weight given none is drawn: drawing on the meta device imports seconds of compiler.
+        # A given weight isn't drawn, which would import PyTorch's compiler on the meta device.
         weight = torch.zeros(config.vocabulary, width)
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)
         self.positions = nn.Parameter(torch.zeros(1, config.context, width))
 
     def forward(self, ids_BN: Tensor) -> Tensor:
-        """Look up vectors.
+        """Embed ids.
 
         Args:
-            ids_BN: integers in [0, vocabulary), of any length up to the context.
+            ids_BN: integers in [0, vocabulary), N at most the context.
 
         Returns:
             (B, N, D).
@@ -117,28 +119,28 @@ class Tokens(nn.Module):
         return embedded_BND + self.positions[:, : ids_BN.shape[1]]
 
     def end_of(self, ids_BN: Tensor) -> Tensor:
-        """Find the token that ends each sequence: (B,) its first place.
+        """Return the first position of each sequence's end token, (B,).
 
         Raises:
             InputError: as `forward`; a row without the end token.
         """
         self._check(ids_BN)
         if self.config.eot is None:
-            return ids_BN.argmax(dim=-1)  # the first place of the highest id
+            return ids_BN.argmax(dim=-1)  # first position of the highest id
         ends_BN = ids_BN == self.config.eot
         if not bool(ends_BN.any(dim=-1).all()):
-            raise InputError(ids_BN, f"a row lacks the id {self.config.eot} that ends a sequence")
+            raise InputError(ids_BN, f"a row has no end token (id {self.config.eot})")
         return ends_BN.int().argmax(dim=-1)
 
     def _check(self, ids_BN: Tensor) -> None:
         if ids_BN.ndim != 2 or ids_BN.is_floating_point() or not ids_BN.shape[1]:
             raise InputError(ids_BN, "expected (B, N) integer ids")
         if ids_BN.shape[1] > self.config.context:
-            raise InputError(ids_BN, f"expected at most {self.config.context} ids in a row")
+            raise InputError(ids_BN, f"expected at most {self.config.context} ids per row")
 
 
 class Windows(nn.Module):
-    """Windows of a series that touch; a rest shorter than a window is excluded."""
+    """Adjacent windows of a time series; a remainder shorter than a window is dropped."""
 
     def __init__(self, config: WindowStem, width: int) -> None:
         super().__init__()
@@ -149,10 +151,10 @@ class Windows(nn.Module):
         self.positions = nn.Parameter(torch.zeros(1, config.steps // config.kernel + 1, width))
 
     def forward(self, x_BCT: Tensor) -> Tensor:
-        """Cut and project windows.
+        """Project windows.
 
         Args:
-            x_BCT: a series of any length from one window up.
+            x_BCT: time series of at least one window.
 
         Returns:
             (B, 1 + T // kernel, D), the cls token first.
@@ -181,7 +183,7 @@ class Windows(nn.Module):
 
 
 def resize_grid(positions_1ND: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
-    """Interpolate positions of one grid for another, bicubically without antialiasing.
+    """Interpolate the positions of a grid for another, bicubic without antialiasing.
 
     Args:
         positions_1ND: (1, old rows · old columns, D).
@@ -189,7 +191,7 @@ def resize_grid(positions_1ND: Tensor, old: tuple[int, int], new: tuple[int, int
 
     Returns:
         (1, new rows · new columns, D) in the positions' precision, computed in float32; the
-        positions themselves if the grids are equal.
+        input if the grids are equal.
     """
     if old == new:
         return positions_1ND
@@ -199,7 +201,7 @@ def resize_grid(positions_1ND: Tensor, old: tuple[int, int], new: tuple[int, int
 
 
 def resize_line(positions_1ND: Tensor, count: int) -> Tensor:
-    """Interpolate positions along a line, linearly: (1, count, D), computed in float32."""
+    """Interpolate positions along a line: (1, count, D), linear, computed in float32."""
     line_1DN = positions_1ND.transpose(1, 2).float()
     resized_1DN = F.interpolate(line_1DN, size=count, mode="linear", align_corners=False)
     return resized_1DN.transpose(1, 2).to(positions_1ND.dtype)

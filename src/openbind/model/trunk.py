@@ -1,4 +1,4 @@
-"""The transformer between stem and head."""
+"""Transformer blocks between stem and head."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from openbind.model.memory import keep_freed_blocks, rows_at_once
 
 Branch = Callable[[Tensor, Tensor | None], Tensor]
 
-_SPARE_FROM = 0.2
-"""Rate from which it pays to compute a branch for the samples alone that take it: moving them and
-their gradients costs as much as a tenth of a branch."""
+_MIN_SKIP_RATE = 0.2
+"""Rate from which it is faster to compute a branch only for the samples that take it: gathering
+them and their gradients costs as much as a tenth of a branch."""
 
 
 class Mlp(nn.Module):
@@ -30,7 +30,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(config.mlp_width, config.width)
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        """Transform each token by itself."""
+        """Transform each token separately."""
         return project(self.fc2, project(self.fc1, x_BND, activation=self.activation))
 
 
@@ -39,7 +39,7 @@ class Block(nn.Module):
 
     Args:
         config: the trunk's.
-        drop_path: probability that a sample skips a branch while training.
+        drop_path: probability that a sample skips a branch in training.
     """
 
     def __init__(self, config: TrunkConfig, drop_path: float = 0.0) -> None:
@@ -57,7 +57,7 @@ class Block(nn.Module):
 
         Args:
             x_BND: the tokens.
-            at_B: the one token of each sample that is wanted; the others are read, not updated.
+            at_B: position of the only token of each sample to update; others are only attended to.
 
         Returns:
             (B, N, D), or (B, 1, D) with `at_B`.
@@ -75,25 +75,25 @@ class Block(nn.Module):
         return result
 
     def _add(self, kept_BND: Tensor, x_BND: Tensor, at_B: Tensor | None, branch: Branch) -> Tensor:
-        """Add a branch; while training to samples drawn, scaled so that the mean stays."""
+        """Add a branch; in training to random samples, scaled to keep the mean."""
         if not self.training or self.drop_path == 0.0:
             return kept_BND + branch(x_BND, at_B)
-        stays_B = torch.rand(len(x_BND), device=x_BND.device) >= self.drop_path
+        taken_B = torch.rand(len(x_BND), device=x_BND.device) >= self.drop_path
         scale = 1.0 / (1.0 - self.drop_path)
-        if self.drop_path < _SPARE_FROM:
+        if self.drop_path < _MIN_SKIP_RATE:
             added_BND = branch(x_BND, at_B)
-            return kept_BND + added_BND * (stays_B * scale).to(added_BND.dtype)[:, None, None]
-        rows = stays_B.nonzero()[:, 0]
+            return kept_BND + added_BND * (taken_B * scale).to(added_BND.dtype)[:, None, None]
+        rows = taken_B.nonzero()[:, 0]
         added_BND = branch(x_BND.index_select(0, rows), None if at_B is None else at_B[rows])
         return kept_BND.index_add(0, rows, added_BND.to(kept_BND.dtype), alpha=scale)
 
 
 class Trunk(nn.Module):
-    """A stack of blocks. There is no norm at its end: the head's does that.
+    """A stack of blocks; the norm at its end belongs to the head.
 
     Attributes:
-        recompute: keep no activations of the blocks for the gradients, but compute them again
-            (gradient checkpointing, arXiv 1604.06174): a third more time, far less memory.
+        recompute: recompute the blocks' activations in the backward pass (activation
+            checkpointing, arXiv 1604.06174): a third more time, far less memory.
     """
 
     def __init__(self, config: TrunkConfig) -> None:
@@ -108,12 +108,12 @@ class Trunk(nn.Module):
         keep_freed_blocks()
 
     def forward(self, x_BND: Tensor, at_B: Tensor | None = None) -> Tensor:
-        """Apply all blocks; without gradients on a CPU to parts of the batch in turn.
+        """Apply all blocks; on a CPU without gradients to parts of the batch in turn.
 
         Args:
             x_BND: the tokens.
-            at_B: the one token of each sample that is wanted in the end. The last block then
-                computes that one only, which changes no number of it.
+            at_B: position of the only token of each sample to return; the last block computes only
+                that one, with the same numbers.
 
         Returns:
             (B, N, D), or (B, 1, D) with `at_B`.
@@ -142,17 +142,17 @@ class Trunk(nn.Module):
 
 
 def keep_patches(x_BND: Tensor, rate: float, first: int) -> Tensor:
-    """Exclude patches at random, as many of each sample.
+    """Drop random patches, the same number of each sample.
 
     Args:
-        x_BND: the tokens, with their positions.
-        rate: share in [0, 1) of the patches that is excluded; one stays at least.
-        first: tokens before the patches, which all stay: 1 with a cls token, else 0.
+        x_BND: tokens with positions.
+        rate: fraction of the patches to drop, in [0, 1); at least one is kept.
+        first: number of tokens before the patches, which are kept: 1 with a cls token, else 0.
     """
     batch, tokens, width = x_BND.shape
     count = max(round((tokens - first) * (1.0 - rate)), 1)
-    drawn_BN = torch.rand(batch, tokens - first, device=x_BND.device).topk(count).indices + first
-    stay_BN = torch.arange(first, device=x_BND.device).expand(batch, -1)
+    kept_BN = torch.rand(batch, tokens - first, device=x_BND.device).topk(count).indices + first
+    first_BN = torch.arange(first, device=x_BND.device).expand(batch, -1)
     starts_B1 = tokens * torch.arange(batch, device=x_BND.device)[:, None]
-    places = torch.cat([stay_BN, drawn_BN], dim=1) + starts_B1
-    return x_BND.flatten(0, 1).index_select(0, places.flatten()).view(batch, -1, width)
+    indices = torch.cat([first_BN, kept_BN], dim=1) + starts_B1
+    return x_BND.flatten(0, 1).index_select(0, indices.flatten()).view(batch, -1, width)

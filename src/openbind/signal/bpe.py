@@ -1,7 +1,7 @@
 """CLIP's byte-level BPE: texts → token ids (Radford et al. 2021, section 2.4; spec 3.4).
 
-The vocabulary is 256 bytes, the same 256 as ends of words, 48,894 merges of the published list,
-and two marks, start and end: 49,408 ids. The merging is done by the `tokenizers` library.
+The vocabulary is 256 bytes, the same 256 at ends of words, 48,894 merges of the published list,
+and the special tokens for start and end: 49,408 ids. The `tokenizers` library applies the merges.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ TEXT = (
     rf"{re.escape(START_TEXT)}|{re.escape(END_TEXT)}"
     r"|(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 )
-"""What counts as a word: CLIP's published pattern, in the syntax of Oniguruma."""
+"""CLIP's published pattern of words, in the syntax of Oniguruma."""
 PLAIN = re.compile(r"[\t\n\r -%'-~]*")
-"""Texts that mending leaves as they are: printable ASCII without "&"."""
+"""Texts that cleaning doesn't change: printable ASCII without "&"."""
 
 
 class ClipTokenizer:
-    """Texts to ids.
+    """CLIP's tokenizer.
 
     Args:
-        vocabulary: the list of merges as published (`bpe_simple_vocab_16e6.txt.gz`), path or
+        vocabulary: list of merges as published (`bpe_simple_vocab_16e6.txt.gz`), path or
             bytes.
-        context: ids in a row; 77 in all of CLIP's models.
+        context: ids per row; 77 in all CLIP models.
 
     Raises:
-        CheckpointError: the vocabulary is missing or another file.
+        CheckpointError: the vocabulary is missing, or another file.
         ValueError: a context without room for start and end.
     """
 
@@ -59,17 +59,17 @@ class ClipTokenizer:
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
             ]
         )
-        # CLIP takes its marks in a text for the marks, too.
+        # As in CLIP, special tokens are recognized in texts.
         self._tokenizer.add_special_tokens([AddedToken(START_TEXT), AddedToken(END_TEXT)])
         self.start, self.end = ids[START_TEXT], ids[END_TEXT]
         self.context = context
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Turn texts into rows of ids.
+        """Tokenize texts.
 
         Returns:
-            ids_BN int64, N the context: start, tokens, end, zeros. A text that is too long loses
-            its last tokens, never its end, which the tower reads.
+            ids_BN int64, N the context: start, tokens, end, zeros. Long texts are truncated
+            before the end token, which the tower pools.
 
         Raises:
             InputError: one of the texts isn't a str.
@@ -82,13 +82,13 @@ class ClipTokenizer:
             [self.start, *encoding.ids[:room], self.end, *[0] * (room - len(encoding.ids))]
             for encoding in self._tokenizer.encode_batch_fast(cleaned, add_special_tokens=False)
         ]
-        # By way of NumPy, which reads lists of numbers many times faster.
+        # NumPy converts lists of numbers many times faster than PyTorch.
         ids_BN = np.array(rows, dtype=np.int64).reshape(len(rows), self.context)
         return torch.from_numpy(ids_BN)
 
 
 def clean_text(text: str) -> str:
-    """Mend broken Unicode, unescape HTML twice, collapse white space, lower the case (spec 3.4).
+    """Fix broken Unicode, unescape HTML twice, collapse white space, lower the case (spec 3.4).
 
     Raises:
         InputError: not a str.
@@ -118,7 +118,7 @@ def _read_merges(vocabulary: str | Path | bytes) -> list[tuple[str, str]]:
 
 
 def _number_tokens(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Number the tokens as CLIP does: bytes, ends of words, merges, marks."""
+    """Number the tokens as CLIP does: bytes, bytes at ends of words, merges, special tokens."""
     letters = _byte_letters()
     tokens = letters + [letter + WORD_END for letter in letters]
     tokens += [first + second for first, second in merges]
@@ -126,7 +126,7 @@ def _number_tokens(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
 
 
 def _byte_letters() -> list[str]:
-    """Write each byte as one visible letter, in GPT-2's order: first those that are visible."""
-    visible = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return [chr(byte) for byte in visible] + [chr(256 + rank) for rank in range(len(hidden))]
+    """Return one printable letter per byte, in GPT-2's order: printable bytes first."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + rank) for rank in range(len(others))]

@@ -1,4 +1,4 @@
-"""Where a long input is cut into clips. Times are exact fractions of a second."""
+"""Times of the clips of a long input, as exact fractions of a second."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def uniform_clips(
     """Spread a fixed number of clips evenly from the start to the end.
 
     start_i = i · max(seconds - clip, 0) / max(count - 1, 1), as the reference's sampler does
-    (spec 3.2); an input shorter than a clip gives `count` equal ones.
+    (spec 3.2); all clips of an input shorter than one clip are equal.
 
     Args:
-        seconds: length of the input.
-        clip_seconds: length of a clip.
-        count: how many, at least 1.
+        seconds: duration of the input.
+        clip_seconds: duration of a clip.
+        count: number of clips, at least 1.
 
     Raises:
-        ValueError: no clips asked for, or lengths that aren't positive.
+        ValueError: no clips, or durations that aren't positive.
     """
     total, clip = Fraction(seconds), Fraction(clip_seconds)
     if count < 1 or clip <= 0 or total < 0:
@@ -32,35 +32,35 @@ def uniform_clips(
 
 
 def cover_clips(seconds: Fraction | float, clip_seconds: Fraction | float) -> list[Clip]:
-    """Spread ⌈seconds / clip⌉ clips evenly, so that they cover the whole (paper, section 3.1)."""
+    """Spread ⌈seconds / clip⌉ clips evenly, to cover the whole (paper, section 3.1)."""
     total, clip = Fraction(seconds), Fraction(clip_seconds)
     return uniform_clips(total, clip, max(1, math.ceil(total / clip)))
 
 
 def sample_range(clip: Clip, rate_hz: int) -> tuple[int, int]:
-    """Return the samples [start, end) of a clip, both times cut to whole samples (spec 3.3)."""
+    """Return the samples [start, end) of a clip, both rounded down (spec 3.3)."""
     return int(clip[0] * rate_hz), int(clip[1] * rate_hz)
 
 
 def frame_indices(clip: Clip, fps: Fraction | float, frames: int, count: int = 2) -> list[int]:
     """Spread `count` frames evenly over those of a clip, from its first to its last (spec 3.2).
 
-    The clip's frames are ⌈fps · start⌉ … min(⌈fps · end⌉, frames) - 1, of which those at
-    ⌊i · (t - 1) / (count - 1)⌋ are taken.
+    Of the clip's t frames ⌈fps · start⌉ … min(⌈fps · end⌉, frames) - 1 it takes those at
+    ⌊i · (t - 1) / (count - 1)⌋.
 
     Args:
         clip: times in seconds.
-        fps: frames a second. The reference multiplies in floating point: hand in a float for its
+        fps: frame rate. The reference computes in floating point: pass a float for the same
             numbers, a fraction for exact ones.
-        frames: of the whole video, at least 1.
-        count: how many to take; a clip with fewer gives some twice.
+        frames: number of frames of the video, at least 1.
+        count: number of indices; they repeat in clips with fewer frames.
 
     Raises:
-        ValueError: no frames, or none asked for, or a rate that isn't positive.
+        ValueError: no frames, no indices, or a rate that isn't positive.
     """
     if frames < 1 or count < 1 or fps <= 0:
-        raise ValueError(f"can't take {count} frames of {frames} at {fps} frames a second")
-    # A video slower than its clips has clips without a frame: the one before is taken then.
+        raise ValueError(f"can't take {count} frames of {frames} at {fps} frames per second")
+    # At low frame rates a clip may have no frame: take the one before.
     first = min(math.ceil(fps * clip[0]), frames - 1)
     last = max(first, min(math.ceil(fps * clip[1]), frames) - 1)
     return [first + i * (last - first) // max(count - 1, 1) for i in range(count)]

@@ -1,7 +1,7 @@
-"""Depth images: stored counts → metres → disparity → what a tower gets (spec 3.5).
+"""Depth maps: stored counts → metres → disparity → input of a tower (spec 3.5).
 
-The released ImageBind came without a loader for depth, so nothing here is fixed: each camera and
-each normalization that was published or reported has a name, and the rest can be given.
+ImageBind was released without a loader for depth, so each published or reported camera and
+normalization has a name here, and others can be passed.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 NEAR_METRES, FAR_METRES = 0.01, 50.0
-"""Depths beyond are clipped, missing ones (0) to the nearest (Omnivore's authors, issue 12)."""
+"""Range of depths; others are clipped, missing ones (0) to the nearest (Omnivore, issue 12)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DepthCamera:
-    """What turns metres into disparity.
+    """Constants that convert metres to disparity.
 
     Args:
-        baseline_metres: distance between projector and sensor, as Omnivore's authors took it.
+        baseline_metres: distance between projector and sensor, as used by Omnivore's authors.
         focal_pixels: horizontal focal length, the first number of SUN RGB-D's `intrinsics.txt`.
     """
 
@@ -34,24 +34,24 @@ CAMERAS = {
     "realsense": DepthCamera(baseline_metres=0.095, focal_pixels=691.584229),
     "xtion": DepthCamera(baseline_metres=0.095, focal_pixels=570.342205),
 }
-"""SUN RGB-D's sensors by its folders' names; "kv1" is NYU Depth V2's too.
+"""SUN RGB-D's sensors by the names of its folders; "kv1" is also NYU Depth V2's.
 
-Baselines: Omnivore's authors, issue 12 (that of "xtion" was a guess of theirs). Focal lengths:
-the data set's usual `intrinsics.txt` of each sensor; some recordings have others.
+Baselines: Omnivore's authors, issue 12 (for "xtion" they guessed). Focal lengths: the most common
+`intrinsics.txt` of each sensor; some recordings have others.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class DisparityScale:
-    """How disparity is brought to the size that a tower was trained with.
+    """Normalization of disparity, as in the tower's training.
 
     (clip(disparity / divide, low, high) / peak - mean) / std
 
     Args:
-        divide: disparities are divided by it first.
-        low, high: disparities outside are clipped.
-        peak: then divides.
-        mean, std: subtracted from and divided into the outcome.
+        divide: first divisor.
+        low, high: range to clip to.
+        peak: second divisor.
+        mean, std: final normalization.
     """
 
     divide: float = 1.0
@@ -63,32 +63,32 @@ class DisparityScale:
 
 
 SCALES = {
-    # Omnivore's tutorial, for its own disparities, which come from SUN RGB-D's images read as
-    # millimetres without turning their bits back, some 8 times too deep.
+    # Omnivore's tutorial, for its own disparities: of SUN RGB-D's images read as millimetres
+    # without undoing their rotated bits, about 8 times too deep.
     "omnivore": DisparityScale(mean=0.0418, std=0.0295),
-    # The same for true metres, as the spec infers it.
+    # The same for true metres, as inferred by the spec.
     "metric": DisparityScale(divide=8.0, mean=0.0418, std=0.0295),
     # Omnivore's training configuration: only clipped and divided.
     "unit": DisparityScale(),
-    # Of true metres on NYU Depth V2, reported by CodeBind.
+    # For true metres on NYU Depth V2, reported by CodeBind.
     "nyu": DisparityScale(mean=0.2321, std=0.1151),
-    # As it is: the loader of ImageBind's issue 134.
+    # No normalization: the loader in ImageBind's issue 134.
     "raw": DisparityScale(low=-np.inf, high=np.inf, peak=1.0),
 }
 """Published or reported scales (spec 3.5)."""
 
 
-def turn_bits_back(counts_HW: np.ndarray) -> np.ndarray:
-    """Undo SUN RGB-D's rotation of each count's bits to the left by 3.
+def undo_bit_rotation(counts_HW: np.ndarray) -> np.ndarray:
+    """Undo SUN RGB-D's rotation of each value's bits to the left by 3.
 
     Args:
-        counts_HW: uint16, as the data set's PNGs hold them.
+        counts_HW: uint16, as stored in the data set's PNGs.
 
     Returns:
         millimetres_HW uint16.
 
     Raises:
-        ValueError: counts of another type.
+        ValueError: another type.
     """
     if counts_HW.dtype != np.uint16:
         raise ValueError(f"SUN RGB-D's counts are uint16, found {counts_HW.dtype}")
@@ -109,9 +109,9 @@ def metres_to_disparity(
     """Compute baseline · focal length / depth.
 
     Args:
-        metres_HW: depth; 0 is a missing one and counts as the nearest.
-        camera: of `CAMERAS`, or one's own.
-        near_metres, far_metres: depths outside are clipped, so that all-zero depth is finite.
+        metres_HW: depth; 0 is missing and counts as the nearest.
+        camera: one of `CAMERAS`, or another.
+        near_metres, far_metres: range to clip to, so that disparity is finite.
 
     Returns:
         disparity_HW float32, in pixels of the camera.
@@ -126,6 +126,6 @@ def metres_to_disparity(
 
 
 def scale_disparity(disparity_HW: np.ndarray, scale: DisparityScale) -> np.ndarray:
-    """Bring disparity to the size that a tower was trained with; float32."""
+    """Normalize disparity as in the tower's training; float32."""
     clipped = np.clip(disparity_HW / scale.divide, scale.low, scale.high)
     return np.asarray((clipped / scale.peak - scale.mean) / scale.std, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Mel spectrograms: Kaldi's log-mel filter bank, and power mels on a logarithmic scale."""
+"""Mel spectrograms: Kaldi's log-mel filter bank, and log-scaled power mels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 import torch
 
 CHUNK = 8
-"""Clips computed at once: what they need then stays in the processor's cache."""
+"""Clips computed together, so that intermediates fit the processor's cache."""
 BANDS = 8
-"""Of the mel filters; see `_cut_into_bands`."""
+"""Number of bands of mel filters; see `_split_bands`."""
 
 Filters = tuple[tuple[int, int, torch.Tensor], ...]
-"""Of each band of filters: where it begins and ends among the parts of bins, and its weights."""
+"""Per band of filters: start and end in the interleaved spectrum, and the weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +23,14 @@ class KaldiFbank:
     """Kaldi's log-mel energies, as ImageBind and AST use them (spec 3.3).
 
     Args:
-        rate_hz: of the samples.
-        window: samples of a frame (25 ms).
+        rate_hz: sampling rate.
+        window: samples per frame (25 ms).
         hop: samples between frames (10 ms).
-        fft: length of the transform, the frame padded with zeros.
+        fft: length of the transform; frames are padded with zeros.
         mels: number of bins.
         low_hz, high_hz: range of the mel filters.
-        preemphasis: x[n] - a · x[n-1]; the first sample is its own predecessor.
-        floor: smallest energy before the logarithm: float32's machine epsilon.
+        preemphasis: a in x[n] - a · x[n-1], with x[-1] = x[0].
+        floor: smallest energy before the logarithm, float32's machine epsilon.
     """
 
     kind: Literal["kaldi"] = "kaldi"
@@ -50,12 +50,12 @@ class PowerMel:
     """Power mels on the scale log10(gain · power + 1) / peak (Ma and Lerch, ISMIR 2022).
 
     Args:
-        rate_hz: of the samples.
-        window: samples of a frame and length of its transform.
+        rate_hz: sampling rate.
+        window: samples per frame, and length of the transform.
         hop: samples between frames.
         mels: number of bins, from 0 Hz to half the rate; each filter's weights sum to 1.
         gain: of the power before the logarithm.
-        peak: largest value in the authors' training data; divides.
+        peak: divisor, the largest value in the authors' training data.
     """
 
     kind: Literal["power_mel"] = "power_mel"
@@ -71,8 +71,8 @@ def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
     """Compute log-mel energies.
 
     Args:
-        samples_BT: (batch, samples) in [-1, 1] at the config's rate; frames that would reach
-            past the end are excluded (snip_edges).
+        samples_BT: (batch, samples) in [-1, 1] at the config's rate; frames that would extend
+            past the end are dropped (snip_edges).
 
     Returns:
         logmel_BFT: (batch, mels, 1 + (samples - window) // hop) natural logarithms.
@@ -83,20 +83,20 @@ def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
     _check_length(samples_BT, config.window)
     steps = 1 + (samples_BT.shape[1] - config.window) // config.hop
     logmel_BTF = samples_BT.new_empty(len(samples_BT), steps, config.mels)
-    # Frames lie at the start of the transform's input; the zeros after them are written once.
+    # Frames are at the start of the transform's input; the zeros after them are written once.
     padded = samples_BT.new_zeros(min(CHUNK, len(samples_BT)), steps, config.fft)
     for start in range(0, len(samples_BT), CHUNK):
         part = samples_BT[start : start + CHUNK]
         frames = padded[: len(part)]
-        _cut_kaldi_frames(part, config, out=frames[..., : config.window])
+        _write_kaldi_frames(part, config, out=frames[..., : config.window])
         logmel_BTF[start : start + CHUNK] = _filter_power(frames, _kaldi_filters(config))
     return logmel_BTF.clamp_min_(config.floor).log_().transpose(1, 2)
 
 
-def _cut_kaldi_frames(samples_BT: torch.Tensor, config: KaldiFbank, out: torch.Tensor) -> None:
-    """Write centerd, pre-emphasised, windowed frames, in Kaldi's order of roundings.
+def _write_kaldi_frames(samples_BT: torch.Tensor, config: KaldiFbank, out: torch.Tensor) -> None:
+    """Write centered, pre-emphasized, windowed frames, rounded in Kaldi's order.
 
-    Quiet bins show any other order. The first sample of a frame is left 0: so is the window there.
+    Any other order changes quiet bins. The first sample stays 0, as the window is 0 there.
     """
     frames = samples_BT.unfold(-1, config.window, config.hop)
     frames = frames - frames.mean(dim=-1, keepdim=True)
@@ -111,7 +111,7 @@ def power_mel(samples_BT: torch.Tensor, config: PowerMel) -> torch.Tensor:
         samples_BT: (batch, samples) in [-1, 1] at the config's rate.
 
     Returns:
-        mel_BFT: (batch, mels, 1 + (samples - window) // hop), 0 for silence, some 1 when loud.
+        mel_BFT: (batch, mels, 1 + (samples - window) // hop), 0 for silence, about 1 when loud.
 
     Raises:
         ValueError: fewer samples than one frame.
@@ -132,34 +132,34 @@ def _check_length(samples_BT: torch.Tensor, window: int) -> None:
 
 
 def _filter_power(frames: torch.Tensor, filters: Filters) -> torch.Tensor:
-    """Power spectrum of windowed frames (B, T, samples), through the filters: (B, T, F)."""
-    parts = torch.view_as_real(torch.fft.rfft(frames)).square_().flatten(-2)
-    return torch.cat([parts[..., low:high] @ weights for low, high, weights in filters], dim=-1)
+    """Return the filtered power spectrum of windowed frames (B, T, samples): (B, T, F)."""
+    squares = torch.view_as_real(torch.fft.rfft(frames)).square_().flatten(-2)
+    return torch.cat([squares[..., low:high] @ weights for low, high, weights in filters], dim=-1)
 
 
 def _mel(hertz: float) -> float:
-    """HTK's mel scale: 1127 ln(1 + f / 700)."""
+    """Convert to HTK's mel scale, 1127 ln(1 + f / 700)."""
     return 1127.0 * math.log(1 + hertz / 700.0)
 
 
 def _triangles(bins_hz: torch.Tensor, low_hz: float, high_hz: float, mels: int) -> torch.Tensor:
-    """Triangles that are straight on the mel scale, (bins, mels).
+    """Return filters that are triangles on the mel scale, (bins, mels).
 
-    Kaldi computes them in float32; filters that end between two bins show it, so this does too.
+    Computed in float32 as in Kaldi: it matters for filters that end between two bins.
     """
     low, high = _mel(low_hz), _mel(high_hz)
     step = (high - low) / (mels + 1)
     number = torch.arange(mels)
     left, middle, right = (low + (number + i) * step for i in range(3))
-    at = (1127.0 * (1 + bins_hz / 700.0).log())[:, None]
-    rising, falling = (at - left) / (middle - left), (right - at) / (right - middle)
+    bins = (1127.0 * (1 + bins_hz / 700.0).log())[:, None]
+    rising, falling = (bins - left) / (middle - left), (right - bins) / (right - middle)
     return torch.minimum(rising, falling).clamp_min(0)
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def _window(length: int) -> torch.Tensor:
-    """Hann's window, symmetric: its first and last values are 0."""
+    """Return the symmetric Hann window; its first and last values are 0."""
     return torch.hann_window(length, periodic=False)
 
 
@@ -168,8 +168,8 @@ def _window(length: int) -> torch.Tensor:
 def _kaldi_filters(config: KaldiFbank) -> Filters:
     bins_hz = torch.arange(config.fft // 2 + 1) * (config.rate_hz / config.fft)
     filters = _triangles(bins_hz, config.low_hz, config.high_hz, config.mels)
-    filters[-1] = 0  # Kaldi leaves the Nyquist bin out.
-    return _cut_into_bands(filters)
+    filters[-1] = 0  # Kaldi ignores the Nyquist bin.
+    return _split_bands(filters)
 
 
 @lru_cache(maxsize=8)
@@ -178,18 +178,18 @@ def _unit_sum_filters(config: PowerMel) -> Filters:
     bins_hz = torch.arange(config.window // 2 + 1) * (config.rate_hz / config.window)
     filters = _triangles(bins_hz, 0.0, config.rate_hz / 2, config.mels)
     total = filters.sum(dim=0)
-    return _cut_into_bands(filters / torch.where(total > 0, total, math.inf))
+    return _split_bands(filters / torch.where(total > 0, total, math.inf))
 
 
-def _cut_into_bands(filters: torch.Tensor) -> Filters:
-    """Part the filters (bins, mels) into bands, and keep what each band reads.
+def _split_bands(filters: torch.Tensor) -> Filters:
+    """Split the filters (bins, mels) into bands, each with its range of non-zero weights.
 
-    A triangle is zero nearly everywhere: bands need a fraction of the products. Each weight is
-    there twice, for the squares of a bin's real and its imaginary part.
+    Triangles are zero nearly everywhere: bands need a fraction of the products. Each weight is
+    repeated, for the squares of a bin's real and imaginary part.
     """
     bands = []
     for band in filters.tensor_split(BANDS, dim=1):
-        read = band.any(dim=1).nonzero().flatten().tolist() or [0]
-        low, high = read[0], read[-1] + 1
+        used = band.any(dim=1).nonzero().flatten().tolist() or [0]
+        low, high = used[0], used[-1] + 1
         bands.append((2 * low, 2 * high, band[low:high].repeat_interleave(2, dim=0)))
     return tuple(bands)

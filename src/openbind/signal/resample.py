@@ -1,9 +1,9 @@
-"""Change the rate of a signal: band-limited interpolation with a Hann-windowed sinc.
+"""Resampling: band-limited interpolation with a Hann-windowed sinc.
 
-The same numbers as torchaudio's `functional.resample` with its defaults (sinc_interp_hann,
+Same numbers as torchaudio's `functional.resample` with its defaults (sinc_interp_hann,
 lowpass_filter_width 6, rolloff 0.99), after J. O. Smith, "Digital Audio Resampling". Pairs of rates
-with few phases run as one convolution, odd ones (44,101 to 16,000) gather the taps of each output
-sample, so that no kernel grows with the rates.
+with few phases run as one convolution; others (44,101 to 16,000) gather the taps of each output
+sample, so that kernels don't grow with the rates.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import torch
 import torch.nn.functional as F
 
 ZERO_CROSSINGS = 6
-"""Of the sinc on each side of its middle."""
+"""Zero crossings of the sinc on each side of its center."""
 ROLLOFF = 0.99
-"""Cut-off as a share of the lower rate's Nyquist frequency."""
+"""Cut-off as a fraction of the lower rate's Nyquist frequency."""
 DENSE_WEIGHTS = 1 << 19
-"""Largest kernel, phases times taps, for which the convolution is the faster way."""
+"""Largest kernel, phases times taps, for which the convolution is faster."""
 BLOCK = 1 << 16
-"""Output samples computed at once: bounds the memory for the embedded taps."""
+"""Output samples computed together, which bounds the memory of gathered taps."""
 
 
 def resample(samples_CT: torch.Tensor, from_hz: int, to_hz: int) -> torch.Tensor:
-    """Change the rate.
+    """Resample a signal.
 
     Args:
         samples_CT: (..., samples) float.
         from_hz: rate of the samples.
-        to_hz: rate wanted.
+        to_hz: target rate.
 
     Returns:
         (..., ceil(samples · to_hz / from_hz)) of the same type.
@@ -52,7 +52,7 @@ def resample(samples_CT: torch.Tensor, from_hz: int, to_hz: int) -> torch.Tensor
 
 
 def _convolve(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
-    """Compute all phases at once, `old` samples further on each time."""
+    """Compute all phases together, with a stride of `old` samples."""
     kernel = _dense_kernel(old, new).to(samples_CT.dtype)
     steps = -(-length // new)
     before = _width(old, new)
@@ -66,40 +66,40 @@ def _convolve(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torc
 
 
 def _gather(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
-    """Read the taps of each output sample from where they lie."""
+    """Gather the taps of each output sample."""
     weights, starts = _taps(old, new)
     weights = weights.to(samples_CT.dtype)
-    reach = weights.shape[1]
-    windows = F.pad(samples_CT, (reach, reach + old)).unfold(-1, reach, 1)
+    taps = weights.shape[1]
+    windows = F.pad(samples_CT, (taps, taps + old)).unfold(-1, taps, 1)
     blocks = []
     for start in range(0, length, BLOCK):
-        at = torch.arange(start, min(start + BLOCK, length))
-        phase = at % new
-        place = at.div(new, rounding_mode="floor") * old + starts[phase] + reach
-        blocks.append(torch.einsum("...tk,tk->...t", windows[..., place, :], weights[phase]))
+        output = torch.arange(start, min(start + BLOCK, length))
+        phase = output % new
+        first = output.div(new, rounding_mode="floor") * old + starts[phase] + taps
+        blocks.append(torch.einsum("...tk,tk->...t", windows[..., first, :], weights[phase]))
     return torch.cat(blocks, dim=-1)
 
 
 def _width(old: int, new: int) -> int:
-    """Input samples on each side of an output sample that it depends on."""
+    """Return the number of input samples on each side that an output sample depends on."""
     return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def _taps(old: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (phases, taps) and, for each phase, the input sample that its first tap reads.
+    """Return weights (phases, taps) and the input sample of each phase's first tap.
 
-    In float32 and in the order of roundings in which torchaudio works: they change the samples by
-    some 1e-5 of full scale, which the logarithm of a quiet bin shows.
+    Computed in float32 and rounded in torchaudio's order: others change the samples by about 1e-5
+    of full scale, which is visible in the logarithm of quiet bins.
     """
     cutoff = min(old, new) * ROLLOFF
     width = _width(old, new)
     starts = (torch.arange(new) * old).div(new, rounding_mode="floor") - width
-    places = starts[:, None] + torch.arange(2 * width + 2)
+    indices = starts[:, None] + torch.arange(2 * width + 2)
     # Distance of each tap from the output sample, in zero crossings of the sinc.
     phases = torch.arange(0, -new, -1, dtype=torch.float32)[:, None] / new
-    t = (phases + places.float() / old) * cutoff
+    t = (phases + indices.float() / old) * cutoff
     t = t.clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
     window = torch.cos(t * math.pi / ZERO_CROSSINGS / 2) ** 2
     t = t * math.pi
@@ -110,9 +110,9 @@ def _taps(old: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def _dense_kernel(old: int, new: int) -> torch.Tensor:
-    """Put the taps of each phase at their places, (phases, 1, old + 2 · width + 2)."""
+    """Return one dense filter per phase, (phases, 1, old + 2 · width + 2)."""
     weights, starts = _taps(old, new)
     width = _width(old, new)
     kernel = torch.zeros(new, old + 2 * width + 2, dtype=weights.dtype)
-    places = starts[:, None] + width + torch.arange(weights.shape[1])
-    return kernel.scatter_(1, places, weights)[:, None]
+    indices = starts[:, None] + width + torch.arange(weights.shape[1])
+    return kernel.scatter_(1, indices, weights)[:, None]

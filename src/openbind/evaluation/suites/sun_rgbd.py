@@ -19,7 +19,7 @@ from openbind.signal.disparity import (
     DepthCamera,
     metres_to_disparity,
     millimetres_to_metres,
-    turn_bits_back,
+    undo_bit_rotation,
 )
 
 FRAMES, SPLITS = "SUNRGBD", "SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat"
@@ -178,7 +178,7 @@ def read_disparity(depth: Path, camera: DepthCamera) -> np.ndarray:
     counts_HW = read_map(depth)
     if counts_HW.dtype != np.uint16:
         raise InputError(depth, f"SUN RGB-D's images have 16 bits, found {counts_HW.dtype}")
-    return metres_to_disparity(millimetres_to_metres(turn_bits_back(counts_HW)), camera)
+    return metres_to_disparity(millimetres_to_metres(undo_bit_rotation(counts_HW)), camera)
 
 
 SUITE = Suite(

@@ -1,1 +1,1 @@
-"""Pretrained backbones of the starter model, one file for each."""
+"""Pretrained backbones of the starter model, one file each."""

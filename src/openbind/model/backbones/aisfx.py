@@ -1,10 +1,10 @@
-"""aiSFX: a convolutional network of sound effects, used as an audio tower.
+"""aiSFX: a convolutional network trained on sound effects, used as an audio tower.
 
 Architecture: the 9-layer CNN of Ma and Lerch 2022 ("Representation learning for the automatic
 indexing of sound effects libraries", ISMIR 2022, section 3.3; arXiv:2208.09096), after the DCASE
 baseline of Kong et al. 2018 (arXiv:1808.00773): four blocks of two 3x3 convolutions, 2x2 maximum
 pooling after the first three, the mean over frequency, then the maximum over time. Batch norm is
-folded into the convolutions, since the tower only runs for inference.
+folded into the convolutions, since the tower is used for inference only.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True)
 class AiSFXConfig:
-    """Everything that decides a number; the defaults are the published model's."""
+    """Architecture; the defaults are the published model's."""
 
     channels: tuple[int, ...] = (64, 128, 256, 512)
     embed_dim: int = 384
 
 
 class ConvBlock(nn.Module):
-    """Two 3x3 convolutions, each followed by a rectifier."""
+    """Two 3x3 convolutions, each followed by a ReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class ConvBlock(nn.Module):
 
 
 class AiSFX(nn.Module):
-    """A block of log-mel frames to one vector in the joint space."""
+    """Embeds blocks of log-mel frames."""
 
     config_type = AiSFXConfig
 
@@ -49,14 +49,14 @@ class AiSFX(nn.Module):
         inputs = (1, *config.channels[:-1])
         self.blocks = nn.ModuleList(map(ConvBlock, inputs, config.channels))
         self.head = nn.Linear(config.channels[-1], config.embed_dim)
-        # The layout that convolutions are fastest in on a CPU, about twice.
+        # Twice as fast for convolutions on a CPU.
         nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def features(self, mel_BCFT: torch.Tensor) -> torch.Tensor:
         """Encode one-channel log-mel blocks (96 bins, 100 frames as trained), scaled to [0, 1].
 
         Returns:
-            features_BD, one value per channel of the last block, at least 0.
+            features_BD, one value per channel of the last block, non-negative.
         """
         hidden = mel_BCFT.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):

@@ -1,15 +1,15 @@
-"""EfficientNet-Lite: a small convolutional image classifier, used as a image tower.
+"""EfficientNet-Lite: a small convolutional image classifier, used as an image tower.
 
 Architecture: EfficientNet (Tan and Le 2019, arXiv:1905.11946, table 1 and section 3.3's compound
 scaling) in its Lite form, published with the official TensorFlow code: no squeeze-and-excitation,
 ReLU6 for swish, stem, head and the first and last stages' depth not scaled. Batch norm is folded
-into the convolutions, since the tower only runs for inference.
+into the convolutions, since the tower is used for inference only.
 
-The head sums two views of what a image shows: what the classifier knows (a mixture of one vector
-per ImageNet class, weighted by its softened probabilities; Norouzi et al. 2014, arXiv:1312.5650)
-and a learned projection of its features. With `layout` further dimensions say where things are: a
-projection of an earlier stage's map, averaged in the cells of a grid. Modalities that know nothing
-of places, such as words, are zero there: what they rank doesn't change.
+The head adds two embeddings of the content: a mixture of one vector per ImageNet class, weighted by
+the classifier's softened probabilities (Norouzi et al. 2014, arXiv:1312.5650), and a learned
+projection of the features. With `layout` further dimensions embed where things are: a projection of
+an earlier stage's map, averaged in the cells of a grid. Modalities without spatial information,
+such as text, are zero there, which doesn't change their rankings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """One stage of inverted bottlenecks; the first block takes the stride."""
+    """One stage of inverted bottlenecks; the first block has the stride."""
 
     repeats: int
     kernel: int
@@ -49,13 +49,13 @@ LITE2_STAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutConfig:
-    """The dimensions that say where things are.
+    """Dimensions that embed where things are.
 
     Args:
-        stage: whose output is looked at, from 1.
-        grid: cells in a row and in a column.
-        dim: of the embedding's dimensions, the last ones.
-        share: of the embedding's squared length.
+        stage: of the map, from 1.
+        grid: cells per row and column.
+        dim: number of dimensions, the last ones of the embedding.
+        share: fraction of the embedding's squared length.
     """
 
     stage: int = 5
@@ -66,10 +66,10 @@ class LayoutConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientNetLiteConfig:
-    """Everything that decides a number; the defaults are EfficientNet-Lite2's published ones.
+    """Architecture; the defaults are the published EfficientNet-Lite2's.
 
     `temperature` softens the classifier's probabilities in the mixture; it was chosen on held-out
-    images (recipes/starter/README.md). `embed_dim` counts the layout's dimensions too.
+    images (recipes/starter/README.md). `embed_dim` includes the layout's dimensions.
     """
 
     stem_channels: int = 32
@@ -82,10 +82,10 @@ class EfficientNetLiteConfig:
 
 
 class SameConv(nn.Conv2d):
-    """A convolution that pads as TensorFlow's SAME does: ceil(size / stride) outputs.
+    """A convolution with TensorFlow's SAME padding: ceil(size / stride) outputs.
 
-    Torch's symmetric padding differs where the total padding is odd: the extra row or column
-    belongs below or to the right.
+    PyTorch's symmetric padding differs if the total padding is odd: the extra row or column belongs
+    to the bottom or right.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> None:
@@ -108,7 +108,7 @@ class SameConv(nn.Conv2d):
 
 
 class Bottleneck(nn.Module):
-    """Expand to more channels, filter each one, project back; summed with its input if it fits."""
+    """Expand channels, filter each, project back; residual if input and output have one shape."""
 
     def __init__(self, inputs: int, stage: StageConfig, stride: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Bottleneck(nn.Module):
 
 
 class Body(nn.Sequential):
-    """Bottlenecks of all stages, one after the other."""
+    """Bottlenecks of all stages."""
 
     def __init__(self, channels: int, stages: Sequence[StageConfig]) -> None:
         blocks = []
@@ -142,7 +142,7 @@ class Body(nn.Sequential):
         self._stages = tuple(stages)
 
     def split(self, input_BCHW: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the output of a stage, counted from 1, and that of the last."""
+        """Return the outputs of a stage, counted from 1, and of the last."""
         count = sum(s.repeats for s in self._stages[:stage])
         middle_BCHW = hidden_BCHW = input_BCHW
         for index, block in enumerate(self):
@@ -158,7 +158,7 @@ def read_cells(map_BCHW: torch.Tensor, grid: int) -> torch.Tensor:
 
 
 class EfficientNetLite(nn.Module):
-    """A image of any size, or a clip of several, to one vector in the joint space."""
+    """Embeds images of any size, or clips of several."""
 
     config_type = EfficientNetLiteConfig
 
@@ -169,22 +169,22 @@ class EfficientNetLite(nn.Module):
         self.blocks = Body(config.stem_channels, config.stages)
         self.top = SameConv(self.blocks.channels, config.width, 1, 1, 1)
         self.classifier = nn.Linear(config.width, config.num_classes)
-        shown = config.embed_dim - (config.layout.dim if config.layout else 0)
-        self.mixture = nn.Linear(config.num_classes, shown, bias=False)
-        self.projection = nn.Linear(config.width, shown)
+        content_dim = config.embed_dim - (config.layout.dim if config.layout else 0)
+        self.mixture = nn.Linear(config.num_classes, content_dim, bias=False)
+        self.projection = nn.Linear(config.width, content_dim)
         self.layout = None
         if config.layout is not None:
             channels = config.stages[config.layout.stage - 1].channels
             self.layout = nn.Linear(channels * config.layout.grid**2, config.layout.dim)
-        # The layout that convolutions are fastest in on a CPU, about twice.
+        # Twice as fast for convolutions on a CPU.
         nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def read(self, image_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Look at RGB images scaled to about [-1, 1].
+        """Encode RGB images scaled to about [-1, 1].
 
         Returns:
-            features_BD, averaged over space, for `embed`; cells_BC, the map that `layout` gets, as
-            `LayoutConfig` says (its defaults, if the config has none).
+            features_BD, averaged over space, the input of `embed`; cells_BC, the input of `layout`
+            (with the defaults of `LayoutConfig` if the config has none).
         """
         layout = self.config.layout or LayoutConfig(stage=len(self.config.stages))
         hidden = image_BCHW.contiguous(memory_format=torch.channels_last)
@@ -199,32 +199,34 @@ class EfficientNetLite(nn.Module):
         return self.read(image_BCHW)[0]
 
     def embed(self, features_BD: torch.Tensor) -> torch.Tensor:
-        """Return what is shown: the mixture of class vectors plus the projection of features."""
+        """Embed the content: the mixture of class vectors plus the projection of features."""
         logits = self.classifier(features_BD) / self.config.temperature
-        shown_BE: torch.Tensor = self.mixture(logits.softmax(dim=-1)) + self.projection(features_BD)
-        return shown_BE
+        content_BE: torch.Tensor = self.mixture(logits.softmax(dim=-1)) + self.projection(
+            features_BD
+        )
+        return content_BE
 
     def forward(self, image_BCHW: torch.Tensor) -> torch.Tensor:
         """Embed images, or clips (B, C, T, H, W) as the mean of their frames.
 
         Returns:
-            embed_BE; of unit length only with a layout, whose share of it is that of the config.
+            embed_BE; of unit length only with a layout.
         """
         if image_BCHW.ndim == 5:
             frames = image_BCHW.shape[2]
-            every = image_BCHW.transpose(1, 2).flatten(0, 1)
-            embed_BTE = self(every).unflatten(0, (-1, frames))
+            frames_BCHW = image_BCHW.transpose(1, 2).flatten(0, 1)
+            embed_BTE = self(frames_BCHW).unflatten(0, (-1, frames))
             mean_BE: torch.Tensor = F.normalize(embed_BTE, dim=-1).mean(dim=1)
             return mean_BE
         features_BD, cells_BC = self.read(image_BCHW)
-        shown_BE = self.embed(features_BD)
+        content_BE = self.embed(features_BD)
         if self.layout is None or self.config.layout is None:
-            return shown_BE
+            return content_BE
         share = self.config.layout.share
-        return join_parts(shown_BE, self.layout(cells_BC), share)
+        return join_parts(content_BE, self.layout(cells_BC), share)
 
 
-def join_parts(shown_BE: torch.Tensor, layout_BE: torch.Tensor, share: float) -> torch.Tensor:
-    """Return unit vectors: what is shown, then where, the latter with a share of the square."""
-    shown_BE = math.sqrt(1 - share) * F.normalize(shown_BE, dim=-1)
-    return torch.cat([shown_BE, math.sqrt(share) * F.normalize(layout_BE, dim=-1)], dim=-1)
+def join_parts(content_BE: torch.Tensor, layout_BE: torch.Tensor, share: float) -> torch.Tensor:
+    """Concatenate to unit vectors; the layout has the fraction `share` of the squared length."""
+    content_BE = math.sqrt(1 - share) * F.normalize(content_BE, dim=-1)
+    return torch.cat([content_BE, math.sqrt(share) * F.normalize(layout_BE, dim=-1)], dim=-1)

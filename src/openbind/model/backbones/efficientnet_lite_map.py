@@ -1,8 +1,8 @@
 """EfficientNet-Lite's body on maps of one channel: depth, thermal.
 
-The stem is a image tower's with its three channels summed, so that the map is seen as a gray
-image would be. Early stages are enough: one Linear reads the last one's map, averaged in the
-cells of a grid.
+The stem is an image tower's with its three channels summed, so that maps are treated as gray
+images. Early stages are sufficient: a Linear embeds the last one's map, averaged in the cells of a
+grid.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from openbind.model.backbones.efficientnet_lite import (
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientNetLiteMapConfig:
-    """Everything that decides a number.
+    """Architecture.
 
     Args:
-        stem_channels, stages: of the body, the first of an EfficientNet-Lite's.
-        grid: cells in a row and in a column.
-        embed_dim: of the joint space.
+        stem_channels, stages: first part of an EfficientNet-Lite.
+        grid: cells per row and column.
+        embed_dim: dimensions of the joint space.
     """
 
     stem_channels: int = 32
@@ -40,7 +40,7 @@ class EfficientNetLiteMapConfig:
 
 
 class EfficientNetLiteMap(nn.Module):
-    """A map of any size to one vector in the joint space."""
+    """Embeds maps of any size."""
 
     config_type = EfficientNetLiteMapConfig
 
@@ -53,7 +53,7 @@ class EfficientNetLiteMap(nn.Module):
         nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def features(self, map_BCHW: torch.Tensor) -> torch.Tensor:
-        """Encode maps (B, 1, H, W) scaled to about [-1, 1]; return what the head reads, (B, D)."""
+        """Encode maps (B, 1, H, W) scaled to about [-1, 1]; return features_BD."""
         hidden = map_BCHW.contiguous(memory_format=torch.channels_last)
         hidden = F.relu6(self.stem(hidden), inplace=True)
         return read_cells(self.blocks(hidden), self.config.grid)
@@ -66,11 +66,11 @@ class EfficientNetLiteMap(nn.Module):
 
 @torch.no_grad()
 def copy_body(image: EfficientNetLite, tower: EfficientNetLiteMap) -> None:
-    """Let a tower start as a image tower sees a gray image; its head stays as it is.
+    """Copy the weights of an image tower, so that maps are treated as gray images; not the head.
 
     Args:
-        image: whose stages begin with the tower's.
-        tower: gets the weights.
+        image: its first stages are the tower's.
+        tower: is modified.
 
     Raises:
         RuntimeError: the stages differ.

@@ -1,4 +1,4 @@
-"""MiniLM: a BERT encoder of sentences, mean-pooled, then one linear layer.
+"""MiniLM: a BERT sentence encoder, mean-pooled, then one linear layer.
 
 Architecture: BERT (Devlin et al. 2019, arXiv:1810.04805, section 3 and appendix A.2: post-norm
 encoder, exact GELU, learned positions), distilled to 6 layers of width 384 (Wang et al. 2020,
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, kw_only=True)
 class MiniLMConfig:
-    """Everything that decides a number; the defaults are all-MiniLM-L6-v2's published ones."""
+    """Architecture; the defaults are all-MiniLM-L6-v2's."""
 
     vocab_size: int = 30522
     width: int = 384
@@ -31,7 +31,7 @@ class MiniLMConfig:
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a two-layer perceptron, each followed by its residual sum and norm."""
+    """Self-attention and an MLP, each followed by residual connection and norm."""
 
     def __init__(self, config: MiniLMConfig) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class EncoderLayer(nn.Module):
         self.norm_mlp = nn.LayerNorm(config.width, eps=config.norm_eps)
 
     def forward(self, tokens_BND: torch.Tensor, attend_B11N: torch.Tensor) -> torch.Tensor:
-        """Return the layer's tokens; `attend_B11N` is true where a token may be looked at."""
+        """Apply the layer; `attend_B11N` is false for padding."""
         batch, count, width = tokens_BND.shape
         qkv = self.qkv(tokens_BND).view(batch, count, 3, self.num_heads, width // self.num_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
@@ -57,7 +57,7 @@ class EncoderLayer(nn.Module):
 
 
 class MiniLM(nn.Module):
-    """Token ids to one vector in the joint space."""
+    """Embeds token ids."""
 
     config_type = MiniLMConfig
 
@@ -65,8 +65,8 @@ class MiniLM(nn.Module):
         super().__init__()
         self.config = config
         self.word = nn.Embedding(config.vocab_size, config.width)
-        # BERT's second-sentence embedding is never used here: the first one is a constant, which
-        # the conversion adds to the positions.
+        # The embedding of BERT's first sentence is a constant, which the conversion adds to the
+        # positions; the second one is never used.
         self.position = nn.Embedding(config.max_tokens, config.width)
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
@@ -76,17 +76,17 @@ class MiniLM(nn.Module):
         """Encode padded token ids.
 
         Args:
-            ids_BN: int64 token ids, `pad_id` after the end and nowhere else.
+            ids_BN: int64 token ids, with `pad_id` after the end only.
 
         Returns:
             features_BD of unit length.
 
         Raises:
-            ValueError: a row is longer than the position table.
+            ValueError: rows longer than the position table.
         """
         if ids_BN.shape[1] > self.config.max_tokens:
             raise ValueError(f"{ids_BN.shape[1]} tokens, at most {self.config.max_tokens}")
-        # Columns that no text of the batch reaches cost time and change nothing.
+        # Drop columns that are padding in all rows.
         ids_BN = ids_BN[:, : int((ids_BN != self.config.pad_id).sum(dim=1).max())]
         attend_BN = ids_BN != self.config.pad_id
         tokens_BND = self.norm(self.word(ids_BN) + self.position.weight[: ids_BN.shape[1]])
