@@ -41,6 +41,11 @@ def losses(folder: Path) -> list[float]:
     return [line["loss"] for line in lines if "loss" in line]
 
 
+def skipped(folder: Path) -> set[str]:
+    lines = (folder / "skipped.jsonl").read_text().splitlines()
+    return {json.loads(line)["item"] for line in lines}
+
+
 def test_train(
     world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +57,7 @@ def test_train(
     assert 'openbind.load("runs/tiny-run")' in printed.err
     assert openbind.load("runs/tiny-run").modalities == ("image", "imu")
     assert main(["train", str(world.recipe)]) == 1
-    assert "a run lies here" in capsys.readouterr().err
+    assert "--resume" in capsys.readouterr().err
     assert main(["train", str(world.recipe), "--resume", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": "runs/tiny-run"}
 
@@ -67,15 +72,23 @@ def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_torchrun(world: Any, tmp_path: Path) -> None:
-    """Two processes learn what one learns, with DDP and with FSDP2, and stop and go on alike."""
-    common = ["-m", "openbind", "train", str(world.recipe), *EXACT]
-    assert main(["train", str(world.recipe), *EXACT, "--output", str(tmp_path / "one")]) == 0
+    """Two processes, with DDP or FSDP2, train like one, and list the items that any skipped."""
+    bad = [f"{i}.png,{i}-bad.csv,red,train" for i in range(4)]
+    lines = (world.folder / "pairs.csv").read_text().splitlines()
+    (world.folder / "some-bad.csv").write_text("\n".join([*lines, *bad]) + "\n")
+    for i in range(4):
+        (world.folder / f"{i}-bad.csv").write_text("seconds,ax\n0,1\n")
+    options = [*EXACT, "--set", "pairs.0.data={manifest: some-bad.csv}"]
+    common = ["-m", "openbind", "train", str(world.recipe), *options]
+    assert main([*common[2:], "--output", str(tmp_path / "one")]) == 0
+    assert len(skipped(tmp_path / "one")) == 4
     for parallel in ("ddp", "fsdp"):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += ["--nproc-per-node", "2", *common, "--output", str(tmp_path / parallel)]
         command += ["--set", f"hardware.parallel={parallel}"]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         assert np.allclose(losses(tmp_path / parallel), losses(tmp_path / "one"), atol=1e-4)
+        assert skipped(tmp_path / parallel) == skipped(tmp_path / "one")
         a = openbind.load(tmp_path / parallel).encode("imu", [world.folder / "3.csv"])
         b = openbind.load(tmp_path / "one").encode("imu", [world.folder / "3.csv"])
         assert (a @ b.T).item() > 0.9999

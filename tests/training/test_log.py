@@ -1,15 +1,21 @@
-"""The log has a line for each logged step, survives a crash, and TensorBoard gets the same."""
+"""The log has a line for each logged step, also after a crash; TensorBoard and W&B get the same."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import struct
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+from openbind.data.loader import SkippedItem
 from openbind.errors import MissingExtraError
-from openbind.training.log import RunLog, cut_log, read_log
+from openbind.training.log import RunLog, SkippedLog, cut_log, read_log
 from openbind.training.state import RunFolder
 
 NUMBERS = {"pair": "a-b", "loss": 1.5, "lr": 0.1, "rows_per_second": 10.0}
@@ -38,7 +44,7 @@ def read_events(folder: RunFolder) -> dict[tuple[str, int], float]:
 
 
 def test_lines(tmp_path: Path) -> None:
-    """Lines and events tell the same numbers."""
+    """Lines and events have the same numbers."""
     folder = RunFolder(tmp_path)
     write_steps(folder, 0, 4)
     lines = list(read_log(folder.log))
@@ -49,7 +55,7 @@ def test_lines(tmp_path: Path) -> None:
 
 
 def test_resume(tmp_path: Path) -> None:
-    """Going on from a step takes away what was logged after it, a torn last line too."""
+    """Resuming from a step deletes the lines after it, and an incomplete last one."""
     folder = RunFolder(tmp_path)
     write_steps(folder, 0, 6)
     with folder.log.open("a") as file:
@@ -60,7 +66,57 @@ def test_resume(tmp_path: Path) -> None:
     assert [line["step"] for line in read_log(folder.log)] == [2]
 
 
+def test_skipped(tmp_path: Path) -> None:
+    """Each skipped item is written once, by a resumed run too, without reading the file again."""
+    path = tmp_path / "skipped.jsonl"
+    log, items = SkippedLog(path), [SkippedItem("a-b", str(i), "no image") for i in range(3)]
+    log.write([])
+    assert not path.exists()
+    log.write([items[0], items[1], items[0]])
+    written = path.read_bytes()
+    path.unlink()  # a log that read the file again would write the items again
+    log.write([items[1], items[2]])
+    assert [json.loads(line)["item"] for line in path.read_text().splitlines()] == ["2"]
+    path.write_bytes(written + path.read_bytes())
+    SkippedLog(path).write(items)
+    assert [json.loads(line)["item"] for line in path.read_text().splitlines()] == ["0", "1", "2"]
+
+
+class FakeWandb(ModuleType):
+    """Stands in for W&B: records how runs are opened."""
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.opened: list[dict[str, Any]] = []
+
+    def init(self, **settings: Any) -> FakeWandb:
+        """Record the settings."""
+        self.opened.append(settings)
+        return self
+
+    def log(self, scalars: dict[str, float], step: int) -> None:
+        """Accept numbers."""
+
+    def finish(self) -> None:
+        """Close the run."""
+
+
+def test_wandb_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run continues the same run at W&B: its id is in the run's folder."""
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    for name, start in (("one", 0), ("one", 4), ("other", 0)):
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir(exist_ok=True)
+        with RunLog(folder, steps=9, start=start, progress=False, wandb="project") as log:
+            log.step(start + 1, NUMBERS)
+    first, resumed, other = (settings["id"] for settings in fake.opened)
+    assert first == resumed != other
+    assert all(settings["resume"] == "allow" for settings in fake.opened)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="W&B is installed")
 def test_wandb_missing(tmp_path: Path) -> None:
-    """Asking for W&B without it says how to get it."""
+    """Without W&B the error names the extra that installs it."""
     with pytest.raises(MissingExtraError, match="wandb"):
         RunLog(RunFolder(tmp_path), steps=1, start=0, progress=False, wandb="project")

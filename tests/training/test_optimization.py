@@ -57,13 +57,13 @@ def test_lengths() -> None:
     """Epochs become steps, and epochs of warm-up their share of them."""
     schedule = Schedule(lr=1.0, epochs=64, warmup_epochs=2)
     assert schedule.total_steps(10.5) == 672
-    assert schedule.rise_steps(672) == 21
+    assert schedule.count_warmup(672) == 21
     assert schedule.describe() == "64 epochs"
     mixed = Schedule(lr=1.0, epochs=0.01, warmup_steps=5)
     assert mixed.total_steps(3) == 1
-    assert mixed.rise_steps(1) == 1
+    assert mixed.count_warmup(1) == 1
     steps = Schedule(lr=1.0, steps=7)
-    assert (steps.total_steps(3), steps.rise_steps(7), steps.describe()) == (7, 0, "7 steps")
+    assert (steps.total_steps(3), steps.count_warmup(7), steps.describe()) == (7, 0, "7 steps")
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_lengths() -> None:
         ({}, "exactly one of epochs and steps"),
         ({"epochs": 1, "steps": 1}, "exactly one"),
         ({"epochs": 1, "warmup_epochs": 1, "warmup_steps": 1}, "at most one"),
-        ({"steps": 1, "warmup_epochs": 1}, "needs warmup_steps"),
+        ({"steps": 1, "warmup_epochs": 1}, "warmup_steps"),
         ({"steps": 0}, "steps: expected a number greater than 0"),
         ({"steps": 1, "lr": -1.0}, "lr: expected"),
         ({"steps": 1, "lr": math.nan}, "lr: expected"),
         ({"steps": 1, "max_grad_norm": 0.0}, "max_grad_norm: expected"),
         ({"steps": 1, "weight_decay": -0.1}, "weight_decay: expected"),
         ({"steps": 1, "warmup_steps": -1}, "warmup_steps: expected"),
-        ({"steps": 1, "betas": [0.9, 1.0]}, r"betas: expected a number in \[0, 1\)"),
+        ({"steps": 1, "betas": [0.9, 1.0]}, r"betas: expected numbers in \[0, 1\)"),
         ({"steps": 1, "ema_decay": 1.0}, "ema_decay: expected"),
         ({"steps": 1, "min_lr_ratio": 1.5}, "min_lr_ratio"),
         ({"steps": 1, "warmup": 3}, "did you mean 'warmup_steps'"),

@@ -1,4 +1,4 @@
-"""A run gives a space with all of the starting one; stopped anywhere it goes on bit-exactly."""
+"""A run extends the starting space; killed anywhere, it resumes bit-exactly."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def test_result(world: World, whole: RunFolder) -> None:
 
 
 def test_leavings(whole: RunFolder) -> None:
-    """The folder holds the recipe, the log, the curves, TensorBoard's events and checkpoints."""
+    """The folder has the recipe, the log, TensorBoard's events and checkpoints."""
     names = {path.name for path in whole.path.iterdir()}
-    assert names == {"recipe.yaml", "space", "log.jsonl", "curves.png", "events", "state"}
+    assert names == {"recipe.yaml", "space", "log.jsonl", "events", "state"}
     assert load_state(whole.last)["step"] == 12
     assert load_state(whole.best)["step"] in (6, 12)
     assert read_recipe(whole.recipe).name == "tiny-run"
@@ -181,7 +181,7 @@ def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
 
 def test_refused(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """A folder with a run in it is kept; resuming with another recipe is refused by its key."""
-    with pytest.raises(ConfigError, match="a run lies here"):
+    with pytest.raises(ConfigError, match="--resume"):
         run(world, whole.path)
     with pytest.raises(ConfigError, match=r"schedule\.lr: the run was started with 0\.003"):
         run(world, whole.path, resume=True, schedule__lr="1e-3")

@@ -49,7 +49,7 @@ def test_broken(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"last\.pt: truncated or not a checkpoint"):
         load_state(path)
     torch.save({"weights": torch.ones(1)}, path)
-    with pytest.raises(CheckpointError, match="expected a checkpoint of format 1"):
+    with pytest.raises(CheckpointError, match="format"):
         load_state(path)
 
 

@@ -189,7 +189,7 @@ def test_lora(space: Space) -> None:
 @pytest.mark.parametrize(
     ("values", "modality", "message"),
     [
-        ({"start": "space"}, "depth", "mini has no depth, only imu, audio; start: scratch"),
+        ({"start": "space"}, "depth", "mini has no depth, only imu, audio; use start: scratch"),
         ({"size": "tiny", "kind": "aisfx"}, "imu", "towers.imu.kind: 'aisfx', but"),
         ({"config": {"trunk": {"width": 8}}}, "imu", "towers.imu.config.trunk.depth: missing"),
         ({"size": "tiny", "config": {"trnk": {}}}, "imu", "trnk: unknown key; did you mean"),
@@ -227,7 +227,7 @@ def test_unknown_names(space: Space) -> None:
     ):
         with pytest.raises(UnknownNameError, match=message):
             build_tower(plan(**values), "imu", space, 0)
-    with pytest.raises(ConfigError, match=r"tiny has no radar, only .*give its config"):
+    with pytest.raises(ConfigError, match=r"tiny has no radar, only .*config"):
         build_tower(plan(size="tiny"), "radar", space, 0)
 
 
@@ -235,7 +235,7 @@ def test_unknown_names(space: Space) -> None:
     ("values", "message"),
     [
         ({}, "needs a size or a config"),
-        ({"start": "space", "size": "tiny"}, "has the space's"),
+        ({"start": "space", "size": "tiny"}, "start: space"),
         ({"size": "tiny", "train": "head"}, "start: space"),
         ({"size": "tiny", "train": "lora"}, "start: space"),
         ({"size": "tiny", "head": {"fresh": True}}, "head.fresh"),

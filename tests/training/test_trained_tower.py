@@ -1,7 +1,8 @@
-"""A trained tower starts as planned and comes out plain: head folded in, adapters merged."""
+"""A trained tower starts as planned and is finished as a plain network."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,7 +24,13 @@ SMALL = {
 }
 
 
-def begin(world: Any, plan: TowerPlan, ema: float | None = None, rows: int = 0) -> TrainedTower:
+def begin(
+    world: Any,
+    plan: TowerPlan,
+    ema: float | None = None,
+    rows: int = 0,
+    hardware: Hardware = Hardware(),  # noqa: B008 - frozen
+) -> TrainedTower:
     space = openbind.load(world.folder / "start")
     if plan.start == "space":
         space = with_imu(world)
@@ -32,7 +39,7 @@ def begin(world: Any, plan: TowerPlan, ema: float | None = None, rows: int = 0) 
     if rows:
         found = features(trained_tower.tower, torch.randn(rows, 6, 64))
         kept = found, torch.zeros(rows, trained_tower.spec.config.head.embed_dim)
-    trained_tower.begin(Hardware(), World(), ema, kept)
+    trained_tower.begin(hardware, World(), ema, kept)
     return trained_tower
 
 
@@ -66,7 +73,7 @@ def learn(trained_tower: TrainedTower, x: torch.Tensor) -> None:
     ids=["scratch", "lora", "full"],
 )
 def test_finished(world: Any, plan: TowerPlan) -> None:
-    """The finished tower gives what the trained one gives, and has the plain names."""
+    """The finished tower computes what the trained one does, under plain names."""
     trained_tower, x = begin(world, plan), torch.randn(3, 6, 64)
     learn(trained_tower, x)
     finished = trained_tower.finished_tower(trained_tower.state())
@@ -75,6 +82,54 @@ def test_finished(world: Any, plan: TowerPlan) -> None:
         assert torch.allclose(finished(x), trained_tower.net(x), atol=1e-5)
     plain = TrainedTower(TowerPlan(config=SMALL), "imu", openbind.load(world.folder / "start"), 0)
     assert finished.state_dict().keys() == plain.tower.state_dict().keys()
+
+
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta")
+def test_device(world: Any) -> None:
+    """The tower is trained on the run's device, and finished there for validation."""
+    space, device = openbind.load(world.folder / "start"), torch.device("meta")
+    trained_tower = TrainedTower(TowerPlan(config=SMALL), "imu", space, seed=0, device=device)
+    assert {weight.device for weight in trained_tower.tower.parameters()} == {device}
+    trained_tower.begin(Hardware(), World(device=device), None)
+    state = {name: torch.zeros(x.shape) for name, x in trained_tower.net.state_dict().items()}
+    finished = trained_tower.finished_tower(state)
+    assert {weight.device for weight in finished.parameters()} == {device}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own, while it compiles
+def test_compiled(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled tower computes the same, with plain names of weights, and is finished plain."""
+    calls: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        calls.append(len(inputs))  # C++ code for each operation would take minutes
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    x = torch.randn(3, 6, 64)
+    plain = begin(world, TowerPlan(config=SMALL))
+    compiled = begin(world, TowerPlan(config=SMALL), hardware=Hardware(compile=True))
+    assert torch.allclose(compiled.embed(x), plain.embed(x), atol=1e-5)
+    assert len(calls) > 1  # more than the test of the compiler
+    learn(compiled, x)
+    learn(plain, x)
+    assert compiled.state().keys() == plain.state().keys()
+    for name, weight in plain.state().items():
+        assert torch.allclose(compiled.state()[name], weight, atol=1e-5)
+    finished = compiled.finished_tower(compiled.state())
+    assert torch.allclose(finished(x), plain.finished_tower(plain.state())(x), atol=1e-5)
+
+
+def test_no_compiler(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch.compile doesn't work, hardware.compile is refused before training."""
+
+    def broken(*arguments: Any, **settings: Any) -> Any:
+        raise RuntimeError("no compiler found\nlong traceback")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ConfigError, match=r"hardware\.compile: .*no compiler found"):
+        begin(world, TowerPlan(config=SMALL), hardware=Hardware(compile=True))
 
 
 def test_head(world: Any) -> None:
@@ -92,7 +147,7 @@ def test_head(world: Any) -> None:
 def test_average(world: Any) -> None:
     """The moving average lies between the start and the end."""
     trained_tower = begin(world, TowerPlan(config=SMALL), ema=0.5)
-    before = trained_tower.state()["head.proj.weight"]
+    before = trained_tower.state()["head.proj.weight"].clone()
     trained_tower.update_average()
     learn(trained_tower, torch.randn(3, 6, 64))
     after, average = trained_tower.state()["head.proj.weight"], trained_tower.average_state()
@@ -110,11 +165,11 @@ def test_settings(world: Any) -> None:
 
 
 def test_nothing_to_recompute(world: Any) -> None:
-    """Recomputation needs blocks."""
+    """Activation checkpointing needs transformer blocks."""
     plan = TowerPlan(start="space", train="head")
     space = with_imu(world)
     trained_tower = TrainedTower(plan, "imu", space, seed=0)
     trained_tower.tower.trunk = torch.nn.Identity()
-    with pytest.raises(ConfigError, match="imu's tower has no blocks"):
+    with pytest.raises(ConfigError, match="the tower of imu has no"):
         kept = torch.randn(4, 16), torch.zeros(4, 1)
         trained_tower.begin(Hardware(activation_checkpointing=True), World(), None, kept)

@@ -10,7 +10,7 @@ from pathlib import Path
 from openbind.configs import to_dict
 from openbind.data.loader import Batch, CachedFeatures
 from openbind.errors import ConfigError
-from openbind.training.distributed import World, join_world
+from openbind.training.distributed import World, gather_objects, join_world
 from openbind.training.pair_state import PairState
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names
@@ -155,10 +155,11 @@ def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -
         result = trainer.take_step(step, batch)
     learning = time.perf_counter() - started
     towers = run.trained_towers
-    weights = {modality: tower.state() for modality, tower in towers.items()}
+    states = {modality: tower.state() for modality, tower in towers.items()}
+    weights = gather_objects(states, world)[0]  # the first process has them
     scales = dict.fromkeys(towers, 1.0)
     space = finished_space(run.space, recipe.name, towers, weights, scales)
-    pair.measure(space.to(world.device), world)
+    pair.measure(space, world)
     counts, reads_once = pair.counts, isinstance(pair.side, CachedFeatures)
     once = pair.frozen_seconds * counts.anchors / len(pair.table.anchors)
     once += pair.features_seconds * counts.rows / rows if reads_once else 0

@@ -1,4 +1,4 @@
-"""Several processes, as torchrun starts them: who is who, what they exchange, who holds what."""
+"""Several processes, as torchrun starts them: ranks, collectives, DDP and FSDP, whole states."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils._pytree import tree_map_only
 
 from openbind.catalog import pick_device
 from openbind.errors import ConfigError
@@ -22,14 +29,17 @@ from openbind.model.trunk import Block
 
 T = TypeVar("T")
 
+TIMEOUT = timedelta(hours=2)
+"""For collectives: the other processes wait while the first validates and writes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class World:
     """The processes of a run.
 
     Args:
-        rank: number of this process, from 0.
-        size: how many there are.
+        rank: index of this process.
+        size: number of processes.
         device: where this process computes.
     """
 
@@ -39,14 +49,14 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Return whether this is the process that writes files and reports."""
+        """Return whether this process writes files and reports."""
         return self.rank == 0
 
     def gather(self, x: Tensor) -> Tensor:
-        """Stack what all processes bring, without gradients; all must call.
+        """Stack a tensor of each process, without gradients; all must call.
 
         Args:
-            x: of one shape and type in all of them.
+            x: of the same shape and type in all of them.
 
         Returns:
             (processes, ...), the same in all of them.
@@ -58,22 +68,22 @@ class World:
         return stacked
 
     def wait(self) -> None:
-        """Go on once all processes are here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
 def join_world(device: str = "auto") -> Iterator[World]:
-    """Find the other processes that torchrun started, and leave them at the end.
+    """Join the processes that torchrun started, and leave them at the end.
 
-    What was shared should be out of use by then: build and train in a function called inside.
+    Shared networks must be out of scope by then: build and train in a function called inside.
 
     Args:
-        device: "auto" takes the fastest; of several CUDA devices each process takes its own.
+        device: "auto" selects the fastest; with several CUDA devices each process has its own.
 
     Raises:
-        ConfigError: the environment lacks what torchrun puts there.
+        ConfigError: a variable that torchrun sets is missing.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     kind = pick_device(device)
@@ -90,7 +100,7 @@ def join_world(device: str = "auto") -> Iterator[World]:
     if kind == "cuda":
         own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(own)
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=TIMEOUT)
     yield World(rank=int(os.environ["RANK"]), size=size, device=own)
     # Not after an error: the others may still wait for this process, and leaving would wait for
     # them; torchrun ends them. Shared networks are parts of cycles and hold on to gloo's threads:
@@ -100,7 +110,7 @@ def join_world(device: str = "auto") -> Iterator[World]:
 
 
 def gather_objects(value: T, world: World) -> list[T]:
-    """Exchange anything that can be pickled; all processes must call.
+    """Exchange picklable values; all processes must call.
 
     Returns:
         each process's value, by rank.
@@ -117,9 +127,9 @@ def share(module: nn.Module, world: World, parallel: Literal["ddp", "fsdp"]) -> 
 
     Args:
         module: on the world's device, with the same weights in all processes.
-        world: the processes; with one, the module is given back as it is.
-        parallel: "ddp" keeps all weights in each process. "fsdp" keeps a share of every weight in
-            each and brings them together block by block (FSDP2); it changes the module in place.
+        world: the processes; with one, the module is returned unchanged.
+        parallel: "ddp" replicates the weights. "fsdp" shards each weight and gathers them block by
+            block (FSDP2); it changes the module in place.
 
     Raises:
         ConfigError: this PyTorch has no FSDP2.
@@ -142,16 +152,16 @@ def share(module: nn.Module, world: World, parallel: Literal["ddp", "fsdp"]) -> 
 
 
 def unsynchronized(module: nn.Module) -> AbstractContextManager[None]:
-    """Gradients of this backward pass stay in the process; the next one outside exchanges both."""
+    """Keep the gradients of backward passes in the process, until one outside exchanges them."""
     if isinstance(module, DistributedDataParallel):
         return module.no_sync()
     if hasattr(module, "set_requires_gradient_sync"):
-        return _unsynchronized_shares(module)
+        return _unsynchronized_shards(module)
     return nullcontext()
 
 
 @contextmanager
-def _unsynchronized_shares(module: Any) -> Iterator[None]:
+def _unsynchronized_shards(module: Any) -> Iterator[None]:
     module.set_requires_gradient_sync(False)
     try:
         yield
@@ -159,77 +169,49 @@ def _unsynchronized_shares(module: Any) -> Iterator[None]:
         module.set_requires_gradient_sync(True)
 
 
-def full_state(module: nn.Module) -> dict[str, Tensor]:
-    """Copy the weights of a network, shared or not, to the CPU; all processes must call.
+def full_state(module: nn.Module) -> dict[str, Any]:
+    """Return a network's whole weights, shared or not, on the CPU; all processes must call.
 
     Returns:
-        whole tensors under the names of the network before it was shared, in every process.
+        tensors by the names that they have in the plain network; nothing in all processes but the
+        first. On the CPU they are the network's own, not copies.
     """
-    state: dict[str, Tensor] = _copy_whole(_inner(module).state_dict())
-    return dict(state)
+    return get_model_state_dict(module, options=_options())
 
 
-def load_full_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Set the weights of a network, shared or not, from what `full_state` gave; all must call.
+def load_full_state(module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Set a network's weights, shared or not, from a whole state; all processes must call.
 
     Raises:
         RuntimeError: names or shapes don't fit.
     """
-    inner = _inner(module)
-    own = inner.state_dict()
-    placed = {name: _place(x, own[name]) if name in own else x for name, x in state.items()}
-    inner.load_state_dict(placed)
+    set_model_state_dict(module, dict(state), options=_options())
 
 
-def full_optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Copy an optimizer's state to the CPU with whole tensors; all processes must call.
-
-    Returns:
-        what `optimizer.state_dict()` gives in a run of one process, in every process.
-    """
-    state: dict[str, Any] = _copy_whole(optimizer.state_dict())
-    return state
-
-
-def load_full_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Set an optimizer's state from what `full_optimizer_state` gave; all processes must call.
+def full_optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return an optimizer's whole state on the CPU; all processes must call.
 
     Args:
-        optimizer: of the same weights in the same order, shared or not.
-        state: is not changed.
+        model: has the optimizer's weights.
+        optimizer: has a state of each weight.
+
+    Returns:
+        the state under the names of the weights, whatever shares them; nothing in all processes
+        but the first.
+    """
+    return dict(get_optimizer_state_dict(model, optimizer, options=_options()))
+
+
+def load_full_optimizer_state(
+    model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
+) -> None:
+    """Set an optimizer's state from a whole one; all processes must call.
 
     Raises:
-        ValueError: the groups or the numbers of weights differ.
+        RuntimeError: a weight has no state.
     """
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    placed = {
-        index: {name: _place(value, weight) for name, value in state["state"][index].items()}
-        for index, weight in enumerate(weights)
-        if index in state["state"]
-    }
-    optimizer.load_state_dict({**state, "state": placed})
+    set_optimizer_state_dict(model, optimizer, dict(state), options=_options())
 
 
-def whole(x: Tensor) -> Tensor:
-    """Bring the shares of a tensor together; all processes must call. Others stay as they are."""
-    full: Tensor = x.full_tensor() if hasattr(x, "full_tensor") else x
-    return full
-
-
-def _inner(module: nn.Module) -> nn.Module:
-    return module.module if isinstance(module, DistributedDataParallel) else module
-
-
-def _copy_whole(state: Any) -> Any:
-    return tree_map_only(Tensor, lambda x: whole(x.detach()).to("cpu", copy=True), state)
-
-
-def _place(value: Any, weight: Any) -> Any:
-    """Copy a whole tensor, shared as a weight is if it has the weight's shape."""
-    if not isinstance(value, Tensor):
-        return value
-    if not hasattr(weight, "full_tensor") or value.shape != weight.shape:
-        return value.clone()
-    from torch.distributed.tensor import distribute_tensor
-
-    return distribute_tensor(value.to(weight.device), weight.device_mesh, weight.placements)
+def _options() -> StateDictOptions:
+    return StateDictOptions(full_state_dict=dist.is_initialized(), cpu_offload=True)

@@ -90,10 +90,10 @@ def _run_body(
     progress: bool,
 ) -> Iterator[tuple[int, Finished[Entry]]]:
     """Compute the features of rows' items, in order."""
-    modality, tower = trained_tower.modality, trained_tower.tower.to(device)
+    modality, tower = trained_tower.modality, trained_tower.tower
 
     def compute(_: str, clips: Tensor) -> Tensor:
-        return features(tower, clips.to(device))
+        return features(tower, clips)
 
     decoder = Decoder({modality: trained_tower.settings}, folder)
     results = compute_many(decoder, [e for _, e in entries], compute, device=device.type)
@@ -102,7 +102,6 @@ def _run_body(
         for (row, _), result in zip(entries, results, strict=True):
             yield row, result
             bar.update()
-    tower.cpu()
 
 
 def join_features(

@@ -21,29 +21,30 @@ def cached_backward(
     *,
     module: nn.Module,
 ) -> Tensor:
-    """Backpropagate a loss of all embeddings of a batch, holding one micro-batch's activations.
+    """Backpropagate a loss of all embeddings of a batch in the memory of one micro-batch.
 
-    Gao et al. 2021 (arXiv 2101.06983, section 3): embed each micro-batch and forget how; find the
-    loss and its gradient at the embeddings; embed each micro-batch again and pass its part of the
-    gradient on. Dropout and stochastic depth draw the same numbers again, so gradients are those of
-    the large batch up to rounding, for any loss. A layer that mixes the samples of a batch, such as
-    a BatchNorm that is trained, sees micro-batches instead. One micro-batch is embedded once.
+    Gao et al. 2021 (arXiv 2101.06983, section 3): embed all micro-batches without storing
+    activations; compute the loss and its gradient at the embeddings; embed each micro-batch again
+    and backpropagate its part of the gradient. Random states are replayed, so that dropout and
+    stochastic depth are the same in both passes and gradients are those of the whole batch up to
+    rounding, for any loss. A layer that mixes the samples of a batch, such as a BatchNorm in
+    training mode, sees micro-batches instead. A single micro-batch is embedded once.
 
-    With several processes each calls this with its own rows, in as many micro-batches as the
-    others (FSDP exchanges weights at each), and gradients are exchanged once, at the end.
+    With several processes each has its own rows, in as many micro-batches as the others (FSDP
+    gathers weights at each), and gradients are exchanged once, at the end.
 
     Args:
-        embed: a micro-batch → (B, E), by the module, with autocast if that is wanted.
+        embed: a micro-batch → (B, E), through the module, under autocast if wanted.
         micro_batches: the batch in parts.
         loss_of: embeddings of the whole batch (B, E) → a scalar. It may exchange tensors between
-            processes, and have weights of its own: those get their gradients too.
-        module: what is trained, on the current device, as `share` gave it.
+            processes and have parameters, which get gradients too.
+        module: the trained network, from `share`.
 
     Returns:
-        the loss, off the graph. Gradients are added to those that weights have.
+        the loss, detached. Gradients are added to those of the weights.
 
     Raises:
-        ValueError: there is no micro-batch.
+        ValueError: no micro-batch.
     """
     if not micro_batches:
         raise ValueError("expected at least one micro-batch, found none")
@@ -53,8 +54,8 @@ def cached_backward(
         return loss.detach()
     device = next(module.parameters()).device
     states, parts = [], []
-    # Gradients stay on, though nothing is kept: without them a tower may take its samples in other
-    # parts, and draw other numbers.
+    # Not under no_grad: a tower may split its batch in another way there, and draw other random
+    # numbers.
     with unsynchronized(module):
         for batch in micro_batches:
             states.append(_random_states(device))
@@ -75,7 +76,7 @@ def cached_backward(
 
 
 def _random_states(device: torch.device) -> list[Tensor]:
-    """Take the states of PyTorch's global generators: the CPU's and the device's."""
+    """Return the states of PyTorch's global generators: the CPU's and the device's."""
     states = [torch.get_rng_state()]
     if device.type != "cpu":
         states.append(getattr(torch, device.type).get_rng_state())
@@ -90,7 +91,7 @@ def _set_random_states(states: list[Tensor], device: torch.device) -> None:
 
 @contextmanager
 def _replaying(states: list[Tensor], device: torch.device) -> Iterator[None]:
-    """Draw once more what was drawn from some states on, then go on as if nothing had been."""
+    """Set the generators to given states for a while, then restore them."""
     before = _random_states(device)
     _set_random_states(states, device)
     try:

@@ -1,4 +1,4 @@
-"""A network's last Linear, trained alone on features computed once, and put back."""
+"""A tower's last Linear: trained alone on cached features, and folded back into the tower."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from openbind.errors import ConfigError
 
 _MIN_STD = 0.05
-"""Added to deviations of features, so that a feature that hardly varies isn't amplified."""
+"""Added to the standard deviation of each feature, so that constant ones aren't amplified."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +22,16 @@ class HeadPlan:
     """How the last Linear is trained.
 
     Args:
-        fresh: draw it again; otherwise it starts as the space has it.
+        fresh: initialize it randomly; otherwise it starts with the space's weights.
         dropout: of the features, where only this layer is trained.
-        standardize: give every feature mean 0 and about deviation 1 over the training items first,
-            where only this layer is trained; in the end that is folded into the layer.
-        ridge: start as the ridge regression from the standardized features to the frozen items'
-            embeddings, with this much added to their correlation's diagonal. A good start where
-            pairs are few; a loss that only contrasts goes on from there.
-        center: the share of those embeddings' mean that the regression's targets lack. What all
-            images of a sensor's kind have in common, such as being rendered, says little about
-            any of them; 0 keeps it, 1 removes it.
+        standardize: scale every feature to mean 0 and a standard deviation of about 1 over the
+            training items, where only this layer is trained; folded into the layer in the end.
+        ridge: initialize with the ridge regression from the standardized features to the frozen
+            items' embeddings, with this added to the diagonal of their correlation. Helps where
+            pairs are few.
+        center: the fraction of the mean embedding that is subtracted from the regression's targets.
+            What all images of a data set have in common, such as being rendered, doesn't
+            distinguish them; 0 keeps it, 1 removes it.
     """
 
     fresh: bool = False
@@ -47,49 +47,51 @@ class HeadPlan:
                 f"found {self.ridge}"
             )
         if not 0 <= self.center <= 1 or (self.center and self.ridge is None):
-            raise ValueError(f"center: expected a share in [0, 1], with ridge, found {self.center}")
+            raise ValueError(
+                f"center: expected a fraction in [0, 1], with ridge, found {self.center}"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected a number in [0, 1), found {self.dropout}")
 
 
 def head_layer(tower: nn.Module) -> nn.Linear:
-    """Find the last Linear: a transformer's `head.proj`, another network's `head`.
+    """Return the last Linear: `head.proj` of a transformer, `head` of another network.
 
     Raises:
         ConfigError: the network has none.
     """
-    owner, name = _head_place(tower)
+    owner, name = _find_head(tower)
     layer: nn.Linear = getattr(owner, name)
     return layer
 
 
 def features(tower: nn.Module, batch: Tensor) -> Tensor:
-    """Compute what the last Linear gets, as in inference, without gradients.
+    """Compute the input of the last Linear, as in inference, without gradients.
 
     Args:
         tower: a network with a `head_layer`.
-        batch: what it takes, (B, ...), in its precision and on its device.
+        batch: (B, ...) inputs in its precision.
 
     Returns:
-        (B, D) float32.
+        features_BD in float32 on the CPU.
     """
     training = tower.training
     try:
         with _without_head(tower.eval()), torch.no_grad():
-            features_BD: Tensor = tower(batch).float()
+            device = next(tower.parameters()).device
+            features_BD: Tensor = tower(batch.to(device)).float().cpu()
     finally:
         tower.train(training)
     return features_BD
 
 
 class HeadNet(nn.Module):
-    """The last Linear alone, on features computed once; `fold_head` puts it back.
+    """The last Linear alone, on cached features; `fold_head` folds it back into the tower.
 
     Args:
-        tower: whose it is. Unless the layer is fresh, the net starts as the function that it is.
+        tower: has the layer. Unless that is fresh, the net computes what the layer does.
         plan: of the training.
-        features_ND: of the training items, whose mean and std standardize; only looked at
-            if the plan asks for that.
+        features_ND: of the training items, for `standardize` and `ridge`.
         targets_NE: the frozen items' vectors that they belong to, for `ridge`.
     """
 
@@ -124,7 +126,7 @@ class HeadNet(nn.Module):
                 self.linear.bias.copy_(bias)
 
     def forward(self, features_BD: Tensor) -> Tensor:
-        """Embed features: (B, D) to (B, E), not yet of unit length."""
+        """Embed features: (B, D) to (B, E), not normalized."""
         scaled_BD = (features_BD - self.mean_D) / self.std_D
         embed_BE: Tensor = self.linear(F.dropout(scaled_BD, self.dropout, self.training))
         return embed_BE
@@ -132,7 +134,7 @@ class HeadNet(nn.Module):
 
 @torch.no_grad()
 def fold_head(net: HeadNet, tower: nn.Module) -> None:
-    """Set a tower's last Linear to what was trained: weight / deviation, bias - weight · mean."""
+    """Set a tower's last Linear to the trained one: weight / std, bias - weight / std · mean."""
     layer = head_layer(tower)
     weight_ED = net.linear.weight.double() / net.std_D
     layer.weight.copy_(weight_ED)
@@ -141,7 +143,7 @@ def fold_head(net: HeadNet, tower: nn.Module) -> None:
 
 
 def _solve_ridge(x_ND: Tensor, y_NE: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the affine map of least squares, solved in float64 (centerd)."""
+    """Return weight and bias of the ridge regression with intercept, solved in float64."""
     x_ND, y_NE = x_ND.double(), y_NE.double()
     mean_D, mean_E = x_ND.mean(dim=0), y_NE.mean(dim=0)
     x_ND, y_NE = x_ND - mean_D, y_NE - mean_E
@@ -153,7 +155,7 @@ def _solve_ridge(x_ND: Tensor, y_NE: Tensor, ridge: float) -> tuple[Tensor, Tens
 
 
 def draw_head(layer: nn.Linear, generator: torch.Generator) -> None:
-    """Draw it as `initialize` does, U(±1/√inputs), with a bias of 0."""
+    """Initialize a Linear as `initialize` does, U(±1/√inputs), with a bias of 0."""
     bound = layer.in_features**-0.5
     drawn = torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator)
     with torch.no_grad():
@@ -162,23 +164,23 @@ def draw_head(layer: nn.Linear, generator: torch.Generator) -> None:
             layer.bias.zero_()
 
 
-def _head_place(tower: nn.Module) -> tuple[nn.Module, str]:
-    """The module that holds the last Linear, and its name there."""
+def _find_head(tower: nn.Module) -> tuple[nn.Module, str]:
+    """Return the module with the last Linear, and its attribute."""
     head = getattr(tower, "head", None)
     if isinstance(head, nn.Linear):
         return tower, "head"
     if isinstance(head, nn.Module) and isinstance(getattr(head, "proj", None), nn.Linear):
         return head, "proj"
     raise ConfigError(
-        f"a {type(tower).__name__} of this config has no last Linear (`head` or `head.proj`) "
-        "that could be trained by itself; train: full"
+        f"a {type(tower).__name__} of this config has no last Linear (`head` or `head.proj`); "
+        "use train: full"
     )
 
 
 @contextmanager
 def _without_head(tower: nn.Module) -> Iterator[None]:
-    """Let a tower give what its last Linear gets."""
-    owner, name = _head_place(tower)
+    """Replace the last Linear by the identity for a while."""
+    owner, name = _find_head(tower)
     layer = getattr(owner, name)
     setattr(owner, name, nn.Identity())
     try:

@@ -1,21 +1,23 @@
-"""What a run says while it runs: a bar, a log of JSON lines, TensorBoard, and W&B if asked."""
+"""What a run reports: a progress bar, a log of JSON lines, TensorBoard, and optionally W&B."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from openbind.atomic import atomic_path
+from openbind.data.loader import SkippedItem
 from openbind.errors import MissingExtraError
 from openbind.training.state import RunFolder
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the lines of a log; a last one that was cut off by a crash is excluded."""
+    """Read the lines of a log, without an incomplete last one."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8") as file:
@@ -25,26 +27,49 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def cut_log(path: Path, step: int) -> None:
-    """Take away what was logged after a step: the run goes on from there."""
+    """Delete the lines after a step, which a resumed run writes again."""
     kept = [line for line in read_log(path) if line["step"] <= step]
     with atomic_path(path) as temporary:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
         temporary.write_text(text, encoding="utf-8")
 
 
+class SkippedLog:
+    """Writes the items that couldn't be used, each once.
+
+    Args:
+        path: of a file of JSON lines; lines that it has already aren't written again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: set[str] = set()
+        if path.is_file():
+            self._known.update(path.read_text(encoding="utf-8").splitlines())
+
+    def write(self, items: Iterable[SkippedItem]) -> None:
+        """Append the items that are new."""
+        lines = [json.dumps(item.__dict__, ensure_ascii=False) for item in items]
+        new = [line for line in dict.fromkeys(lines) if line not in self._known]
+        if new:
+            self._known.update(new)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("\n".join(new) + "\n")
+
+
 class RunLog:
-    """Writes the numbers of a run; use it as a context.
+    """Writes the numbers of a run; a context manager.
 
     Args:
         folder: of the run.
         steps: of the whole run.
-        start: step it goes on from; what was logged later is taken away.
+        start: step to resume from; lines after it are deleted.
         progress: show a bar on stderr.
-        wandb: project of Weights & Biases, or None.
+        wandb: project of Weights & Biases, or None. A resumed run continues the same run there.
         name: of the run.
 
     Raises:
-        MissingExtraError: TensorBoard's writer, or W&B if asked for, isn't there.
+        MissingExtraError: TensorBoard's writer isn't installed, or W&B if it is wanted.
     """
 
     def __init__(
@@ -81,7 +106,7 @@ class RunLog:
             self._wandb.finish()
 
     def step(self, step: int, numbers: Mapping[str, Any] | None = None) -> None:
-        """Count a step that is done, and write its numbers if there are any to be written."""
+        """Count a finished step, and write its numbers if there are any."""
         self._bar.update(1)
         if numbers is None:
             return
@@ -91,7 +116,7 @@ class RunLog:
         )
 
     def write(self, step: int, numbers: Mapping[str, Any]) -> None:
-        """Write numbers of a step: one line, and a scalar for each number in it."""
+        """Write numbers of a step: one line, and one scalar for each number."""
         self._file.write(json.dumps({"step": step, **numbers}, ensure_ascii=False) + "\n")
         self._file.flush()
         scalars = dict(_scalars(numbers))
@@ -101,11 +126,6 @@ class RunLog:
         if self._wandb is not None:
             self._wandb.log(scalars, step=step)
 
-    def say(self, text: str) -> None:
-        """Print a line on stderr without breaking the bar."""
-        if not self._bar.disable:
-            self._bar.write(text, file=self._bar.fp)
-
 
 def _scalars(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Flatten numbers: `loss` of a pair to `image-audio/loss`, nested ones to `a/b`."""
@@ -114,7 +134,7 @@ def _scalars(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         if isinstance(value, Mapping):
             yield from ((f"{key}/{inner}", number) for inner, number in _scalars(value))
         elif isinstance(value, int | float):
-            # TensorBoard's tags know neither arrows nor spaces.
+            # TensorBoard's tags allow neither arrows nor spaces.
             name = key.replace("→", "-to-").replace(" ", "-").replace("@", "")
             yield f"{pair}/{name}" if pair else name, float(value)
 
@@ -124,4 +144,9 @@ def _open_wandb(project: str, name: str, folder: RunFolder) -> Any:
         import wandb
     except ImportError as error:
         raise MissingExtraError("logging.wandb", "wandb", "wandb") from error
-    return wandb.init(project=project, name=name, dir=str(folder.path), resume="allow")
+    if not folder.wandb_id.is_file():
+        folder.wandb_id.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder.wandb_id) as temporary:
+            temporary.write_text(secrets.token_hex(4), encoding="ascii")
+    run_id = folder.wandb_id.read_text(encoding="ascii")
+    return wandb.init(project=project, name=name, dir=str(folder.path), id=run_id, resume="allow")

@@ -1,4 +1,4 @@
-"""LoRA: low-rank changes of frozen Linears, through peft (arXiv 2106.09685)."""
+"""LoRA: low-rank adapters of frozen Linears, through peft (arXiv 2106.09685)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True, kw_only=True)
 class LoraPlan:
-    """Which Linears are changed, and how.
+    """Low-rank adapters of a tower.
 
     Args:
-        rank: of each change.
-        alpha: a change counts alpha / rank.
-        dropout: of a change's input, while training.
-        layers: last names of the Linears that are changed.
+        rank: of each adapter.
+        alpha: an adapter's output is scaled by alpha / rank.
+        dropout: of an adapter's input in training.
+        layers: attribute names of the Linears that get one.
     """
 
     rank: int = 8
@@ -31,13 +31,18 @@ class LoraPlan:
 
     def __post_init__(self) -> None:
         if self.rank < 1 or self.alpha <= 0 or not self.layers:
-            raise ValueError("rank and alpha must be greater than 0, and layers named")
+            raise ValueError("expected rank and alpha greater than 0, and at least one layer")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected a number in [0, 1), found {self.dropout}")
 
 
 def add_lora(tower: nn.Module, plan: LoraPlan, where: str) -> None:
-    """Put low-rank changes on a tower's Linears; they change nothing until they are trained."""
+    """Add adapters to a tower's Linears, initialized so that its output is unchanged.
+
+    Raises:
+        ConfigError: no Linear has such a name.
+        MissingExtraError: peft isn't installed.
+    """
     try:
         import peft
     except ImportError as error:
@@ -59,10 +64,9 @@ def add_lora(tower: nn.Module, plan: LoraPlan, where: str) -> None:
 
 
 def merge_lora(tower: Network) -> Network:
-    """Return a copy of a tower with its low-rank changes added to the weights, and plain names.
+    """Return a copy of a tower with its adapters merged into the weights, under plain names.
 
-    Its outputs are those of the tower in evaluation, to rounding; the tower itself can go on
-    training.
+    Its outputs are those of the tower in evaluation, up to rounding; the tower is unchanged.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 

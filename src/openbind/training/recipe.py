@@ -1,4 +1,4 @@
-"""Recipe: everything that a training run needs, one YAML file, validated before anything starts."""
+"""Recipe: all settings of a training run, one YAML file, validated before anything starts."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from openbind.training.towers import TowerPlan
 
 @dataclass(frozen=True, kw_only=True)
 class PairPlan:
-    """One kind of pair: a frozen side, and one that is trained to meet it.
+    """One pair of modalities: a frozen one, and one that is trained against it.
 
     Args:
         pair: names of the two modalities, the frozen one first.
-        data: where the pairs lie.
-        split: which split of the data trains; None takes all that validation doesn't.
-        validation: a split's name, or the share of rows held out; None validates nothing.
-        views: what is shown of an item, of both sides alike; `count` embeddings of each frozen
-            item are kept.
-        augment: modality → operations on its side alone. Those of the frozen side go into its
-            kept embeddings.
+        data: where the aligned samples are.
+        split: the training split; None takes all rows that validation doesn't.
+        validation: a split's name, or the fraction of rows held out; None doesn't validate.
+        views: which parts of an item are used, the same on both sides; `count` embeddings of each
+            frozen item are cached.
+        augment: modality → operations on its side alone. Those of the frozen side are applied
+            before its embeddings are cached.
         loss: a name in `LOSSES`: "info_nce" is the paper's (section 3.1), "sigmoid" SigLIP's
             (arXiv 2303.15343).
-        temperature: cosines are divided by it; the scale of the modality becomes its inverse.
-        learn_temperature: start there and learn it, and the sigmoid's bias with it.
+        temperature: cosines are divided by it; the modality's logit scale becomes its inverse.
+        learn_temperature: learn it, from that value, and the sigmoid's bias with it.
         bias: of the sigmoid's logits; SigLIP starts at -10.
         positives: which frozen items match a row: "item" the one drawn for it, "row" all of its
             own, "label" those of all rows of its label. Only other items are negatives.
-        negatives: items beside the batch's own that repel: "batch" none, "corpus" all of the
-            frozen side, or how many are drawn from it at every step.
-        extra_negatives: frozen items that have no partner; they only repel, among the negatives.
-        weight: how often its batches come, against other pairs'; None goes by its size.
-        repeat: passes through its rows in one epoch (Table 9's sample replication).
+        negatives: items besides the batch's: "batch" none, "corpus" all of the frozen side, or how
+            many are sampled from it at every step.
+        extra_negatives: frozen items without a partner, used as negatives only.
+        weight: frequency of its batches relative to other pairs; None is by its size.
+        repeat: passes over its rows in one epoch (Table 9's sample replication).
     """
 
     pair: tuple[str, str]
@@ -64,33 +64,34 @@ class PairPlan:
             raise ValueError("negatives: expected 'batch', 'corpus' or a number of at least 1")
         if self.extra_negatives is not None and self.negatives == "batch":
             raise ValueError(
-                "extra_negatives: with negatives: batch they'd do nothing; say corpus or a number"
+                "extra_negatives: no effect with negatives: batch; set corpus or a number"
             )
         if isinstance(self.validation, float) and not 0 < self.validation < 1:
-            raise ValueError(f"validation: expected a share in (0, 1), found {self.validation}")
+            raise ValueError(f"validation: expected a fraction in (0, 1), found {self.validation}")
         for modality in self.augment:
             if modality not in self.pair:
                 raise ValueError(f"augment.{modality}: the pair is {list(self.pair)}")
 
     @property
     def name(self) -> str:
-        """How the pair is called in logs."""
+        """The pair's name in logs."""
         return "-".join(self.pair)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """On what and how the run computes; nothing here changes what is learned but by rounding.
+    """Where and how the run computes; changes results by rounding only.
 
     Args:
-        device: "auto", "cpu", "cuda".
-        precision: of products; weights and their updates stay float32.
-        num_workers: processes that decode; 0 decodes in the run's own.
-        micro_batch: rows that go through the tower at once; None takes the whole batch. Smaller
-            ones cost a second pass (gradient caching) and change no gradient.
+        device: "auto", "cpu" or "cuda".
+        precision: of matrix products; weights and their updates are float32.
+        num_workers: processes that decode; with 0 the training process decodes.
+        micro_batch: rows that go through the tower at once; None is the whole batch. Fewer need a
+            second forward pass (gradient caching), and give the same gradients.
         activation_checkpointing: recompute the transformer blocks' activations in the backward
             pass instead of storing them.
-        parallel: with several processes: "ddp" keeps all weights in each, "fsdp" a share.
+        parallel: with several processes: "ddp" replicates the weights, "fsdp" shards them.
+        compile: compile the tower with torch.compile.
     """
 
     device: str = "auto"
@@ -99,19 +100,20 @@ class Hardware:
     micro_batch: int | None = None
     activation_checkpointing: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
+    compile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Logging:
-    """What is written while it runs, in steps.
+    """How often the run logs, validates and saves, in steps.
 
     Args:
-        log_every: between two lines of the log.
-        validate_every: between two retrievals on the validation rows; None does it each epoch.
-        validation_rows: how many are looked at, at most.
-        save_every: between two checkpoints; None does it when it validates.
-        keep: which weights the space gets in the end: the last, or the best by validation.
-        wandb: a project of Weights & Biases to send the numbers to.
+        log_every: steps between two lines of the log.
+        validate_every: steps between two validations; None is one epoch.
+        validation_rows: at most so many are used.
+        save_every: steps between two checkpoints; None is as often as it validates.
+        keep: the weights of the result: "last", or "best" by validation.
+        wandb: project of Weights & Biases.
     """
 
     log_every: int = 10
@@ -127,10 +129,10 @@ class CardPlan:
     """What the result's card says that the run can't know.
 
     Args:
-        summary: one paragraph; None writes one.
-        license: of the result, as it may be used.
-        data: name of the data set, its license and where it can be had, of each pair.
-        limits: what it can't do.
+        summary: one paragraph; None generates one.
+        license: of the result.
+        data: name, license and source of each pair's data set.
+        limits: known limitations.
     """
 
     summary: str | None = None
@@ -141,20 +143,19 @@ class CardPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything about a run.
+    """All settings of a run.
 
     Args:
-        name: of the space that comes out.
-        start: the space that it starts from: a name, a directory, a file or a hub id, as
-            `openbind.load` takes.
-        pairs: what is bound to what.
-        towers: modality → the network that is trained for it.
-        schedule: optimizer, rates and length.
+        name: of the resulting space.
+        start: the space to extend: a name, directory, file or hub id for `openbind.load`.
+        pairs: the pairs of modalities.
+        towers: modality → the tower that is trained for it.
+        schedule: optimizer, learning rate and length.
         batch_size: rows of one step, over all processes.
-        seed: of everything random.
-        dtype: the weights of the result are stored in it.
-        modules: Python files, beside the recipe, that add modalities or operations.
-        hardware, logging, card: see there.
+        seed: of all randomness.
+        dtype: of the weights in the resulting space.
+        modules: Python files, beside the recipe, that register modalities, operations or losses.
+        hardware, logging, card: see there; they may change when the run is resumed.
     """
 
     name: str
@@ -176,7 +177,7 @@ class Recipe:
         if not self.pairs:
             raise ValueError("pairs: expected at least one")
         if self.batch_size < 2:
-            raise ValueError("batch_size: a contrast needs at least 2 rows")
+            raise ValueError(f"batch_size: expected at least 2 rows, found {self.batch_size}")
         trained = {plan.pair[1] for plan in self.pairs}
         for modality in trained - self.towers.keys():
             raise ValueError(f"towers.{modality}: missing, though a pair trains it")

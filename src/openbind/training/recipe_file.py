@@ -1,7 +1,8 @@
-"""Recipes as files: YAML → `Recipe`, every mistake named by its place."""
+"""Recipes as YAML files, in which every mistake is reported by its key."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -12,6 +13,8 @@ from typing import Any
 
 from openbind.configs import from_dict, to_dict
 from openbind.data.augment import read_augmentations
+from openbind.data.pairs import Rows
+from openbind.data.sources import PairSource
 from openbind.errors import ConfigError, MissingExtraError
 from openbind.modalities import MODALITIES
 from openbind.training.losses import LOSSES
@@ -21,46 +24,50 @@ from openbind.training.recipe import Recipe
 def read_recipe(path: str | os.PathLike[str], changes: Mapping[str, str] | None = None) -> Recipe:
     """Read and validate a recipe.
 
+    The recipe's own modules run once everything is validated that doesn't depend on them.
+
     Args:
         path: of a YAML file.
-        changes: "schedule.steps" → a value in YAML, put in the place of the file's.
+        changes: key such as "schedule.steps" → a value in YAML that replaces the file's.
 
     Raises:
         ConfigError: not YAML, an unknown key (the nearest is named), a missing key, a wrong
-            value, or parts that don't fit each other; the message starts with the path.
-        UnknownNameError: no such modality or operation.
-        MissingExtraError: PyYAML isn't there.
+            value, or settings that don't fit each other; the message starts with the path.
+        UnknownNameError: no such modality, operation or loss.
+        MissingExtraError: PyYAML isn't installed.
     """
-    place = Path(path)
+    path = Path(path)
     try:
-        text = place.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{place}: can't be read as a recipe ({error})") from error
+        raise ConfigError(f"{path}: can't be read as a recipe ({error})") from error
     try:
         values = parse_yaml(text)
-        for dotted, value in (changes or {}).items():
-            _put(values, dotted, parse_yaml(value))
-        _load_modules(place.parent, values)
+        for key, value in (changes or {}).items():
+            _put(values, key, parse_yaml(value))
+        if isinstance(values, dict) and values.get("modules") is not None:
+            for name in _validate_without_sources(values).modules:
+                _load_module((path.parent / name).resolve())
         recipe = from_dict(Recipe, values)
         check_names(recipe)
     except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from error
+        raise ConfigError(f"{path}: {error}") from error
     return recipe
 
 
 def write_recipe(recipe: Recipe) -> str:
-    """Write a recipe as YAML that `read_recipe` reads back equal."""
+    """Return a recipe as YAML; `read_recipe` reads it back equal."""
     import yaml
 
     return str(yaml.safe_dump(to_dict(recipe), sort_keys=False, allow_unicode=True))
 
 
 def parse_yaml(text: str) -> Any:
-    """Read YAML into plain values; `1e-3` is a number, as in YAML 1.2.
+    """Parse YAML into plain values; `1e-3` is a number, as in YAML 1.2.
 
     Raises:
-        ConfigError: not YAML, or a key given twice.
-        MissingExtraError: PyYAML isn't there.
+        ConfigError: not YAML, or a key is repeated.
+        MissingExtraError: PyYAML isn't installed.
     """
     try:
         import yaml
@@ -74,11 +81,11 @@ def parse_yaml(text: str) -> Any:
 
 
 def check_names(recipe: Recipe) -> None:
-    """Look every loss, modality and operation up, so that a wrong name is said at once.
+    """Look up all losses, modalities and operations.
 
     Raises:
-        UnknownNameError: no such modality or operation.
-        ConfigError: an operation's fields are wrong, or it doesn't fit the frozen side.
+        UnknownNameError: no such loss, modality or operation.
+        ConfigError: an operation's fields are wrong, or it can't be used on the frozen side.
     """
     for plan in recipe.pairs:
         LOSSES.get(plan.loss)
@@ -89,12 +96,12 @@ def check_names(recipe: Recipe) -> None:
             if modality == plan.pair[0] and late:
                 raise ConfigError(
                     f"{plan.name}: augment.{modality}: {type(late[0]).__name__} works on tensors, "
-                    "but the frozen side is kept as embeddings; only operations on items fit"
+                    "but the frozen side is cached as embeddings; use operations on items"
                 )
 
 
 def _strict_loader() -> Any:
-    """PyYAML's safe loader, which takes neither a key twice nor `1e-3` for a text."""
+    """Return PyYAML's safe loader, refusing repeated keys and reading `1e-3` as a number."""
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]
@@ -105,7 +112,7 @@ def _strict_loader() -> Any:
         for key in keys:
             if keys.count(key) > 1:
                 line = node.start_mark.line + 1
-                raise ConfigError(f"{key!r} is given twice in the mapping at line {line}")
+                raise ConfigError(f"{key!r} is repeated in the mapping at line {line}")
         return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
@@ -114,47 +121,68 @@ def _strict_loader() -> Any:
     return Loader
 
 
-def _load_modules(folder: Path, values: Any) -> None:
-    """Import a recipe's own Python files, each once, so that what they add is known."""
-    names = values.get("modules") if isinstance(values, dict) else None
-    if names is None:
+class _AnySource(PairSource):
+    """Stands in for a source that a recipe's module may register."""
+
+    def read(self, pair: tuple[str, str], root: Path) -> Rows:
+        """Is never called."""
+        raise NotImplementedError
+
+
+def _validate_without_sources(values: dict[str, Any]) -> Recipe:
+    """Read a recipe with stand-ins for its sources, which its modules may register."""
+    pairs = values.get("pairs")
+    if isinstance(pairs, list) and all(isinstance(pair, dict) for pair in pairs):
+        sources = {"data", "extra_negatives"}
+        pairs = [
+            {k: _AnySource() if k in sources and v is not None else v for k, v in pair.items()}
+            for pair in pairs
+        ]
+    return from_dict(Recipe, {**values, "pairs": pairs})
+
+
+def _load_module(path: Path) -> None:
+    """Import a recipe's own Python file, once, under a name that no other module has."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"modules: no file {path}") from error
+    digest = hashlib.sha256(str(path).encode() + content).hexdigest()
+    name = f"openbind_recipe_{digest[:16]}"
+    if name in sys.modules:
         return
-    if not isinstance(names, list | tuple):
-        raise ConfigError(f"modules: expected a list of files, found {names!r}")
-    for name in names:
-        path = (folder / str(name)).resolve()
-        if not path.is_file():
-            raise ConfigError(f"modules: no file {path}")
-        if getattr(sys.modules.get(path.stem), "__file__", None) == str(path):
-            continue
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None:
-            raise ConfigError(f"modules: {path} is not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        # Dataclasses and worker processes look their module up by its name.
-        sys.modules[path.stem] = module
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"modules: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickle look their module up by its name.
+    sys.modules[name] = module
+    try:
         spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
-def _put(values: Any, dotted: str, value: Any) -> None:
-    """Set `a.b.0.c` in nested mappings and lists; missing mappings are made."""
-    *path, last = dotted.split(".")
+def _put(values: Any, key: str, value: Any) -> None:
+    """Set `a.b.0.c` in nested mappings and lists; missing mappings are created."""
+    *path, last = key.split(".")
     for part in path:
         if isinstance(values, list):
-            values = values[_index(values, part, dotted)]
+            values = values[_index(values, part, key)]
         elif isinstance(values, dict):
             values = values.setdefault(part, {})
         else:
-            raise ConfigError(f"{dotted}: {part!r} is not in a mapping")
+            raise ConfigError(f"{key}: {part!r} is not in a mapping")
     if isinstance(values, list):
-        values[_index(values, last, dotted)] = value
+        values[_index(values, last, key)] = value
     elif isinstance(values, dict):
         values[last] = value
     else:
-        raise ConfigError(f"{dotted}: {last!r} is not in a mapping")
+        raise ConfigError(f"{key}: {last!r} is not in a mapping")
 
 
-def _index(values: list[Any], part: str, dotted: str) -> int:
+def _index(values: list[Any], part: str, key: str) -> int:
     if not part.isdigit() or int(part) >= len(values):
-        raise ConfigError(f"{dotted}: expected a number below {len(values)}, found {part!r}")
+        raise ConfigError(f"{key}: expected an index below {len(values)}, found {part!r}")
     return int(part)

@@ -27,7 +27,7 @@ def finished_space(
     weights: Mapping[str, Mapping[str, Tensor]],
     scales: Mapping[str, float],
 ) -> Space:
-    """Return a space with the trained towers, on the CPU.
+    """Return a space with the trained towers, on their device.
 
     Args:
         start: the starting space; not modified.

@@ -1,10 +1,10 @@
-"""A run from a recipe to a space on disk, and how it goes on after it was stopped."""
+"""A run: prepare its pairs, loop over steps, validate and save, write the resulting space."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,30 +16,33 @@ from openbind.atomic import atomic_path
 from openbind.catalog import load
 from openbind.checkpoints import native
 from openbind.configs import to_dict
-from openbind.data.loader import SkippedItem
+from openbind.data.loader import Batch, SkippedItem
 from openbind.errors import ConfigError
 from openbind.space.space import Space
 from openbind.training.distributed import (
     World,
     full_optimizer_state,
+    gather_objects,
     join_world,
     load_full_optimizer_state,
     load_full_state,
 )
 from openbind.training.features import join_features
-from openbind.training.log import RunLog, read_log
+from openbind.training.log import RunLog, SkippedLog
 from openbind.training.pair_state import PairState, Preparation, prepare_pair
-from openbind.training.plots import draw_curves
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names, write_recipe
 from openbind.training.result import finished_space, write_card
 from openbind.training.state import RunFolder, keep_as_best, load_state, save_state
 from openbind.training.trained_tower import TrainedTower
-from openbind.training.trainer import Stopwatch, Trainer
+from openbind.training.trainer import StepResult, Stopwatch, Trainer
 from openbind.training.validation import Retrieval
 
-WATCHING = ("hardware", "logging", "card")
-"""Parts of a recipe that may change between a run and its resumption."""
+CHANGEABLE = ("hardware", "logging", "card")
+"""Sections of a recipe that may differ when a run is resumed."""
+
+Weights = Mapping[str, Mapping[str, Any]]
+"""Modality → whole weights of its tower; empty in all processes but the first."""
 
 
 def train(
@@ -50,31 +53,29 @@ def train(
     resume: bool = False,
     progress: bool = False,
 ) -> Path | None:
-    """Train what a recipe says.
-
-    Started by torchrun, the processes share the work.
+    """Train as a recipe says; the processes that torchrun starts share the work.
 
     Args:
         recipe: from `read_recipe`, or built.
         data: folder that the recipe's relative paths of data start from.
-        output: the run's folder; None makes it `runs/<name>`.
-        resume: go on from the last checkpoint in it.
+        output: the run's folder; None is `runs/<name>`.
+        resume: continue from the last checkpoint in it.
         progress: show bars on stderr.
 
     Returns:
-        the run's folder, which `openbind.load` takes; None in all processes but the first.
+        the run's folder, which `openbind.load` accepts; None in all processes but the first.
 
     Raises:
-        ConfigError, InputError: the recipe and the data don't go together, or a run lies in
-            `output` and `resume` wasn't said.
-        TrainingError: the loss is no number.
+        ConfigError, InputError: recipe and data don't fit each other, or `output` has a run and
+            `resume` isn't set.
+        TrainingError: the loss is NaN or infinite.
         CheckpointError: a checkpoint can't be read or written.
     """
     check_names(recipe)
     folder = RunFolder(Path(output) if output is not None else Path("runs") / recipe.name)
     with join_world(recipe.hardware.device) as world:
         state = _open_folder(folder, recipe, resume, world)
-        # Kept by no name: a shared network that outlives its process group can abort at exit.
+        # Without a name: a shared network that outlives its process group can abort at exit.
         _Run(recipe, Path(data), folder, world, progress and world.is_first).run(state)
         return folder.path if world.is_first else None
 
@@ -102,7 +103,7 @@ def prepare_run(
     progress: bool,
     limit: int | None = None,
 ) -> PreparedRun:
-    """Load the towers and prepare the pairs.
+    """Load the towers and prepare the pairs; all processes must call.
 
     Args:
         recipe: of the run.
@@ -113,15 +114,15 @@ def prepare_run(
         limit: rows of each pair that are prepared, for a dry run; None is all.
 
     Raises:
-        ConfigError, InputError: the data can't be used as the recipe says.
+        ConfigError, InputError: recipe and data don't fit each other.
     """
     space = load_start(recipe, world)
-    given = Preparation(recipe, space, root, world, folder, limit, progress)
-    origin = load_origin(recipe, space)
+    origin = load_origin(recipe, space, world)
     towers = {
-        modality: TrainedTower(plan, modality, origin, recipe.seed)
+        modality: TrainedTower(plan, modality, origin, recipe.seed, world.device)
         for modality, plan in recipe.towers.items()
     }
+    given = Preparation(recipe, space, root, world, folder, limit, progress)
     pairs = [
         prepare_pair(index, plan, towers[plan.pair[1]], given)
         for index, plan in enumerate(recipe.pairs)
@@ -135,29 +136,40 @@ def prepare_run(
     return PreparedRun(space, towers, pairs)
 
 
+def current_weights(trainer: Trainer) -> Weights:
+    """Return the weights of a trainer's towers, their moving average if there is one.
+
+    All processes must call.
+    """
+    weights = {}
+    for modality, tower in trainer.trained_towers.items():
+        average = tower.average_state()
+        weights[modality] = tower.state() if average is None else average
+    return weights
+
+
 class _Run:
     def __init__(
         self, recipe: Recipe, root: Path, folder: RunFolder, world: World, progress: bool
     ) -> None:
         self.recipe, self.folder, self.world, self.progress = recipe, folder, world, progress
-        self.prepared = prepare_run(recipe, root, folder, world, progress)
-        self.pairs = self.prepared.pairs
-        self.trainer = Trainer(recipe, self.pairs, self.prepared.trained_towers, world)
-        logging, epoch = recipe.logging, self.trainer.steps_per_epoch
-        self.validate_every = logging.validate_every or epoch
-        self.save_every = logging.save_every or self.validate_every
+        run = prepare_run(recipe, root, folder, world, progress)
+        self.space, self.pairs = run.space, run.pairs
+        self.trainer = Trainer(recipe, run.pairs, run.trained_towers, world)
+        self.validate_every = recipe.logging.validate_every or self.trainer.steps_per_epoch
+        self.save_every = recipe.logging.save_every or self.validate_every
+        self.skipped = SkippedLog(folder.skipped) if world.is_first else None
         self.best: tuple[float, int] | None = None
 
     def run(self, state: dict[str, Any] | None) -> None:
-        """Take the steps that are left, and write the result."""
+        """Take the remaining steps, and write the result."""
         start = self._restore(state)
-        if self.world.is_first:
-            self._write_skipped([item for pair in self.pairs for item in pair.skipped])
-        with self._log(start) as log:
+        self._write_skipped([item for pair in self.pairs for item in pair.skipped])
+        with self._open_log(start) as log:
             self._loop(start, log)
         self._finish()
 
-    def _log(self, start: int) -> Any:
+    def _open_log(self, start: int) -> Any:
         if not self.world.is_first:
             return nullcontext()
         return RunLog(
@@ -170,167 +182,161 @@ class _Run:
         )
 
     def _loop(self, start: int, log: RunLog | None) -> None:
-        logging, steps, clock = self.recipe.logging, self.trainer.steps, Stopwatch()
+        """Take steps; log, validate and save as often as the recipe says, and after the last."""
+        steps, clock = self.trainer.steps, Stopwatch()
+        skipped: list[SkippedItem] = []
         for step, batch in zip(range(start, steps), self.trainer.batches(start), strict=False):
             result = self.trainer.take_step(step, batch)
             clock.count(self.recipe.batch_size)
-            done = step + 1
+            skipped += result.skipped
+            done, is_last = step + 1, step + 1 == steps
+            logs = is_last or done % self.recipe.logging.log_every == 0
             if log is not None:
-                self._write_skipped(result.skipped)
-                numbers = None
-                if done % logging.log_every == 0 or done == steps:
-                    numbers = {
-                        "pair": self.pairs[batch.draws[0].pair].plan.name,
-                        "loss": result.loss,
-                        "lr": result.lr,
-                        "scale": result.scale,
-                        "grad_norm": result.grad_norm,
-                        "rows_per_second": clock.rows_per_second(),
-                    }
-                log.step(done, numbers)
-            better = False
-            if done % self.validate_every == 0 or done == steps:
-                better = self._validate(done, log)
-            if done % self.save_every == 0 or done == steps or better:
-                self._save(done, better)
+                log.step(done, self._numbers(batch, result, clock) if logs else None)
+            validates = is_last or done % self.validate_every == 0
+            is_best = validates and self._validate(done, log)
+            saves = is_last or is_best or done % self.save_every == 0
+            # Alone at every step; with several processes where they exchange data anyway, and
+            # before each checkpoint, after which these steps aren't repeated.
+            if self.world.size == 1 or logs or saves:
+                self._write_skipped(skipped)
+                skipped = []
+            if saves:
+                self._save(done, is_best)
+
+    def _numbers(self, batch: Batch, result: StepResult, clock: Stopwatch) -> dict[str, Any]:
+        return {
+            "pair": self.pairs[batch.draws[0].pair].plan.name,
+            "loss": result.loss,
+            "lr": result.lr,
+            "scale": result.scale,
+            "grad_norm": result.grad_norm,
+            "rows_per_second": clock.rows_per_second(),
+        }
 
     def _validate(self, done: int, log: RunLog | None) -> bool:
-        """Measure retrieval; returns whether it is the best so far."""
+        """Measure retrieval; return whether it is the best so far."""
         if all(pair.validation is None for pair in self.pairs):
             return False
-        space = self._current_space(self.prepared.space)
-        better = False
-        if space is not None and log is not None:
-            results = self._measure(space)
+        weights = current_weights(self.trainer)
+        is_best = False
+        if log is not None:
+            results = self._measure(weights)
             log.write(done, {"validation": {"-".join(r.pair): r.recall for r in results}})
             score = sum(result.score for result in results) / len(results)
-            better = self.best is None or score > self.best[0]
-            if better:
+            is_best = self.best is None or score > self.best[0]
+            if is_best:
                 self.best = (score, done)
-        return bool(self.world.gather(torch.tensor(better, device=self.world.device))[0])
+        return bool(self.world.gather(torch.tensor(is_best, device=self.world.device))[0])
 
-    def _measure(self, space: Space) -> list[Retrieval]:
-        space.to(self.world.device)
-        results = (pair.measure(space, World(device=self.world.device)) for pair in self.pairs)
-        return [result for result in results if result is not None]
-
-    def _current_space(self, start: Space, state: dict[str, Any] | None = None) -> Space | None:
-        """Put the towers as they are now, or as a checkpoint has them, into a space.
-
-        Returns:
-            the space; None in all processes but the first.
-        """
-        towers = self.prepared.trained_towers
-        if state is None:
-            weights = {m: tower.average_state() or tower.state() for m, tower in towers.items()}
-        else:
-            weights = {m: state["averages"].get(m) or state["towers"][m] for m in towers}
-        if not self.world.is_first:
-            return None
-        scales = {
-            pair.plan.pair[1]: float(loss.scale.detach())
-            for pair, loss in zip(self.pairs, self.trainer.losses, strict=True)
-        }
-        return finished_space(start, self.recipe.name, towers, weights, scales)
-
-    def _save(self, done: int, best: bool) -> None:
-        """Write a checkpoint; all processes take part, the first writes."""
-        trained_towers, trainer = self.prepared.trained_towers, self.trainer
-        averages = {
-            name: trained_tower.average_state() for name, trained_tower in trained_towers.items()
-        }
+    def _save(self, done: int, is_best: bool) -> None:
+        """Write a checkpoint; all processes must call, the first writes."""
+        trainer, towers = self.trainer, self.trainer.trained_towers
+        averages = {name: tower.average_state() for name, tower in towers.items()}
         state = {
             "step": done,
             "recipe": json.dumps(to_dict(self.recipe)),
-            "towers": {
-                name: trained_tower.state() for name, trained_tower in trained_towers.items()
-            },
+            "towers": {name: tower.state() for name, tower in towers.items()},
             "averages": {name: value for name, value in averages.items() if value is not None},
             "losses": [loss.state_dict() for loss in trainer.losses],
-            "optimizer": full_optimizer_state(trainer.optimizer),
+            "optimizer": full_optimizer_state(trainer.model, trainer.optimizer),
             "best": self.best,
         }
         if self.world.is_first:
             save_state(self.folder.last, state)
-            if best:
+            if is_best:
                 keep_as_best(self.folder)
         self.world.wait()
 
     def _restore(self, state: dict[str, Any] | None) -> int:
-        """Put everything as a checkpoint has it; returns the step to go on with."""
+        """Load a checkpoint; return the number of steps that were taken."""
         if state is None:
             return 0
-        for name, trained_tower in self.prepared.trained_towers.items():
-            load_full_state(trained_tower.net, state["towers"][name])
-            if trained_tower.average is not None:
-                load_full_state(trained_tower.average.module, state["averages"][name])
-                trained_tower.average.n_averaged.fill_(state["step"])
-        for loss, values in zip(self.trainer.losses, state["losses"], strict=True):
-            loss.load_state_dict(values)
-        load_full_optimizer_state(self.trainer.optimizer, state["optimizer"])
+        for name, tower in self.trainer.trained_towers.items():
+            load_full_state(tower.net, state["towers"][name])
+            if tower.average is not None:
+                load_full_state(tower.average.module, state["averages"][name])
+                tower.average.n_averaged.fill_(state["step"])
+        self._restore_losses(state)
+        load_full_optimizer_state(self.trainer.model, self.trainer.optimizer, state["optimizer"])
         self.best = None if state["best"] is None else tuple(state["best"])
         return int(state["step"])
 
+    def _restore_losses(self, state: dict[str, Any]) -> None:
+        for loss, values in zip(self.trainer.losses, state["losses"], strict=True):
+            loss.load_state_dict(values)
+
     def _write_skipped(self, items: Sequence[SkippedItem]) -> None:
-        """List items that couldn't be used, each once."""
-        path = self.folder.skipped
-        known = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
-        lines = [json.dumps(item.__dict__, ensure_ascii=False) for item in items]
-        new = [line for line in dict.fromkeys(lines) if line not in known]
-        if new:
-            with path.open("a", encoding="utf-8") as file:
-                file.write("\n".join(new) + "\n")
+        """Write the items that any process skipped; all processes must call."""
+        found = gather_objects(list(items), self.world)
+        if self.skipped is not None:
+            self.skipped.write(item for part in found for item in part)
 
     def _finish(self) -> None:
-        """Write the space with its card, and the curves."""
-        keep_best = self.recipe.logging.keep == "best" and self.folder.best.is_file()
-        state = load_state(self.folder.best) if keep_best else None
-        if not self.world.is_first:
-            self._current_space(self.prepared.space, state)
-            self.world.wait()
-            return
-        whole = load(self.recipe.start, device="cpu", dtype=torch.float32)
-        whole.config = replace(whole.config, dtype=self.prepared.space.config.dtype)
-        space = self._current_space(whole, state)
-        assert space is not None
-        rows = sum(len(pair.table.rows) for pair in self.pairs)
-        space.card = write_card(space, self.recipe, whole, self._measure(space), rows)
-        space.to("cpu")
-        native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
-        draw_curves(read_log(self.folder.log), self.folder.curves)
+        """Write the resulting space with its card; all processes must call."""
+        keeps_best = self.recipe.logging.keep == "best" and self.folder.best.is_file()
+        weights = {} if keeps_best else current_weights(self.trainer)
+        if self.world.is_first:
+            if keeps_best:
+                state = load_state(self.folder.best)
+                weights = {**state["towers"], **state["averages"]}
+                self._restore_losses(state)
+            self._write_space(weights)
         self.world.wait()
+
+    def _measure(self, weights: Weights) -> list[Retrieval]:
+        """Measure retrieval on the validation rows, in this process alone."""
+        space, alone = self._extend(self.space, weights), World(device=self.world.device)
+        results = (pair.measure(space, alone) for pair in self.pairs)
+        return [result for result in results if result is not None]
+
+    def _extend(self, start: Space, weights: Weights) -> Space:
+        scales = {
+            pair.plan.pair[1]: float(loss.scale.detach())
+            for pair, loss in zip(self.pairs, self.trainer.losses, strict=True)
+        }
+        return finished_space(start, self.recipe.name, self.trainer.trained_towers, weights, scales)
+
+    def _write_space(self, weights: Weights) -> None:
+        results = self._measure(weights)
+        start = load(self.recipe.start, device="cpu", dtype=torch.float32)
+        start.config = replace(start.config, dtype=self.space.config.dtype)
+        space = self._extend(start, weights).to("cpu")
+        rows = sum(len(pair.table.rows) for pair in self.pairs)
+        space.card = write_card(space, self.recipe, start, results, rows)
+        native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
 
 
 def load_start(recipe: Recipe, world: World) -> Space:
-    """Load the frozen sides of a run, in the precision that they are used in."""
+    """Load the frozen towers of a run, in the precision that they compute in."""
     frozen = sorted({plan.pair[0] for plan in recipe.pairs})
     return load(recipe.start, modalities=frozen, device=str(world.device))
 
 
-def load_origin(recipe: Recipe, space: Space) -> Space:
-    """Load the towers that a run goes on with, in full precision; or give the frozen sides."""
+def load_origin(recipe: Recipe, space: Space, world: World) -> Space:
+    """Load the towers that training starts from, in float32; `space` if all are from scratch."""
     tuned = sorted(name for name, plan in recipe.towers.items() if plan.start == "space")
     if not tuned:
         return space
-    return load(recipe.start, modalities=tuned, device="cpu", dtype=torch.float32)
+    return load(recipe.start, modalities=tuned, device=str(world.device), dtype=torch.float32)
 
 
 def _open_folder(
     folder: RunFolder, recipe: Recipe, resume: bool, world: World
 ) -> dict[str, Any] | None:
-    """Make a run's folder, or read the checkpoint in it."""
+    """Create a run's folder, or read the checkpoint in it."""
     if resume and folder.last.is_file():
         state = load_state(folder.last)
         _require_same(json.loads(state["recipe"]), json.loads(json.dumps(to_dict(recipe))))
         return state
     if folder.last.is_file():
         raise ConfigError(
-            f"{folder.path}: a run lies here; go on with it (--resume) or choose another --output"
+            f"{folder.path}: has a run already; resume it (--resume) or choose another --output"
         )
     if world.is_first:
         folder.path.mkdir(parents=True, exist_ok=True)
-        for left_over in (folder.log, folder.skipped, *folder.vector_tables()):
-            left_over.unlink(missing_ok=True)
+        for old in (folder.log, folder.skipped, folder.wandb_id, *folder.vector_tables()):
+            old.unlink(missing_ok=True)
         with atomic_path(folder.recipe) as temporary:
             temporary.write_text(write_recipe(recipe), encoding="utf-8")
     world.wait()
@@ -338,13 +344,13 @@ def _open_folder(
 
 
 def _require_same(was: Any, now: Any, where: str = "") -> None:
-    """Refuse to resume with a recipe that would learn something else."""
+    """Refuse to resume with a recipe that trains something else."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in {**was, **now}:
-            if where or key not in WATCHING:
+            if where or key not in CHANGEABLE:
                 _require_same(was.get(key), now.get(key), f"{where}.{key}" if where else key)
     elif was != now:
         raise ConfigError(
-            f"{where}: the run was started with {was!r}, the recipe says {now!r}; change it back, "
+            f"{where}: the run was started with {was!r}, the recipe has {now!r}; change it back, "
             "or start again with another --output"
         )

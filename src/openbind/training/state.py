@@ -1,13 +1,12 @@
-"""What a run leaves on disk, and how it goes on from there.
+"""The files of a run, and its checkpoints.
 
 runs/my-run/
-  recipe.yaml     as it was run, complete
-  space/          the result; `openbind.load("runs/my-run")` finds it
+  recipe.yaml     the complete recipe
+  space/          the result; `openbind.load("runs/my-run")` loads it
   log.jsonl       a line for each logged step and each validation
-  curves.png      the same as a image
   events/         the same for TensorBoard
-  skipped.jsonl    items that couldn't be used, and why
-  state/last.pt   everything needed to go on; state/best.pt the best by validation
+  skipped.jsonl   items that couldn't be used, and why
+  state/last.pt   the newest checkpoint; state/best.pt the best by validation
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from openbind.atomic import atomic_path
 from openbind.checkpoints.native import RESULT
 from openbind.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Places in a run's folder.
+    """Paths in a run's folder.
 
     Args:
         path: of the folder.
@@ -41,7 +40,7 @@ class RunFolder:
 
     @property
     def recipe(self) -> Path:
-        """The recipe, as it was run."""
+        """The complete recipe."""
         return self.path / "recipe.yaml"
 
     @property
@@ -51,13 +50,8 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """Numbers of each step."""
+        """Numbers of the steps."""
         return self.path / "log.jsonl"
-
-    @property
-    def curves(self) -> Path:
-        """The log as a image."""
-        return self.path / "curves.png"
 
     @property
     def events(self) -> Path:
@@ -70,6 +64,11 @@ class RunFolder:
         return self.path / "skipped.jsonl"
 
     @property
+    def wandb_id(self) -> Path:
+        """The id of the run at Weights & Biases."""
+        return self.path / "state" / "wandb-id"
+
+    @property
     def last(self) -> Path:
         """The newest checkpoint."""
         return self.path / "state" / "last.pt"
@@ -80,23 +79,23 @@ class RunFolder:
         return self.path / "state" / "best.pt"
 
     def vectors(self, name: str) -> Path:
-        """A table of embeddings of frozen items."""
+        """Return the path of a table of embeddings of frozen items."""
         return self.path / "state" / f"{name}.safetensors"
 
     def vector_tables(self) -> list[Path]:
-        """All tables of embeddings."""
+        """Return the paths of all tables of embeddings."""
         return sorted(self.path.glob("state/*.safetensors"))
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint: whole, or the one before stays.
+    """Write a checkpoint completely, or leave the previous one.
 
     Args:
         path: of the file.
         state: tensors, numbers and texts, in mappings and lists.
 
     Raises:
-        CheckpointError: it can't be written, a full disk for instance.
+        CheckpointError: it can't be written, for instance because the disk is full.
     """
     try:
         with atomic_path(path) as temporary:
@@ -105,20 +104,20 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         # PyTorch's writer reports a full disk as a RuntimeError.
         raise CheckpointError(
             path,
-            f"couldn't be written ({error}); an older one is still whole: make room, then go on "
+            f"couldn't be written ({error}); the previous one is intact: free space, then resume "
             "with --resume",
         ) from error
 
 
 def keep_as_best(folder: RunFolder) -> None:
-    """Let the best checkpoint be the last one: a second name of the same file."""
+    """Make the newest checkpoint the best one, as a hard link."""
     temporary = folder.best.with_name(f".best.{secrets.token_hex(6)}.pt")
     os.link(folder.last, temporary)
     temporary.replace(folder.best)
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; nothing but tensors and plain values is unpickled.
+    """Read a checkpoint; only tensors and plain values are unpickled.
 
     Raises:
         CheckpointError: missing, truncated, or of another format.
@@ -128,7 +127,8 @@ def load_state(path: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(path):
         raise CheckpointError(path, "truncated or not a checkpoint")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped: the processes of one machine share the memory.
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise CheckpointError(path, f"truncated or not a checkpoint: {error}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:

@@ -1,4 +1,4 @@
-"""Which network a recipe trains, and how much of it: all, its last layer, or low-rank changes."""
+"""Build the tower that a recipe trains: in full, its last layer, or low-rank adapters."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from openbind.training.lora import LoraPlan, add_lora
 
 @dataclass(frozen=True, kw_only=True)
 class TowerPlan:
-    """One network that a recipe trains.
+    """One tower that a recipe trains.
 
     Args:
-        start: "scratch" draws its weights, "space" takes those that the starting space has.
-        size: a named architecture, whose tower for the modality is taken; only from scratch.
-        config: what differs from that one, or from the space's; without a size, all of it.
-        kind: a name in the table of towers; None is the size's or the space's, else a transformer.
-        train: "full" trains all of it, "head" its last Linear, "lora" low-rank changes.
+        start: "scratch" initializes its weights randomly, "space" with the starting space's.
+        size: a preset with a tower for the modality; only from scratch.
+        config: what differs from the preset or the space; without a size, the whole config.
+        kind: a name in `TOWERS`; None is the preset's or the space's, else a transformer.
+        train: "full" trains all weights, "head" the last Linear, "lora" low-rank adapters.
         lora: of `train: lora`.
         settings: preprocessing that differs from the space's, or from the modality's defaults.
         head: of the last Linear.
@@ -52,15 +52,15 @@ class TowerPlan:
 
     def __post_init__(self) -> None:
         if self.start == "space" and self.size is not None:
-            raise ValueError("size: a network that starts from the space has the space's")
+            raise ValueError("size: only with start: scratch; start: space has the space's size")
         if self.start == "scratch" and self.size is None and not self.config:
-            raise ValueError("a network from scratch needs a size or a config")
+            raise ValueError("start: scratch needs a size or a config")
         if self.start == "scratch" and self.train != "full":
             raise ValueError(
-                f"train: {self.train!r} leaves the rest of a network as it was drawn; start: space"
+                f"train: {self.train!r} would leave random weights frozen; use start: space"
             )
         if self.start == "scratch" and self.head.fresh:
-            raise ValueError("head.fresh: a network from scratch has no other")
+            raise ValueError("head.fresh: no effect with start: scratch")
         if self.train != "head" and (self.head.dropout or self.head.standardize):
             raise ValueError("head.dropout and head.standardize need train: head")
         if self.train != "lora" and self.lora != LoraPlan():
@@ -70,21 +70,21 @@ class TowerPlan:
 def build_tower(
     plan: TowerPlan, modality: str, space: Space, seed: int
 ) -> tuple[TowerSpec, nn.Module]:
-    """Make the network that is trained for a modality.
+    """Build the tower that is trained for a modality.
 
     Args:
-        plan: the recipe's.
-        modality: which it is for.
+        plan: from the recipe.
+        modality: name of its modality.
         space: the starting one; it isn't changed and shares no tensor with the result.
-        seed: of the run; the weights drawn depend on it and the modality's name alone.
+        seed: of the run; random weights depend only on it and the modality's name.
 
     Returns:
-        its spec, as the resulting space's config has it, and the network: float32, in training
-        mode, its output as wide as the space. Only what is to be trained needs gradients.
+        its spec for the resulting space's config, and the network: float32, in training mode, with
+        the space's output width. Only the weights that are trained need gradients.
 
     Raises:
-        ConfigError: no such tower in the size or the space, an unknown key, another width than the
-            space's, weights that don't fit, or layers that aren't there.
+        ConfigError: the size or the space has no such tower, an unknown key, another width than
+            the space's, weights that don't fit, or missing layers.
         UnknownNameError: no such size or kind.
         MissingExtraError: LoRA without peft.
     """
@@ -110,19 +110,19 @@ def build_tower(
 
 
 def trained_names(tower: nn.Module) -> tuple[str, ...]:
-    """Names of the parameters that are trained, in the network's order."""
+    """Return the names of the trained parameters, in the network's order."""
     return tuple(name for name, value in tower.named_parameters() if value.requires_grad)
 
 
 def _starting_spec(plan: TowerPlan, modality: str, space: Space) -> TowerSpec | None:
-    """The tower that a plan's own values are put over; None if it has all of them."""
+    """Return the spec that a plan's values are merged into; None if the plan has all of them."""
     if plan.start == "scratch" and plan.size is None:
         return None
     if plan.size is not None and plan.size not in PRESETS:
         raise UnknownNameError("size", plan.size, PRESETS)
     config = space.config if plan.size is None else PRESETS[plan.size]()
     if modality not in config.modalities:
-        advice = "start: scratch" if plan.size is None else "give its config in place of a size"
+        advice = "use start: scratch" if plan.size is None else "use a config instead of a size"
         raise ConfigError(
             f"towers.{modality}: {config.name} has no {modality}, only "
             f"{', '.join(config.modalities)}; {advice}"
@@ -131,10 +131,10 @@ def _starting_spec(plan: TowerPlan, modality: str, space: Space) -> TowerSpec | 
 
 
 def _read_spec(plan: TowerPlan, start: TowerSpec | None, dim: int, where: str) -> TowerSpec:
-    """Put the plan's values over the start's, and the space's dimension into them."""
+    """Merge the plan's values into the start's, with the space's dimension."""
     kind = plan.kind or ("transformer" if start is None else start.kind)
     if start is not None and kind != start.kind:
-        raise ConfigError(f"{where}.kind: {kind!r}, but what it starts from is a {start.kind!r}")
+        raise ConfigError(f"{where}.kind: {kind!r}, but it starts from a {start.kind!r}")
     config_type = TOWERS.get(kind).config_type
     values = _merge({} if start is None else to_dict(start.config), to_dict(plan.config))
     names = {f.name for f in dataclasses.fields(config_type)}
@@ -154,10 +154,12 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _with_dim(values: dict[str, Any], said: dict[str, Any], dim: int, where: str) -> dict[str, Any]:
-    if said.get("embed_dim", dim) != dim:
+def _with_dim(
+    values: dict[str, Any], given: dict[str, Any], dim: int, where: str
+) -> dict[str, Any]:
+    if given.get("embed_dim", dim) != dim:
         raise ConfigError(
-            f"{where}.config: embed_dim is {said['embed_dim']}, but the space has {dim} dimensions"
+            f"{where}.config: embed_dim is {given['embed_dim']}, but the space has {dim} dimensions"
         )
     return {**values, "embed_dim": dim}
 
@@ -169,7 +171,7 @@ def _draw_tower(spec: TowerSpec, generator: torch.Generator) -> nn.Module:
 
 
 def _copy_tower(spec: TowerSpec, old: nn.Module, where: str) -> nn.Module:
-    """Return a network of this spec the weights of the space's, in float32."""
+    """Return a network of this spec with the weights of the space's, in float32."""
     with blank_weights():
         tower = native.build_tower(spec)
     blank = tower.state_dict()
@@ -178,17 +180,17 @@ def _copy_tower(spec: TowerSpec, old: nn.Module, where: str) -> nn.Module:
         for key, value in old.state_dict().items()
     }
     for key, value in blank.items():
-        if key not in state and key.endswith("bias"):  # one of 0 is none
+        if key not in state and key.endswith("bias"):  # no bias is a bias of 0
             state[key] = torch.zeros(value.shape, device=next(old.parameters()).device)
-    wrong = sorted(
+    mismatched = sorted(
         key
         for key in blank.keys() | state.keys()
         if key not in blank or key not in state or blank[key].shape != state[key].shape
     )
-    if wrong:
+    if mismatched:
         raise ConfigError(
-            f"{where}.config: {len(wrong)} tensors of the space's network don't fit, such as "
-            f"{wrong[0]}; a network that starts from the space keeps its sizes"
+            f"{where}.config: {len(mismatched)} tensors of the space's tower don't fit, such as "
+            f"{mismatched[0]}; with start: space the sizes are the space's"
         )
     tower.load_state_dict(state, assign=True)
     return tower
@@ -196,7 +198,7 @@ def _copy_tower(spec: TowerSpec, old: nn.Module, where: str) -> nn.Module:
 
 @contextmanager
 def _drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Let PyTorch's own initial weights be drawn from a generator's seed, not from global state."""
+    """Seed PyTorch's own initialization from a generator, and restore the global state."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed())
         yield

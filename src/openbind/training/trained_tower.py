@@ -1,4 +1,4 @@
-"""A tower that a run trains: as the recipe plans it, as the processes share it, as it comes out."""
+"""A trained tower: built as planned, trained on the run's device, returned as a plain network."""
 
 from __future__ import annotations
 
@@ -21,25 +21,32 @@ from openbind.training.lora import merge_lora
 from openbind.training.recipe import Hardware
 from openbind.training.towers import TowerPlan, build_tower
 
+CPU = torch.device("cpu")
+
 
 class TrainedTower:
     """One trained tower.
 
     Args:
-        plan: what the recipe says of it.
-        modality: whose it is.
-        space: the starting one.
-        seed: of weights that are drawn.
+        plan: from the recipe.
+        modality: its name.
+        space: the starting space.
+        seed: of initial weights.
+        device: where it is trained.
 
     Attributes:
-        spec, tower: what it is made of, and the plain network.
+        spec, tower: the tower's config, and the plain network on the device.
         settings: of the modality's preprocessing.
+        net: what is trained: the tower, or its head alone, shared between processes.
     """
 
-    def __init__(self, plan: TowerPlan, modality: str, space: Space, seed: int) -> None:
-        self.plan, self.modality = plan, modality
+    def __init__(
+        self, plan: TowerPlan, modality: str, space: Space, seed: int, device: torch.device = CPU
+    ) -> None:
+        self.plan, self.modality, self.device = plan, modality, device
         self.settings = choose_settings(plan, modality, space)
-        self.spec, self.tower = build_tower(plan, modality, space, seed)
+        self.spec, tower = build_tower(plan, modality, space, seed)
+        self.tower = tower.to(device)
         self.net: nn.Module = self.tower
         self.average: AveragedModel | None = None
 
@@ -47,70 +54,76 @@ class TrainedTower:
         self,
         hardware: Hardware,
         world: World,
-        ema: float | None,
+        ema_decay: float | None,
         kept: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> None:
-        """Put the network where it is trained.
+        """Prepare the network for training.
 
         Args:
-            hardware: of the recipe.
+            hardware: from the recipe.
             world: the processes.
-            ema: decay of the moving average of the weights, or None.
-            kept: features_ND of the frozen body and the vectors they belong to, targets_NE, where
-                only a head is trained.
+            ema_decay: of the moving average of the weights, or None.
+            kept: features_ND of the frozen body and their targets_NE, where only a head is
+                trained.
 
         Raises:
-            ConfigError: what the recipe asks for doesn't go together.
+            ConfigError: options that don't go together, or torch.compile doesn't work here.
         """
-        plain: nn.Module = self.tower
-        if kept is not None:
-            plain = HeadNet(self.tower, self.plan.head, *kept)
-        trunk = getattr(self.tower, "trunk", None)
         if hardware.activation_checkpointing:
-            if trunk is None or not hasattr(trunk, "recompute"):
-                raise ConfigError(
-                    f"hardware.activation_checkpointing: {self.modality}'s tower has no blocks"
-                )
-            trunk.recompute = True
-        # Kept beside the shared one: sharding takes the weights out of a module for good.
-        self._plain = plain
-        working = copy.deepcopy(plain) if world.size > 1 else plain
-        self.net = share(working.to(world.device).train(), world, hardware.parallel)
-        if ema is not None:
+            self._checkpoint_activations()
+        net = self.tower if kept is None else HeadNet(self.tower, self.plan.head, *kept)
+        # FSDP removes the weights from the module that it shards: copy it before.
+        self._plain = net if world.size == 1 else copy.deepcopy(net).cpu()
+        net.to(world.device).train()
+        if hardware.compile:
+            _require_compiler(world.device)
+            net.compile()  # in place: names of weights stay
+        self.net = share(net, world, hardware.parallel)
+        if ema_decay is not None:
             if world.size > 1 and hardware.parallel == "fsdp":
                 raise ConfigError("schedule.ema_decay: not with hardware.parallel: fsdp; use ddp")
-            self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(ema))
+            self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Embed a batch for the loss: unit vectors (B, E) in float32."""
         return F.normalize(self.net(x).float(), dim=-1)
 
     def update_average(self) -> None:
-        """Take the weights of a step into their moving average, if there is one."""
+        """Update the moving average with the weights of a step."""
         if self.average is not None:
             self.average.update_parameters(self.net)
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """Weights as they are trained, on the CPU, under plain names; all processes must call."""
+    def state(self) -> dict[str, Any]:
+        """Return the current weights; see `full_state`."""
         return full_state(self.net)
 
-    def average_state(self) -> dict[str, torch.Tensor] | None:
-        """The moving average of the weights, as `state`."""
+    def average_state(self) -> dict[str, Any] | None:
+        """Return the moving average of the weights, as `state`; None if there is none."""
         return None if self.average is None else full_state(self.average.module)
 
-    def finished_tower(self, state: Mapping[str, torch.Tensor]) -> nn.Module:
-        """Return the plain network with some weights: heads folded in, adapters merged.
+    def finished_tower(self, state: Mapping[str, Any]) -> nn.Module:
+        """Return the plain tower with given weights, in evaluation mode on the device.
 
         Args:
-            state: as `state` or `average_state` gave it.
+            state: from `state` or `average_state`; a head is folded in, adapters are merged.
         """
-        plain = copy.deepcopy(self._plain).cpu()
-        plain.load_state_dict(state)
-        if isinstance(plain, HeadNet):
-            tower = copy.deepcopy(self.tower)
-            fold_head(plain, tower)
+        net = copy.deepcopy(self._plain)
+        net.load_state_dict(state)
+        net.to(self.device)
+        if isinstance(net, HeadNet):
+            tower = copy.deepcopy(self.tower).to(self.device)
+            fold_head(net, tower)
             return tower.eval()
-        return merge_lora(plain).eval() if self.plan.train == "lora" else plain.eval()
+        return merge_lora(net).eval() if self.plan.train == "lora" else net.eval()
+
+    def _checkpoint_activations(self) -> None:
+        trunk = getattr(self.tower, "trunk", None)
+        if trunk is None or not hasattr(trunk, "recompute"):
+            raise ConfigError(
+                f"hardware.activation_checkpointing: the tower of {self.modality} has no "
+                "transformer blocks"
+            )
+        trunk.recompute = True
 
 
 def choose_settings(plan: TowerPlan, modality: str, space: Space) -> Any:
@@ -123,3 +136,19 @@ def choose_settings(plan: TowerPlan, modality: str, space: Space) -> Any:
     known = space.config.modalities.get(modality)
     base = kind() if known is None else known.settings
     return from_dict(kind, {**to_dict(base), **plan.settings}, f"towers.{modality}.settings")
+
+
+def _require_compiler(device: torch.device) -> None:
+    """Compile a tiny function, so that a missing compiler is an error before training starts.
+
+    Raises:
+        ConfigError: torch.compile doesn't work on the device.
+    """
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.zeros(2, device=device))
+    except Exception as error:  # whatever the compiler's toolchain raises
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"hardware.compile: torch.compile doesn't work on {device} here ({reason}); "
+            "install a C++ compiler, or set it to false"
+        ) from error
