@@ -33,9 +33,8 @@ def info_nce(
         loss    = ( L(q, k) + L(k, q) ) / 2
 
     This is ImageBind's L_{I,M} + L_{M,I} (Girdhar et al. 2023, arXiv:2305.05665, section 3.1,
-    equation 1), halved as in CLIP. Several queries may share an item: in the reverse direction all
-    of them are positives, and their log-probabilities are averaged. Items without a query are used
-    as negatives only.
+    equation 1), halved as in CLIP. Several queries may share an item: they are all its positives,
+    and their log-probabilities are averaged. Items without a query are used as negatives only.
 
     With several processes, each has its own queries and the same items, and gets the loss of all
     queries. The mean of the gradients over processes, which DDP and FSDP take, is the gradient of
@@ -47,8 +46,7 @@ def info_nce(
         scale: 1 / temperature, greater than 0; a tensor may be learned.
         target_Q: int64, the index of each query's item; by default query i belongs to item i.
         gather: how processes exchange tensors; one process by default.
-        excluded: pairs of a query and an item that isn't its target, omitted from all sums: other
-            positives of the query, which are not negatives.
+        excluded: pairs of a query and another of its positives, omitted from all sums.
 
     Returns:
         the loss, a scalar tensor, computed in float32 or float64.
