@@ -1,4 +1,4 @@
-"""README and docs hold: code blocks run as written, links lead somewhere, tables are current."""
+"""README and docs are tested: code blocks run as written, links resolve."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def commands(page: str) -> list[str]:
 
 @pytest.fixture
 def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
-    """A home folder with the files that the README speaks of."""
+    """A home folder with the files that the README mentions."""
     import soundfile
 
     from openbind.media.image import read_image
@@ -77,7 +77,7 @@ def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def served(line: str, home: Path) -> Iterator[None]:
-    """Run a command that serves, as written, until it says so; end it after use."""
+    """Run a command that serves, as written, until it is ready; end it after use."""
     program = subprocess.Popen(
         ["bash", "-ec", f"exec {line}"],
         cwd=home,
@@ -87,8 +87,8 @@ def served(line: str, home: Path) -> Iterator[None]:
     )
     assert program.stderr is not None
     try:
-        while "serving" not in (told := program.stderr.readline()):
-            assert told, line
+        while "serving" not in (output := program.stderr.readline()):
+            assert output, line
         yield
     finally:
         program.terminate()
@@ -97,7 +97,7 @@ def served(line: str, home: Path) -> Iterator[None]:
 
 
 def test_python_blocks_run(home: Path) -> None:
-    """All Python of the README, in its order, in one program; `# →` lines are its output."""
+    """All Python of the README runs, in order, in one program."""
     code = "\n".join(blocks("python"))
     assert "openbind.load" in code
     done = run([sys.executable, "-W", "error", "-c", code], home)
@@ -109,7 +109,7 @@ def test_python_blocks_run(home: Path) -> None:
 
 @pytest.mark.slow
 def test_shell_blocks_run(home: Path) -> None:
-    """All commands of the README but the set-up itself, as written."""
+    """All commands of the README but the installation run as written."""
     ours = commands("README.md")
     assert len(ours) >= 5
     for line in ours:
@@ -123,7 +123,7 @@ def test_shell_blocks_run(home: Path) -> None:
 
 @pytest.mark.slow
 def test_page_of_the_index(home: Path) -> None:
-    """Its commands in their order, then its Python."""
+    """Its commands run in order, then its Python."""
     for line in commands("docs/index.md"):
         done = run(["bash", "-ec", line], home)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -135,7 +135,7 @@ def test_page_of_the_index(home: Path) -> None:
 
 @pytest.mark.slow
 def test_page_of_the_cluster(home: Path) -> None:
-    """Its command on one machine, then its Python on what came out."""
+    """Its command runs on one machine, then its Python on the result."""
     pytest.importorskip("ray", reason="the extra ray isn't installed")
     (line,) = commands("docs/batch.md")
     code = "\n".join(blocks("python", "docs/batch.md"))
@@ -147,7 +147,7 @@ def test_page_of_the_cluster(home: Path) -> None:
 
 @pytest.mark.slow
 def test_pages_of_the_service_and_its_client(home: Path) -> None:
-    """The service's one line, and the client's Python against it."""
+    """The service's command runs, and the client's Python against it."""
     (line,) = commands("docs/service.md")
     code = "\n".join(blocks("python", "docs/client.md"))
     with served(line, home):
@@ -156,7 +156,7 @@ def test_pages_of_the_service_and_its_client(home: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     """Every relative link of a page is a file of the project."""
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""`import openbind` and `openbind --help` are light; a missing extra names its pip install."""
+"""`import openbind` and `openbind --help` are cheap; a missing extra names its installation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_import_is_light() -> None:
-    """Importing the package imports none of the heavy libraries."""
+    """Importing the package imports no heavy library."""
     code = f"import openbind, sys; print([m for m in {HEAVY} if m in sys.modules])"
     assert run(code).stdout.strip() == "[]"
 
 
 def test_help_is_light() -> None:
-    """Showing help imports none of the heavy libraries either, and is quick."""
+    """Showing help imports no heavy library, and is fast."""
     code = (
         "import sys\nfrom openbind.cli.main import main\n"
         "try: main(['--help'])\n"
@@ -36,7 +36,7 @@ def test_help_is_light() -> None:
 
 
 def test_public_names_resolve() -> None:
-    """Every name in `__all__` can be had, and `__all__` is sorted."""
+    """Every name in `__all__` resolves, and `__all__` is sorted."""
     import openbind
 
     assert list(openbind.__all__) == sorted(openbind.__all__)
@@ -47,7 +47,7 @@ def test_public_names_resolve() -> None:
 
 
 def test_rooms_are_reached_by_name() -> None:
-    """`openbind.checkpoints.load_imagebind` needs no import but that of the package."""
+    """`openbind.checkpoints.load_imagebind` needs only `import openbind`."""
     code = "import openbind; print(openbind.checkpoints.load_imagebind.__name__)"
     assert run(code).stdout.strip() == "load_imagebind"
 
@@ -63,6 +63,6 @@ def test_rooms_are_reached_by_name() -> None:
     ],
 )
 def test_missing_extra_names_its_install(package: str, extra: str, code: str) -> None:
-    """Without an optional package the error says which pip install brings it."""
+    """Without an optional package the error names the pip command that installs it."""
     blocked = f"import sys; sys.modules[{package!r}] = None\n{code}"
     assert f"pip install 'openbind[{extra}]'" in run(blocked).stderr
