@@ -9,9 +9,12 @@ from __future__ import annotations
 import base64
 import io
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ import httpx2 as httpx
 import numpy as np
 import openai
 import pytest
+import torch
+import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 
@@ -28,6 +33,7 @@ from openbind.serving.app import create_app
 from openbind.serving.limits import Limits
 from openbind.serving.middleware import COOKIE
 from openbind.serving.service import Service
+from openbind.space.pipeline import Batching
 
 Running = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 ToUrl = Callable[[bytes], str]
@@ -298,6 +304,52 @@ def test_overload(starter: openbind.Space, running: Running) -> None:
                 assert error_of(response, 503)["code"] == "overloaded"
                 assert 1 <= int(response.headers["retry-after"]) <= 60
         assert embed(99).status_code == 200
+
+
+class Sluggish:
+    """A space whose every batch takes half a second."""
+
+    def __init__(self, space: openbind.Space) -> None:
+        self.space = space
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.space, name)
+
+    def batching(self) -> Batching:
+        def compute(modality: str, clips: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.5)
+            return self.space.batching().compute(modality, clips)
+
+        return Batching(compute)
+
+
+@pytest.mark.slow
+def test_shutdown_with_much_work_left(starter: openbind.Space) -> None:
+    """After the grace period open requests are cancelled, and the service ends."""
+    service = Service(Sluggish(starter), batch_size=1)  # type: ignore[arg-type]
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(service), log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    running = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    running.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}{EMBED}"
+    texts = [f"text number {n}, one of many that take a while" for n in range(1000)]
+    client = threading.Thread(target=_post, args=(url, {"input": texts}), daemon=True)
+    client.start()
+    while not service.batcher.backlog_seconds:
+        assert client.is_alive()
+        time.sleep(0.01)
+    server.should_exit = True
+    running.join(15)
+    assert not running.is_alive()
+    assert service.batcher.backlog_seconds == 0
+    client.join(15)
+    listener.close()
+
+
+def _post(url: str, body: dict[str, Any]) -> None:
+    with suppress(httpx.HTTPError):
+        httpx.post(url, json=body, timeout=60)
 
 
 def test_key(starter: openbind.Space, running: Running) -> None:
