@@ -21,7 +21,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import openbind
-from openbind.demo.samples import read_samples, samples_folder
+from openbind.evaluation.samples import read_samples, samples_folder
 
 ROUNDS = 3
 

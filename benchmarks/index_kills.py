@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 import openbind
-from openbind.demo.samples import samples_folder
 from openbind.errors import InputError
+from openbind.evaluation.samples import samples_folder
 from openbind.search.index import Index
 from openbind.search.update import update
 from openbind.search.verify import verify

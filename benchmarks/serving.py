@@ -36,7 +36,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from openbind.demo.samples import read_samples, samples_folder
+from openbind.evaluation.samples import read_samples, samples_folder
 
 GROWTH = 1.1
 MakeRequest = Callable[[random.Random], tuple[str, dict[str, Any]]]

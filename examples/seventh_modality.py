@@ -20,8 +20,8 @@ import torch
 
 import openbind
 from openbind.data.sources.manifest import Manifest
-from openbind.demo.samples import read_samples, samples_folder
 from openbind.errors import InputError
+from openbind.evaluation.samples import read_samples, samples_folder
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality, Preprocess, Sample
 from openbind.training.optimization import Schedule

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import openbind
-from openbind.demo.samples import SampleItem, read_samples, samples_folder
+from openbind.evaluation.samples import SampleItem, read_samples, samples_folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from openbind.demo.samples import SampleItem
 from openbind.evaluation.held_out import held_out_folder
+from openbind.evaluation.samples import SampleItem
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

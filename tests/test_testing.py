@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import openbind
-from openbind.demo.samples import SampleItem
+from openbind.evaluation.samples import SampleItem
 from openbind.media.image import read_image
 from openbind.testing import check_modality
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import openbind
-from openbind.demo.samples import read_samples, samples_folder
+from openbind.evaluation.samples import read_samples, samples_folder
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from openbind.cli.main import main
-from openbind.demo.samples import SampleItem
 from openbind.evaluation import builtin
 from openbind.evaluation.held_out import TABLE, held_out_folder
+from openbind.evaluation.samples import SampleItem
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -19,3 +19,34 @@ def test_classify(run: Run, media: Path) -> None:
     assert code == 0
     assert next(iter(result["labels"])) == "dog"
     assert sum(result["labels"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_several_modalities_in_order(run: Run, media: Path) -> None:
+    """Files of any modality, in the order given; several templates are averaged."""
+    image, sound = next(media.glob("dog.[!o]*")), media / "dog.ogg"
+    options = ("--labels", "dog,rooster", "--template", "{}", "--template", "a photo of a {}")
+    code, out, err = run("classify", sound, image, sound, *options, "--json", "--device", "cpu")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [result["path"] for result in found] == [str(sound), str(image), str(sound)]
+    assert found[0] == found[2]
+    assert found[1]["modality"] == "image"
+
+
+@pytest.mark.parametrize("template", ["a dog", "{} {}", "a {} in {place}"])
+def test_malformed_template(run: Run, media: Path, template: str) -> None:
+    """A template is refused in one line, without a traceback."""
+    code, _, err = run("classify", media / "dog.ogg", "--labels", "a,b", "--template", template)
+    assert code == 1
+    assert repr(template) in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_unusable_files(run: Run, media: Path) -> None:
+    """An unknown extension, or a broken file, is named."""
+    (media / "x.abc").write_bytes(b"x")
+    (media / "x.wav").write_bytes(b"x")
+    for options in (("x.abc",), ("x.wav",), ("x.abc", "--type", "image")):
+        code, _, err = run("classify", media / options[0], "--labels", "a,b", *options[1:])
+        assert code == 1
+        assert options[0] in err

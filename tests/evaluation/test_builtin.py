@@ -1,4 +1,4 @@
-"""The built-in sets: what is asked, of which space, and that it is what the vectors say."""
+"""The sets that ship: their tasks, the spaces that can do them, and the numbers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import openbind
 from openbind.embedding.cache import VectorCache
 from openbind.errors import ConfigError, InputError
-from openbind.evaluation.builtin import build_tasks, find_sets, gather, measure_built_in
-from openbind.evaluation.emergence import above_chance, measure_emergence
+from openbind.evaluation.builtin import (
+    build_tasks,
+    find_sets,
+    gather,
+    measure_built_in,
+    read_on_disk,
+)
+from openbind.evaluation.embedder import Embedder
+from openbind.evaluation.emergence import above_chance
 from openbind.evaluation.held_out import held_out_folder, read_sets
-from openbind.evaluation.tasks import Classification, PairRetrieval
+from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.pair_retrieval import PairRetrieval
 from openbind.space.card import Card, Source
 
 
 def test_tasks(held_out: Path) -> None:
-    """Classes that words are there for, those only that have items; pairs of the same scene."""
+    """Classes that have texts and items; pairs of the same scene."""
     motion, rooms, noise = (build_tasks(held) for held in read_sets(held_out))
     (named,) = motion
     assert isinstance(named, Classification)
@@ -32,22 +41,22 @@ def test_tasks(held_out: Path) -> None:
     assert images.classes == depths.classes == [("a kitchen",), ("a bedroom",)]
     assert isinstance(pairs, PairRetrieval)
     assert (pairs.modality, pairs.other.modality) == ("image", "depth")
-    stems = [[Path(str(path)).stem for path in side] for side in (pairs.paths, pairs.other.paths)]
+    stems = [[Path(str(path)).stem for path in side] for side in (pairs.items, pairs.other.items)]
     assert stems[0] == stems[1] == ["0", "1", "2", "3"]
     assert noise == []
 
 
 def test_six_modalities(held_out: Path, tiny: openbind.Space, kept: VectorCache) -> None:
-    """Every modality is embedded; numbers are those of the vectors; sets without questions say so.
+    """Every modality is embedded, and numbers are those of the vectors.
 
-    The words of a set are not put into prompts; its depth is in millimetres, as its table says.
+    Texts of a set are not put into prompts; its depth is in millimetres, as its table says.
     """
-    found = measure_built_in(tiny, read_sets(held_out), cache=kept)
+    found = measure_built_in(Embedder(tiny, cache=kept), read_sets(held_out))
     assert [some.modality for some in found.embedded] == [
         name for name in tiny.modalities if name in {"image", "text", "audio", "depth", "imu"}
     ]
     motion, rooms = found.results
-    accuracy = motion.score_of("imu named by text", "accuracy")
+    accuracy = motion.score_of("zero-shot imu classification", "accuracy")
     assert accuracy is not None
     words_KE = tiny.encode("text", ["a walking", "a standing"])
     scores_QK = tiny.encode("imu", [held_out / f"{n}.csv" for n in range(4)]) @ words_KE.T
@@ -66,30 +75,30 @@ def test_six_modalities(held_out: Path, tiny: openbind.Space, kept: VectorCache)
 
 
 def test_modalities_that_a_space_lacks(held_out: Path) -> None:
-    """They are said, the others are measured; of fewer than two there is nothing to measure."""
+    """They are reported, the others are measured; with fewer than two nothing can be."""
     space = openbind.load("tiny", weights="random", modalities=["text", "image"])
-    found = measure_built_in(space, read_sets(held_out))
+    found = measure_built_in(Embedder(space), read_sets(held_out))
     (rooms,) = found.results
-    assert rooms.skipped.keys() == {"depth named by text", "image and depth"}
+    assert rooms.skipped.keys() == {"zero-shot depth classification", "image ↔ depth"}
     (warning,) = found.warnings
-    assert warning.startswith("imu named by text: motion needs imu; tiny has only")
+    assert warning.startswith("zero-shot imu classification: motion needs imu")
     alone = openbind.load("tiny", weights="random", modalities=["imu"])
-    with pytest.raises(ConfigError, match=r"tiny has only imu; .* two of imu, text, image"):
-        measure_built_in(alone, read_sets(held_out))
+    with pytest.raises(ConfigError, match="two of imu, text, image"):
+        measure_built_in(Embedder(alone), read_sets(held_out))
 
 
 def test_broken_items(
     held_out: Path, tmp_path: Path, tiny: openbind.Space, kept: VectorCache
 ) -> None:
-    """A file that can't be read is excluded of the numbers, named once, and not embedded."""
+    """A file that can't be read is excluded, and named once."""
     folder = shutil.copytree(held_out, tmp_path / "broken")
     (folder / "0.npy").write_bytes(b"broken")
     sets = read_sets(folder)
-    _, rooms = measure_built_in(tiny, sets, cache=kept).results
-    assert list(rooms.excluded) == [str(folder / "0.npy")]
+    _, rooms = measure_built_in(Embedder(tiny, cache=kept), sets).results
+    assert list(rooms.excluded) == [(folder / "0.npy").resolve().as_posix()]
     counts = {score.task: score.count for score in rooms.scores}
-    assert (counts["depth named by text"], counts["image → depth"]) == (3, 3)
-    some = gather(tiny, "depth", sets, kept)
+    assert (counts["zero-shot depth classification"], counts["image → depth"]) == (3, 3)
+    some = gather(Embedder(tiny, cache=kept), "depth", sets)
     assert some is not None
     assert [item.title for item in some.items] == ["1.npy", "2.npy", "3.npy"]
 
@@ -100,9 +109,9 @@ def test_second_run_encodes_nothing(
     """With a cache a second run is the same without towers."""
     # Settings of a set's own make another space, whose fingerprint looks at the towers again.
     sets = [held for held in read_sets(held_out) if held.title == "motion"]
-    first = measure_built_in(tiny, sets, cache=kept)
+    first = measure_built_in(Embedder(tiny, cache=kept), sets)
     monkeypatch.setattr(tiny, "towers", {})
-    assert measure_built_in(tiny, sets, cache=kept).results == first.results
+    assert measure_built_in(Embedder(tiny, cache=kept), sets).results == first.results
 
 
 @pytest.mark.parametrize(
@@ -117,32 +126,44 @@ def test_second_run_encodes_nothing(
 def test_overlaps(
     held_out: Path, tiny: openbind.Space, kept: VectorCache, name: str, origin: str, warned: bool
 ) -> None:
-    """A space whose card names the set, or the data that it is from, is warned of."""
+    """Sources in the card that the set's name or data match are reported."""
     source = Source(name=name, use="pairs", license="CC0-1.0", origin=origin)
     space = openbind.Space(tiny.config, tiny.towers, Card(sources=(source,)))
-    motion = measure_built_in(space, read_sets(held_out), cache=kept).results[0]
+    motion = measure_built_in(Embedder(space, cache=kept), read_sets(held_out)).results[0]
     assert motion.overlaps == ((name,) if warned else ())
 
 
 def test_shipped(starter: openbind.Space) -> None:
-    """What ships can all be read; the starter finds sounds by words though they never met."""
+    """What ships can all be read; audio and text are aligned though never trained together."""
     sets = read_sets(held_out_folder())
     things = [held for held in sets if held.title == "single things"]
     own = [
         replace(held, sides={name: held.sides[name] for name in ("audio", "text")})
         for held in things
     ]
-    found = measure_built_in(starter, own)
+    found = measure_built_in(Embedder(starter), own)
     (result,) = found.results
     assert result.excluded == {}
     assert result.overlaps == ()
-    cells = measure_emergence(found.embedded, [], np.random.default_rng(0))
-    assert all(above_chance(cell.raw[0]) for cell in cells)
-    assert all(abs(cell.shuffled[0].value - cell.shuffled[0].chance) < 0.03 for cell in cells)
+    assert all(above_chance(cell.raw[0]) for cell in found.cells)
+    assert all(abs(cell.shuffled[0].value - cell.shuffled[0].chance) < 0.03 for cell in found.cells)
 
 
-def test_on_disk(tmp_path: Path) -> None:
-    """A folder without any known set is refused."""
+def test_on_disk(tmp_path: Path, tiny: openbind.Space) -> None:
+    """A folder without a known set is refused; items that were trained on are skipped."""
     assert [held.title for held in find_sets()][:2] == ["single things", "BasicMotions, test split"]
     with pytest.raises(InputError, match="expected a folder roadscene in it"):
         find_sets(tmp_path)
+    pairs = tmp_path / "roadscene"
+    for side in ("visible", "thermal"):
+        (pairs / side).mkdir(parents=True)
+        for name in ("FLIR_00006.jpg", "FLIR_00018.jpg"):
+            Image.new("L", (32, 32)).save(pairs / side / name)
+    (held,) = read_on_disk(tmp_path)
+    listed = Source(
+        name="RoadScene, 1 pair", use="", license="", origin="", items=("FLIR_00018.jpg",)
+    )
+    space = openbind.Space(tiny.config, tiny.towers, Card(sources=(listed,)))
+    (result,) = measure_built_in(Embedder(space), [held]).results
+    assert {score.count for score in result.scores} == {1}
+    assert (result.trained_items, result.overlaps) == (2, ())

@@ -9,20 +9,22 @@ import pytest
 from scipy.stats import skew
 from sklearn.metrics import average_precision_score, top_k_accuracy_score
 
+import openbind
 from openbind.errors import InputError
-from openbind.evaluation.collection import EmbeddedItems, Item
+from openbind.evaluation.collection import CollectionItem, EmbeddedItems
 from openbind.evaluation.emergence import (
     Cell,
     above_chance,
-    center,
+    find_trained_pairs,
     hubness,
     measure_cell,
     measure_emergence,
     modality_gap,
 )
+from openbind.evaluation.projection import center
 
 
-def gather(modality: str, items: list[Item], vectors_NE: np.ndarray) -> EmbeddedItems:
+def gather(modality: str, items: list[CollectionItem], vectors_NE: np.ndarray) -> EmbeddedItems:
     unit_NE = vectors_NE / np.linalg.norm(vectors_NE, axis=1, keepdims=True)
     return EmbeddedItems(
         modality=modality,
@@ -35,7 +37,9 @@ def draw_scenes(noise: float, count: int = 60) -> tuple[EmbeddedItems, EmbeddedI
     """Two modalities of the same scenes, apart from each other by noise and by an offset."""
     generator = np.random.default_rng(3)
     scenes_NE = generator.normal(size=(count, 24))
-    items = [Item(title=str(n), pair=str(n), label=f"class {n % 5}") for n in range(count)]
+    items = [
+        CollectionItem(title=str(n), pair=str(n), label=f"class {n % 5}") for n in range(count)
+    ]
     other_NE = scenes_NE + noise * generator.normal(size=scenes_NE.shape)
     return gather("thermal", items, scenes_NE), gather("image", items, other_NE + 1.0)
 
@@ -68,7 +72,9 @@ def test_agrees_with_scikit_learn_on_scenes() -> None:
 def test_agrees_with_scikit_learn_on_classes() -> None:
     """Without shared scenes every item of the class is an answer."""
     a, b = draw_scenes(noise=2.0)
-    b = gather("image", [Item(title=i.title, label=i.label) for i in b.items], b.vectors_NE)
+    b = gather(
+        "image", [CollectionItem(title=i.title, label=i.label) for i in b.items], b.vectors_NE
+    )
     cell = measure(a, b)
     assert [pool.relevance for pool in cell.pools] == ["class"]
     scores_QK = a.vectors_NE @ b.vectors_NE.T
@@ -80,7 +86,7 @@ def test_agrees_with_scikit_learn_on_classes() -> None:
 def test_chance_and_control_agree() -> None:
     """Shuffled pairs give chance, for one answer a query and for many, and the real don't."""
     a, b = draw_scenes(noise=0.5)
-    words = [Item(title=item.title, label=item.label) for item in a.items]
+    words = [CollectionItem(title=item.title, label=item.label) for item in a.items]
     for query, target in [(a, b), (b, gather("text", words, a.vectors_NE))]:
         cell = measure(query, target)
         assert above_chance(cell.raw[0])
@@ -95,7 +101,9 @@ def test_chance_of_average_precision() -> None:
     """The expected mean average precision is that of many random orders."""
     generator = np.random.default_rng(1)
     a, b = draw_scenes(noise=1.0, count=12)
-    b = gather("image", [Item(title=i.title, label=i.label) for i in b.items], b.vectors_NE)
+    b = gather(
+        "image", [CollectionItem(title=i.title, label=i.label) for i in b.items], b.vectors_NE
+    )
     chance = {score.metric: score.chance for score in measure(a, b).raw}
     truth_QK = np.arange(12)[:, None] % 5 == np.arange(12) % 5
     drawn = [
@@ -111,7 +119,7 @@ def test_centring_closes_the_gap() -> None:
     a, b = draw_scenes(noise=1.0)
     cell = measure(a, b)
     assert cell.gap > 0.5
-    assert cell.centerd[0].value > cell.raw[0].value
+    assert cell.centered[0].value > cell.raw[0].value
     assert modality_gap(center(a.vectors_NE), center(b.vectors_NE)) < 0.1
 
 
@@ -137,24 +145,27 @@ def test_hubness_agrees_with_scipy() -> None:
 def test_items_are_searched_within_their_set() -> None:
     """The nearest item of another data set is no candidate, and labels don't cross."""
     near, far = [1.0, 0.1], [0.1, 1.0]
-    sounds = gather("audio", [Item(title="s", label="dog", set="a")], np.array([near]))
+    sounds = gather("audio", [CollectionItem(title="s", label="dog", set="a")], np.array([near]))
     images = gather(
         "image",
-        [Item(title="p", label="dog", set="a"), Item(title="q", label="cat", set="b")],
+        [
+            CollectionItem(title="p", label="dog", set="a"),
+            CollectionItem(title="q", label="cat", set="b"),
+        ],
         np.array([far, near]),
     )
     cell = measure(sounds, images)
     assert [(pool.set, pool.queries, pool.items) for pool in cell.pools] == [("a", 1, 1)]
     assert values(cell)["R@1"] == 1.0
-    elsewhere = gather("image", [Item(title="p", label="dog", set="b")], np.array([near]))
+    elsewhere = gather("image", [CollectionItem(title="p", label="dog", set="b")], np.array([near]))
     assert measure_cell(sounds, elsewhere, False, np.random.default_rng(0)) is None
 
 
 def test_sets_count_by_their_queries() -> None:
     """Over two sets the mean is over queries, and so is chance."""
     a, b = draw_scenes(noise=0.0, count=6)
-    one = gather("audio", [Item(title="x", label="dog", set="s")], np.eye(1, 24))
-    many = [Item(title=f"y{n}", label="cat" if n else "dog", set="s") for n in range(3)]
+    one = gather("audio", [CollectionItem(title="x", label="dog", set="s")], np.eye(1, 24))
+    many = [CollectionItem(title=f"y{n}", label="cat" if n else "dog", set="s") for n in range(3)]
     both = gather("audio", [*a.items, *one.items], np.concatenate([a.vectors_NE, one.vectors_NE]))
     to = gather(
         "image", [*b.items, *many], np.concatenate([a.vectors_NE, -np.eye(1, 24), np.eye(2, 24)])
@@ -174,7 +185,11 @@ def test_sets_count_by_their_queries() -> None:
 def test_all_pairs_both_ways() -> None:
     """Every ordered pair that has answers, marked trained in either order of the card's pair."""
     a, b = draw_scenes(noise=0.5)
-    words = gather("text", [Item(title="w", label="class 1"), Item(title="v")], np.eye(2, 24))
+    words = gather(
+        "text",
+        [CollectionItem(title="w", label="class 1"), CollectionItem(title="v")],
+        np.eye(2, 24),
+    )
     cells = measure_emergence([a, b, words], {("image", "thermal")}, np.random.default_rng(0))
     assert [(c.query, c.target, c.trained) for c in cells] == [
         ("thermal", "image", True),
@@ -198,8 +213,20 @@ def test_the_seed_decides() -> None:
 def test_one_modality_once() -> None:
     """Two gatherings of one modality, or vectors of different spaces, are refused."""
     a, b = draw_scenes(noise=0.5)
-    with pytest.raises(InputError, match="every modality once"):
+    with pytest.raises(InputError, match="each modality once"):
         measure_emergence([a, a], (), np.random.default_rng(0))
-    narrow = gather("text", [Item(title="x")], np.ones((1, 3)))
+    narrow = gather("text", [CollectionItem(title="x")], np.ones((1, 3)))
     with pytest.raises(InputError, match="of one space"):
         measure_emergence([a, b, narrow], (), np.random.default_rng(0))
+
+
+def test_trained_pairs_are_those_of_towers(starter: openbind.Space) -> None:
+    """Videos count as images: what was trained with one was trained with the other."""
+    pairs = find_trained_pairs(starter)
+    others = ("text", "audio", "imu", "depth", "thermal")
+    expected = [(seen, other) for seen in ("image", "video") for other in others]
+    assert {frozenset(pair) for pair in pairs} == {
+        frozenset(pair) for pair in [*expected, ("image", "video")]
+    }
+    assert all((b, a) in pairs for a, b in pairs)
+    assert ("text", "audio") not in pairs

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from openbind.errors import ConfigError
-from openbind.evaluation.collection import Item
+from openbind.evaluation.collection import CollectionItem
 from openbind.evaluation.held_out import TABLE, held_out_folder, read_sets
 
 
@@ -20,9 +21,12 @@ def test_sets(held_out: Path) -> None:
         "depth": 4,
         "text": 3,
     }
-    path = str(held_out / "1.npy")
-    expected = Item(title="1.npy", path=path, label="bedroom", pair="room 1", set="rooms")
-    assert rooms.sides["depth"].items[1] == expected
+    path = held_out / "1.npy"
+    expected = CollectionItem(title="1.npy", path=path, label="bedroom", pair="room 1", set="rooms")
+    item = rooms.sides["depth"].items[1]
+    assert replace(item, credit=None) == expected
+    assert item.credit is not None
+    assert item.credit.source.startswith("rooms of noise 1.2")
     assert motion.names == {"walking": ("a walking",), "standing": ("a standing",)}
     assert noise.names == {}
 
@@ -42,6 +46,6 @@ def test_origins(held_out: Path) -> None:
 def test_wrong_table(held_out: Path, tmp_path: Path) -> None:
     """A column that there isn't is named."""
     table = (held_out / TABLE).read_text()
-    (tmp_path / TABLE).write_text(table.replace("license", "license", 1))
-    with pytest.raises(ConfigError, match="license"):
+    (tmp_path / TABLE).write_text(table.replace("license", "copyright", 1))
+    with pytest.raises(ConfigError, match="copyright"):
         read_sets(tmp_path)

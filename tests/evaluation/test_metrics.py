@@ -12,9 +12,9 @@ from openbind.evaluation.metrics import (
     average_precisions,
     chance_median_rank,
     chance_recall_at,
+    fraction_interval,
     ranks,
     recall_at,
-    share_interval,
 )
 
 
@@ -78,12 +78,12 @@ def test_ranks() -> None:
     assert ranks(scores_QK, relevant_QK).tolist() == [2, 3]
 
 
-def test_share_interval() -> None:
+def test_fraction_interval() -> None:
     """Wilson's interval of 8 of 10 and of none, as tables have it; it covers what it should."""
-    assert share_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-3)
-    assert share_interval(0.0, 20) == pytest.approx((0.0, 0.1611), abs=1e-3)
+    assert fraction_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-3)
+    assert fraction_interval(0.0, 20) == pytest.approx((0.0, 0.1611), abs=1e-3)
     random = np.random.default_rng(5)
-    found = [share_interval(share, 50) for share in random.binomial(50, 0.3, 2000) / 50]
+    found = [fraction_interval(share, 50) for share in random.binomial(50, 0.3, 2000) / 50]
     assert np.mean([low <= 0.3 <= high for low, high in found]) == pytest.approx(0.95, abs=0.02)
 
 

@@ -8,10 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from openbind.evaluation.emergence import Cell, Pool
-from openbind.evaluation.run import SuiteResult
-from openbind.evaluation.suites.suite import Published
-from openbind.evaluation.summary import tabulate, tabulate_cells, to_plain
-from openbind.evaluation.tasks import Ranking, Score
+from openbind.evaluation.results import Confusion, Published, Ranking, Score, SuiteResult
+from openbind.evaluation.summary import tabulate, tabulate_all, tabulate_cells, to_plain
 
 
 def make_result(space: str, value: float, *extra: Score) -> SuiteResult:
@@ -70,6 +68,24 @@ def test_plain() -> None:
     assert score["published"]["value"] == 0.669
     assert score["difference"] == {"value": 0.5, "p": 0.5, "apart": False}
     assert "difference" not in to_plain(second)["scores"][0]
+    confusion = Confusion(
+        task="t", modality="audio", classes=("a", "b"), counts_KK=np.array([[3, 0], [1, 2]])
+    )
+    (found,) = to_plain(replace(first, confusions=(confusion,)))["confusions"]
+    assert found["counts"] == [[0, 0, 3], [1, 0, 1], [1, 1, 2]]
+
+
+def test_tables_of_several_suites() -> None:
+    """One table for each suite, an empty line between them."""
+    first, second = make_result("one", 0.25), make_result("two", 0.75)
+    other = replace(first, suite="clotho")
+    lines = tabulate_all([first, other, second])
+    assert [line.split()[0] for line in lines if line] == [
+        *("esc50", "zero-shot:"),
+        *("clotho", "zero-shot:"),
+    ]
+    assert lines[2] == ""
+    assert "two" in lines[0]
 
 
 def test_nothing_published() -> None:
@@ -91,13 +107,13 @@ def test_cells() -> None:
         trained=False,
         pools=(pool,),
         raw=scores(0.3),
-        centerd=scores(0.35),
+        centered=scores(0.35),
         shuffled=scores(0.11),
         gap=0.5,
         hubness=None,
     )
     lines = tabulate_cells([emergent, replace(emergent, query="b", target="a", trained=True)])
-    assert lines[0].split() == ["search", "chance", "R@1", "centerd", "shuffled", "queries"]
+    assert lines[0].split() == ["search", "chance", "R@1", "centered", "shuffled", "queries"]
     assert lines[1].startswith("b → a   trained")
     assert lines[2].split()[3:] == [
         *("emergent", "0.100", "0.300", "(0.200–0.400)", "0.350", "0.110", "1,200")

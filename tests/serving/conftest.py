@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from PIL import Image
 
 import openbind
-from openbind.demo.samples import SampleItem
 from openbind.evaluation.held_out import held_out_folder
+from openbind.evaluation.samples import SampleItem
 from openbind.search.index import Index, default_folder
 from openbind.serving.app import create_app
 from openbind.serving.service import Service

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import openbind
-from openbind.demo.samples import SampleItem
+from openbind.evaluation.samples import SampleItem
 
 SPACE_MODALITIES = ("image", "text", "audio")
 

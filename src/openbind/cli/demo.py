@@ -1,98 +1,133 @@
-"""`openbind demo`: embed the sample collection and show what can be done with it."""
+"""`openbind demo`: embed the sample collection, print selected queries, write a report."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openbind.cli.verb import Verb
+from openbind.cli.verb import (
+    DEFAULT_SPACE,
+    Verb,
+    add_compute_arguments,
+    compute_options,
+    load_space,
+)
 
 if TYPE_CHECKING:
-    from openbind.demo.showcase import Answer, Showcase
+    from openbind.evaluation.report.contents import Query, Report
 
 SHOWN = 3
-"""Matches printed for a query; the page shows more."""
+"""Neighbors printed for a query; the page shows more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("--space", default="starter", help="name or directory (default: starter)")
+    parser.add_argument(
+        "--space", default=DEFAULT_SPACE, help=f"name or directory (default: {DEFAULT_SPACE})"
+    )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         default=Path("demo/index.html"),
         metavar="FILE",
-        help="the page (default: demo/index.html)",
+        help="the report (default: demo/index.html)",
     )
-
     parser.add_argument(
         "--data",
         type=Path,
-        metavar="FOLDER",
-        help="thermal images too: a folder with roadscene in it, which may not be passed on",
+        metavar="DIR",
+        help="also show the real thermal images of a folder that contains roadscene/, which may "
+        "not be redistributed",
     )
+    add_compute_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Embed, print, and write the page."""
+    """Embed the samples, print queries with their neighbors, and write the report."""
     print("loading the model …", file=sys.stderr)
-    from openbind.catalog import load
-    from openbind.demo.page import write_page
-    from openbind.demo.samples import (
-        read_on_disk,
-        read_samples,
+    from openbind.evaluation.builtin import find_sets, measure_built_in, read_on_disk
+    from openbind.evaluation.embedder import Embedder
+    from openbind.evaluation.report.composition import compose_report
+    from openbind.evaluation.report.page import write_report
+    from openbind.evaluation.samples import (
+        read_sample_set,
         read_script,
-        read_unseen,
+        run_script,
         samples_folder,
     )
-    from openbind.demo.showcase import build_showcase
 
-    folder = samples_folder()
+    folder, more = samples_folder(), [] if arguments.data is None else read_on_disk(arguments.data)
     script = read_script(folder)
-    items = read_samples(folder) + read_unseen(script.unseen)
-    if arguments.data is not None:
-        more = read_on_disk(arguments.data)
-        items, script = items + more, script.asking(more)
-    showcase = build_showcase(load(arguments.space), items, script, folder)
-    _print(showcase)
-    write_page(showcase, folder, arguments.output)
-    print(f"\nTo look at and listen to: {arguments.output}")
+    shipped = [held for held in find_sets() if held.title in script.sets]
+    space = load_space(arguments)
+    embedder = Embedder(space, compute=compute_options(arguments), progress=True)
+    measured = measure_built_in(embedder, [read_sample_set(folder), *shipped, *more])
+    report = compose_report(
+        space,
+        measured,
+        measured.results,
+        title=f"One space for {', '.join(some.modality for some in measured.embedded)}",
+        warnings=[
+            "The samples may be in the model's training data; the model card has results on "
+            "held-out data."
+        ],
+        queries=run_script(embedder, measured.embedded, script.extend(more), folder),
+    )
+    _print(report)
+    write_report(report, arguments.output)
+    print(f"\nreport: {arguments.output}")
     return 0
 
 
-def _print(showcase: Showcase) -> None:
-    counts = ", ".join(f"{count} {modality}" for modality, count in showcase.counts.items())
-    print(f"{showcase.space}: {counts} samples in one space")
-    for part in showcase.directions:
-        print(
-            f"\n{part.source} → {part.target} ({'trained' if part.trained else 'emergent'}); "
-            f"recall@5 {part.recall:.2f}, chance {part.chance:.2f}, {part.queries} queries"
-        )
-        for answer in part.answers:
-            _print_answer(answer)
+def _print(report: Report) -> None:
+    from openbind.evaluation.summary import tabulate_all
+
+    counts = ", ".join(f"{count} {modality}" for modality, count in report.counts.items())
+    print(f"{report.space}: {counts} in one space")
+    cells = {(cell.query, cell.target): cell for cell in report.cells}
+    single = [query for query in report.queries if len(query.parts) == 1]
+    for direction, queries in groupby(single, key=_direction):
+        print(f"\n{' → '.join(direction)}", end="")
+        if cell := cells.get(direction):
+            score = [found for found in cell.raw if found.metric in ("R@1", "R@5")][-1]
+            print(
+                f" ({'trained' if cell.trained else 'emergent'}); {score.metric} "
+                f"{score.value:.2f}, chance {score.chance:.2f}, {cell.count} queries",
+                end="",
+            )
+        print()
+        for query in queries:
+            _print_query(query)
     print("\nsums of embeddings")
-    for answer in showcase.sums:
-        _print_answer(answer)
-    print()
-    for found in showcase.classifications:
-        print(
-            f"{found.modality} classified by words "
-            f"({'trained' if found.trained else 'never paired with words: emergent'}): "
-            f"accuracy {found.accuracy:.2f}, chance {found.chance:.2f}, "
-            f"{len(found.rows)} samples, {len(found.labels)} classes"
-        )
-    if showcase.card.measurements:
-        print("\nThe samples may have been in the model's training. On data kept out of it:")
-    for m in showcase.card.measurements:
-        print(f"  {m.task}, {m.metric}: {m.value:.2f}, chance {m.chance:.3f}")
+    for query in report.queries:
+        if len(query.parts) > 1:
+            _print_query(query)
+    print("\nzero-shot classification and retrieval")
+    for line in tabulate_all(report.results):
+        print(line)
+    if report.card.measurements:
+        print("\nresults on held-out data, from the model card")
+        for m in report.card.measurements:
+            print(f"  {m.task}, {m.metric}: {m.value:.2f}, chance {m.chance:.3f}")
 
 
-def _print_answer(answer: Answer) -> None:
-    best = ", ".join(f"{item.title} {score:.2f}" for item, score in answer.best[:SHOWN])
-    print(f"  {answer.title} → {best}")
+def _direction(query: Query) -> tuple[str, str]:
+    return query.parts[0].modality, query.neighbors[0].modality
 
 
-VERB = Verb("Embed the sample collection and show what can be done with it.", add_arguments, run)
+def _print_query(query: Query) -> None:
+    found = query.neighbors[0].found[:SHOWN]
+    best = ", ".join(f"{near.item.title} {near.cosine:.2f}" for near in found)
+    print(f"  {query.title} → {best}")
+
+
+VERB = Verb(
+    "Embed the sample collection: cross-modal search, sums of embeddings, zero-shot "
+    "classification; prints results and writes a report.",
+    add_arguments,
+    run,
+)

@@ -1,24 +1,27 @@
-"""`openbind evaluate`: measure spaces on what ships, or on data sets beside papers' numbers."""
+"""`openbind evaluate`: measure spaces on the sets that ship, or on data sets."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from openbind.cli.built_in import DEFAULT_REPORT, Measured, measure
-from openbind.cli.verb import Verb, print_json
+from openbind.cli.verb import Verb, add_compute_arguments, compute_options, load_space, print_json
 from openbind.errors import ConfigError, InputError, OpenbindError
 
 if TYPE_CHECKING:
     from openbind.embedding.cache import VectorCache
-    from openbind.evaluation.run import SuiteResult
+    from openbind.evaluation.builtin import BuiltIn
+    from openbind.evaluation.results import SuiteResult
+    from openbind.space.space import Space
 
 ALL = "all"
+DEFAULT_REPORT = "openbind-report.html"
 SHOWN_ITEMS = 5
-"""Of items excluded that are named; of the rest there is the number."""
+"""Excluded items that are named; of the others there is the number."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,74 +30,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--suite",
         metavar="NAME",
-        help="the data set, see --list; 'all' for those there are (default: the built-in sets)",
+        help="a data set of --list, or 'all' for those in --data (default: the sets that ship)",
     )
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="where it lies, in its own layout; for 'all' a folder for each, with the suite's "
-        "name; without --suite a folder that holds roadscene/, which doesn't ship",
+        help="folder of the suite's data, in its own layout; with 'all' a folder that contains one "
+        "for each suite, by its name; without --suite a folder that contains roadscene/, which "
+        "doesn't ship",
     )
     parser.add_argument("--list", action="store_true", help="list suites and their layouts")
     parser.add_argument(
-        "--probe", action="store_true", help="train linear probes, too, with few items and with all"
+        "--probe", action="store_true", help="also train few-shot and linear probes"
     )
     parser.add_argument(
-        "--compare", action="store_true", help="say how spaces differ from the first one"
+        "--compare", action="store_true", help="show each space's differences from the first"
     )
     parser.add_argument(
         "--report",
         metavar="FILE",
-        help=f"the page with the built-in sets and all numbers (default: {DEFAULT_REPORT}; with "
-        "--suite none)",
+        help="HTML report with the sets that ship and all numbers (default: "
+        f"{DEFAULT_REPORT}; not written when --suite is given)",
     )
-    parser.add_argument("--no-cache", action="store_true", help="neither read nor keep vectors")
+    parser.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_compute_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate each space, or list what there is."""
+    """Evaluate each space, or list the suites."""
     if arguments.list:
         return _list_suites(arguments.json)
     _check(arguments)
 
     from openbind.embedding.cache import VectorCache
 
-    suites: dict[str, list[SuiteResult]] = {}
-    failed, showing = False, arguments.report is not None or arguments.suite is None
+    results: list[SuiteResult] = []
+    built_in: list[tuple[Space, BuiltIn]] = []
+    failed = False
     with nullcontext() if arguments.no_cache else VectorCache() as cache:
         if arguments.suite is not None:
-            suites, failed = _evaluate(arguments, _find_suites(arguments), cache)
-        built_in = measure(arguments, cache) if showing else None
-    if built_in is not None:
-        suites |= built_in.suites
-    for result in (result for found in suites.values() for result in found):
+            results, failed = _evaluate(arguments, _find_suites(arguments), cache)
+        if arguments.report is not None or arguments.suite is None:
+            built_in = _measure_built_in(arguments, cache)
+    results += [result for _, measured in built_in for result in measured.results]
+    for result in results:
         _warn(result)
-    _print(list(suites.values()), arguments, built_in)
+    _print(results, built_in, arguments)
     return 1 if failed else 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse what doesn't go together.
+    """Refuse options that don't go together.
 
     Raises:
-        InputError: says what was expected.
+        InputError: names what was expected.
     """
     if not arguments.spaces:
         raise InputError("evaluate", "expected SPACE …, or --list")
     if arguments.suite is not None and arguments.data is None:
         raise InputError(f"--suite {arguments.suite}", "expected --data DIR: it does not ship")
     if arguments.suite is None and arguments.probe:
-        raise InputError("--probe", "the built-in sets are too small to train on; expected --suite")
+        raise InputError(
+            "--probe", "expected --suite: the sets that ship are too small to train on"
+        )
     if arguments.compare and len(arguments.spaces) < 2:
-        raise InputError("--compare", "expected two spaces or more")
+        raise InputError("--compare", "expected at least two spaces")
 
 
 def _find_suites(arguments: argparse.Namespace) -> dict[str, Path]:
     """Return suites with their data.
 
     Raises:
-        InputError: of all suites there is none.
+        InputError: with "all", no suite has a folder.
     """
     data = Path(arguments.data)
     if arguments.suite != ALL:
@@ -102,44 +110,68 @@ def _find_suites(arguments: argparse.Namespace) -> dict[str, Path]:
 
     from openbind.evaluation.suites import SUITES
 
-    places = {name: data / name for name in SUITES.names()}
-    missing = [name for name, place in places.items() if not place.is_dir()]
-    if len(missing) == len(places):
+    folders = {name: data / name for name in SUITES.names()}
+    missing = [name for name, folder in folders.items() if not folder.is_dir()]
+    if len(missing) == len(folders):
         raise InputError(data, f"expected folders named as suites: {', '.join(missing)}")
     if missing:
         print(f"no folders in {data} for {', '.join(missing)}", file=sys.stderr)
-    return {name: place for name, place in places.items() if name not in missing}
+    return {name: folder for name, folder in folders.items() if name not in missing}
 
 
 def _evaluate(
-    arguments: argparse.Namespace, places: dict[str, Path], cache: VectorCache | None
-) -> tuple[dict[str, list[SuiteResult]], bool]:
-    """Evaluate each space on each suite; of all suites those that can't be used are only said.
+    arguments: argparse.Namespace, folders: dict[str, Path], cache: VectorCache | None
+) -> tuple[list[SuiteResult], bool]:
+    """Evaluate each space on each suite; with "all", errors of single suites are printed.
 
     Returns:
-        suite → results, and whether a suite's data couldn't be used.
+        results by suite, and whether a suite's data couldn't be used.
     """
-    from openbind.catalog import load
     from openbind.evaluation.run import evaluate
 
-    results: dict[str, list[SuiteResult]] = {name: [] for name in places}
+    results: dict[str, list[SuiteResult]] = {name: [] for name in folders}
     failed = False
     for name in arguments.spaces:
-        space = load(name)
-        for suite, place in places.items():
+        space = load_space(arguments, name)
+        for suite, folder in folders.items():
             try:
                 result = evaluate(
-                    space, suite, place, cache=cache, progress=True, probe=arguments.probe
+                    space,
+                    suite,
+                    folder,
+                    cache=cache,
+                    compute=compute_options(arguments),
+                    progress=True,
+                    probe=arguments.probe,
                 )
             except OpenbindError as error:
                 if arguments.suite != ALL:
                     raise
                 print(f"{suite}: {error}", file=sys.stderr)
-                # That a space lacks a modality is no fault.
+                # That a space lacks a modality is no failure.
                 failed = failed or not isinstance(error, ConfigError)
             else:
                 results[suite].append(result)
-    return {suite: found for suite, found in results.items() if found}, failed
+    return [result for found in results.values() for result in found], failed
+
+
+def _measure_built_in(
+    arguments: argparse.Namespace, cache: VectorCache | None
+) -> list[tuple[Space, BuiltIn]]:
+    """Measure each space on the sets that ship."""
+    from openbind.evaluation.builtin import find_sets, measure_built_in
+    from openbind.evaluation.embedder import Embedder
+
+    own = arguments.suite is None and arguments.data is not None
+    sets = find_sets(Path(arguments.data) if own else None)
+    found = []
+    for name in arguments.spaces:
+        space = load_space(arguments, name)
+        embedder = Embedder(space, cache=cache, compute=compute_options(arguments), progress=True)
+        found.append((space, measure_built_in(embedder, sets)))
+    for warning in dict.fromkeys(text for _, measured in found for text in measured.warnings):
+        print(f"not measured: {warning}", file=sys.stderr)
+    return found
 
 
 def _list_suites(as_json: bool) -> int:
@@ -162,48 +194,62 @@ def _list_suites(as_json: bool) -> int:
 
 
 def _warn(result: SuiteResult) -> None:
-    """Say on stderr what makes the numbers less than they seem."""
-    for path, reason in list(result.excluded.items())[:SHOWN_ITEMS]:
-        print(f"excluded {path}: {reason}", file=sys.stderr)
+    """Print what limits a result's numbers on stderr."""
+    from openbind.evaluation.report.composition import warn_of_result
+
+    for name, reason in list(result.excluded.items())[:SHOWN_ITEMS]:
+        print(f"excluded {name}: {reason}", file=sys.stderr)
     if len(result.excluded) > SHOWN_ITEMS:
         print(f"{result.suite}: {len(result.excluded):,} excluded in all", file=sys.stderr)
-    for task, reason in result.skipped.items():
-        print(f"{result.suite}, {task}: not measured: {reason}", file=sys.stderr)
-    for name in result.overlaps:
-        print(
-            f"{result.space} was trained on {name}, which shares items with {result.suite}: "
-            "these numbers are no measure of what it makes of the unseen",
-            file=sys.stderr,
-        )
+    for note in warn_of_result(replace(result, excluded={})):
+        print(note, file=sys.stderr)
 
 
 def _print(
-    suites: list[list[SuiteResult]], arguments: argparse.Namespace, built_in: Measured | None
+    results: list[SuiteResult], built_in: list[tuple[Space, BuiltIn]], arguments: argparse.Namespace
 ) -> None:
-    """Print the results of each suite, then the matrix, and write the report."""
-    from openbind.evaluation.summary import tabulate, to_plain
+    """Print the results of each suite, then the alignment, and write the report."""
+    from openbind.evaluation.results import group_by_suite
+    from openbind.evaluation.summary import tabulate_all, tabulate_cells, to_plain
 
     if arguments.json:
         plain = [
-            to_plain(result, results[0] if arguments.compare and place else None)
-            for results in suites
-            for place, result in enumerate(results)
+            to_plain(result, found[0] if arguments.compare and number else None)
+            for found in group_by_suite(results).values()
+            for number, result in enumerate(found)
         ]
-        print_json(plain if built_in is None else built_in.write_plain(plain, suites))
+        whole = _write_report(results, built_in, arguments) | {"suites": plain} if built_in else {}
+        print_json(whole or plain)
         return
-    for place, results in enumerate(suites):
-        if place:
-            print()
-        for line in tabulate(results, arguments.compare):
+    for line in tabulate_all(results, arguments.compare):
+        print(line)
+    for space, measured in built_in:
+        print(f"\ncross-modal alignment of {space.name}")
+        for line in tabulate_cells(measured.cells):
             print(line)
-    if built_in is not None:
-        built_in.show(suites)
+    if built_in:
+        print(f"\nreport: {_write_report(results, built_in, arguments)['report']}")
+
+
+def _write_report(
+    results: list[SuiteResult], built_in: list[tuple[Space, BuiltIn]], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Write the first space's report, with the results of the others; returns its numbers."""
+    from openbind.evaluation.report.composition import compose_report
+    from openbind.evaluation.report.contents import plain_report
+    from openbind.evaluation.report.page import write_report
+
+    space, measured = built_in[0]
+    title, path = f"Evaluation of {space.name}", arguments.report or DEFAULT_REPORT
+    report = compose_report(space, measured, results, title=title)
+    write_report(report, path)
+    return plain_report(report) | {"report": path}
 
 
 VERB = Verb(
-    "Measure spaces on the held-out sets that ship, or on data sets: what aligns with what, "
-    "zero-shot classification, retrieval and probes, with chance levels and papers' numbers. "
-    "Embeddings are kept, so a second run is instant.",
+    "Evaluate spaces on the held-out sets that ship, or on data sets: cross-modal alignment, "
+    "zero-shot classification, retrieval and probes, with chance levels and published results. "
+    "Vectors are cached.",
     add_arguments,
     run,
 )

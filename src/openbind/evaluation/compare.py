@@ -1,4 +1,4 @@
-"""Two spaces on one suite: how much better one is, and whether that can be chance."""
+"""Compare two spaces on one suite: differences and their significance."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openbind.evaluation.run import SuiteResult
-from openbind.evaluation.tasks import Score
+from openbind.evaluation.results import Score, SuiteResult
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Of one number between two spaces.
+    """Difference of one score between two spaces.
 
     Args:
         value: the second's minus the first's.
-        p: of the sign test over the same queries: how likely chance alone makes one space win so
-            many of the queries that only one of them answers. None where they weren't the same.
-        apart: whether the 95 % intervals don't overlap, a stricter test; None without intervals.
+        p: of the sign test over queries that only one space gets right; None where the two spaces
+            weren't measured on the same queries.
+        apart: whether the 95 % intervals are disjoint, a stricter test; None without intervals.
     """
 
     value: float
@@ -29,14 +28,14 @@ class Difference:
 
 
 def compare(first: SuiteResult, second: SuiteResult, score: Score) -> Difference | None:
-    """Compare two spaces' results in one number.
+    """Compare two spaces' results in one score.
 
     Args:
         first, second: of one suite.
         score: one of the first's.
 
     Returns:
-        None where the second hasn't that number.
+        None where the second lacks that score.
     """
     other = second.score_of(score.task, score.metric)
     if other is None:
@@ -50,10 +49,10 @@ def compare(first: SuiteResult, second: SuiteResult, score: Score) -> Difference
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Two-sided exact p of so uneven a split, if both sides were as likely (McNemar's exact test).
+    """Return the two-sided p of a split under equal odds (McNemar's exact test).
 
     Args:
-        wins, losses: pairs that one side won; ties are excluded.
+        wins, losses: queries that one side alone gets right; ties don't count.
     """
     total, fewer = wins + losses, min(wins, losses)
     logs = [
@@ -72,14 +71,16 @@ def _test_pairs(first: SuiteResult, second: SuiteResult, score: Score) -> float 
         for ranking in result.rankings
         if ranking.task == score.task
     ]
-    if depth is None or len(ranks) != 2 or first.excluded.keys() != second.excluded.keys():
+    if depth is None or len(ranks) != 2 or len(ranks[0]) != len(ranks[1]):
+        return None
+    if first.excluded.keys() != second.excluded.keys():
         return None
     one_Q, other_Q = (rank_Q <= depth for rank_Q in ranks)
     return sign_test(int((other_Q & ~one_Q).sum()), int((one_Q & ~other_Q).sum()))
 
 
 def _depth(metric: str) -> int | None:
-    """Up to which rank an answer counts."""
+    """Return the rank up to which a metric counts a query as right; None if it doesn't."""
     if metric == "accuracy":
         return 1
     match = re.fullmatch(r"(?:R@|top-)(\d+)(?: accuracy)?", metric)

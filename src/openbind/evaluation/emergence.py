@@ -1,40 +1,41 @@
-"""What aligns with what: every modality searched by every other, trained together or not.
+"""Cross-modal alignment: every modality searched by every other, trained together or not.
 
-Items are searched within their data set. The answers to a query are the items of the same scene
-where the set has scenes on both sides, those of the same class elsewhere.
+Items are searched within their data set. Relevant to a query are the items of the same scene where
+the set has scenes on both sides, those of the same class elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Literal
 
 import numpy as np
 
 from openbind.errors import InputError
-from openbind.evaluation.collection import EmbeddedItems, answers, share_scenes
-from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, share_interval
+from openbind.evaluation.collection import EmbeddedItems, relevance, share_scenes
+from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, fraction_interval
+from openbind.evaluation.projection import center
+from openbind.evaluation.results import Score
 from openbind.evaluation.retrieval import RANKS
-from openbind.evaluation.tasks import Score
-from openbind.space.vectors import unit_rows
+from openbind.space.space import Space
 
 HUB_NEIGHBORS = 10
-"""Neighbors that are counted for hubness (Radovanović et al. 2010, JMLR 11, use k = 10)."""
+"""Neighbors counted for hubness (Radovanović et al. 2010, JMLR 11, use k = 10)."""
 SHUFFLES = 100
-"""Times that the control is drawn; its numbers are means."""
+"""Permutations of the control; its numbers are means over them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """What one data set brings to a cell.
+    """One data set's part in a cell.
 
     Args:
         set: its name.
-        relevance: whether items of the same scene or of the same class are answers.
-        queries: with an answer.
-        items: that are searched.
+        relevance: whether items of the same scene or of the same class are relevant.
+        queries: those with a relevant item.
+        items: searched by each query.
     """
 
     set: str
@@ -49,16 +50,16 @@ class Cell:
 
     Args:
         query, target: names of the modalities.
-        trained: whether they were trained together; otherwise what there is emerged.
+        trained: whether they were trained together; otherwise their alignment is emergent.
         pools: what it was measured on.
         raw: R@1, R@5, R@10, mAP and median rank, with chance and 95 % intervals; ranks as deep as
-            there are items are excluded.
-        centerd: the same with each side's mean taken off within a data set. It uses the means of
-            the very items that are measured.
-        shuffled: the control, the same as `raw` with the answers dealt out again: must be chance.
+            there are items are skipped.
+        centered: the same with each side mean-centered within a data set, by the means of the
+            very items that are measured.
+        shuffled: the control: as `raw` with relevance labels permuted, which must give chance.
         gap: distance of the two modalities' mean vectors, 0..2 (Liang et al. 2022, NeurIPS).
         hubness: skewness of how often each target is among the 10 nearest of a query; 0 is even,
-            above 1 a few targets answer everything. None where there are no more than 10.
+            above 1 a few targets are near everything. None where there are no more than 10.
     """
 
     query: str
@@ -66,14 +67,14 @@ class Cell:
     trained: bool
     pools: tuple[Pool, ...]
     raw: tuple[Score, ...]
-    centerd: tuple[Score, ...]
+    centered: tuple[Score, ...]
     shuffled: tuple[Score, ...]
     gap: float
     hubness: float | None
 
     @property
     def count(self) -> int:
-        """Queries with an answer."""
+        """Queries with a relevant item."""
         return sum(pool.queries for pool in self.pools)
 
 
@@ -82,23 +83,22 @@ def measure_emergence(
     trained_pairs: Collection[tuple[str, str]],
     generator: np.random.Generator,
 ) -> tuple[Cell, ...]:
-    """Search every modality by every other.
+    """Measure every modality searched by every other.
 
     Args:
         embedded: one for each modality, with vectors of one space.
         trained_pairs: modalities that were trained together, in either order.
-        generator: deals out the answers of the control.
+        generator: permutes the control's relevance labels.
 
     Returns:
-        cells in the order of the modalities; pairs without a question that has an answer are left
-        out.
+        cells in the order of the modalities; pairs without relevant items have none.
 
     Raises:
-        InputError: two of them are of one modality, or their vectors have different dimensions.
+        InputError: a modality comes twice, or vectors have different dimensions.
     """
     names = [some.modality for some in embedded]
     if len(set(names)) < len(names):
-        raise InputError(", ".join(names), "expected every modality once")
+        raise InputError(", ".join(names), "expected each modality once")
     dims = {some.modality: some.vectors_NE.shape[1] for some in embedded}
     if len(set(dims.values())) > 1:
         raise InputError("vectors", f"expected those of one space, found the dimensions {dims}")
@@ -115,37 +115,37 @@ def measure_emergence(
 def measure_cell(
     query: EmbeddedItems, target: EmbeddedItems, trained: bool, generator: np.random.Generator
 ) -> Cell | None:
-    """Search one modality by another.
+    """Measure one modality searched by another.
 
     Args:
         query, target: of two modalities.
-        trained: whether these were trained together.
-        generator: deals out the answers of the control.
+        trained: whether they were trained together.
+        generator: permutes the control's relevance labels.
 
     Returns:
-        None if no query has an answer in its data set.
+        None if no query has a relevant item in its data set.
     """
     pools: list[Pool] = []
     searches: list[_Search] = []
-    centerd: list[_Search] = []
+    centered: list[_Search] = []
     for name in sorted({*query.sets} & {*target.sets}):
         some, others = query.of_set(name), target.of_set(name)
         by_scene = share_scenes(some.items, others.items)
-        relevant_QK = answers(some.items, others.items, by_pair=by_scene)
-        asked = relevant_QK.any(axis=1)
-        if not asked.any():
+        relevant_QK = relevance(some.items, others.items, by_pair=by_scene)
+        answerable = relevant_QK.any(axis=1)
+        if not answerable.any():
             continue
         pools.append(
             Pool(
                 set=name,
                 relevance="scene" if by_scene else "class",
-                queries=int(asked.sum()),
+                queries=int(answerable.sum()),
                 items=len(others.items),
             )
         )
-        for found, change in ((searches, np.asarray), (centerd, center)):
-            scores_QK = change(some.vectors_NE)[asked] @ change(others.vectors_NE).T
-            found.append(_Search.of(scores_QK, relevant_QK[asked]))
+        for found, change in ((searches, np.asarray), (centered, center)):
+            scores_QK = change(some.vectors_NE)[answerable] @ change(others.vectors_NE).T
+            found.append(_Search.of(scores_QK, relevant_QK[answerable]))
     if not pools:
         return None
     name = f"{query.modality} → {target.modality}"
@@ -155,37 +155,48 @@ def measure_cell(
         trained=trained,
         pools=tuple(pools),
         raw=_scores(name, searches),
-        centerd=_scores(name, centerd),
+        centered=_scores(name, centered),
         shuffled=_control(name, searches, generator),
         gap=modality_gap(query.vectors_NE, target.vectors_NE),
         hubness=hubness(query.vectors_NE @ target.vectors_NE.T, HUB_NEIGHBORS),
     )
 
 
+def find_trained_pairs(space: Space) -> frozenset[tuple[str, str]]:
+    """Return the pairs of modalities that were trained together, in both orders.
+
+    Modalities that share a tower count as one: what was trained with images was trained with
+    videos, and images and videos themselves go through one network.
+    """
+    tower = {name: binding.tower for name, binding in space.config.modalities.items()}
+    towers = {frozenset((tower.get(a, a), tower.get(b, b))) for a, b in space.card.trained_pairs}
+    together = [
+        (a, b)
+        for a, b in combinations(tower, 2)
+        if tower[a] == tower[b] or frozenset((tower[a], tower[b])) in towers
+    ]
+    return frozenset([*together, *((b, a) for a, b in together)])
+
+
 def above_chance(score: Score) -> bool:
-    """Return whether the whole interval of a share lies above what a random order gives."""
+    """Return whether a score's whole confidence interval lies above chance."""
     return score.interval is not None and score.interval[0] > score.chance
 
 
-def center(vectors_NE: np.ndarray) -> np.ndarray:
-    """Take the mean off and make the rest unit rows; a single row becomes zero."""
-    return unit_rows(vectors_NE - vectors_NE.mean(axis=0, dtype=np.float64))
-
-
 def modality_gap(a_NE: np.ndarray, b_NE: np.ndarray) -> float:
-    """Distance between the means of two modalities' unit vectors (Liang et al. 2022), 0..2."""
+    """Return the distance between two modalities' mean vectors (Liang et al. 2022), 0..2."""
     return float(np.linalg.norm(a_NE.mean(axis=0, dtype=float) - b_NE.mean(axis=0, dtype=float)))
 
 
 def hubness(scores_QK: np.ndarray, k: int) -> float | None:
-    """Skewness of how often each item is among a query's k best (Radovanović et al. 2010).
+    """Return the skewness of how often items are among the k best (Radovanović et al. 2010).
 
     Args:
         scores_QK: (queries, items) higher is better.
-        k: how many count as near.
+        k: depth.
 
     Returns:
-        0 where all items are near equally often; None where all are always, of k or fewer.
+        0 where all items are near equally often; None if there are no more than k items.
     """
     items = scores_QK.shape[1]
     if items <= k:
@@ -198,12 +209,12 @@ def hubness(scores_QK: np.ndarray, k: int) -> float | None:
 
 @dataclass(frozen=True)
 class _Search:
-    """Queries with an answer, and the rank of each item for each of them, from 1.
+    """Queries with a relevant item, and the rank of each item for each of them, from 1.
 
     Args:
-        relevant_QK: which items answer which query.
-        rows_R, columns_R: the same as places, query by query.
-        rank_QK: where each query found each item.
+        relevant_QK: which items are relevant to which query.
+        rows_R, columns_R: the same as indices, query by query.
+        rank_QK: rank of each item for each query.
     """
 
     relevant_QK: np.ndarray
@@ -220,13 +231,13 @@ class _Search:
         rows_R, columns_R = np.nonzero(relevant_QK)
         return cls(relevant_QK, rows_R, columns_R, rank_QK)
 
-    def measure(self, dealt_K: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Return each query's rank of its best answer, and its average precision.
+    def measure(self, order_K: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rank of each query's best relevant item, and its average precision.
 
         Args:
-            dealt_K: for each item the one that takes its place as an answer.
+            order_K: a permutation of the items' relevance labels.
         """
-        columns_R = self.columns_R if dealt_K is None else dealt_K[self.columns_R]
+        columns_R = self.columns_R if order_K is None else order_K[self.columns_R]
         rank_R = self.rank_QK[self.rows_R, columns_R]
         rank_R = rank_R[np.lexsort((rank_R, self.rows_R))]
         counts_Q = self.relevant_QK.sum(axis=1)
@@ -234,17 +245,18 @@ class _Search:
         found_R = np.arange(1, len(rank_R) + 1) - np.repeat(starts_Q, counts_Q)
         return rank_R[starts_Q], np.add.reduceat(found_R / rank_R, starts_Q) / counts_Q
 
-    def deal(self, generator: np.random.Generator) -> np.ndarray:
-        """Deal the answers out again, to any items."""
+    def permute(self, generator: np.random.Generator) -> np.ndarray:
+        """Return a permutation of the items."""
         return generator.permutation(self.relevant_QK.shape[1])
 
 
 def _values(
     searches: Sequence[_Search], generator: np.random.Generator | None = None
 ) -> dict[str, float]:
-    """Measure searches together, every query counting the same; with a generator, shuffled."""
+    """Measure searches together, all queries weighted equally; with a generator, permuted."""
     measured = [
-        search.measure(None if generator is None else search.deal(generator)) for search in searches
+        search.measure(None if generator is None else search.permute(generator))
+        for search in searches
     ]
     ranks = np.concatenate([rank_Q for rank_Q, _ in measured])
     precisions = np.concatenate([precision_Q for _, precision_Q in measured])
@@ -255,7 +267,7 @@ def _values(
 
 
 def _chances(searches: Sequence[_Search]) -> dict[str, float]:
-    """Return what a random order gives on average."""
+    """Return the expected values for a random order."""
     weights = [len(search.relevant_QK) for search in searches]
 
     def mean(values: Sequence[float]) -> float:
@@ -263,11 +275,11 @@ def _chances(searches: Sequence[_Search]) -> dict[str, float]:
 
     precisions = []
     for search in searches:
-        items, answers_Q = search.relevant_QK.shape[1], search.relevant_QK.sum(axis=1)
-        # An answer is at rank i with probability 1/n; it is the first of i, and each of the i - 1
-        # before it is one of the r - 1 others with probability (r - 1) / (n - 1).
+        items, count_Q = search.relevant_QK.shape[1], search.relevant_QK.sum(axis=1)
+        # A relevant item is at rank i with probability 1/n; each of the i - 1 items before it is
+        # one of the r - 1 others with probability (r - 1) / (n - 1).
         harmonic = (1 / np.arange(1, items + 1)).sum()
-        others_Q = (answers_Q - 1) / max(items - 1, 1)
+        others_Q = (count_Q - 1) / max(items - 1, 1)
         precisions.append(float((harmonic + (items - harmonic) * others_Q).mean()) / items)
     recalls = {
         f"R@{k}": mean([chance_recall_at(s.relevant_QK, k) for s in searches]) for k in RANKS
@@ -285,7 +297,7 @@ def _scores(name: str, searches: Sequence[_Search]) -> tuple[Score, ...]:
             metric=metric,
             value=value,
             chance=chances[metric],
-            interval=share_interval(value, count) if metric.startswith("R@") else None,
+            interval=fraction_interval(value, count) if metric.startswith("R@") else None,
             count=count,
         )
         for metric, value in _values(searches).items()

@@ -1,4 +1,4 @@
-"""Accuracy and recall, with the level of chance."""
+"""Accuracy, recall, ranks and average precision, with chance levels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def accuracy(scores_QK: np.ndarray, target_Q: np.ndarray) -> float:
-    """Share of rows whose highest score is at their target.
+    """Return the fraction of rows whose highest score is at their target.
 
     Args:
         scores_QK: (queries, classes) higher is better.
@@ -18,12 +18,12 @@ def accuracy(scores_QK: np.ndarray, target_Q: np.ndarray) -> float:
 
 
 def recall_at(scores_QK: np.ndarray, relevant_QK: np.ndarray, k: int) -> float:
-    """Share of queries with a relevant item among their k best (R@k).
+    """Return the fraction of queries with a relevant item among their k best (R@k).
 
     Args:
         scores_QK: (queries, items) higher is better.
-        relevant_QK: bool, which items answer which query; queries without any are excluded.
-        k: how many are looked at.
+        relevant_QK: bool, which items are relevant to which query; queries without any are skipped.
+        k: depth.
     """
     answerable = relevant_QK.any(axis=1)
     best = np.argsort(-scores_QK[answerable], axis=1, kind="stable")[:, :k]
@@ -31,7 +31,7 @@ def recall_at(scores_QK: np.ndarray, relevant_QK: np.ndarray, k: int) -> float:
 
 
 def chance_recall_at(relevant_QK: np.ndarray, k: int) -> float:
-    """Recall@k of a random order: mean of 1 - C(items - relevant, k) / C(items, k)."""
+    """Return R@k of a random order: the mean of 1 - C(items - relevant, k) / C(items, k)."""
     relevant_QK = relevant_QK[relevant_QK.any(axis=1)]
     items, relevant_Q = relevant_QK.shape[1], relevant_QK.sum(axis=1)
     missed_Q = np.ones(len(relevant_Q))
@@ -41,12 +41,12 @@ def chance_recall_at(relevant_QK: np.ndarray, k: int) -> float:
 
 
 def accuracy_at(scores_QK: np.ndarray, target_Q: np.ndarray, k: int) -> float:
-    """Share of rows whose target is among their k highest scores (top-k accuracy)."""
+    """Return the fraction of rows with their target among the k highest scores (top-k)."""
     return recall_at(scores_QK, np.arange(scores_QK.shape[1]) == target_Q[:, None], k)
 
 
 def ranks(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
-    """Rank of each query's best relevant item, from 1; queries without any are excluded.
+    """Return the rank of each query's best relevant item, from 1; queries without are skipped.
 
     Of equal scores the first item comes first, as in `recall_at`.
     """
@@ -57,27 +57,27 @@ def ranks(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
 
 
 def chance_median_rank(relevant: Sequence[np.ndarray]) -> float:
-    """Return the rank that half of the queries have found an answer at, in a random order.
+    """Return the median rank of a random order: where half of the queries have a relevant item.
 
     Args:
-        relevant: for each search, which items answer which query (Q, K); a query has one or more.
+        relevant: for each search (Q, K) bool, which items are relevant; at least one per query.
     """
     missed = [np.ones(len(relevant_QK)) for relevant_QK in relevant]
     rank = 0
     while np.concatenate(missed).mean() > 0.5:
         for missed_Q, relevant_QK in zip(missed, relevant, strict=True):
-            left, answers_Q = relevant_QK.shape[1] - rank, relevant_QK.sum(axis=1)
-            missed_Q *= np.clip(left - answers_Q, 0, None) / max(left, 1)
+            left, count_Q = relevant_QK.shape[1] - rank, relevant_QK.sum(axis=1)
+            missed_Q *= np.clip(left - count_Q, 0, None) / max(left, 1)
         rank += 1
     return float(rank)
 
 
 def average_precisions(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.ndarray:
-    """Average precision of each column (class): the items are ranked by that class's score.
+    """Return the average precision of each column (class), the items ranked by its scores.
 
     Mean of the precisions at each relevant item's rank, as scikit-learn's
-    `average_precision_score`; equal scores share a rank. Columns without a relevant item are left
-    out.
+    `average_precision_score`; equal scores share a rank. Columns without a relevant item are
+    skipped.
     """
     found = []
     for scores_Q, relevant_Q in zip(scores_QK.T, relevant_QK.T, strict=True):
@@ -91,9 +91,11 @@ def average_precisions(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.nda
     return np.array(found)
 
 
-def share_interval(share: float, count: int) -> tuple[float, float]:
-    """95 % confidence interval of a share of `count` trials (Wilson 1927)."""
+def fraction_interval(fraction: float, count: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a fraction of `count` trials (Wilson 1927)."""
     z = 1.959964
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    middle = (fraction + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = (
+        z * np.sqrt(fraction * (1 - fraction) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    )
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))

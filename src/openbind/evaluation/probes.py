@@ -1,53 +1,74 @@
-"""Few-shot and linear probes: a linear layer trained on frozen vectors (paper, Figure 3)."""
+"""Train linear layers on frozen vectors and measure them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from openbind.evaluation.metrics import accuracy, share_interval
-from openbind.evaluation.tasks import Classification, ProbeSettings, Score
-
-Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Vectors and classes to train on, then to test on."""
+from openbind.evaluation.metrics import accuracy, fraction_interval
+from openbind.evaluation.results import Score
 
 
-def can_probe(task: Classification) -> bool:
-    """Return whether a task has items to train on: a training part, or several groups."""
-    several = task.groups is not None and len(set(task.groups)) > 1
-    return task.metric == "accuracy" and (task.train is not None or several)
-
-
-def measure_probes(
-    task: Classification, vectors_NE: np.ndarray, train_ME: np.ndarray | None = None
-) -> list[Score]:
-    """Measure probes with a few items of each class and with all: means over groups and seeds.
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """How a linear layer is trained on frozen vectors. Defaults are ESC-50's (paper, appendix B).
 
     Args:
-        task: for which `can_probe` holds.
-        vectors_NE: unit vectors of its items.
-        train_ME: those of its training part, if it has one; otherwise each group is tested with
-            a probe trained on the others.
+        lr, weight_decay, epochs: of AdamW.
+        batch_size: not in the paper.
+        shots: training items per class; None is all.
+        seeds: runs, each with items drawn again, whose accuracies are averaged; not in the paper.
     """
-    splits = list(_splits(task, vectors_NE, train_ME))
-    count = sum(len(split[3]) for split in splits)
+
+    lr: float = 1.6e-3
+    weight_decay: float = 0.05
+    epochs: int = 50
+    batch_size: int = 64
+    shots: Sequence[int | None] = (1, 2, 4, 8, None)
+    seeds: int = 3
+
+
+class Split(NamedTuple):
+    """Unit vectors and class indices to train on, and to test on."""
+
+    train_ME: np.ndarray
+    train_M: np.ndarray
+    test_NE: np.ndarray
+    test_N: np.ndarray
+
+
+def measure_probes(splits: Sequence[Split], classes: int, settings: ProbeSettings) -> list[Score]:
+    """Return the accuracy for each number of shots, averaged over splits and seeds.
+
+    Args:
+        splits: at least one.
+        classes: how many classes there are.
+        settings: how probes are trained.
+    """
+    count = sum(len(split.test_N) for split in splits)
     found = []
-    for shots in task.probe.shots:
-        values = [
-            _measure_split(split, len(task.classes), task.probe, shots, seed)
-            for split in splits
-            for seed in range(task.probe.seeds)
-        ]
+    for shots in settings.shots:
+        value = float(
+            np.mean(
+                [
+                    _measure_split(split, classes, settings, shots, seed)
+                    for split in splits
+                    for seed in range(settings.seeds)
+                ]
+            )
+        )
         found.append(
             Score(
-                task="probe, all" if shots is None else f"probe, {shots} a class",
+                task="probe, all" if shots is None else f"probe, {shots} per class",
                 metric="accuracy",
-                value=float(np.mean(values)),
-                chance=1 / len(task.classes),
-                interval=share_interval(float(np.mean(values)), count),
+                value=value,
+                chance=1 / classes,
+                interval=fraction_interval(value, count),
                 count=count,
             )
         )
@@ -55,15 +76,15 @@ def measure_probes(
 
 
 def draw_shots(target_N: np.ndarray, shots: int | None, seed: int) -> np.ndarray:
-    """Draw some items of each class, all of it where it has fewer.
+    """Draw some items of each class, or all where it has fewer.
 
     Args:
-        target_N: the items' classes.
-        shots: how many of each; None is all.
-        seed: decides the draw.
+        target_N: class indices of the items.
+        shots: items per class; None is all.
+        seed: of the draw.
 
     Returns:
-        their places, in a random order.
+        indices in random order.
     """
     order_N = np.random.default_rng(seed).permutation(len(target_N))
     if shots is None:
@@ -78,23 +99,23 @@ def fit_linear(
 ) -> torch.nn.Linear:
     """Train a linear layer by cross-entropy with AdamW.
 
-    It starts from zeros: the problem is convex, so nothing has to be drawn.
+    It starts from zeros: the problem is convex, so no random start is needed.
 
     Args:
         vectors_NE: unit vectors.
-        target_N: their classes, 0 … classes - 1.
-        classes: how many there are.
-        settings: rate, decay, epochs and batch.
-        seed: decides the order of the items.
+        target_N: class indices.
+        classes: how many classes there are.
+        settings: of the optimizer.
+        seed: of the order of the items.
     """
-    # As embedding spaces are measured by cosine, vectors go in with unit length; the paper doesn't
+    # Embedding spaces are measured by cosine, so the vectors have unit length; the paper doesn't
     # say whether its own were scaled.
     inputs_NE, labels_N = torch.from_numpy(vectors_NE), torch.from_numpy(target_N)
     layer = torch.nn.Linear(inputs_NE.shape[1], classes)
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.zeros_(layer.bias)
     optimizer = torch.optim.AdamW(
-        layer.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+        layer.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
     shuffle = torch.Generator().manual_seed(seed)
     for _ in range(settings.epochs):
@@ -103,19 +124,6 @@ def fit_linear(
             F.cross_entropy(layer(inputs_NE[batch]), labels_N[batch]).backward()
             optimizer.step()
     return layer
-
-
-def _splits(
-    task: Classification, vectors_NE: np.ndarray, train_ME: np.ndarray | None
-) -> Iterator[Split]:
-    target_N = np.array([targets[0] for targets in task.targets])
-    if task.train is not None and train_ME is not None:
-        yield train_ME, np.asarray(task.train.targets), vectors_NE, target_N
-        return
-    groups_N = np.asarray(task.groups)
-    for group in np.unique(groups_N):
-        held_N = groups_N == group
-        yield vectors_NE[~held_N], target_N[~held_N], vectors_NE[held_N], target_N[held_N]
 
 
 def _measure_split(

@@ -1,4 +1,4 @@
-"""Results of suites as lines of text and as plain values."""
+"""Results as lines of text and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from openbind.evaluation.compare import Difference, compare
 from openbind.evaluation.emergence import Cell
-from openbind.evaluation.run import SuiteResult
-from openbind.evaluation.tasks import Score
+from openbind.evaluation.results import Confusion, Score, SuiteResult, group_by_suite, unique_scores
 
 
 def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[str]:
-    """Return one line a number, a column a space, the first space's numbers in front.
+    """Return a table of results: a line per score, a column per space.
 
     Args:
-        results: of one suite, one a space.
-        differences: put a column behind each space but the first: how it differs from that one.
+        results: of one suite, one for each space.
+        differences: add a column after each space but the first: the difference from the first.
     """
     first = results[0]
     head = [first.suite, "chance", first.space]
     for result in results[1:]:
         head += [result.space, "difference"] if differences else [result.space]
     rows = [[*head, "published" if first.published else ""]]
-    for score in _all_scores(results):
+    for score in unique_scores(results):
         cells = [_cell(first.score_of(score.task, score.metric))]
         for result in results[1:]:
             cells.append(_cell(result.score_of(score.task, score.metric)))
@@ -37,12 +38,12 @@ def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[
 
 
 def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
-    """Return one line for each modality searched by another, those trained together first.
+    """Return a table of cross-modal alignment, a line per direction, trained ones first.
 
-    Beside R@1 stand what a random order gives, the same with each side's mean taken off, and the
-    control with shuffled answers, which has to be chance.
+    R@1 stands beside chance, R@1 of mean-centered vectors, and the control with permuted relevance
+    labels, which must give chance.
     """
-    rows = [["search", "", "chance", "R@1", "centerd", "shuffled", "queries"]]
+    rows = [["search", "", "chance", "R@1", "centered", "shuffled", "queries"]]
     for cell in sorted(cells, key=lambda cell: not cell.trained):
         raw = cell.raw[0]
         rows.append(
@@ -51,7 +52,7 @@ def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
                 "trained" if cell.trained else "emergent",
                 _number(raw.chance),
                 _cell(raw),
-                _number(cell.centerd[0].value),
+                _number(cell.centered[0].value),
                 _number(cell.shuffled[0].value),
                 f"{cell.count:,}",
             ]
@@ -60,11 +61,11 @@ def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
 
 
 def to_plain(result: SuiteResult, first: SuiteResult | None = None) -> dict[str, Any]:
-    """Return a result as what JSON can hold.
+    """Return a result as plain values for JSON.
 
     Args:
         result: of one space.
-        first: another space's on the same suite, to give the differences from it.
+        first: another space's on the same suite; adds the differences from it.
     """
     scores = []
     for score in result.scores:
@@ -80,26 +81,42 @@ def to_plain(result: SuiteResult, first: SuiteResult | None = None) -> dict[str,
         "space": result.space,
         "suite": result.suite,
         "scores": scores,
-        "excluded": result.excluded,
-        "skipped": result.skipped,
+        "confusions": [_plain_confusion(confusion) for confusion in result.confusions],
+        "excluded": dict(result.excluded),
+        "skipped": dict(result.skipped),
         "overlaps": list(result.overlaps),
+        "trained_items": result.trained_items,
     }
 
 
-def _all_scores(results: Sequence[SuiteResult]) -> list[Score]:
-    """Return each number that any space has, once."""
-    found = {(s.task, s.metric): s for result in reversed(results) for s in result.scores}
-    order = dict.fromkeys((s.task, s.metric) for result in results for s in result.scores)
-    return [found[key] for key in order]
+def tabulate_all(results: Sequence[SuiteResult], differences: bool = False) -> list[str]:
+    """Return a table for each suite, with empty lines between them."""
+    lines: list[str] = []
+    for of_suite in group_by_suite(results).values():
+        lines += ["", *tabulate(of_suite, differences)]
+    return lines[1:]
 
 
 def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Write rows with their columns below each other."""
+    """Return rows as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _plain_confusion(confusion: Confusion) -> dict[str, Any]:
+    return {
+        "task": confusion.task,
+        "modality": confusion.modality,
+        "classes": list(confusion.classes),
+        # Sparse, as a matrix of 1,000 classes has a million cells: true class, prediction, count.
+        "counts": [
+            [int(true), int(predicted), int(confusion.counts_KK[true, predicted])]
+            for true, predicted in np.argwhere(confusion.counts_KK)
+        ],
+    }
 
 
 def _cell(score: Score | None) -> str:
@@ -118,7 +135,7 @@ def _difference(difference: Difference | None) -> str:
     if difference.p is not None:
         return f"{value} p={difference.p:.2g}"
     if difference.apart is not None:
-        return f"{value} intervals {'apart' if difference.apart else 'overlap'}"
+        return f"{value} intervals {'disjoint' if difference.apart else 'overlap'}"
     return value
 
 

@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from openbind.embedding.cache import VectorCache
-from openbind.embedding.files import embed_texts
 from openbind.errors import InputError
-from openbind.evaluation.metrics import accuracy_at, average_precisions, ranks, share_interval
-from openbind.evaluation.tasks import Classification, Confusion, Ranking, Score
+from openbind.evaluation.embedder import Embedder
 from openbind.modalities import TEXT
 from openbind.space.space import Space
 
@@ -34,20 +31,14 @@ def fill_template(template: str, label: str) -> str:
 
 
 def label_vectors(
-    space: Space,
-    labels: Sequence[str],
-    templates: Sequence[str] = ("{}",),
-    cache: VectorCache | None = None,
-    progress: bool = False,
+    embedder: Embedder, labels: Sequence[str], templates: Sequence[str] = ("{}",)
 ) -> np.ndarray:
     """Embed each label as the mean of its prompts (paper, appendix B; CLIP's prompt ensembles).
 
     Args:
-        space: a space with a text tower.
+        embedder: embeds in a space with a text tower.
         labels: class names.
         templates: prompt templates, see `fill_template`.
-        cache: vectors of earlier runs; new ones are added.
-        progress: show a bar on stderr.
 
     Returns:
         (labels, dim) float32, unit rows.
@@ -56,7 +47,7 @@ def label_vectors(
         InputError: a template is malformed, or a prompt is empty.
     """
     prompts = [[fill_template(template, label) for template in templates] for label in labels]
-    return embed_texts(space, TEXT, prompts, cache, progress)
+    return embedder.embed_prompts(prompts)
 
 
 def class_probabilities(
@@ -106,110 +97,6 @@ def classify(
     Raises:
         InputError: an item or a template can't be used.
     """
-    label_vectors_KE = label_vectors(space, labels, templates)
+    label_vectors_KE = label_vectors(Embedder(space), labels, templates)
     vectors_NE = np.atleast_2d(space.encode(modality, items))
     return class_probabilities(space, modality, vectors_NE, label_vectors_KE)
-
-
-def class_scores(
-    space: Space,
-    vectors_QE: np.ndarray,
-    classes: Sequence[tuple[str, ...]],
-    templates: Sequence[str],
-    cache: VectorCache | None = None,
-    progress: bool = False,
-) -> np.ndarray:
-    """Score items for classes of one or several names: the cosine with the best of its names.
-
-    Args:
-        space: embeds the names.
-        vectors_QE: unit vectors of the items.
-        classes: for each class its names.
-        templates, cache, progress: see `label_vectors`.
-
-    Returns:
-        (items, classes).
-    """
-    names = [name for group in classes for name in group]
-    scores_QN = vectors_QE @ label_vectors(space, names, templates, cache, progress).T
-    starts = np.cumsum([0, *(len(group) for group in classes[:-1])])
-    return np.maximum.reduceat(scores_QN, starts, axis=1)
-
-
-def measure_classification(
-    space: Space, task: Classification, vectors_QE: np.ndarray
-) -> list[Score]:
-    """Measure how well words name items; with groups, the mean of the groups' numbers.
-
-    Args:
-        space: embeds the names of the classes.
-        task: what is asked.
-        vectors_QE: unit vectors of its items.
-    """
-    scores_QK = class_scores(space, vectors_QE, task.classes, task.templates)
-    return score_classification(task, scores_QK)
-
-
-def score_classification(task: Classification, scores_QK: np.ndarray) -> list[Score]:
-    """Measure scores of items for classes; with groups, the mean of the groups' numbers.
-
-    Args:
-        task: what is asked.
-        scores_QK: (items, classes) from `class_scores`.
-    """
-    if task.metric == "mAP":
-        return [_score_labels(task, scores_QK)]
-    target_Q = np.array([targets[0] for targets in task.targets])
-    groups_Q = np.zeros(len(target_Q)) if task.groups is None else np.asarray(task.groups)
-    found = []
-    for rank in (1, 5):
-        if rank >= scores_QK.shape[1]:
-            continue
-        of_groups = [
-            accuracy_at(scores_QK[groups_Q == group], target_Q[groups_Q == group], rank)
-            for group in np.unique(groups_Q)
-        ]
-        value = float(np.mean(of_groups))
-        found.append(
-            Score(
-                task=task.name,
-                metric="accuracy" if rank == 1 else f"top-{rank} accuracy",
-                value=value,
-                chance=rank / scores_QK.shape[1],
-                interval=share_interval(value, len(target_Q)),
-                count=len(target_Q),
-            )
-        )
-    return found
-
-
-def confusion_matrix(task: Classification, scores_QK: np.ndarray) -> Confusion:
-    """Count what was taken for what.
-
-    Args:
-        task: of one class an item.
-        scores_QK: (items, classes) from `class_scores`.
-    """
-    counts_CC = np.zeros((len(task.classes), len(task.classes)), np.int64)
-    target_Q = [targets[0] for targets in task.targets]
-    np.add.at(counts_CC, (target_Q, scores_QK.argmax(axis=1)), 1)
-    names = tuple(group[0] for group in task.classes)
-    return Confusion(task=task.name, classes=names, counts_CC=counts_CC)
-
-
-def rank_classes(task: Classification, scores_QK: np.ndarray) -> Ranking:
-    """Return the rank of each item's class, for a task of one class an item."""
-    target_Q = np.array([targets[0] for targets in task.targets])
-    relevant_QK = np.arange(scores_QK.shape[1]) == target_Q[:, None]
-    return Ranking(task=task.name, rank_Q=ranks(scores_QK, relevant_QK))
-
-
-def _score_labels(task: Classification, scores_QK: np.ndarray) -> Score:
-    """Measure items of several classes each."""
-    relevant_QK = np.zeros(scores_QK.shape, bool)
-    for row, targets in enumerate(task.targets):
-        relevant_QK[row, list(targets)] = True
-    value = float(average_precisions(scores_QK, relevant_QK).mean())
-    # A random order finds every class at its own frequency.
-    chance = float(relevant_QK.mean(axis=0)[relevant_QK.any(axis=0)].mean())
-    return Score(task=task.name, metric="mAP", value=value, chance=chance, count=len(scores_QK))

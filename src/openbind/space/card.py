@@ -30,12 +30,15 @@ class Source:
         license: an SPDX expression where there is one.
         origin: a package with its version, a paper, a URL, "hf:organization/model" or
             "hf:datasets/organization/name".
+        items: file names of the items that were used, if not the whole data set was; evaluation
+            skips them.
     """
 
     name: str
     use: str
     license: str
     origin: str
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

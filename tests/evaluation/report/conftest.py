@@ -12,12 +12,12 @@ import soundfile
 from PIL import Image
 
 import openbind
-from openbind.evaluation.collection import EmbeddedItems, Item
+from openbind.evaluation.builtin import BuiltIn
+from openbind.evaluation.collection import CollectionItem, Credit, EmbeddedItems
+from openbind.evaluation.emergence import find_trained_pairs, measure_emergence
 from openbind.evaluation.report.composition import compose_report
 from openbind.evaluation.report.contents import Report
-from openbind.evaluation.run import SuiteResult
-from openbind.evaluation.suites.suite import Published
-from openbind.evaluation.tasks import Confusion, Score
+from openbind.evaluation.results import Confusion, Published, Score, SuiteResult
 
 MODALITIES = ("image", "video", "text", "audio", "thermal", "imu")
 LABELS = ("dog", "cat", "bird")
@@ -63,12 +63,13 @@ def embedded(media: dict[str, Path]) -> list[EmbeddedItems]:
         rows_NE = np.stack([directions_LE[LABELS.index(label)] for label in labels])
         rows_NE = rows_NE + 0.3 * generator.normal(size=rows_NE.shape) + generator.normal(size=16)
         items = tuple(
-            Item(
+            CollectionItem(
                 title=f"{modality} {number} of a {label}",
-                path="" if modality == "text" else str(media[modality]),
+                path=None if modality == "text" else media[modality],
                 label=label,
                 pair=f"scene {number}" if modality in ("image", "thermal") else "",
                 set="made",
+                credit=Credit(author="us", license="CC0-1.0", source="noise"),
             )
             for number, label in enumerate(labels)
         )
@@ -86,7 +87,10 @@ def results() -> list[SuiteResult]:
     rank = Score(task="search", metric="median rank", value=7, chance=50, count=100)
     published = Published(task="ESC-50", metric="accuracy", value=0.669, where="a paper, table 2")
     confusion = Confusion(
-        task="ESC-50", classes=("rain", "sea"), counts_CC=np.array([[3, 1], [0, 4]])
+        task="ESC-50",
+        modality="audio",
+        classes=("rain", "sea"),
+        counts_KK=np.array([[3, 1], [0, 4]]),
     )
     return [
         SuiteResult(
@@ -104,10 +108,15 @@ def results() -> list[SuiteResult]:
 
 
 @pytest.fixture(scope="session")
-def report(
-    starter: openbind.Space, embedded: list[EmbeddedItems], results: list[SuiteResult]
-) -> Report:
+def measured(starter: openbind.Space, embedded: list[EmbeddedItems]) -> BuiltIn:
+    """The collection with its alignment."""
+    cells = measure_emergence(embedded, find_trained_pairs(starter), np.random.default_rng(0))
+    return BuiltIn(embedded=tuple(embedded), results=(), cells=cells)
+
+
+@pytest.fixture(scope="session")
+def report(starter: openbind.Space, measured: BuiltIn, results: list[SuiteResult]) -> Report:
     """The collection's, with the starter's card."""
     return compose_report(
-        starter, embedded, results, title="A <small> report", warnings=["made up"], seed=3
+        starter, measured, results, title="A <small> report", warnings=["made up"], seed=3
     )

@@ -1,75 +1,90 @@
-"""A report has every part, says what was trained together, and warns before the numbers."""
+"""A report has every part, and warns about what limits its numbers."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 
 import openbind
 from openbind.errors import InputError
-from openbind.evaluation.collection import EmbeddedItems
-from openbind.evaluation.report.composition import MOST_DOTS, compose_report, find_trained_pairs
-from openbind.evaluation.report.contents import Report
+from openbind.evaluation.builtin import BuiltIn
+from openbind.evaluation.report.composition import MOST_POINTS, compose_report, warn_of_result
+from openbind.evaluation.report.contents import Query, QueryPart, Report
+from openbind.evaluation.results import SuiteResult
 from openbind.space.card import Card, Source
-from openbind.space.space import Space
 
 
-def test_every_part(report: Report, embedded: list[EmbeddedItems]) -> None:
-    """Six modalities: 30 directions, all items on the map, a naming for each but words."""
+def test_every_part(report: Report, measured: BuiltIn) -> None:
+    """Six modalities: 30 directions, all items on the map, random queries of each."""
+    assert report.cells == measured.cells
     assert len(report.cells) == 30
-    assert len(report.atlas) == sum(len(some.items) for some in embedded) < MOST_DOTS
-    assert [(kind.modality, kind.count) for kind in report.kinds] == [
-        (some.modality, 4) for some in embedded
-    ]
-    assert {naming.modality for naming in report.namings} == {k.modality for k in report.kinds} - {
-        "text"
-    }
-    relevance = {(c.query, c.target): c.pools[0].relevance for c in report.cells}
-    assert relevance["image", "thermal"] == "scene"
-    assert relevance["image", "audio"] == "class"
-
-
-def test_trained_pairs_are_those_of_towers(starter: openbind.Space) -> None:
-    """Videos count as images: what was trained with the one was with the other."""
-    pairs = find_trained_pairs(starter)
-    others = ("text", "audio", "imu", "depth", "thermal")
-    expected = [(shown, other) for shown in ("image", "video") for other in others]
-    assert {frozenset(pair) for pair in pairs} == {
-        frozenset(pair) for pair in [*expected, ("image", "video")]
-    }
-    assert all((b, a) in pairs for a, b in pairs)
-    assert ("text", "audio") not in pairs
+    assert len(report.points) == sum(len(some.items) for some in measured.embedded) < MOST_POINTS
+    assert report.counts == {some.modality: 4 for some in measured.embedded}
+    assert {query.parts[0].modality for query in report.queries} == report.counts.keys()
+    assert not report.selected
+    assert len(report.credited) == 24
 
 
 def test_warnings(report: Report) -> None:
-    """The caller's come first; then overlaps, tasks that weren't asked, and files excluded."""
+    """The caller's come first; then overlaps, skipped tasks, and excluded items."""
     first, overlap, skipped, ours, theirs = report.warnings
     assert first == "made up"
-    assert overlap.startswith("ours was trained on ESC-10, which shares items with esc50")
-    assert skipped == "esc50, ours: probe was not asked: no items to train on"
-    assert "1 files could not be used; the first is /data/broken.wav: truncated" in ours
+    assert "ESC-10" in overlap
+    assert "esc50" in overlap
+    assert "probe" in skipped
+    assert "no items to train on" in skipped
+    assert "/data/broken.wav: truncated" in ours
     assert "theirs" in theirs
 
 
-def test_warns_of_sets_trained_on(starter: openbind.Space, embedded: list[EmbeddedItems]) -> None:
-    """A set of the collection whose name is in the name of a source."""
+def test_training_items_are_reported(results: list[SuiteResult]) -> None:
+    """The number of items that were skipped because the card lists them."""
+    bare = replace(results[1], excluded={}, trained_items=160)
+    (note,) = warn_of_result(bare)
+    assert "160" in note
+
+
+def test_warns_of_sets_trained_on(starter: openbind.Space, measured: BuiltIn) -> None:
+    """A set whose name is in the name of a source, once, whether it has a result or not."""
     source = Source(name="Made, split 1", use="pairs", license="CC0", origin="here")
-    space = Space(starter.config, starter.towers, Card(sources=(source,)))
-    report = compose_report(space, embedded[:2], title="x")
-    name = starter.name
-    assert report.warnings == (f"{name} was trained on Made, split 1, and is measured on made",)
+    space = openbind.Space(starter.config, starter.towers, Card(sources=(source,)))
+    (warning,) = compose_report(space, measured, title="x").warnings
+    assert "Made, split 1" in warning
+    result = SuiteResult(suite="made", space="x", scores=(), overlaps=(source.name,))
+    assert len(compose_report(space, measured, [result], title="x").warnings) == 1
 
 
-def test_the_seed_decides(starter: openbind.Space, embedded: list[EmbeddedItems]) -> None:
+def test_selected_queries(starter: openbind.Space, measured: BuiltIn) -> None:
+    """Queries that are given are shown instead of random ones."""
+    part = QueryPart(modality="text", item=measured.embedded[0].items[0])
+    query = Query(title="q", parts=(part,), neighbors=())
+    report = compose_report(starter, measured, title="x", queries=[query])
+    assert (report.queries, report.selected) == ((query,), True)
+
+
+def test_the_seed_decides(starter: openbind.Space, measured: BuiltIn) -> None:
     """The same seed gives the same report."""
-    first, again = (compose_report(starter, embedded[:2], title="x", seed=5) for _ in range(2))
+    few = replace(measured, embedded=measured.embedded[:2])
+    first, again = (compose_report(starter, few, title="x", seed=5) for _ in range(2))
     assert first == again
 
 
-def test_one_item_is_no_collection(starter: openbind.Space, embedded: list[EmbeddedItems]) -> None:
+def test_without_scikit_learn_there_is_no_map(
+    starter: openbind.Space, measured: BuiltIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report says what to install, and has all else."""
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    report = compose_report(starter, measured, title="x")
+    assert report.points == ()
+    assert any("openbind[report]" in warning for warning in report.warnings)
+    assert report.queries
+
+
+def test_one_item_is_no_collection(starter: openbind.Space, measured: BuiltIn) -> None:
     """Without anything to compare there is no report."""
-    some = embedded[0]
+    some = measured.embedded[0]
     single = replace(some, items=some.items[:1], vectors_NE=some.vectors_NE[:1])
     with pytest.raises(InputError, match="at least two items"):
-        compose_report(starter, [single], title="x")
+        compose_report(starter, replace(measured, embedded=(single,)), title="x")

@@ -1,4 +1,4 @@
-"""Every modality but words has a small image of its own drawing; small recordings are played."""
+"""Every modality but text has a thumbnail; small recordings are played."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def decode(url: str | None) -> bytes:
 )
 def test_images_are_small(media: dict[str, Path], modality: str, size: tuple[int, int]) -> None:
     """At most the side asked for, in their own shape, and never enlarged."""
-    url = draw_item(str(media[modality]), modality, 100)
+    url = draw_item(media[modality], modality, 100)
     with Image.open(io.BytesIO(decode(url))) as image:
         assert (image.format, image.size) == ("JPEG", size)
     assert len(url or "") < 8000
@@ -40,9 +40,9 @@ def test_images_are_small(media: dict[str, Path], modality: str, size: tuple[int
 
 def test_a_image_shows_its_colors(media: dict[str, Path]) -> None:
     """Red stays red; a video is shown by its middle frame."""
-    with Image.open(io.BytesIO(decode(draw_item(str(media["image"]), "image", 50)))) as red:
+    with Image.open(io.BytesIO(decode(draw_item(media["image"], "image", 50)))) as red:
         assert red.convert("RGB").getpixel((9, 9)) == pytest.approx((255, 0, 0), abs=6)
-    with Image.open(io.BytesIO(decode(draw_item(str(media["video"]), "video", 50)))) as middle:
+    with Image.open(io.BytesIO(decode(draw_item(media["video"], "video", 50)))) as middle:
         assert middle.convert("RGB").getpixel((9, 9)) == pytest.approx((100, 100, 100), abs=8)
 
 
@@ -50,7 +50,7 @@ def test_near_is_light(tmp_path: Path) -> None:
     """Of depth in 16 bits: near is the lightest color, far the darkest, missing gray."""
     millimetres_HW = np.repeat(np.array([[800, 4000, 0]], np.uint16), 32, axis=1).repeat(48, axis=0)
     Image.fromarray(millimetres_HW).save(tmp_path / "depth.png")
-    url = draw_item(str(tmp_path / "depth.png"), "depth", 96)
+    url = draw_item(tmp_path / "depth.png", "depth", 96)
     with Image.open(io.BytesIO(decode(url))) as drawn:
         row = [drawn.convert("RGB").getpixel((16 + 32 * third, 24)) for third in range(3)]
     colors = (FALSE_COLORS[-1], FALSE_COLORS[0], [MISSING] * 3)
@@ -58,29 +58,29 @@ def test_near_is_light(tmp_path: Path) -> None:
         assert found == pytest.approx(tuple(expected), abs=12)
 
 
-def test_words_have_no_image() -> None:
-    """They are shown as they are."""
-    assert draw_item("", "text", 100) is None
+def test_texts_have_no_thumbnail() -> None:
+    """Texts are quoted."""
+    assert draw_item(None, "text", 100) is None
 
 
 def test_wrong_files_are_named(media: dict[str, Path], tmp_path: Path) -> None:
     """A file that isn't of its kind is an error, not an empty image."""
     with pytest.raises(InputError, match=r"noise\.wav"):
-        draw_item(str(media["audio"]), "image", 100)
+        draw_item(media["audio"], "image", 100)
     with pytest.raises(InputError, match="no such file"):
-        draw_item(str(tmp_path / "none.wav"), "audio", 100)
+        draw_item(tmp_path / "none.wav", "audio", 100)
 
 
 def test_what_is_played(media: dict[str, Path], tmp_path: Path) -> None:
     """Small sounds and videos as they are; not images, large files, or unknown formats."""
     sound = media["audio"]
-    assert decode(playable_url(str(sound))) == sound.read_bytes()
-    assert (playable_url(str(media["video"])) or "").startswith("data:video/mp4;")
-    assert playable_url(str(media["image"])) is None
-    assert playable_url("") is None
+    assert decode(playable_url(sound)) == sound.read_bytes()
+    assert (playable_url(media["video"]) or "").startswith("data:video/mp4;")
+    assert playable_url(media["image"]) is None
+    assert playable_url(None) is None
     odd = tmp_path / "sound.aiff"
     odd.write_bytes(sound.read_bytes())
-    assert playable_url(str(odd)) is None
+    assert playable_url(odd) is None
     large = tmp_path / "large.wav"
     large.write_bytes(b"0" * (MOST_PLAYED_BYTES + 1))
-    assert playable_url(str(large)) is None
+    assert playable_url(large) is None

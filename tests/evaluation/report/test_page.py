@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from openbind.evaluation.collection import Item
+from openbind.evaluation.collection import CollectionItem
 from openbind.evaluation.report.contents import Report
 from openbind.evaluation.report.page import (
     MOST_PLAYED_TOTAL_BYTES,
@@ -59,18 +59,18 @@ def test_everything_is_shown(html: str) -> None:
 
 
 def test_matrix_has_every_direction(html: str, report: Report) -> None:
-    """Raw and centerd: 30 cells each, with what they are, the control and chance."""
+    """Raw and centered: 30 cells each, with the control and chance."""
     cells = re.findall(r'<td class="(trained|emergent)[ "]', html)
     assert len(cells) == 60
     assert cells.count("trained") == 2 * sum(cell.trained for cell in report.cells) == 36
     cell = report.cells[0]
-    control = f"shuffled {format_number(cell.shuffled[0].value)}"
+    control = f"permuted {format_number(cell.shuffled[0].value)}"
     assert html.count(control) >= 2
-    assert f"chance {format_number(cell.raw[0].chance)} %" in html
+    assert f"chance {format_number(cell.raw[0].chance)}%" in html
 
 
 def test_scores_beside_published_ones(html: str) -> None:
-    """A column a space, a dash where one wasn't asked, the paper's number beside."""
+    """A column per space, a dash where one wasn't measured, the paper's number beside."""
     assert re.search(r'<th class="num">ours</th><th class="num">theirs</th>', html)
     assert "<b>66.9</b>" in html
     assert "a paper, table 2" in html
@@ -78,26 +78,35 @@ def test_scores_beside_published_ones(html: str) -> None:
 
 
 def test_warnings_and_confusions(html: str, report: Report) -> None:
-    """Warnings stand before the numbers; the suites' confusions beside the collection's."""
-    first = html.index("Before you read the numbers")
-    assert first < html.index("What aligns with what</h2>")
+    """Warnings stand before the numbers; each result has its confusion matrices."""
+    first = html.index('<div class="warnings"')
+    assert first < html.index('id="matrix"')
     assert html.count("<li>") >= len(report.warnings)
-    assert html.count('class="counts"') == len(report.namings) + 2
-    assert "rain for sea (1)" in html
-    assert "87.5 % of 8 right" in html
+    assert html.count('class="counts"') == 2
+    assert "rain as sea (1)" in html
+    assert "accuracy 87.5% of 8" in html
 
 
 def test_texts_are_escaped(report: Report, tmp_path: Path) -> None:
     """Neither a title nor a card brings markup or scripts into the page."""
     evil = "</script><script>alert(1)</script>\"'>"
 
-    def spoil(item: Item) -> Item:
+    def spoil(item: CollectionItem) -> CollectionItem:
         return replace(item, title=evil, label=evil)
 
-    queries = tuple(replace(query, item=spoil(query.item)) for query in report.queries)
-    dots = tuple(replace(dot, item=spoil(dot.item)) for dot in report.atlas)
+    queries = tuple(
+        replace(
+            query,
+            title=evil,
+            parts=tuple(replace(part, item=spoil(part.item)) for part in query.parts),
+        )
+        for query in report.queries
+    )
+    points = tuple(replace(point, item=spoil(point.item)) for point in report.points)
+    credited = tuple(map(spoil, report.credited))
     target = tmp_path / "evil.html"
-    spoilt = replace(report, title=evil, queries=queries, atlas=dots, warnings=(evil,))
+    spoilt = replace(report, title=evil, queries=queries, points=points, warnings=(evil,))
+    spoilt = replace(spoilt, credited=credited)
     write_report(replace(spoilt, card=Card(summary=evil, limits=(evil,))), target)
     text = target.read_text(encoding="utf-8")
     assert text.count("<script") == 2  # Our own, and what it reads.
@@ -105,26 +114,29 @@ def test_texts_are_escaped(report: Report, tmp_path: Path) -> None:
 
 
 def test_an_empty_report_has_a_page(report: Report, tmp_path: Path) -> None:
-    """Without suites, cells, namings or a card, the rest is shown."""
-    bare = replace(report, card=Card(), results=(), cells=(), namings=(), queries=(), warnings=())
+    """Without suites, cells, queries, a map or a card, the rest is shown."""
+    bare = replace(report, card=Card(), results=(), cells=(), queries=(), warnings=())
+    bare = replace(bare, points=(), credited=())
     write_report(bare, tmp_path / "bare.html")
     text = (tmp_path / "bare.html").read_text(encoding="utf-8")
     assert "not measured" in text
-    assert "Before you read" not in text
+    assert 'class="warnings"' not in text
+    assert 'id="map"' not in text
     assert 'id="suites"' not in text
 
 
 def test_unwritten_where_an_item_is_missing(report: Report, tmp_path: Path) -> None:
     """The page is whole or not there."""
-    dot = replace(report.atlas[0], item=replace(report.atlas[0].item, path="/none.png"))
+    point = report.points[0]
+    point = replace(point, item=replace(point.item, path=Path("/none.png")))
     with pytest.raises(ValueError, match="no such file"):
-        write_report(replace(report, atlas=(dot,)), tmp_path / "x.html")
+        write_report(replace(report, points=(point,)), tmp_path / "x.html")
     assert not list(tmp_path.iterdir())
 
 
 def test_players_are_held_once_and_not_too_many(media: dict[str, Path]) -> None:
     """One number for one file, however often; none once the page is full."""
-    sound, video = (Item(title=name, path=str(media[name])) for name in ("audio", "video"))
+    sound, video = (CollectionItem(title=name, path=media[name]) for name in ("audio", "video"))
     shown = Media()
     assert [shown.player(sound) for _ in range(2)] == [0, 0]
     assert shown.player(video) == 1
@@ -144,20 +156,36 @@ def test_players_are_held_once_and_not_too_many(media: dict[str, Path]) -> None:
     ],
 )
 def test_kinds(media: dict[str, Path], modality: str, kind: str) -> None:
-    """What can be played is a sound or a video, words are words, all else is drawn."""
-    assert Media().kind(Item(title="x", path=str(media[modality])), modality) == kind
-    assert Media().kind(Item(title="x"), "text") == "words"
+    """What can be played is a sound or a video, texts are quoted, all else is drawn."""
+    assert Media().kind(CollectionItem(title="x", path=media[modality]), modality) == kind
+    assert Media().kind(CollectionItem(title="x"), "text") == "quote"
 
 
 def test_numbers() -> None:
-    """Shares in per cent, ranks as they are."""
+    """Fractions in percent, ranks unchanged."""
     assert format_number(0.4567) == "45.7"
     assert format_number(7.5, "median rank") == "7.5"
 
 
+def test_sums(report: Report, tmp_path: Path) -> None:
+    """A query of several parts is a sum, with its weights and what it was expected to find."""
+    (query, *_) = report.queries
+    (part,), near = query.parts, query.neighbors[0]
+    hit = replace(near, found=(replace(near.found[0], match="sum"),))
+    parts = (replace(part, weight=0.6), replace(part, weight=-0.4))
+    both = replace(query, title="one minus another", parts=parts, neighbors=(hit,))
+    write_report(replace(report, queries=(both,), selected=True), tmp_path / "x.html")
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    section = text[text.index('id="sums"') : text.index('id="confusions"')]
+    assert "one minus another" in section
+    assert "+0.6 ×" in section
+    assert "-0.4 ×" in section
+    assert "contains all parts" in section
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_works_in_a_browser(written: Path, tmp_path: Path) -> None:
-    """The script runs to its end: players have their sounds, points have our own tips."""
+    """The script runs to its end: players have their sounds, points have our own tooltips."""
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     folder = f"--user-data-dir={tmp_path}"
     done = subprocess.run(

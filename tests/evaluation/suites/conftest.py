@@ -1,4 +1,4 @@
-"""Sounds for look-alikes of data sets, and a space that takes all that they hold."""
+"""Audio files for look-alikes of data sets, and a space with all of their modalities."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 import openbind
-from openbind.embedding.files import embed_paths
-from openbind.evaluation.tasks import Task
+from openbind.evaluation.embedder import Embedder
+from openbind.evaluation.tasks.task import Task
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +37,11 @@ Embed = Callable[[Task], np.ndarray]
 
 @pytest.fixture(scope="session")
 def embed(tiny: openbind.Space) -> Embed:
-    """Embed a task's items as a run does; every one of them has to be usable."""
+    """Embed a task's items as a run does; all must be usable."""
 
     def call(task: Task) -> np.ndarray:
-        space = tiny.with_settings(task.modality, **task.settings)
-        vectors_NE, reasons = embed_paths(space, task.modality, task.paths)
-        assert reasons == {}
-        return vectors_NE
+        rows = Embedder(tiny).embed(task.modality, task.items, task.settings)
+        assert rows.errors == {}
+        return rows.vectors_NE
 
     return call

@@ -11,7 +11,7 @@ import pytest
 
 from openbind.errors import InputError
 from openbind.evaluation.suites.audiocaps import SUITE
-from openbind.evaluation.tasks import Task
+from openbind.evaluation.tasks.task import Task
 
 VIDEOS = (("7fmOlUlwoNg", 0), ("6BJ455B1aAs", 10))
 

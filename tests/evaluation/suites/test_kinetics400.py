@@ -11,7 +11,7 @@ import pytest
 
 from openbind.errors import InputError
 from openbind.evaluation.suites.kinetics400 import SUITE
-from openbind.evaluation.tasks import Task
+from openbind.evaluation.tasks.task import Task
 
 
 def write_video(path: Path) -> None:

@@ -12,11 +12,13 @@ import scipy.io
 
 import openbind
 from openbind.embedding.cache import VectorCache
-from openbind.embedding.files import embed_paths
 from openbind.embedding.many import Entry, view_keys
 from openbind.errors import InputError
+from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.suites.nyu_depth import SUITE, Frame
-from openbind.evaluation.tasks import Task
+from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.linear_probe import LinearProbe
+from openbind.evaluation.tasks.task import Task
 
 SCENES = ("kitchen", "student_lounge", "home_office", "study")
 
@@ -38,13 +40,15 @@ def make_look_alike(data: Path, scenes: tuple[str, ...] = SCENES) -> Path:
 
 def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
     """Images by their numbers from 1; rooms beside the nine are "other" by 18 names."""
-    (task,) = SUITE.read(make_look_alike(tmp_path))
+    task, probe = SUITE.read(make_look_alike(tmp_path))
+    assert isinstance(task, Classification)
+    assert isinstance(probe, LinearProbe)
     assert len(task.classes) == 10
     assert len(task.classes[9]) == 18
     assert [task.classes[target][0] for (target,) in task.targets] == ["home office", "basement"]
-    assert task.train is not None
-    assert [task.classes[target][0] for target in task.train.targets] == ["kitchen", "basement"]
-    frame = task.paths[0]
+    assert probe.train is not None
+    assert [task.classes[target][0] for target in probe.train.targets] == ["kitchen", "basement"]
+    frame = task.items[0]
     assert isinstance(frame, Frame)
     disparity_HW = frame.read()
     assert disparity_HW.shape == (30, 40)
@@ -55,19 +59,19 @@ def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
 
 
 def test_images_of_one_file_are_kept_apart(tmp_path: Path, tiny: openbind.Space) -> None:
-    """Each has its own place in the cache, found again without reading it."""
-    (task,) = SUITE.read(make_look_alike(tmp_path))
+    """Each has a vector of its own in the cache, found again without reading the image."""
+    task, _ = SUITE.read(make_look_alike(tmp_path))
+    entries = [Entry("depth", item) for item in task.items]
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
-        first, _ = embed_paths(tiny, "depth", task.paths, cache)
-        identity = tiny.identity("depth")
-        keys = [view_keys(identity, Entry("depth", item))[0] for item in task.paths]
-        kept = cache.get(keys)
-    assert np.array_equal(np.stack([kept[key] for key in keys]), first)
+        first = Embedder(tiny, cache=cache).embed("depth", task.items).vectors_NE
+        keys = [view_keys(tiny.identity("depth"), entry)[0] for entry in entries]
+        cached = cache.get(keys)
+    assert np.array_equal(np.stack([cached[key] for key in keys]), first)
 
 
 def test_broken(tmp_path: Path) -> None:
     """Rooms of an unknown kind, other files, numbers of images that aren't there."""
-    with pytest.raises(InputError, match="unknown kind 'garage'"):
+    with pytest.raises(InputError, match="garage"):
         SUITE.read(make_look_alike(tmp_path, ("kitchen", "garage", "study", "study")))
     data = make_look_alike(tmp_path)
     scipy.io.savemat(data / "splits.mat", {"trainNdxs": [[1]], "testNdxs": [[9]]})

@@ -26,7 +26,7 @@ def test_read(data: Path) -> None:
     (task,) = SUITE.read(data)
     assert task.classes == [("airfield",), ("airplane cabin",), ("basketball court indoor",)]
     assert task.targets == [(2,), (0,)]
-    assert task.paths[0] == data / "val_256" / "Places365_val_00000001.jpg"
+    assert task.items[0] == data / "val_256" / "Places365_val_00000001.jpg"
 
 
 def test_broken(data: Path) -> None:

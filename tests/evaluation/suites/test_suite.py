@@ -45,5 +45,5 @@ def test_read_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column c"):
         read_table(path, ("a", "c"))
     path.write_text("a,b\n")
-    with pytest.raises(InputError, match="without rows"):
+    with pytest.raises(InputError, match="empty table"):
         read_table(path, ("a",))

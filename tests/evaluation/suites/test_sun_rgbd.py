@@ -14,7 +14,9 @@ from PIL import Image
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.evaluation.suites.sun_rgbd import SUITE, Frame
-from openbind.evaluation.tasks import Task
+from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.linear_probe import LinearProbe
+from openbind.evaluation.tasks.task import Task
 
 FRAMES = {
     "kv2/kinect2data/000065": ("office", 530.0, "test"),
@@ -44,13 +46,15 @@ def make_look_alike(data: Path) -> Path:
 
 def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
     """Test frames of the 19 scenes; each has its own camera's disparity."""
-    (task,) = SUITE.read(make_look_alike(tmp_path))
+    task, probe = SUITE.read(make_look_alike(tmp_path))
+    assert isinstance(task, Classification)
+    assert isinstance(probe, LinearProbe)
     assert len(task.classes) == 19
     assert [task.classes[target] for (target,) in task.targets] == [("office",), ("living room",)]
-    assert task.train is not None
-    assert [task.classes[target] for target in task.train.targets] == [("office",)]
-    assert (task.probe.rate, task.probe.weight_decay, task.probe.epochs) == (1e-2, 0.0, 60)
-    for item, expected in zip(task.paths, (0.075 * 530 / 2, 0.095 * 570.3 / 2), strict=True):
+    assert probe.train is not None
+    assert [task.classes[target] for target in probe.train.targets] == [("office",)]
+    assert (probe.probe.lr, probe.probe.weight_decay, probe.probe.epochs) == (1e-2, 0.0, 60)
+    for item, expected in zip(task.items, (0.075 * 530 / 2, 0.095 * 570.3 / 2), strict=True):
         assert isinstance(item, Frame)
         assert item.read() == pytest.approx(expected, rel=1e-6)
     assert len(embed(task)) == 2

@@ -11,7 +11,7 @@ import pytest
 
 from openbind.errors import InputError
 from openbind.evaluation.suites.vggsound import SUITE
-from openbind.evaluation.tasks import Task
+from openbind.evaluation.tasks.task import Task
 
 
 def test_read(tmp_path: Path, tones: list[Path], embed: Callable[[Task], np.ndarray]) -> None:

@@ -28,5 +28,5 @@ def test_names(tmp_path: Path) -> None:
     }
     for video, second in (("abcdefghijk", 8), ("longer_than", 0), ("-----------", 3)):
         assert not clips.find(video, second).exists()
-    with pytest.raises(InputError, match=r"no clips here; expected <id>\.\*"):
+    with pytest.raises(InputError, match=r"no clips; expected <id>\.\*"):
         ClipFolder(tmp_path / "a", "video")

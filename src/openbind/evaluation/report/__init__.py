@@ -1,1 +1,1 @@
-"""One self-contained page, and the same numbers as JSON, of what a space was measured at."""
+"""Reports of evaluations: one self-contained HTML page, and the numbers as plain values."""

@@ -1,128 +1,126 @@
-"""A space, its embeddings and the suites' results → what a report shows."""
+"""Compose a report from a space, its embeddings and results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openbind.errors import MissingExtraError
+from openbind.evaluation.builtin import BuiltIn
 from openbind.evaluation.collection import EmbeddedItems
-from openbind.evaluation.emergence import center, measure_emergence
-from openbind.evaluation.report.atlas import project
-from openbind.evaluation.report.contents import Dot, Kind, Report
-from openbind.evaluation.report.namings import name_by_words
-from openbind.evaluation.report.neighbors import ask
+from openbind.evaluation.contamination import match_sources
+from openbind.evaluation.emergence import find_trained_pairs
+from openbind.evaluation.projection import center, project
+from openbind.evaluation.report.contents import MapPoint, Query, Report
+from openbind.evaluation.report.neighbors import sample_queries
+from openbind.evaluation.results import SuiteResult
 from openbind.space.space import Space
 
-if TYPE_CHECKING:
-    from openbind.evaluation.run import SuiteResult
-
-MOST_DOTS = 300
-"""Items of a modality on the map; more are drawn from at random."""
+MOST_POINTS = 300
+"""Items of a modality on the map; more are sampled."""
 
 
 def compose_report(
     space: Space,
-    embedded: Sequence[EmbeddedItems],
+    measured: BuiltIn,
     results: Sequence[SuiteResult] = (),
     *,
     title: str,
     warnings: Sequence[str] = (),
+    queries: Sequence[Query] | None = None,
     seed: int = 0,
 ) -> Report:
-    """Measure what aligns with what, and put it beside the suites' results.
+    """Compose a report.
 
     Args:
-        space: whose vectors were embedded.
-        embedded: two modalities or more, one for each.
+        space: whose vectors are shown.
+        measured: its items, vectors and alignment.
         results: of suites, of this space and others; a column each.
         title: of the report.
-        warnings: to be read before the numbers, beside those of the results.
-        seed: decides the control, the map's layout, and which items are shown.
+        warnings: shown first, before those about the results.
+        queries: with their neighbors; None draws some at random.
+        seed: of the map's layout and of random queries.
 
     Raises:
-        InputError: a modality comes twice, or there are too few items for a map.
-        MissingExtraError: scikit-learn isn't there.
+        InputError: there are too few items for a map.
     """
+    embedded, trained = measured.embedded, find_trained_pairs(space)
     generator = np.random.default_rng(seed)
-    trained = find_trained_pairs(space)
+    notes = [*warnings, *measured.warnings, *_warn_of_sets(space, embedded, results)]
+    points: tuple[MapPoint, ...] = ()
+    try:
+        points = _lay_out(embedded, generator, seed)
+    except MissingExtraError as error:
+        notes.append(str(error))
     return Report(
         title=title,
         space=space.name,
         dim=space.dim,
         card=space.card,
-        kinds=tuple(Kind(modality=some.modality, count=len(some.items)) for some in embedded),
-        warnings=(*warnings, *_warn_of_sets(space, embedded), *_warn_of_results(results)),
+        counts={some.modality: len(some.items) for some in embedded},
+        warnings=(*notes, *(note for result in results for note in warn_of_result(result))),
         results=tuple(results),
-        cells=measure_emergence(embedded, trained, generator),
-        atlas=_lay_out(embedded, generator, seed),
-        namings=name_by_words(embedded, trained),
-        queries=ask(embedded, trained, generator),
+        trained_pairs=trained,
+        cells=measured.cells,
+        points=points,
+        queries=sample_queries(embedded, trained, generator) if queries is None else (*queries,),
+        selected=queries is not None,
+        credited=tuple(item for some in embedded for item in some.items if item.credit),
     )
 
 
-def find_trained_pairs(space: Space) -> frozenset[tuple[str, str]]:
-    """Name the pairs of modalities that were trained together, in both orders.
-
-    Modalities that share a tower count as one: what was trained with images was trained with
-    videos, and images and videos themselves are one network's.
-    """
-    tower = {name: binding.tower for name, binding in space.config.modalities.items()}
-    towers = {frozenset((tower.get(a, a), tower.get(b, b))) for a, b in space.card.trained_pairs}
-    together = [
-        (a, b)
-        for a, b in combinations(tower, 2)
-        if tower[a] == tower[b] or frozenset((tower[a], tower[b])) in towers
+def warn_of_result(result: SuiteResult) -> list[str]:
+    """Return what limits the numbers of a result, a sentence each."""
+    notes = [
+        f"{result.space} was trained on {name}, which shares items with {result.suite}: its "
+        "numbers don't measure generalization to unseen data"
+        for name in result.overlaps
     ]
-    return frozenset([*together, *((b, a) for a, b in together)])
+    if result.trained_items:
+        notes.append(
+            f"{result.suite}, {result.space}: {result.trained_items:,} items were skipped, as the "
+            "model card lists them as training data"
+        )
+    notes += [
+        f"{result.suite}, {result.space}: {task} was not measured: {reason}"
+        for task, reason in result.skipped.items()
+    ]
+    if result.excluded:
+        first, reason = next(iter(result.excluded.items()))
+        notes.append(
+            f"{result.suite}, {result.space}: {len(result.excluded):,} items could not be used; "
+            f"the first is {first}: {reason}"
+        )
+    return notes
 
 
-def _warn_of_sets(space: Space, embedded: Sequence[EmbeddedItems]) -> list[str]:
-    names = sorted({name for some in embedded for name in some.sets if name})
+def _warn_of_sets(
+    space: Space, embedded: Sequence[EmbeddedItems], results: Sequence[SuiteResult]
+) -> list[str]:
+    """Warn of training data among the sets that have no result, as results warn themselves."""
+    measured = {result.suite for result in results}
+    names = sorted({name for some in embedded for name in some.sets if name} - measured)
     return [
-        f"{space.name} was trained on {source.name}, and is measured on {name}"
+        f"{space.name} was trained on {source}, which shares items with {name}"
         for name in names
-        for source in space.card.sources
-        if name.lower() in source.name.lower()
+        for source in match_sources(space.card, name)
     ]
-
-
-def _warn_of_results(results: Sequence[SuiteResult]) -> list[str]:
-    found = []
-    for result in results:
-        found += [
-            f"{result.space} was trained on {name}, which shares items with {result.suite}: its "
-            "numbers are no measure of what it makes of the unseen"
-            for name in result.overlaps
-        ]
-        found += [
-            f"{result.suite}, {result.space}: {task} was not asked: {reason}"
-            for task, reason in result.skipped.items()
-        ]
-        if result.excluded:
-            first, reason = next(iter(result.excluded.items()))
-            found.append(
-                f"{result.suite}, {result.space}: {len(result.excluded)} files could not be used; "
-                f"the first is {first}: {reason}"
-            )
-    return found
 
 
 def _lay_out(
     embedded: Sequence[EmbeddedItems], generator: np.random.Generator, seed: int
-) -> tuple[Dot, ...]:
-    """Place the items of all modalities; each one's mean is taken off, or it would be an island."""
-    kept = [np.sort(generator.permutation(len(some.items))[:MOST_DOTS]) for some in embedded]
-    centerd = [center(some.vectors_NE)[places] for some, places in zip(embedded, kept, strict=True)]
+) -> tuple[MapPoint, ...]:
+    """Place items of all modalities; uncentered, each modality would be an island."""
+    kept = [np.sort(generator.permutation(len(some.items))[:MOST_POINTS]) for some in embedded]
+    centered = [center(some.vectors_NE)[rows] for some, rows in zip(embedded, kept, strict=True)]
     items = [
-        (some.modality, some.items[place])
-        for some, places in zip(embedded, kept, strict=True)
-        for place in places
+        (some.modality, some.items[row])
+        for some, rows in zip(embedded, kept, strict=True)
+        for row in rows
     ]
-    places_N2 = project(np.concatenate(centerd), seed)
+    points_N2 = project(np.concatenate(centered), seed=seed)
     return tuple(
-        Dot(item=item, modality=modality, x=float(x), y=float(y))
-        for (modality, item), (x, y) in zip(items, places_N2, strict=True)
+        MapPoint(item=item, modality=modality, x=float(x), y=float(y))
+        for (modality, item), (x, y) in zip(items, points_N2, strict=True)
     )

@@ -1,112 +1,95 @@
-"""What a report holds, as plain values: no file is opened, nothing is drawn."""
+"""The contents of a report as plain values: no file is opened, nothing is drawn."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
-from openbind.evaluation.collection import Item
+from openbind.evaluation.collection import CollectionItem
 from openbind.evaluation.emergence import Cell
-from openbind.evaluation.tasks import Confusion, Score
+from openbind.evaluation.results import SuiteResult
+from openbind.evaluation.summary import to_plain
 from openbind.space.card import Card
 
-if TYPE_CHECKING:
-    from openbind.evaluation.run import SuiteResult
-
-Match = Literal["scene", "class"]
+Match = Literal["scene", "class", "sum"]
+"""Why a neighbor counts as right: same scene, same class, or expected of a sum of embeddings."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
-    """One modality of the collection.
-
-    Args:
-        modality: its name.
-        count: how many there are.
-    """
-
-    modality: str
-    count: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dot:
+class MapPoint:
     """One item on the map.
 
     Args:
-        item: what it is.
+        item: the item.
         modality: of it.
-        x, y: its place in 0..1, y upwards.
+        x, y: position in 0..1, y upwards.
     """
 
-    item: Item
+    item: CollectionItem
     modality: str
     x: float
     y: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Naming:
-    """What the items of one modality and one data set are called by words.
+class Neighbor:
+    """An item near a query.
 
     Args:
-        modality: of the items.
-        set: their data set.
-        trained: whether the modality was trained with words.
-        confusion: how many of which class were called what.
-        accuracy: the share that was called by its own name.
-    """
-
-    modality: str
-    set: str
-    trained: bool
-    confusion: Confusion
-    accuracy: Score
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """An item that a query found.
-
-    Args:
-        item: what was found.
+        item: the item.
         cosine: with the query.
-        match: whether it is of the query's scene, or else of its class; None is neither.
+        match: why it counts as right; None if it doesn't.
     """
 
-    item: Item
+    item: CollectionItem
     cosine: float
     match: Match | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """The best of one modality for a query.
+class Neighbors:
+    """The nearest items of one modality.
 
     Args:
-        modality: of what was found.
-        trained: whether it was trained with the query's.
+        modality: of the items.
+        trained: whether it was trained together with all of the query's modalities.
         found: the best first.
     """
 
     modality: str
     trained: bool
-    found: tuple[Found, ...]
+    found: tuple[Neighbor, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryPart:
+    """An item of a query.
+
+    Args:
+        modality: of the item.
+        item: the item; a text needn't be one of the collection.
+        weight: in the sum.
+    """
+
+    modality: str
+    item: CollectionItem
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """An item, and what is nearest to it in every other modality.
+    """An item, or a weighted sum of some, and its nearest neighbors.
 
     Args:
-        modality: of the item.
-        item: that is searched with.
-        answers: one for each other modality.
+        title: in words.
+        parts: one, or several for a sum of embeddings.
+        neighbors: for each searched modality.
     """
 
-    modality: str
-    item: Item
-    answers: tuple[Answer, ...]
+    title: str
+    parts: tuple[QueryPart, ...]
+    neighbors: tuple[Neighbors, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,24 +100,66 @@ class Report:
         title: of the page.
         space: name of the space whose embeddings are shown.
         dim: its dimensions.
-        card: what it was made of and trained on.
-        kinds: modalities of the collection.
-        warnings: what makes the numbers less than they seem, a sentence each.
+        card: its card.
+        counts: modality → number of items.
+        warnings: what limits the numbers, a sentence each.
         results: of suites, of this space and of those it is compared with.
+        trained_pairs: pairs of modalities that were trained together, in both orders.
         cells: every modality searched by every other.
-        atlas: all items on a plane, the means of their modalities taken off.
-        namings: what items are called by words.
-        queries: items drawn at random, with what is nearest to them.
+        points: all items on a plane, each modality mean-centered; empty without scikit-learn.
+        queries: with their nearest neighbors.
+        selected: whether the queries were selected; otherwise they are drawn at random.
+        credited: items whose files are shown, with author, license and source.
     """
 
     title: str
     space: str
     dim: int
     card: Card
-    kinds: tuple[Kind, ...]
+    counts: dict[str, int]
     warnings: tuple[str, ...]
     results: tuple[SuiteResult, ...]
+    trained_pairs: frozenset[tuple[str, str]]
     cells: tuple[Cell, ...]
-    atlas: tuple[Dot, ...]
-    namings: tuple[Naming, ...]
+    points: tuple[MapPoint, ...]
     queries: tuple[Query, ...]
+    selected: bool
+    credited: tuple[CollectionItem, ...]
+
+
+def plain_report(report: Report) -> dict[str, Any]:
+    """Return the numbers of a report as plain values for JSON, without map and neighbors."""
+    return {
+        "title": report.title,
+        "space": report.space,
+        "dim": report.dim,
+        "trained_pairs": [list(pair) for pair in report.card.trained_pairs],
+        "modalities": report.counts,
+        "warnings": list(report.warnings),
+        "suites": [to_plain(result) for result in report.results],
+        "emergence": [_plain_cell(cell) for cell in report.cells],
+    }
+
+
+def _plain_cell(cell: Cell) -> dict[str, Any]:
+    rows = zip(cell.raw, cell.centered, cell.shuffled, strict=True)
+    return {
+        "query": cell.query,
+        "target": cell.target,
+        "trained": cell.trained,
+        "pools": [dataclasses.asdict(pool) for pool in cell.pools],
+        "queries": cell.count,
+        "gap": cell.gap,
+        "hubness": cell.hubness,
+        "metrics": {
+            raw.metric: {
+                "value": raw.value,
+                "interval": raw.interval,
+                "centered": centered.value,
+                "centered_interval": centered.interval,
+                "shuffled": shuffled.value,
+                "chance": raw.chance,
+            }
+            for raw, centered, shuffled in rows
+        },
+    }

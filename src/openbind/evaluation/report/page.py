@@ -7,36 +7,39 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import jinja2
 import numpy as np
 
 from openbind.atomic import atomic_path
-from openbind.evaluation.collection import Item
+from openbind.evaluation.collection import CollectionItem
 from openbind.evaluation.emergence import Cell, above_chance
-from openbind.evaluation.metrics import share_interval
-from openbind.evaluation.report.contents import Dot, Report
+from openbind.evaluation.metrics import fraction_interval
+from openbind.evaluation.report.contents import MapPoint, Report
 from openbind.evaluation.report.drawings import draw_item, playable_url
-from openbind.evaluation.tasks import Confusion, Score
+from openbind.evaluation.results import (
+    Confusion,
+    Published,
+    Score,
+    SuiteResult,
+    group_by_suite,
+    unique_scores,
+)
 from openbind.media.types import plays_as_audio, plays_as_video
-from openbind.modalities import MODALITIES
+from openbind.modalities import MODALITIES, TEXT
 
-if TYPE_CHECKING:
-    from openbind.evaluation.run import SuiteResult
-    from openbind.evaluation.suites.suite import Published
-
-SHOWN_SIDE, DOT_SIDE = 160, 96
-"""Pixels of the images among the neighbors, and of those on the map."""
+SHOWN_SIDE, POINT_SIDE = 160, 96
+"""Pixels of thumbnails among the neighbors, and on the map."""
 MOST_PLAYED_TOTAL_BYTES = 12_000_000
-"""Of all sounds and videos together, as text in the page."""
+"""Of all recordings in the page together, as data URLs."""
 MAP_WIDTH, MAP_HEIGHT, MAP_MARGIN = 1000, 640, 24
 MOST_NAMES = 40
-"""Names of classes on the map."""
+"""Class names on the map."""
 MOST_CLASSES = 100
-"""Of a confusion matrix: one of more is too large to look at."""
-MOST_MISTAKES = 8
-"""Frequent mistakes that are listed under a confusion matrix."""
+"""Confusion matrices with more classes are too large to show."""
+MOST_CONFUSED = 8
+"""Confusions listed below a matrix."""
 
 
 def write_report(report: Report, target: str | os.PathLike[str]) -> None:
@@ -57,22 +60,30 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    media = Media()
+    confusions, media = _show_confusions(report), Media()
+    sums = [query for query in report.queries if len(query.parts) > 1]
+    headings = (
+        ("neighbors", "Nearest neighbors", report.queries),
+        ("sums", "Sums of embeddings", sums),
+        ("confusions", "Zero-shot classification", confusions),
+    )
     html = environment.get_template("report.html.j2").render(
         report=report,
         media=media,
         cells={(cell.query, cell.target): cell for cell in report.cells},
         counts=_count_above_chance(report.cells),
-        strays=_farthest_control(report.cells),
+        control=_farthest_control(report.cells),
         tables=_tabulate(report.results),
-        spots=[(_x(dot.x), _y(dot.y)) for dot in report.atlas],
-        names=_name_regions(report.atlas),
-        namings=_namings(report),
+        spots=[(_x(point.x), _y(point.y)) for point in report.points],
+        names=_name_regions(report.points),
+        confusions=confusions,
+        sums=sums,
+        sections=[(name, heading) for name, heading, shown in headings if shown],
         number=format_number,
         above_chance=above_chance,
-        colors={kind.modality: place for place, kind in enumerate(report.kinds)},
+        colors={modality: number for number, modality in enumerate(report.counts)},
         size=(MAP_WIDTH, MAP_HEIGHT),
-        dot_side=DOT_SIDE,
+        point_side=POINT_SIDE,
         shown_side=SHOWN_SIDE,
     )
     with atomic_path(target) as temporary:
@@ -81,37 +92,37 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
 
 @dataclass
 class Media:
-    """Images and players of items, each made once.
+    """Thumbnails and players of items, each made once.
 
     Attributes:
-        played: sounds and videos by number; the page holds each once, wherever it is shown.
+        played: recordings by number; the page holds each once, wherever it is shown.
     """
 
     played: list[str] = field(default_factory=list)
-    _images: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
-    _numbers: dict[str, int | None] = field(default_factory=dict)
+    _images: dict[tuple[Path | None, str, int], str | None] = field(default_factory=dict)
+    _numbers: dict[Path | None, int | None] = field(default_factory=dict)
 
-    def kind(self, item: Item, modality: str) -> Literal["words", "image", "sound", "video"]:
+    def kind(
+        self, item: CollectionItem, modality: str
+    ) -> Literal["quote", "image", "sound", "video"]:
         """Return how an item is shown."""
         if MODALITIES.get(modality).thumbnail is None:
-            return "words"
-        return (
-            "sound"
-            if plays_as_audio(item.path)
-            else "video"
-            if plays_as_video(item.path)
-            else "image"
-        )
+            return "quote"
+        if item.path is None:
+            return "quote"
+        if plays_as_audio(item.path):
+            return "sound"
+        return "video" if plays_as_video(item.path) else "image"
 
-    def image(self, item: Item, modality: str, side: int) -> str | None:
-        """Draw an item; None for words."""
+    def image(self, item: CollectionItem, modality: str, side: int) -> str | None:
+        """Return an item's thumbnail; None for texts."""
         key = (item.path, modality, side)
         if key not in self._images:
             self._images[key] = draw_item(*key)
         return self._images[key]
 
-    def player(self, item: Item) -> int | None:
-        """Return the number of an item's sound or video; None for others and large ones."""
+    def player(self, item: CollectionItem) -> int | None:
+        """Return the number of an item's recording; None for others and large ones."""
         if item.path not in self._numbers:
             url = playable_url(item.path)
             used = sum(map(len, self.played))
@@ -124,11 +135,11 @@ class Media:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One question to one or several spaces.
+    """One score of one or several spaces.
 
     Args:
-        first: of the spaces' scores, for task, metric and chance.
-        scores: one for each space; None where it wasn't asked.
+        first: the first space's that has it, for task, metric and chance.
+        scores: one for each space; None where it wasn't measured.
         published: a paper's number, if there is one.
     """
 
@@ -139,7 +150,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """The results of one suite, a column a space."""
+    """The results of one suite, a column per space."""
 
     suite: str
     spaces: tuple[str, ...]
@@ -147,42 +158,42 @@ class ScoreTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamingTable:
-    """What was taken for what, and how often; no rows where there are too many to look at."""
+class ConfusionTable:
+    """A confusion matrix; without rows where it is too large to show."""
 
     title: str
     trained: bool | None
     classes: tuple[str, ...]
     rows: tuple[tuple[int, ...], ...]
     count: int
-    right: float
+    accuracy: float
     interval: tuple[float, float]
     chance: float
-    mistakes: tuple[tuple[str, str, int], ...]
+    confused: tuple[tuple[str, str, int], ...]
 
 
 def format_number(value: float, metric: str = "R@1") -> str:
-    """Write a share in per cent, and a rank as it is."""
+    """Format a fraction in percent, and a rank unchanged."""
     return f"{value:.1f}" if "rank" in metric else f"{100 * value:.1f}"
 
 
 def _tabulate(results: Sequence[SuiteResult]) -> list[ScoreTable]:
     tables = []
-    for suite in dict.fromkeys(result.suite for result in results):
-        own = [result for result in results if result.suite == suite]
-        found = [{(s.task, s.metric): s for s in result.scores} for result in own]
-        rows = []
-        for key in dict.fromkeys(key for scores in found for key in scores):
-            holder = next(place for place, scores in enumerate(found) if key in scores)
-            first = found[holder][key]
-            scores = tuple(scores.get(key) for scores in found)
-            rows.append(ScoreRow(first, scores, own[holder].published_for(first)))
-        tables.append(ScoreTable(suite, tuple(result.space for result in own), tuple(rows)))
+    for suite, own in group_by_suite(results).items():
+        rows = tuple(
+            ScoreRow(
+                score,
+                tuple(result.score_of(score.task, score.metric) for result in own),
+                next(filter(None, (result.published_for(score) for result in own)), None),
+            )
+            for score in unique_scores(own)
+        )
+        tables.append(ScoreTable(suite, tuple(result.space for result in own), rows))
     return tables
 
 
 def _count_above_chance(cells: Sequence[Cell]) -> dict[str, tuple[int, int, int]]:
-    """Count directions whose R@1 lies above chance: as they are, centerd, and all there are."""
+    """Count directions with R@1 above chance: raw, mean-centered, and all directions."""
     groups = {
         "emergent": [cell for cell in cells if not cell.trained],
         "trained": [cell for cell in cells if cell.trained],
@@ -190,7 +201,7 @@ def _count_above_chance(cells: Sequence[Cell]) -> dict[str, tuple[int, int, int]
     return {
         name: (
             sum(above_chance(cell.raw[0]) for cell in group),
-            sum(above_chance(cell.centerd[0]) for cell in group),
+            sum(above_chance(cell.centered[0]) for cell in group),
             len(group),
         )
         for name, group in groups.items()
@@ -198,28 +209,28 @@ def _count_above_chance(cells: Sequence[Cell]) -> dict[str, tuple[int, int, int]
 
 
 def _farthest_control(cells: Sequence[Cell]) -> float:
-    """Return how far R@1 of shuffled pairs is from chance where it is farthest."""
-    strays = [abs(cell.shuffled[0].value - cell.shuffled[0].chance) for cell in cells]
-    return max(strays, default=0.0)
+    """Return the largest distance of the control's R@1 from chance."""
+    distances = [abs(cell.shuffled[0].value - cell.shuffled[0].chance) for cell in cells]
+    return max(distances, default=0.0)
 
 
-def _x(share: float) -> float:
-    return round(MAP_MARGIN + share * (MAP_WIDTH - 2 * MAP_MARGIN), 1)
+def _x(fraction: float) -> float:
+    return round(MAP_MARGIN + fraction * (MAP_WIDTH - 2 * MAP_MARGIN), 1)
 
 
-def _y(share: float) -> float:
-    return round(MAP_HEIGHT - MAP_MARGIN - share * (MAP_HEIGHT - 2 * MAP_MARGIN), 1)
+def _y(fraction: float) -> float:
+    return round(MAP_HEIGHT - MAP_MARGIN - fraction * (MAP_HEIGHT - 2 * MAP_MARGIN), 1)
 
 
-def _name_regions(dots: Sequence[Dot]) -> list[tuple[str, float, float]]:
-    """Place the names of classes at their items' middle, the largest first, none over another."""
+def _name_regions(points: Sequence[MapPoint]) -> list[tuple[str, float, float]]:
+    """Place class names at the median of their items, large classes first, without overlaps."""
     placed: list[tuple[str, float, float]] = []
-    counts = Counter(dot.item.label for dot in dots if dot.item.label)
+    counts = Counter(point.item.label for point in points if point.item.label)
     for label, count in counts.most_common():
         if count < 3 or len(placed) == MOST_NAMES:
             break
-        own = [dot for dot in dots if dot.item.label == label]
-        x, y = _x(float(np.median([d.x for d in own]))), _y(float(np.median([d.y for d in own])))
+        own = [point for point in points if point.item.label == label]
+        x, y = _x(float(np.median([p.x for p in own]))), _y(float(np.median([p.y for p in own])))
         free = all(
             abs(x - left) > 4.2 * (len(label) + len(name)) or abs(y - top) > 18
             for name, left, top in placed
@@ -229,39 +240,41 @@ def _name_regions(dots: Sequence[Dot]) -> list[tuple[str, float, float]]:
     return placed
 
 
-def _namings(report: Report) -> list[NamingTable]:
-    """Show what was taken for what: in the collection, then in the suites."""
-    found = []
-    for naming in report.namings:
-        title = f"{naming.modality}, {naming.set}" if naming.set else naming.modality
-        found.append(_show_naming(title, naming.trained, naming.confusion))
-    for result in report.results:
-        for confusion in result.confusions:
-            title = " ".join(dict.fromkeys((result.suite, confusion.task)))
-            found.append(_show_naming(f"{title}, {result.space}", None, confusion))
-    return found
+def _show_confusions(report: Report) -> list[ConfusionTable]:
+    """Return the confusion matrices of all results."""
+    return [
+        _show_confusion(
+            f"{result.suite}, {confusion.task}, {result.space}",
+            (confusion.modality, TEXT) in report.trained_pairs
+            if result.space == report.space
+            else None,
+            confusion,
+        )
+        for result in report.results
+        for confusion in result.confusions
+    ]
 
 
-def _show_naming(title: str, trained: bool | None, confusion: Confusion) -> NamingTable:
-    counts_CC = confusion.counts_CC
-    count, right = int(counts_CC.sum()), int(np.trace(counts_CC))
-    wrong_CC = counts_CC.copy()
-    np.fill_diagonal(wrong_CC, 0)
-    places = np.argsort(-wrong_CC, axis=None, kind="stable")[:MOST_MISTAKES]
-    pairs = zip(*np.unravel_index(places, wrong_CC.shape), strict=True)
+def _show_confusion(title: str, trained: bool | None, confusion: Confusion) -> ConfusionTable:
+    counts_KK = confusion.counts_KK
+    count, right = int(counts_KK.sum()), int(np.trace(counts_KK))
+    wrong_KK = counts_KK.copy()
+    np.fill_diagonal(wrong_KK, 0)
+    order = np.argsort(-wrong_KK, axis=None, kind="stable")[:MOST_CONFUSED]
+    pairs = zip(*np.unravel_index(order, wrong_KK.shape), strict=True)
     drawn = len(confusion.classes) <= MOST_CLASSES
-    return NamingTable(
+    return ConfusionTable(
         title=title,
         trained=trained,
         classes=confusion.classes if drawn else (),
-        rows=tuple(map(tuple, counts_CC.tolist())) if drawn else (),
+        rows=tuple(map(tuple, counts_KK.tolist())) if drawn else (),
         count=count,
-        right=right / count,
-        interval=share_interval(right / count, count),
+        accuracy=right / count,
+        interval=fraction_interval(right / count, count),
         chance=1 / len(confusion.classes),
-        mistakes=tuple(
-            (confusion.classes[true], confusion.classes[called], int(wrong_CC[true, called]))
-            for true, called in pairs
-            if wrong_CC[true, called]
+        confused=tuple(
+            (confusion.classes[true], confusion.classes[predicted], int(wrong_KK[true, predicted]))
+            for true, predicted in pairs
+            if wrong_KK[true, predicted]
         ),
     )

@@ -1,4 +1,4 @@
-"""Data sets in their own layouts, one file each."""
+"""The table of suites: data sets in their own layouts, one file each."""
 
 from openbind.registry import Registry
 

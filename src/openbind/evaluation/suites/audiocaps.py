@@ -1,26 +1,27 @@
-"""AudioCaps, test split: sounds of AudioSet with five captions each (Kim et al. 2019)."""
+"""AudioCaps, test split: clips of AudioSet with five captions each (Kim et al. 2019)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from openbind.errors import InputError
-from openbind.evaluation.suites.suite import Published, Suite, read_table, require
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, read_table, require
 from openbind.evaluation.suites.youtube import NAMES, ClipFolder
-from openbind.evaluation.tasks import TextRetrieval
+from openbind.evaluation.tasks.text_retrieval import TextRetrieval
 
 TABLE = "test.csv"
 
 
 def read(data: Path) -> tuple[TextRetrieval, ...]:
-    """Read the captions, those of one sound together; each is a query of its own.
+    """Read the clips with their captions; each caption is a query.
 
-    AudioCaps' own test.csv has 975 sounds. The paper's 796 are those that were left of Oxford's
-    retrieval split (Oncescu et al. 2021): for it, leave only that split's rows in test.csv.
-    UNRESOLVED in the sources: which of Oxford's 816 were gone.
+    AudioCaps' own test.csv has 975 clips. The paper's 796 are those still available of Oxford's
+    retrieval split (Oncescu et al. 2021): to use it, keep only that split's rows in test.csv.
+    UNRESOLVED in the sources: which of Oxford's 816 were unavailable.
 
     Raises:
-        InputError: a file or a column is missing, or a start is no number.
+        InputError: a file or a column is missing, or a start is not an integer.
     """
     require("AudioCaps", data, TABLE)
     rows = read_table(data / TABLE, ("audiocap_id", "youtube_id", "start_time", "caption"))
@@ -36,7 +37,7 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
     task = TextRetrieval(
         name="retrieval",
         modality="audio",
-        paths=[clips.find(video, start) for video, start in captions],
+        items=[clips.find(video, start) for video, start in captions],
         captions=[tuple(own) for own in captions.values()],
         settings={"clips": "cover"},  # paper, section 3.1: ⌈t / 2⌉ clips
     )
@@ -45,9 +46,9 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
 
 SUITE = Suite(
     title="AudioCaps, test split",
-    layout=f"{TABLE} (audiocap_id, youtube_id, start_time, caption)\nsounds or videos, {NAMES}",
+    layout=f"{TABLE} (audiocap_id, youtube_id, start_time, caption)\naudio or video files, {NAMES}",
     origin="https://audiocaps.github.io",
-    license="captions: see its page; sounds by their owners",
+    license="captions: see its page; clips belong to their owners",
     read=read,
     published=tuple(
         Published(
@@ -58,5 +59,5 @@ SUITE = Suite(
         )
         for metric, value in (("R@1", 0.093), ("R@10", 0.423))
     ),
-    overlaps=("AudioSet",),  # which its sounds are from
+    overlaps=("AudioSet",),  # the source of its clips
 )

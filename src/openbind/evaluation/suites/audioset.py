@@ -1,4 +1,4 @@
-"""AudioSet, evaluation set: some 20,000 sounds of 10 s, 527 classes (Gemmeke et al. 2017)."""
+"""AudioSet, evaluation set: about 20,000 clips of 10 s, 527 classes (Gemmeke et al. 2017)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, read_table, require
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, read_table, require
 from openbind.evaluation.suites.youtube import NAMES, ClipFolder
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.tasks.classification import Classification
 
 SEGMENTS, LABELS = "eval_segments.csv", "class_labels_indices.csv"
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read segments and class names; the names are AudioSet's own, commas and all.
+    """Read segments and class names; the names are AudioSet's own, including commas.
 
     Raises:
-        InputError: a file or a column is missing, a line is of another kind, or a class unknown.
+        InputError: a file or a column is missing, a line is malformed, or a class unknown.
     """
     require("AudioSet", data, SEGMENTS, LABELS)
     rows = read_table(data / LABELS, ("index", "mid", "display_name"))
-    places = {row["mid"]: place for place, row in enumerate(rows)}
+    indices = {row["mid"]: index for index, row in enumerate(rows)}
     clips = ClipFolder(data, "audio", "video")
     paths, targets = [], []
     for video, start, mids in read_segments(data / SEGMENTS):
-        unknown = [mid for mid in mids if mid not in places]
+        unknown = [mid for mid in mids if mid not in indices]
         if unknown:
             raise InputError(data / SEGMENTS, f"{video}: class {unknown[0]} isn't in {LABELS}")
         paths.append(clips.find(video, start))
-        targets.append(tuple(places[mid] for mid in mids))
+        targets.append(tuple(indices[mid] for mid in mids))
     task = Classification(
         name="zero-shot",
         modality="audio",
-        paths=paths,
+        items=paths,
         targets=targets,
         classes=[(row["display_name"],) for row in rows],
         templates=CLIP_TEMPLATES,
@@ -45,14 +46,14 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_segments(path: Path) -> list[tuple[str, int, list[str]]]:
-    """Read video, first second and classes of each segment.
+    """Return video, first second and classes of each segment.
 
     Raises:
-        InputError: a line of another kind, or none.
+        InputError: a malformed line, or none.
     """
     found = []
     with path.open(newline="", encoding="utf-8") as file:
-        # Spaces stand behind the commas, and the classes in quotes.
+        # Commas are followed by spaces, and classes are quoted.
         for cells in csv.reader(file, skipinitialspace=True):
             if not cells or cells[0].startswith("#"):
                 continue
@@ -64,15 +65,15 @@ def read_segments(path: Path) -> list[tuple[str, int, list[str]]]:
                     path, f'expected <id>, 30.000, 40.000, "/m/…,/m/…", found {cells}'
                 ) from error
     if not found:
-        raise InputError(path, "a table without rows")
+        raise InputError(path, "empty table")
     return found
 
 
 SUITE = Suite(
     title="AudioSet, evaluation set",
-    layout=f"{SEGMENTS}\n{LABELS} (index, mid, display_name)\nsounds or videos, {NAMES}",
+    layout=f"{SEGMENTS}\n{LABELS} (index, mid, display_name)\naudio or video files, {NAMES}",
     origin="https://research.google.com/audioset/",
-    license="labels CC BY 4.0; sounds by their owners",
+    license="labels CC BY 4.0; clips belong to their owners",
     read=read,
     published=(Published(task="zero-shot", metric="mAP", value=0.176, where="ImageBind, Table 2"),),
 )

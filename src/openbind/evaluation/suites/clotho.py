@@ -1,18 +1,19 @@
-"""Clotho v2.1, evaluation split: 1,045 sounds with five captions each (Drossos et al. 2020)."""
+"""Clotho v2.1, evaluation split: 1,045 clips with five captions each (Drossos et al. 2020)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from openbind.evaluation.suites.suite import Published, Suite, read_table, require
-from openbind.evaluation.tasks import TextRetrieval
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, read_table, require
+from openbind.evaluation.tasks.text_retrieval import TextRetrieval
 
 TABLE = "clotho_captions_evaluation.csv"
 CAPTIONS = tuple(f"caption_{number}" for number in range(1, 6))
 
 
 def read(data: Path) -> tuple[TextRetrieval, ...]:
-    """Read the captions; each is a query of its own (paper, appendix A).
+    """Read the clips with their captions; each caption is a query (paper, appendix A).
 
     Raises:
         InputError: a file or a column is missing.
@@ -22,7 +23,7 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
     task = TextRetrieval(
         name="retrieval",
         modality="audio",
-        paths=[data / "evaluation" / row["file_name"] for row in rows],
+        items=[data / "evaluation" / row["file_name"] for row in rows],
         captions=[tuple(row[name] for name in CAPTIONS) for row in rows],
         settings={"clips": "cover"},  # paper, section 3.1: ⌈t / 2⌉ clips
     )
@@ -33,7 +34,7 @@ SUITE = Suite(
     title="Clotho v2.1, evaluation split",
     layout=f"{TABLE} (file_name, caption_1 … caption_5)\nevaluation/*.wav",
     origin="https://zenodo.org/records/4783391",
-    license="sounds by clip, captions Tampere University's, non-commercial",
+    license="audio: per clip; captions: Tampere University, non-commercial",
     read=read,
     published=tuple(
         Published(task="text → audio", metric=metric, value=value, where="ImageBind, Table 3")

@@ -1,7 +1,6 @@
-"""Ego4D: five seconds of a head's motion, 108 scenarios (Grauman et al. 2022).
+"""Ego4D: 5 s of head-mounted IMU, 108 scenarios (Grauman et al. 2022).
 
-Names of fields and columns are those of Ego4D's documentation; they couldn't be tried on the data
-itself.
+Names of fields and columns follow Ego4D's documentation; they are untested on the data itself.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ import numpy as np
 from openbind.embedding.items import FilePart
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, require
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, require
+from openbind.evaluation.tasks.classification import Classification
 
 VIDEOS, NARRATIONS, MOTION = "ego4d.json", "v2/annotations/narration.json", "v2/imu"
 CLIP_SECONDS = 5.0  # paper, section 4
-LEAST_COVERED = 0.9  # share of a clip that its IMU must reach over
-HELD_OUT = 50  # one video in so many isn't trained on
+LEAST_COVERED = 0.9  # fraction of a clip that its IMU must cover
+HELD_OUT = 50  # one video in this many is held out
 AXES = ("accl_x", "accl_y", "accl_z", "gyro_x", "gyro_y", "gyro_z")  # the tower's order
 TIMES = "canonical_timestamp_ms"  # on the video's own clock
 
@@ -36,12 +36,12 @@ Motion = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Window(FilePart):
-    """Some seconds of a recording, from a start."""
+    """A window of `CLIP_SECONDS` of a recording, from a start in seconds."""
 
     start: float
 
     def __str__(self) -> str:
-        """Name it in reports."""
+        """Return its name in reports."""
         return f"{self.path} from {self.start:.2f} s"
 
     def read(self) -> Any:
@@ -49,19 +49,19 @@ class Window(FilePart):
         table_TC = cut_window(_read_again(self.path), self.start)
         if table_TC is None:
             raise InputError(
-                self.path, f"too little was measured in the {CLIP_SECONDS:g} s from {self.start:g}"
+                self.path, f"too many gaps in the {CLIP_SECONDS:g} s from {self.start:g} s"
             )
         return table_TC[:, 1:], 1 / float(np.median(np.diff(table_TC[:, 0])))
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the videos that training excludes, see `choose_split`.
+    """Read the held-out videos, see `choose_split`.
 
     UNRESOLVED in the sources: which videos the paper tested on, and whether its 108 scenarios are
-    those of videos with a single one, as here.
+    those of videos with a single scenario, as here.
 
     Raises:
-        InputError: a file is missing or wrong, or no video is left.
+        InputError: a file is missing or malformed, or no video is held out.
     """
     require("Ego4D", data, VIDEOS, NARRATIONS, MOTION)
     narrations = read_json(data / NARRATIONS)
@@ -79,13 +79,12 @@ def read(data: Path) -> tuple[Classification, ...]:
     if not paths:
         raise InputError(
             data / MOTION,
-            f"no <uid>.csv of a video with one scenario, narrations, and of the 1 in {HELD_OUT} "
-            "that training excludes",
+            f"no <uid>.csv of a held-out video (1 in {HELD_OUT}) with one scenario and narrations",
         )
     task = Classification(
         name="zero-shot",
         modality="imu",
-        paths=paths,
+        items=paths,
         targets=targets,
         classes=[(name,) for name in names],
         templates=CLIP_TEMPLATES,
@@ -97,7 +96,7 @@ def list_videos(data: Path) -> list[tuple[str, str]]:
     """Return uid and scenario of the videos that have one scenario (paper: 7,485 of 9,645).
 
     Raises:
-        InputError: the list of videos is of another kind.
+        InputError: the list of videos is malformed.
     """
     try:
         videos = read_json(data / VIDEOS)["videos"]
@@ -110,10 +109,10 @@ def list_videos(data: Path) -> list[tuple[str, str]]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
-        InputError: it isn't one.
+        InputError: it can't be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -122,29 +121,29 @@ def read_json(path: Path) -> Any:
 
 
 def list_times(narrations: dict[str, Any], uid: str) -> Iterator[float]:
-    """Yield the times of a video's narrations, in seconds."""
+    """Yield the times of a video's narrations in seconds."""
     for part in ("narration_pass_1", "narration_pass_2"):
         for narration in narrations.get(uid, {}).get(part, {}).get("narrations", []):
             yield float(narration["timestamp_sec"])
 
 
 def choose_split(uid: str) -> str:
-    """Return "val" for some videos, by their names: rows of one video overlap and stay together."""
+    """Return "train" or "val" by a hash of the video's name, so a video's windows stay together."""
     return "val" if zlib.crc32(uid.encode()) % HELD_OUT == 0 else "train"
 
 
 def read_motion(path: Path) -> Motion:
-    """Read a video's IMU.
+    """Return a video's IMU.
 
     Raises:
-        InputError: a column is missing, or something isn't a number.
+        InputError: a column is missing, or a value is not a number.
     """
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
         missing = [name for name in (TIMES, *AXES) if name not in header]
         if missing:
-            raise InputError(path, f"no columns {', '.join(missing)}; there are {header}")
+            raise InputError(path, f"no columns {', '.join(missing)}, found {header}")
         columns = [header.index(name) for name in (TIMES, *AXES)]
         try:
             rows = [[float(row[column] or "nan") for column in columns] for row in reader]
@@ -156,12 +155,12 @@ def read_motion(path: Path) -> Motion:
     return table_TC[:, 0] / 1000, table_TC[:, 1:]
 
 
-# Clips of one video come one after the other, and a recording of an hour takes seconds to parse.
+# Windows of a video are read one after another, and an hour of IMU takes seconds to parse.
 _read_again = lru_cache(maxsize=1)(read_motion)
 
 
 def cut_window(motion: Motion, start: float) -> np.ndarray | None:
-    """Return a clip's IMU (T, 7), seconds from its start first; None where too much is missing."""
+    """Return a window (T, 7), seconds from its start first; None if too much is missing."""
     seconds_T, values_TC = motion
     inside_T = (seconds_T >= start) & (seconds_T < start + CLIP_SECONDS)
     table_TC = np.column_stack([seconds_T[inside_T] - start, values_TC[inside_T]])
@@ -173,7 +172,7 @@ def cut_window(motion: Motion, start: float) -> np.ndarray | None:
 
 
 SUITE = Suite(
-    title="Ego4D, scenarios by motion",
+    title="Ego4D, scenarios from IMU",
     layout=f"{VIDEOS} (videos: video_uid, scenarios)\n{NARRATIONS}\n{MOTION}/<uid>.csv",
     origin="https://ego4d-data.org",
     license="by agreement with its authors",

@@ -1,4 +1,4 @@
-"""ESC-50: 2,000 sounds of 5 s, 50 classes, 5 folds (Piczak 2015)."""
+"""ESC-50: 2,000 clips of 5 s, 50 classes, 5 folds (Piczak 2015)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, read_table, require
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, read_table, require
+from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.linear_probe import LinearProbe
+from openbind.evaluation.tasks.task import Task
 
 TABLE = "meta/esc50.csv"
 
 
-def read(data: Path) -> tuple[Classification, ...]:
-    """Read the table of sounds; class names are its categories, with spaces.
+def read(data: Path) -> tuple[Task, ...]:
+    """Read the clips; class names are the categories with spaces. Probes need two folds or more.
 
     Raises:
-        InputError: a file or a column is missing, or a fold is no number.
+        InputError: a file or a column is missing, or a fold is not an integer.
     """
     require("ESC-50", data, TABLE, "audio")
     rows = read_table(data / TABLE, ("filename", "fold", "category"))
@@ -27,20 +30,20 @@ def read(data: Path) -> tuple[Classification, ...]:
     task = Classification(
         name="zero-shot, mean of folds",
         modality="audio",
-        paths=[data / "audio" / row["filename"] for row in rows],
+        items=[data / "audio" / row["filename"] for row in rows],
         targets=[(names.index(row["category"]),) for row in rows],
         classes=[(name.replace("_", " "),) for name in names],
         templates=CLIP_TEMPLATES,
         groups=[int(row["fold"]) for row in rows],
     )
-    return (task,)
+    return (task, LinearProbe.of(task)) if len({row["fold"] for row in rows}) > 1 else (task,)
 
 
 SUITE = Suite(
     title="ESC-50",
     layout="meta/esc50.csv (filename, fold, category)\naudio/*.wav",
     origin="https://github.com/karolpiczak/ESC-50",
-    license="CC BY-NC 3.0; its part ESC-10 CC BY 3.0",
+    license="CC BY-NC 3.0; its subset ESC-10 CC BY 3.0",
     read=read,
     published=(
         Published(

@@ -8,25 +8,26 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, require
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, require
+from openbind.evaluation.tasks.classification import Classification
 
 CLASSES = 1_000
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the images; classes are their folders in order, names from a list that ships.
+    """Read the images; classes are their folders in order, class names ship.
 
     Raises:
-        InputError: there is no folder `val`, or it hasn't one folder for each class.
+        InputError: there is no folder `val`, or not one folder per class in it.
     """
     require("ImageNet", data, "val")
-    folders = sorted(place for place in (data / "val").iterdir() if place.is_dir())
+    folders = sorted(path for path in (data / "val").iterdir() if path.is_dir())
     if len(folders) != CLASSES:
         raise InputError(
             data / "val",
-            f"expected {CLASSES:,} folders, one for each class (val/n01440764/…), found "
-            f"{len(folders):,}; the images have to be sorted into their classes first",
+            f"expected {CLASSES:,} folders, one per class (val/n01440764/…), found "
+            f"{len(folders):,}; sort the images into their classes first",
         )
     paths, targets = [], []
     for index, folder in enumerate(folders):
@@ -38,7 +39,7 @@ def read(data: Path) -> tuple[Classification, ...]:
     task = Classification(
         name="zero-shot",
         modality="image",
-        paths=paths,
+        items=paths,
         targets=targets,
         classes=[(name,) for name in read_names()],
         templates=CLIP_TEMPLATES,
@@ -47,7 +48,7 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_names() -> list[str]:
-    """Return a clean name of each class, in the order of their WordNet ids."""
+    """Return a clean name of each class, in the order of WordNet ids."""
     text = (files("openbind") / "assets/class_names/imagenet.json").read_text(encoding="utf-8")
     names: list[str] = json.loads(text)
     return names

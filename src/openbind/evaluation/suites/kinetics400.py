@@ -1,4 +1,4 @@
-"""Kinetics-400, validation split: some 20,000 videos of 10 s, 400 actions (Kay et al. 2017)."""
+"""Kinetics-400, validation split: about 20,000 videos of 10 s, 400 actions (Kay et al. 2017)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, read_table, require
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, read_table, require
 from openbind.evaluation.suites.youtube import NAMES, ClipFolder
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.tasks.classification import Classification
 
 TABLE = "annotations/val.csv"
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the table of videos; class names are its labels.
+    """Read the videos; class names are the labels.
 
     Raises:
-        InputError: a file or a column is missing, or a start is no number.
+        InputError: a file or a column is missing, or a start is not an integer.
     """
     require("Kinetics-400", data, TABLE, "val")
     rows = read_table(data / TABLE, ("label", "youtube_id", "time_start"))
@@ -31,7 +32,7 @@ def read(data: Path) -> tuple[Classification, ...]:
     task = Classification(
         name="zero-shot",
         modality="video",
-        paths=[clips.find(row["youtube_id"], int(row["time_start"])) for row in rows],
+        items=[clips.find(row["youtube_id"], int(row["time_start"])) for row in rows],
         targets=[(names.index(row["label"]),) for row in rows],
         classes=[(name,) for name in names],
         templates=CLIP_TEMPLATES,
@@ -43,7 +44,7 @@ SUITE = Suite(
     title="Kinetics-400, validation split",
     layout=f"{TABLE} (label, youtube_id, time_start, time_end, split)\nval/ videos, {NAMES}",
     origin="https://github.com/cvdfoundation/kinetics-dataset",
-    license="annotations CC BY 4.0; videos by their owners",
+    license="annotations CC BY 4.0; videos belong to their owners",
     read=read,
     published=(
         Published(

@@ -1,4 +1,4 @@
-"""LLVIP, test split: people in infrared images of streets at night (Jia et al. 2021)."""
+"""LLVIP, test split: people in thermal images of streets at night (Jia et al. 2021)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import numpy as np
 from openbind.embedding.items import FilePart
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, require
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, require
+from openbind.evaluation.tasks.classification import Classification
 
 IMAGES, BOXES = "infrared/test", "Annotations"
-# Paper, appendix A. UNRESOLVED in the sources: how several names of a class are joined; the best
-# of them counts, as it does for NYU-D.
+# Paper, appendix A. UNRESOLVED in the sources: how several names of a class are combined; the best
+# counts, as for NYU-D.
 CLASSES = (("person", "man", "woman", "people"), ("street", "road", "car", "light", "tree"))
 PERSON, BACKGROUND = range(2)
 DRAWS = 50
-"""Places tried for a crop of the background before there is none."""
+"""Positions tried for a background crop before it is given up."""
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 Box = tuple[float, float, float, float]
@@ -31,41 +32,41 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Crop(FilePart):
-    """A part of a image: top, left, height and width in shares of the whole."""
+    """A crop of an image: top, left, height and width as fractions of the whole."""
 
     box: tuple[float, float, float, float]
 
     def read(self) -> Any:
-        """Return the part, to be cut when the image has its range of values."""
+        """Return the part; it is cut when the image has been read and scaled as a whole."""
         from openbind.modalities.spec import Part, View
 
         return Part(str(self.path), View(box=self.box))
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Cut out each person, and as large a piece of the background.
+    """Read a crop of each person, and a background crop of the same size.
 
-    UNRESOLVED in the sources: where the pieces of background lie. "Random boxes of the same size
-    and aspect" (appendix A); here they touch no person, and where no such place is found in 50
-    draws there is none. The paper has a few less of them, too: 7,878 to 7,931 people.
+    UNRESOLVED in the sources: the positions of background crops. "Random boxes of the same size
+    and aspect" (appendix A); here they overlap no person, and are skipped where 50 draws find no
+    such position. The paper also has fewer of them: 7,878 for 7,931 people.
 
     Raises:
-        InputError: a file is missing, or a table of boxes is of another kind.
+        InputError: a file is missing, or an annotation is malformed.
     """
     require("LLVIP", data, IMAGES, BOXES)
     paths, targets = [], []
     for image in sorted((data / IMAGES).glob("*.jpg")):
         size, people = read_boxes(data / BOXES / f"{image.stem}.xml")
-        pieces = draw_background(size, people, zlib.crc32(image.stem.encode()))
-        for target, boxes in ((PERSON, people), (BACKGROUND, pieces)):
-            paths += [Crop(path=image, box=_shares(box, size)) for box in boxes]
+        background = draw_background(size, people, zlib.crc32(image.stem.encode()))
+        for target, boxes in ((PERSON, people), (BACKGROUND, background)):
+            paths += [Crop(path=image, box=_fractions(box, size)) for box in boxes]
             targets += [(target,)] * len(boxes)
     if not paths:
         raise InputError(data / IMAGES, "no *.jpg with people")
     task = Classification(
         name="zero-shot",
         modality="thermal",
-        paths=paths,
+        items=paths,
         targets=targets,
         classes=CLASSES,
         templates=CLIP_TEMPLATES,
@@ -74,10 +75,10 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_boxes(path: Path) -> tuple[tuple[int, int], list[Box]]:
-    """Read width and height of a image, and its people, cut to the image.
+    """Return width and height of an image, and the boxes of people, clipped to it.
 
     Raises:
-        InputError: no such file, or one of another kind.
+        InputError: no such file, or a malformed one.
     """
     try:
         root = ElementTree.parse(path).getroot()
@@ -88,7 +89,7 @@ def read_boxes(path: Path) -> tuple[tuple[int, int], list[Box]]:
             if thing.findtext("name", "").strip() == "person"
         ]
     except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise InputError(path, f"expected boxes as Pascal VOC writes them: {error}") from error
+        raise InputError(path, f"expected boxes in Pascal VOC format: {error}") from error
     cut = [
         (max(0.0, left), max(0.0, top), min(right, width), min(bottom, height))
         for left, top, right, bottom in found
@@ -97,12 +98,12 @@ def read_boxes(path: Path) -> tuple[tuple[int, int], list[Box]]:
 
 
 def draw_background(size: tuple[int, int], people: list[Box], seed: int) -> list[Box]:
-    """Draw for each person a box of the same size that touches nobody, where there is room.
+    """Draw for each person a box of the same size that overlaps nobody, where there is room.
 
     Args:
         size: width and height of the image.
         people: their boxes.
-        seed: decides the places.
+        seed: of the positions.
     """
     random = np.random.default_rng(seed)
     found = []
@@ -111,17 +112,17 @@ def draw_background(size: tuple[int, int], people: list[Box], seed: int) -> list
         for _ in range(DRAWS):
             x, y = random.uniform(0, size[0] - width), random.uniform(0, size[1] - height)
             box = (x, y, x + width, y + height)
-            if not any(_touch(box, person) for person in people):
+            if not any(_overlap(box, person) for person in people):
                 found.append(box)
                 break
     return found
 
 
-def _touch(one: Box, other: Box) -> bool:
+def _overlap(one: Box, other: Box) -> bool:
     return all(one[i] < other[i + 2] and other[i] < one[i + 2] for i in (0, 1))
 
 
-def _shares(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _fractions(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
     left, top, right, bottom = box
     width, height = size
     return (top / height, left / width, (bottom - top) / height, (right - left) / width)

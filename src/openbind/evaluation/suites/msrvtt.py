@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openbind.evaluation.suites.suite import Published, Suite, read_table, require
-from openbind.evaluation.tasks import Added, TextRetrieval
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, read_table, require
+from openbind.evaluation.tasks.text_retrieval import Added, TextRetrieval
 
 TABLE, VIDEOS = "MSRVTT_JSFUSION_test.csv", "MSRVTT_Videos"
-SOUND_WEIGHT = 0.05  # paper, Table 4
-COVER = {"clips": "cover"}  # paper, section 3.1: ⌈t / 2⌉ clips of sound
+AUDIO_WEIGHT = 0.05  # paper, Table 4
+COVER = {"clips": "cover"}  # paper, section 3.1: ⌈t / 2⌉ clips of audio
 
 
 def read(data: Path) -> tuple[TextRetrieval, ...]:
-    """Read the captions: videos are searched by images, by sound, and by both (paper, Table 4).
+    """Read the videos and captions: search by frames, by audio, and by both (paper, Table 4).
 
-    UNRESOLVED in the sources: what becomes of the videos without a sound track. They are excluded
-    where sound alone is searched, and stand with their images where both are.
+    UNRESOLVED in the sources: the treatment of videos without an audio track. They are excluded
+    where audio alone is searched, and use their frames alone where both are.
 
     Raises:
         InputError: a file or a column is missing.
     """
     require("MSR-VTT", data, TABLE, VIDEOS)
     rows = read_table(data / TABLE, ("video_id", "sentence"))
-    paths = [data / VIDEOS / f"{row['video_id']}.mp4" for row in rows]
+    videos = [data / VIDEOS / f"{row['video_id']}.mp4" for row in rows]
     captions = [(row["sentence"],) for row in rows]
-    sound = Added(modality="audio", paths=paths, weight=SOUND_WEIGHT, settings=COVER)
+    audio = Added(modality="audio", items=videos, weight=AUDIO_WEIGHT, settings=COVER)
     return (
-        TextRetrieval(name="images", modality="video", paths=paths, captions=captions),
+        TextRetrieval(name="frames", modality="video", items=videos, captions=captions),
         TextRetrieval(
-            name="sound", modality="audio", paths=paths, captions=captions, settings=COVER
+            name="audio", modality="audio", items=videos, captions=captions, settings=COVER
         ),
-        TextRetrieval(name="both", modality="video", paths=paths, captions=captions, added=sound),
+        TextRetrieval(name="both", modality="video", items=videos, captions=captions, added=audio),
     )
 
 
@@ -46,7 +47,7 @@ SUITE = Suite(
     title="MSR-VTT 1k-A",
     layout=f"{TABLE} (key, vid_key, video_id, sentence)\n{VIDEOS}/video7010.mp4, …",
     origin="https://www.microsoft.com/en-us/research/publication/msr-vtt-a-large-video-description-dataset-for-bridging-video-and-language/",
-    license="for research; videos by their owners",
+    license="for research; videos belong to their owners",
     read=read,
     published=(
         *_publish("text → video", "Table 2; OpenCLIP's", 0.361),

@@ -1,7 +1,7 @@
-"""NYU Depth V2, test split: depth images of 27 kinds of rooms as 10 (Silberman et al. 2012).
+"""NYU Depth V2, test split: depth maps of 27 room types as 10 classes (Silberman et al. 2012).
 
-Of the layouts there are this is the authors' own: one HDF5 file with in-filled depths in metres,
-whose images the official split numbers.
+The layout is the authors' own: one HDF5 file with in-filled depths in metres, and the official
+split by image number.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import numpy as np
 from openbind.embedding.items import FilePart
 from openbind.errors import InputError, MissingExtraError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, require
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, require
 from openbind.evaluation.suites.sun_rgbd import PROBE, load_matlab
-from openbind.evaluation.tasks import Classification, Labeled
+from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.linear_probe import Labeled, LinearProbe
+from openbind.evaluation.tasks.task import Task
 from openbind.signal.disparity import CAMERAS, DepthCamera, metres_to_disparity
 
 if TYPE_CHECKING:
     import h5py
 
 IMAGES, SPLITS = "nyu_depth_v2_labeled.mat", "splits.mat"
-# UNRESOLVED in the sources: the nine aren't listed in the paper; the usual ones are taken.
+# UNRESOLVED in the sources: the paper doesn't list the nine; these are the usual ones.
 SCENES = (
     "bathroom",
     "bedroom",
@@ -61,29 +64,29 @@ OTHER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Frame(FilePart):
-    """One of the images in the file."""
+    """One image of the file."""
 
     row: int
     camera: DepthCamera = CAMERAS["kv1"]
 
     def __str__(self) -> str:
-        """Name it in reports."""
+        """Return its name in reports."""
         return f"{self.path}, image {self.row + 1}"
 
     def read(self) -> Any:
         """Return disparity (H, W) in pixels, float32."""
         with open_hdf5(self.path) as file:
-            # MATLAB writes axes in the opposite order: (images, W, H).
+            # MATLAB stores axes in reverse order: (images, W, H).
             metres_HW = np.asarray(file["depths"][self.row], np.float32).T
         return metres_to_disparity(metres_HW, self.camera)
 
 
-def read(data: Path) -> tuple[Classification, ...]:
-    """Read the test images. The paper has 653 of them, the official split 654.
+def read(data: Path) -> tuple[Task, ...]:
+    """Read the test images. The paper has 653, the official split 654.
 
     Raises:
         InputError: a file is missing or wrong.
-        MissingExtraError: h5py or SciPy isn't there.
+        MissingExtraError: h5py or SciPy isn't installed.
     """
     require("NYU Depth V2", data, IMAGES, SPLITS)
     splits = load_matlab(data / SPLITS)
@@ -97,43 +100,42 @@ def read(data: Path) -> tuple[Classification, ...]:
             raise InputError(data / SPLITS, f"{name}: there are only {len(scenes)} images")
         frames = [Frame(path=data / IMAGES, row=row) for row in rows]
         parts[name] = (frames, [_class_of(scenes[row], data) for row in rows])
-    paths, targets = parts["testNdxs"]
+    items, targets = parts["testNdxs"]
     task = Classification(
         name="zero-shot",
         modality="depth",
-        paths=paths,
+        items=items,
         targets=[(target,) for target in targets],
-        classes=[*((_words(scene),) for scene in SCENES), tuple(map(_words, OTHER))],
+        classes=[*((_name(scene),) for scene in SCENES), tuple(map(_name, OTHER))],
         templates=CLIP_TEMPLATES,
         settings={"units": "disparity"},
-        train=Labeled(paths=parts["trainNdxs"][0], targets=parts["trainNdxs"][1]),
-        probe=PROBE,
     )
-    return (task,)
+    train = Labeled(items=parts["trainNdxs"][0], targets=parts["trainNdxs"][1])
+    return (task, LinearProbe.of(task, train, PROBE))
 
 
 def read_scenes(path: Path) -> list[str]:
-    """Read each image's kind of room.
+    """Return each image's room type.
 
     Raises:
-        InputError: not an HDF5 file with depths and kinds of rooms.
-        MissingExtraError: h5py isn't there.
+        InputError: not an HDF5 file with depths and room types.
+        MissingExtraError: h5py isn't installed.
     """
     with open_hdf5(path) as file:
         missing = [name for name in ("depths", "sceneTypes") if name not in file]
         if missing:
             raise InputError(path, f"no {' and no '.join(missing)} in it")
-        # Cells are references to arrays of letters.
+        # Cells are references to arrays of character codes.
         cells = np.asarray(file["sceneTypes"]).ravel()
         return ["".join(map(chr, np.asarray(file[cell]).ravel())) for cell in cells]
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open an HDF5 file to read.
+    """Open an HDF5 file for reading.
 
     Raises:
-        InputError: not such a file.
-        MissingExtraError: h5py isn't there.
+        InputError: not an HDF5 file.
+        MissingExtraError: h5py isn't installed.
     """
     try:
         import h5py
@@ -149,11 +151,11 @@ def _class_of(scene: str, data: Path) -> int:
     if scene in SCENES:
         return SCENES.index(scene)
     if scene not in OTHER:
-        raise InputError(data / IMAGES, f"a room of an unknown kind {scene!r}")
+        raise InputError(data / IMAGES, f"unknown room type {scene!r}")
     return len(SCENES)
 
 
-def _words(scene: str) -> str:
+def _name(scene: str) -> str:
     return scene.replace("_", " ")
 
 
@@ -161,10 +163,10 @@ SUITE = Suite(
     title="NYU Depth V2, test split",
     layout=f"{IMAGES} (HDF5: depths, sceneTypes)\n{SPLITS} (trainNdxs, testNdxs)",
     origin="https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html",
-    license="none stated that we know of",
+    license="none stated",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.540, where="ImageBind, Table 2"),
     ),
-    overlaps=("SUN RGB-D",),  # which is made of it, among others
+    overlaps=("SUN RGB-D",),  # contains it
 )

@@ -7,17 +7,18 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, require
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, require
+from openbind.evaluation.tasks.classification import Classification
 
 NAMES, LABELS, IMAGES = "categories_places365.txt", "places365_val.txt", "val_256"
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the list of images and the names of scenes.
+    """Read the images and the names of scenes.
 
     Raises:
-        InputError: a file is missing, or a line isn't what is expected.
+        InputError: a file is missing, or a line is malformed.
     """
     require("Places365", data, NAMES, LABELS, IMAGES)
     names = {index: name_scene(place) for place, index in read_pairs(data / NAMES)}
@@ -29,7 +30,7 @@ def read(data: Path) -> tuple[Classification, ...]:
     task = Classification(
         name="zero-shot",
         modality="image",
-        paths=[data / IMAGES / image for image, _ in labels],
+        items=[data / IMAGES / image for image, _ in labels],
         targets=[(order.index(index),) for _, index in labels],
         classes=[(names[index],) for index in order],
         templates=CLIP_TEMPLATES,
@@ -38,10 +39,10 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_pairs(path: Path) -> list[tuple[str, int]]:
-    """Read lines of a name and a number.
+    """Return the names and numbers of a file's lines.
 
     Raises:
-        InputError: a line of another kind, or none.
+        InputError: a malformed line, or none.
     """
     found = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -50,7 +51,7 @@ def read_pairs(path: Path) -> list[tuple[str, int]]:
             raise InputError(path, f"line {number}: expected a name and a number, found {line!r}")
         found.append((match[1], int(match[2])))
     if not found:
-        raise InputError(path, "an empty file")
+        raise InputError(path, "empty file")
     return found
 
 

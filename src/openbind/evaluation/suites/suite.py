@@ -1,4 +1,4 @@
-"""What a suite is: one data set in its own layout, what is asked of it, and published numbers."""
+"""The description of a suite: a data set in its own layout, its tasks, and published numbers."""
 
 from __future__ import annotations
 
@@ -9,38 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openbind.errors import InputError
-from openbind.evaluation.tasks import Task
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """A number from a paper to hold ours against.
-
-    Args:
-        task, metric: of the score that it belongs to.
-        value: as ours, shares in 0..1.
-        where: which system, paper and table.
-    """
-
-    task: str
-    metric: str
-    value: float
-    where: str
+from openbind.evaluation.results import Published
+from openbind.evaluation.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """One data set.
+    """A data set.
 
     Args:
-        title: as its authors call it.
-        layout: the files that are expected below the data folder, a line each.
-        origin: where it can be had.
+        title: its name by its authors.
+        layout: the files expected in the data folder, a line each.
+        origin: where to get it.
         license: of the data.
-        read: data folder → what is asked; raises InputError naming what is missing or wrong.
-        published: numbers to hold ours against.
-        overlaps: names of data sets that share items with it; spaces trained on one are warned of,
-            as are those trained on the title's own data where it doesn't say another split.
+        read: data folder → tasks; raises InputError naming what is missing or wrong.
+        published: numbers from papers.
+        overlaps: names of data sets that share items with it, for warnings about train/test
+            contamination declared in a model card.
     """
 
     title: str
@@ -52,26 +37,26 @@ class Suite:
     overlaps: tuple[str, ...] = ()
 
 
-def require(suite: str, data: Path, *places: str) -> None:
-    """Check that a data folder holds some files or folders.
+def require(suite: str, data: Path, *names: str) -> None:
+    """Check that a data folder contains some files or folders.
 
     Raises:
-        InputError: one is missing; says which, what there is, and how to get help.
+        InputError: one is missing; names it, what was expected and what was found.
     """
     if not data.is_dir():
-        raise InputError(data, f"no such folder; {suite}'s data are expected in it")
-    for place in places:
-        if not (data / place).exists():
+        raise InputError(data, f"no such folder; expected the data of {suite}")
+    for name in names:
+        if not (data / name).exists():
             found = sorted(os.listdir(data))
             listed = ", ".join(found[:8]) + (", …" if len(found) > 8 else "") or "nothing"
             raise InputError(
-                data / place,
-                f"missing; {suite} is read from a folder with {', '.join(places)}, found {listed}",
+                data / name,
+                f"missing; {suite} is read from a folder with {', '.join(names)}, found {listed}",
             )
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Read a CSV file with a header.
+    """Return the rows of a CSV file with a header.
 
     Raises:
         InputError: it lacks a column, or has no rows.
@@ -81,7 +66,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         rows = list(reader)
     missing = [name for name in columns if name not in (reader.fieldnames or ())]
     if missing:
-        raise InputError(path, f"no column {', '.join(missing)}; there are {reader.fieldnames}")
+        raise InputError(path, f"no column {', '.join(missing)}; found {reader.fieldnames}")
     if not rows:
-        raise InputError(path, "a table without rows")
+        raise InputError(path, "empty table")
     return rows

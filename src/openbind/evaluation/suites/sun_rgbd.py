@@ -1,4 +1,4 @@
-"""SUN RGB-D, test split: depth images of 19 kinds of rooms (Song et al. 2015)."""
+"""SUN RGB-D, test split: depth maps of 19 scene types (Song et al. 2015)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import numpy as np
 
 from openbind.embedding.items import FilePart
 from openbind.errors import InputError, MissingExtraError
+from openbind.evaluation.probes import ProbeSettings
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, require
-from openbind.evaluation.tasks import Classification, Labeled, ProbeSettings
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, require
+from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.linear_probe import Labeled, LinearProbe
+from openbind.evaluation.tasks.task import Task
 from openbind.signal.disparity import (
     CAMERAS,
     DepthCamera,
@@ -46,12 +50,12 @@ SCENES = (
     "study_space",
 )
 # Paper, appendix B.
-PROBE = ProbeSettings(rate=1e-2, weight_decay=0.0, epochs=60)
+PROBE = ProbeSettings(lr=1e-2, weight_decay=0.0, epochs=60)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame(FilePart):
-    """A depth image with the camera that took it."""
+    """A depth map with its camera."""
 
     camera: DepthCamera
 
@@ -60,12 +64,12 @@ class Frame(FilePart):
         return read_disparity(self.path, self.camera)
 
 
-def read(data: Path) -> tuple[Classification, ...]:
+def read(data: Path) -> tuple[Task, ...]:
     """Read the test frames of the 19 scenes; depth alone, in-filled (paper, section 4).
 
     Raises:
-        InputError: a file is missing or wrong.
-        MissingExtraError: SciPy isn't there.
+        InputError: a file is missing or malformed.
+        MissingExtraError: SciPy isn't installed.
     """
     require("SUN RGB-D", data, FRAMES, SPLITS)
     splits = read_splits(data)
@@ -76,32 +80,31 @@ def read(data: Path) -> tuple[Classification, ...]:
             continue
         parts[split][0].append(Frame(path=depth, camera=read_camera(data, folder)))
         parts[split][1].append(SCENES.index(scene))
-    paths, targets = parts["test"]
-    if not paths:
+    items, targets = parts["test"]
+    if not items:
         raise InputError(data / FRAMES, f"none of its frames is a test frame of {SPLITS}")
     task = Classification(
         name="zero-shot",
         modality="depth",
-        paths=paths,
+        items=items,
         targets=[(target,) for target in targets],
         classes=[(scene.replace("_", " "),) for scene in SCENES],
         templates=CLIP_TEMPLATES,
         settings={"units": "disparity"},
-        train=Labeled(paths=parts["train"][0], targets=parts["train"][1]),
-        probe=PROBE,
     )
-    return (task,)
+    train = Labeled(items=parts["train"][0], targets=parts["train"][1])
+    return (task, LinearProbe.of(task, train, PROBE))
 
 
 def read_splits(data: Path) -> dict[str, str]:
     """Return frame (its folder below `data`) → "train" or "test".
 
-    `allsplit.mat` has two fields of paths, `alltrain` and `alltest`; its third, `trainvalsplit`,
-    parts the training frames further and isn't used.
+    `allsplit.mat` has two fields of paths, `alltrain` and `alltest`; the third, `trainvalsplit`,
+    splits the training frames further and isn't used.
 
     Raises:
-        InputError: no such file, or not one of MATLAB's with these fields.
-        MissingExtraError: SciPy isn't there.
+        InputError: no such file, or not a MATLAB file with these fields.
+        MissingExtraError: SciPy isn't installed.
     """
     lists = load_matlab(data / SPLITS)
     found = {}
@@ -109,18 +112,18 @@ def read_splits(data: Path) -> dict[str, str]:
         if name not in lists:
             raise InputError(data / SPLITS, f"no field {name}")
         for path in np.atleast_1d(lists[name]):
-            # Paths of the authors' machine: what follows "SUNRGBD/" is the same everywhere.
+            # Paths on the authors' machine: what follows "SUNRGBD/" is the same everywhere.
             frame = str(path).rstrip("/").rpartition(f"{FRAMES}/")[2]
             found[f"{FRAMES}/{frame}"] = split
     return found
 
 
 def load_matlab(path: Path) -> dict[str, Any]:
-    """Read a MATLAB file of the format before 7.3.
+    """Return the variables of a MATLAB file of a format before 7.3.
 
     Raises:
-        InputError: no such file, or of another kind.
-        MissingExtraError: SciPy isn't there.
+        InputError: no such file, or not a MATLAB file before 7.3.
+        MissingExtraError: SciPy isn't installed.
     """
     try:
         import scipy.io
@@ -140,20 +143,20 @@ def list_depths(data: Path) -> Iterator[tuple[str, Path]]:
 
 
 def read_scene(frame: Path) -> str:
-    """Return the label of a frame's room, or "" where it has none."""
+    """Return a frame's scene label, or "" where it has none."""
     scene = frame / "scene.txt"
     return scene.read_text().strip() if scene.exists() else ""
 
 
 def read_camera(data: Path, folder: str) -> DepthCamera:
-    """Return a frame's camera: its sensor's baseline, its own focal length.
+    """Return a frame's camera: its sensor's baseline and its own focal length.
 
     Args:
-        data: holds `SUNRGBD`.
+        data: contains `SUNRGBD`.
         folder: of the frame, "SUNRGBD/kv1/…".
 
     Raises:
-        InputError: the sensor is none of the data set's, or `intrinsics.txt` is missing or wrong.
+        InputError: the sensor is unknown, or `intrinsics.txt` is missing or malformed.
     """
     sensor, intrinsics = Path(folder).parts[1], data / folder / "intrinsics.txt"
     if sensor not in CAMERAS:
@@ -168,16 +171,16 @@ def read_camera(data: Path, folder: str) -> DepthCamera:
 
 
 def read_disparity(depth: Path, camera: DepthCamera) -> np.ndarray:
-    """Turn a frame's depth into disparity (H, W) in pixels, float32.
+    """Return a frame's disparity (H, W) in pixels, float32.
 
     Raises:
-        InputError: it hasn't the data set's format.
+        InputError: the depth map hasn't the data set's format.
     """
     from openbind.media.maps import read_map
 
     counts_HW = read_map(depth)
     if counts_HW.dtype != np.uint16:
-        raise InputError(depth, f"SUN RGB-D's images have 16 bits, found {counts_HW.dtype}")
+        raise InputError(depth, f"expected 16 bits, found {counts_HW.dtype}")
     return metres_to_disparity(millimetres_to_metres(undo_bit_rotation(counts_HW)), camera)
 
 
@@ -185,10 +188,10 @@ SUITE = Suite(
     title="SUN RGB-D, test split",
     layout=f"{FRAMES}/<sensor>/…/<frame>/: depth_bfx/*.png, intrinsics.txt, scene.txt\n{SPLITS}",
     origin="https://rgbd.cs.princeton.edu",
-    license="none stated that we know of; made of NYU Depth V2, B3DO and SUN3D too",
+    license="none stated; contains NYU Depth V2, B3DO and SUN3D",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.351, where="ImageBind, Table 2"),
     ),
-    overlaps=("NYU Depth", "NYUv2", "B3DO", "SUN3D"),  # which it is made of
+    overlaps=("NYU Depth", "NYUv2", "B3DO", "SUN3D"),  # which it contains
 )

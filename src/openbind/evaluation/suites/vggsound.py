@@ -1,4 +1,4 @@
-"""VGGSound, test split: some 15,000 sounds of 10 s, 309 classes (Chen et al. 2020)."""
+"""VGGSound, test split: about 15,000 clips of 10 s, 309 classes (Chen et al. 2020)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
-from openbind.evaluation.suites.suite import Published, Suite, require
+from openbind.evaluation.results import Published
+from openbind.evaluation.suites.suite import Suite, require
 from openbind.evaluation.suites.youtube import NAMES, ClipFolder
-from openbind.evaluation.tasks import Classification
+from openbind.evaluation.tasks.classification import Classification
 
 TABLE = "vggsound.csv"
 
 
 def read(data: Path) -> tuple[Classification, ...]:
-    """Read the table, which has no header; only sounds are used (paper, appendix A).
+    """Read the clips; only their audio is used (paper, appendix A).
 
     Raises:
-        InputError: a file is missing, a line is of another kind, or there is no test split.
+        InputError: a file is missing, a line is malformed, or there is no test split.
     """
     require("VGGSound", data, TABLE)
     rows = read_rows(data / TABLE)
@@ -30,7 +31,7 @@ def read(data: Path) -> tuple[Classification, ...]:
     task = Classification(
         name="zero-shot",
         modality="audio",
-        paths=[clips.find(video, start) for video, start, _ in test],
+        items=[clips.find(video, start) for video, start, _ in test],
         targets=[(names.index(label),) for _, _, label in test],
         classes=[(name,) for name in names],
         templates=CLIP_TEMPLATES,
@@ -40,10 +41,10 @@ def read(data: Path) -> tuple[Classification, ...]:
 
 
 def read_rows(path: Path) -> list[tuple[str, int, str, str]]:
-    """Read video, first second, label and split of each row.
+    """Return video, first second, label and split of each row.
 
     Raises:
-        InputError: a line of another kind.
+        InputError: a malformed line.
     """
     found = []
     with path.open(newline="", encoding="utf-8") as file:
@@ -56,9 +57,9 @@ def read_rows(path: Path) -> list[tuple[str, int, str, str]]:
 
 SUITE = Suite(
     title="VGGSound, test split",
-    layout=f"{TABLE} (id, second, label, split; no header)\nsounds or videos, {NAMES}",
+    layout=f"{TABLE} (id, second, label, split; no header)\naudio or video files, {NAMES}",
     origin="https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
-    license="labels CC BY 4.0; sounds by their owners",
+    license="labels CC BY 4.0; clips belong to their owners",
     read=read,
     published=(
         Published(task="zero-shot", metric="accuracy", value=0.278, where="ImageBind, Table 2"),

@@ -1,4 +1,4 @@
-"""Clips of videos on YouTube, found by name wherever they lie below a folder."""
+"""Clips of YouTube videos, found by name anywhere in a folder."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from openbind.errors import InputError
 from openbind.modalities import MODALITIES
 
 ID_LETTERS = 11
-"""Of a video's id."""
+"""Characters of a video's id."""
 NAMES = "<id>.* or <id>_<first second>.*, anywhere below"
-"""Names that clips may have; behind the second there may be more, as in <id>_000001_000011.mp4."""
+"""Names of clips; the second may be followed by more, as in <id>_000001_000011.mp4."""
 
 
 class ClipFolder:
-    """The clips in a folder, by their names; the folder is looked through once.
+    """The clips in a folder by name; the folder is scanned once.
 
     Args:
-        folder: its subfolders are looked through too.
-        modalities: whose extensions count.
+        folder: scanned with its subfolders.
+        modalities: the modalities of the clips, for their file extensions.
 
     Raises:
-        InputError: there is no clip at all.
+        InputError: it contains no clip.
     """
 
     def __init__(self, folder: Path, *modalities: str) -> None:
@@ -39,14 +39,14 @@ class ClipFolder:
                     second = None if match[2] is None else int(match[2])
                     self._paths[match[1], second] = Path(root, name)
         if not self._paths:
-            raise InputError(folder, f"no clips here; expected {NAMES}")
+            raise InputError(folder, f"no clips; expected {NAMES}")
 
     def find(self, video: str, second: int) -> Path:
-        """Return a clip's path; of one that isn't there the path that it is expected at.
+        """Return a clip's path; for a missing clip the path where it was expected.
 
         Args:
             video: its id.
-            second: where in the video the clip begins.
+            second: start of the clip in the video.
         """
         for name in ((video, second), (video, None)):
             if name in self._paths:

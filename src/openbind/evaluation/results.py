@@ -1,0 +1,144 @@
+"""Results of an evaluation: scores, confusion matrices, rankings, and the result of a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number.
+
+    Args:
+        task: what was measured, "audio → text".
+        metric: "accuracy", "mAP", "R@10", "median rank", ...
+        value: fractions in 0..1; ranks from 1.
+        chance: expected value for a random order.
+        interval: 95 % confidence interval of a fraction; None for other numbers.
+        count: items or queries that the value is a mean over.
+    """
+
+    task: str
+    metric: str
+    value: float
+    chance: float
+    interval: tuple[float, float] | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A number from a paper, shown beside ours.
+
+    Args:
+        task, metric: of the score that it belongs to.
+        value: in the unit of `Score.value`.
+        where: system, paper and table.
+    """
+
+    task: str
+    metric: str
+    value: float
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Confusion:
+    """A confusion matrix.
+
+    Args:
+        task: as in `Score`.
+        modality: of the items.
+        classes: a name for each class.
+        counts_KK: items of the row's class that were predicted as the column's.
+    """
+
+    task: str
+    modality: str
+    classes: tuple[str, ...]
+    counts_KK: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranking:
+    """Rank of the best relevant item for each query; compares two spaces query by query.
+
+    Args:
+        task: as in `Score`.
+        rank_Q: from 1; top-k accuracy and R@k are the fraction of ranks up to k.
+    """
+
+    task: str
+    rank_Q: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """What a task measured.
+
+    Args:
+        scores: the numbers.
+        confusions: of classifications with one class per item.
+        rankings: of the same, and of each direction of retrieval.
+        excluded: name of an item → why it can't be used; the numbers are over the others.
+    """
+
+    scores: Sequence[Score]
+    confusions: Sequence[Confusion] = ()
+    rankings: Sequence[Ranking] = ()
+    excluded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteResult:
+    """Results of one space on one suite.
+
+    Args:
+        suite: its name.
+        space: the space's name.
+        scores: the numbers.
+        published: numbers from papers for some of the scores.
+        excluded: name of an item → why it can't be used; the numbers are over the others.
+        overlaps: sources in the space's card that share items with the suite.
+        skipped: task, or "probe" → why it wasn't measured.
+        trained_items: how many items were skipped because the card lists them as training data.
+        confusions: of classifications with one class per item.
+        rankings: of the same, and of each direction of retrieval.
+    """
+
+    suite: str
+    space: str
+    scores: tuple[Score, ...]
+    published: tuple[Published, ...] = ()
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    overlaps: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    trained_items: int = 0
+    confusions: tuple[Confusion, ...] = field(default=(), compare=False)
+    rankings: tuple[Ranking, ...] = field(default=(), compare=False)
+
+    def score_of(self, task: str, metric: str) -> Score | None:
+        """Return the score of a task and metric; None if it wasn't measured."""
+        same = [score for score in self.scores if (score.task, score.metric) == (task, metric)]
+        return same[0] if same else None
+
+    def published_for(self, score: Score) -> Published | None:
+        """Return the paper's number for a score; None if there is none."""
+        same = [p for p in self.published if (p.task, p.metric) == (score.task, score.metric)]
+        return same[0] if same else None
+
+
+def unique_scores(results: Sequence[SuiteResult]) -> list[Score]:
+    """Return one score for each task and metric that any of the results has, the first one's."""
+    found = {(s.task, s.metric): s for result in reversed(results) for s in result.scores}
+    order = dict.fromkeys((s.task, s.metric) for result in results for s in result.scores)
+    return [found[key] for key in order]
+
+
+def group_by_suite(results: Sequence[SuiteResult]) -> dict[str, list[SuiteResult]]:
+    """Return suite → its results, in order."""
+    names = dict.fromkeys(result.suite for result in results)
+    return {name: [result for result in results if result.suite == name] for name in names}
