@@ -24,7 +24,7 @@ def saved(array: np.ndarray) -> bytes:
 
 
 def test_kinds() -> None:
-    """Tensors are told from arrays, and both from what they aren't."""
+    """Tensors, arrays and other values are recognized."""
     assert is_tensor(torch.zeros(2))
     assert not is_tensor(np.zeros(2))
     assert is_array(torch.zeros(2))
@@ -34,7 +34,7 @@ def test_kinds() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int16])
 def test_tensors(dtype: torch.dtype) -> None:
-    """Any type, those that NumPy lacks too, with and without a gradient."""
+    """Any type, also types that NumPy lacks, with and without a gradient."""
     tensor = torch.tensor([1, 2, -3]).to(dtype)
     if dtype.is_floating_point:
         tensor.requires_grad_()
@@ -51,13 +51,13 @@ def test_types_are_kept() -> None:
 
 @pytest.mark.parametrize("value", [[[1], [2, 3]], ["a"], np.array([None]), np.array([1j])])
 def test_refuses_what_isnt_numbers(value: object) -> None:
-    """Unequal rows, words, objects, complex numbers."""
+    """Unequal rows, strings, objects and complex numbers are refused."""
     with pytest.raises(InputError, match=r"^x: "):
         to_numpy(value, "x")
 
 
 def test_numpy_files(tmp_path: Path) -> None:
-    """Told by their first bytes and read, from paths and streams."""
+    """They are recognized by their first bytes, from paths and streams."""
     data = saved(np.arange(6).reshape(2, 3))
     path = tmp_path / "a.npy"
     path.write_bytes(data)
@@ -69,7 +69,7 @@ def test_numpy_files(tmp_path: Path) -> None:
 
 @given(st.integers(0, 400), st.integers(0, 255), st.booleans())
 def test_damage_escapes_as_nothing_else(place: int, value: int, zipped: bool) -> None:
-    """One changed byte gives an array or an InputError."""
+    """One changed byte results in an array or an InputError."""
     buffer = io.BytesIO()
     (np.savez_compressed if zipped else np.save)(buffer, np.arange(40.0))  # type: ignore[operator]
     data = bytearray(buffer.getvalue())
@@ -79,7 +79,7 @@ def test_damage_escapes_as_nothing_else(place: int, value: int, zipped: bool) ->
 
 
 def test_many_threads_at_once() -> None:
-    """Files are read in threads; Python's parser of headers isn't safe there."""
+    """Files can be read in threads, though Python's parser of headers isn't thread-safe."""
     buffer = io.BytesIO()
     np.save(buffer, np.arange(6.0))
     data = buffer.getvalue()

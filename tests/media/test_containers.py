@@ -20,7 +20,7 @@ def refused(source: object) -> str:
     return str(caught.value)
 
 
-def test_only_videos_and_sounds(tmp_path: Path) -> None:
+def test_only_video_and_audio(tmp_path: Path) -> None:
     """Text files and playlists are refused."""
     text = tmp_path / "notes.txt"
     text.write_text("hello\n" * 100)

@@ -1,4 +1,4 @@
-"""Images for people: greater values are brighter, channels and loudness can be seen."""
+"""Drawings: greater values are brighter, channels and loudness are visible."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def color(code: str) -> tuple[int, ...]:
 
 
 def ink(image: Image.Image) -> np.ndarray:
-    """Where a image isn't ground."""
+    """Mask of pixels that aren't background."""
     drawn_HW: np.ndarray = (np.asarray(image) != color(BACKGROUND)).any(axis=2)
     return drawn_HW
 
@@ -40,13 +40,13 @@ def test_maps_in_false_colors(scale: float) -> None:
 
 
 def test_maps_without_a_range() -> None:
-    """One value alone is dark; nothing but gaps is gray."""
+    """A constant map is dark; a map of missing values is gray."""
     assert np.asarray(draw_map(np.full((4, 4), 7.0), (4, 4))).max() == FALSE_COLORS[0].max()
     assert (np.asarray(draw_map(np.full((4, 4), np.nan), (4, 4))) == MISSING).all()
 
 
 def test_one_hot_pixel_darkens_nothing() -> None:
-    """A single value far out doesn't squeeze the others into one color."""
+    """An outlier doesn't reduce the contrast of the other values."""
     map_HW = np.linspace(0, 1, 10_000).reshape(100, 100)
     usual_HWC = np.asarray(draw_map(map_HW, (100, 100)), int)
     map_HW[0, 0] = 1e6
@@ -74,7 +74,7 @@ def test_series() -> None:
 
 
 def test_series_of_little() -> None:
-    """What rises goes up; gaps are excluded; one step or a constant is drawn without an error."""
+    """Increasing values go up; missing ones are skipped; one step or a constant can be drawn."""
     rising_TC = np.array([[0.0], [np.nan], [1.0]])
     drawn_HW = ink(draw_series(rising_TC, (80, 30)))
     assert drawn_HW[:, 2].nonzero()[0].mean() > drawn_HW[:, -3].nonzero()[0].mean()

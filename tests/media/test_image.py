@@ -32,7 +32,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "PPM"])
 def test_lossless_formats(kind: str) -> None:
-    """The pixels come back as they were."""
+    """Decoded pixels equal the encoded ones."""
     data = encoded(Image.fromarray(PIXELS), kind, **({"lossless": True} if kind == "WEBP" else {}))
     np.testing.assert_array_equal(np.asarray(read_image(data)), PIXELS)
 
@@ -76,7 +76,7 @@ def test_grey_forms() -> None:
 
 
 def test_transparency_is_white() -> None:
-    """Alpha, palettes with a transparent color, and gray with alpha lie on white."""
+    """Alpha, palettes with a transparent color, and gray with alpha become white."""
     clear = Image.new("RGBA", (3, 3), (255, 0, 0, 0))
     assert read_image(encoded(clear, "PNG")).getpixel((1, 1)) == (255, 255, 255)
     half = Image.new("LA", (3, 3), (0, 0))
@@ -88,7 +88,7 @@ def test_transparency_is_white() -> None:
 
 
 def test_cmyk_and_exif() -> None:
-    """CMYK is converted; a image that the camera held sideways stands upright."""
+    """CMYK is converted; an image of a rotated camera becomes upright."""
     cmyk = encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")
     red, green, blue = read_image(cmyk).getpixel((4, 4))
     assert red > 200
@@ -107,7 +107,7 @@ def test_first_frame_of_an_animation() -> None:
 
 
 def test_source_is_not_changed() -> None:
-    """A PIL image and an array stay as they were."""
+    """PIL images and arrays aren't modified."""
     image = Image.fromarray(PIXELS).convert("RGBA")
     before = image.tobytes()
     read_image(image).putpixel((0, 0), (1, 2, 3))
@@ -118,7 +118,7 @@ def test_source_is_not_changed() -> None:
 
 
 def bomb() -> bytes:
-    """A PNG of a few bytes that says it has 400 megapixels."""
+    """A PNG of a few bytes with 400 megapixels in its header."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
@@ -153,13 +153,13 @@ def bomb() -> bytes:
     ],
 )
 def test_bad_images(source: object, message: str) -> None:
-    """Each says what was found and what was expected."""
+    """Each error names what was found and what was expected."""
     with pytest.raises(InputError, match=message):
         read_image(source)
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    """A directory and an empty file."""
+    """Directories and empty files are refused."""
     (tmp_path / "empty.png").touch()
     with pytest.raises(InputError, match="found a directory"):
         read_image(tmp_path)
@@ -170,7 +170,7 @@ def test_bad_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 def test_every_orientation(orientation: int, kind: str) -> None:
-    """All eight of EXIF stand upright, once: reading the outcome again doesn't turn it more."""
+    """All eight EXIF orientations become upright, also when the result is read again."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     upright = Image.new("RGB", (32, 16))
@@ -186,7 +186,7 @@ def test_every_orientation(orientation: int, kind: str) -> None:
 
 
 def test_damaged_exif_is_none() -> None:
-    """A image whose EXIF block can't be read is read without it."""
+    """An image with an unreadable EXIF block is read without it."""
     data = encoded(Image.fromarray(PIXELS), "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -204,21 +204,21 @@ def test_smaller_side_of_a_jpeg() -> None:
 
 
 def test_programs_are_refused() -> None:
-    """PostScript would be run by another program."""
+    """PostScript, which another program would run, is refused."""
     header = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
     with pytest.raises(InputError, match="programs"):
         read_image(header)
 
 
 def test_lazy_and_broken_pil_image() -> None:
-    """A PIL image that turns out to be cut when it is decoded."""
+    """A truncated PIL image that isn't decoded yet is refused."""
     whole = encoded(Image.new("RGB", (300, 300)), "JPEG")
     with pytest.raises(InputError, match="broken or truncated"):
         read_image(Image.open(io.BytesIO(whole[:700])))
 
 
 def test_bfloat16_tensor() -> None:
-    """A type that NumPy doesn't have."""
+    """bfloat16, which NumPy lacks, is converted."""
     image = read_image(torch.ones(3, 4, 5, dtype=torch.bfloat16))
     assert image.size == (5, 4)
     assert image.getpixel((0, 0)) == (255, 255, 255)
@@ -232,7 +232,7 @@ def test_bfloat16_tensor() -> None:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_damage_escapes_as_nothing_else(kind: str, place: int, value: int) -> None:
-    """One changed byte gives a image or an InputError."""
+    """One changed byte results in an image or an InputError."""
     data = bytearray(encoded(Image.fromarray(PIXELS), kind))
     data[place % len(data)] = value
     with contextlib.suppress(InputError):

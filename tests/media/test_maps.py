@@ -1,4 +1,4 @@
-"""Measurements keep their values and bits, however they are stored."""
+"""Measurements keep their values and precision, however they are stored."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def npy(array: np.ndarray) -> bytes:
     ],
 )
 def test_images(dtype: type, kind: str, tmp_path: Path) -> None:
-    """All bits come back; a path is its bytes."""
+    """All bits are read, from paths and bytes."""
     path = tmp_path / "map"
     path.write_bytes(encoded(Image.fromarray(COUNTS[dtype]), kind))
     for source in (path, str(path), path.read_bytes()):
@@ -56,7 +56,7 @@ def test_images(dtype: type, kind: str, tmp_path: Path) -> None:
 
 
 def test_big_endian_tiff() -> None:
-    """The order of bytes of a file isn't that of the outcome."""
+    """Values in the file's byte order are converted to the machine's."""
     header = b"MM\0*\0\0\0\x08\0\x08"
     counts = np.array([[1, 258]], ">u2")
     tags = [
@@ -102,7 +102,7 @@ def test_arrays(dtype: type) -> None:
 
 
 def test_types() -> None:
-    """Integers keep their type; other numbers become float32; what wasn't measured stays."""
+    """Integers keep their type, other numbers become float32, missing values are kept."""
     assert read_map(np.zeros((2, 2), np.uint16)).dtype == np.uint16
     assert read_map(np.zeros((2, 2), np.float64)).dtype == np.float32
     assert read_map(np.zeros((2, 2), bool)).dtype == np.uint8
@@ -110,7 +110,7 @@ def test_types() -> None:
 
 
 def test_color() -> None:
-    """Three equal channels are one; others are refused, or weighed if asked."""
+    """Three equal channels are one; others are refused, or averaged by luminance."""
     gray = COUNTS[np.uint8]
     np.testing.assert_array_equal(read_map(np.dstack([gray] * 3)), gray)
     np.testing.assert_array_equal(read_map(torch.from_numpy(gray).expand(3, 5, 7)), gray)
@@ -122,7 +122,7 @@ def test_color() -> None:
 
 
 def test_source_is_not_changed() -> None:
-    """The outcome doesn't share memory with what was handed in."""
+    """The result doesn't share memory with the source."""
     counts = COUNTS[np.uint8].copy()
     read_map(counts)[:] = 0
     np.testing.assert_array_equal(counts, COUNTS[np.uint8])
@@ -142,6 +142,6 @@ def test_source_is_not_changed() -> None:
     ],
 )
 def test_bad_maps(source: object, message: str) -> None:
-    """Each says what was found and what was expected."""
+    """Each error names what was found and what was expected."""
     with pytest.raises(InputError, match=message):
         read_map(source)

@@ -1,4 +1,4 @@
-"""What has no temperatures in it is refused; without the reader, its pip install is named."""
+"""Files without temperatures are refused; without flyr, its extra is named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def jpeg() -> bytes:
     ],
 )
 def test_no_temperatures(source: object) -> None:
-    """Ordinary, broken and missing images."""
+    """Ordinary, broken and missing images are refused."""
     pytest.importorskip("flyr", reason="needs the extra flir")
     with pytest.raises(InputError):
         read_celsius(source)

@@ -1,4 +1,4 @@
-"""Measurements are read with their rate from any form; gaps become straight lines."""
+"""Time series are read with their rate from any form; missing values are interpolated."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_gaps() -> None:
-    """Lines between the neighbors, the nearest value at the ends."""
+    """Linear between neighbors, the nearest value at the ends."""
     gappy = np.array([[np.nan], [1.0], [np.nan], [3.0], [np.inf]])
     np.testing.assert_array_equal(read_series((gappy, 10), 1).values_TC[:, 0], [1, 1, 2, 3, 3])
 
 
 @pytest.mark.parametrize("times", [[0, 0, 1], [2, 1, 0], [0, "x", 1], [0]])
 def test_times_must_rise(times: list[object]) -> None:
-    """Times that stand still, fall, or aren't there give no rate."""
+    """Constant, decreasing and missing times are refused."""
     table = "seconds,a\n" + "".join(f"{t},1\n" for t in times)
     with pytest.raises(InputError):
         read_series(table.encode(), 1)

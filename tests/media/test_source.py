@@ -13,7 +13,7 @@ from openbind.media.source import open_source
 
 
 def test_paths_and_bytes(tmp_path: Path) -> None:
-    """Texts and paths become a Path, bytes of any kind a stream at its start."""
+    """Strings and paths become a Path, bytes of any kind a stream at its start."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
     assert open_source(str(path)) == open_source(path) == path
@@ -24,14 +24,14 @@ def test_paths_and_bytes(tmp_path: Path) -> None:
 
 
 def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path from "~" is found."""
+    """A path in "~" is found."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "file").write_bytes(b"content")
     assert open_source("~/file") == tmp_path / "file"
 
 
 def test_bad_sources(tmp_path: Path) -> None:
-    """Missing, a directory, empty, a pipe, an impossible name, another type."""
+    """Missing, a directory, empty, a pipe, an impossible name, another type: each is named."""
     (tmp_path / "empty").touch()
     os.mkfifo(tmp_path / "pipe")
     for source, message in (
@@ -52,7 +52,7 @@ def test_bad_sources(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 def test_no_permission(tmp_path: Path) -> None:
-    """A file that may not be read."""
+    """A file without read permission is refused."""
     path = tmp_path / "locked"
     path.write_bytes(b"content")
     path.chmod(0)

@@ -1,4 +1,4 @@
-"""Any way of writing a table gives the same numbers; what isn't a table says so."""
+"""A table has the same numbers in any format; other files are refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_arrays_agree() -> None:
 
 
 def test_missing_values_are_nan() -> None:
-    """Empty cells and the word nan, at the start, inside and at the end of a row."""
+    """Empty cells and "nan", at the start, inside and at the end of a row."""
     table = read_table(b"a,b,c\n,2,3\n1,,3\n1,2,\nnan,2,3\n")
     expected = [[np.nan, 2, 3], [1, np.nan, 3], [1, 2, np.nan], [np.nan, 2, 3]]
     np.testing.assert_array_equal(table.values_TC, expected)
@@ -78,20 +78,20 @@ def test_missing_values_are_nan() -> None:
     st.sampled_from(",;\t "),
 )
 def test_written_is_read(values_TC: np.ndarray, separator: str) -> None:
-    """Any numbers come back exactly, NaN too."""
+    """Any numbers are read exactly, also NaN."""
     text = "\n".join(separator.join(repr(float(cell)) for cell in row) for row in values_TC)
     np.testing.assert_array_equal(read_table(text.encode()).values_TC, values_TC)
 
 
 @given(st.binary(min_size=1, max_size=200))
 def test_any_bytes(data: bytes) -> None:
-    """A table or an InputError."""
+    """Any bytes result in a table or an InputError."""
     with contextlib.suppress(InputError):
         assert read_table(data).values_TC.ndim == 2
 
 
 def test_source_is_not_changed() -> None:
-    """The outcome doesn't share memory with what was handed in."""
+    """The result doesn't share memory with the source."""
     values_TC = VALUES_TC.copy()
     read_table(values_TC).values_TC[:] = 0
     np.testing.assert_array_equal(values_TC, VALUES_TC)
@@ -117,13 +117,13 @@ def test_source_is_not_changed() -> None:
     ],
 )
 def test_bad_tables(source: object, message: str) -> None:
-    """Each says what was found and what was expected."""
+    """Each error names what was found and what was expected."""
     with pytest.raises(InputError, match=message):
         read_table(source)
 
 
 def test_pickles_are_refused(tmp_path: Path) -> None:
-    """An array of objects would run code when it is read."""
+    """An array of objects, which could run code, is refused."""
     path = tmp_path / "objects.npy"
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="allow_pickle"):

@@ -1,4 +1,4 @@
-"""Whole files pass, files cut anywhere are found, and other formats are left to their decoders."""
+"""Complete files pass, truncated ones are detected; other formats are left to their decoders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def encoded(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["WAV", "AIFF", "OGG", "FLAC"])
 def test_whole_files_pass(kind: str, tmp_path: Path) -> None:
-    """From bytes and from a path; the stream is left at its start."""
+    """Bytes and paths pass; a stream is left at its start."""
     data = encoded(kind)
     stream = io.BytesIO(data)
     assert find_truncation(stream) is None
@@ -34,7 +34,7 @@ def test_whole_files_pass(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["WAV", "AIFF", "OGG"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.999])
 def test_cut_files_are_found(kind: str, share: float) -> None:
-    """Wherever they are cut."""
+    """Files are detected wherever they are cut."""
     data = encoded(kind)
     found = find_truncation(io.BytesIO(data[: int(len(data) * share)]))
     assert found is not None
@@ -42,21 +42,21 @@ def test_cut_files_are_found(kind: str, share: float) -> None:
 
 
 def test_streamed_wav_passes() -> None:
-    """A header that leaves its length open is no sign of a cut."""
+    """A header without a length doesn't mean truncation."""
     data = bytearray(encoded("WAV"))
     data[4:8] = b"\xff\xff\xff\xff"
     assert find_truncation(io.BytesIO(bytes(data))) is None
 
 
 def test_odd_chunk_without_padding_passes() -> None:
-    """Many writers count a byte of padding that they exclude."""
+    """Many writers count a byte of padding that they omit."""
     data = bytearray(encoded("WAV"))
     data[4:8] = (len(data) - 8 + 1).to_bytes(4, "little")
     assert find_truncation(io.BytesIO(bytes(data))) is None
 
 
 def test_length_of_mp3(tmp_path: Path) -> None:
-    """The header with the length is found, behind an ID3 tag too; without it, it isn't."""
+    """The header with the length is found, also after an ID3 tag."""
     data = encoded("MP3")
     second = data.index(data[:2], 4)
     tag = b"ID3\x04\0\0\0\0\x02\x01" + bytes(257)

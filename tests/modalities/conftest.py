@@ -1,4 +1,4 @@
-"""A small video with sound, from which every frame and every sample can be told."""
+"""A small video with audio, whose frames and samples have known values."""
 
 from __future__ import annotations
 

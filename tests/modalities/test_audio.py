@@ -1,4 +1,4 @@
-"""A sound becomes clips as its settings say; with the defaults, as the reference does."""
+"""Audio becomes the clips of its settings; with the defaults, the reference's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prepare(settings: AudioSettings, samples: np.ndarray, rate: int) -> tuple[to
 
 @pytest.mark.parametrize("name", ["2s", "short"])
 def test_reference_preprocessing(name: str) -> None:
-    """Three equal clips of a sound of 2 s or less, each the reference's log-mel."""
+    """Audio of 2 s or less has three equal clips, each the reference's log-mel."""
     clips, times = prepare(AudioSettings(), GOLDEN[f"waveform_{name}"].numpy(), 16_000)
     assert clips.shape == (3, 1, 128, 204)
     assert times == ((0.0, min(2.0, GOLDEN[f"waveform_{name}"].shape[1] / 16_000)),) * 3
@@ -43,7 +43,7 @@ def test_cover_takes_what_it_needs(seconds: float, count: int) -> None:
 
 
 def test_mono_policy() -> None:
-    """Either the first channel is heard, or the mean of all."""
+    """Either the first channel is used, or the mean of all."""
     noise = np.random.default_rng(0).uniform(-1, 1, (2, 32_000)).astype(np.float32)
     noise -= noise.mean()
     first, _ = prepare(AudioSettings(), noise, 16_000)
@@ -56,15 +56,15 @@ def test_mono_policy() -> None:
 
 @pytest.mark.parametrize("features", [None, PowerMel()])
 def test_a_hundredth_of_a_second(features: PowerMel | None) -> None:
-    """Less than a frame is filled up with silence."""
+    """Less than one frame is padded with silence."""
     settings = AudioSettings() if features is None else AudioSettings(features=features, frames=100)
     clips, _ = prepare(settings, np.ones(441, np.float32) * 0.1, 44_100)
     assert clips.shape[-1] == settings.frames
     assert torch.isfinite(clips).all()
 
 
-def test_all_of_a_sound_is_the_sound(samples: Path, video: Path) -> None:
-    """Shown whole it gives the same numbers: compressed, of a video, as integers, in stereo."""
+def test_the_whole_view_of_audio(samples: Path, video: Path) -> None:
+    """The whole view has the same numbers: compressed, of a video, as integers, in stereo."""
     stereo = np.random.default_rng(0).integers(-(2**15), 2**15, (2, 29_001), dtype=np.int16)
     first = sorted((samples / "sounds").iterdir())[0]
     whole = MODALITY.prepare(AudioSettings(), None)
@@ -82,7 +82,7 @@ def test_all_of_a_sound_is_the_sound(samples: Path, video: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["video", "wav", "array"])
 def test_an_excerpt_is_its_samples(kind: str, video: Path) -> None:
-    """Of a file as of an array; box and flip are of no meaning to a sound."""
+    """Files and arrays have the same excerpt; box and flip are ignored."""
     ramp = np.arange(32_000) / np.float32(2**15)
     wav = io.BytesIO()
     soundfile.write(wav, ramp, 8_000, format="WAV", subtype="PCM_16")
@@ -97,7 +97,7 @@ def test_an_excerpt_is_its_samples(kind: str, video: Path) -> None:
 
 
 def test_only_the_excerpt_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What libsndfile knows isn't read beyond it."""
+    """Libsndfile doesn't read beyond the excerpt."""
     wav = io.BytesIO()
     soundfile.write(wav, np.zeros(80_000), 8_000, format="FLAC")
     read: list[int] = []

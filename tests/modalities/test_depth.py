@@ -1,4 +1,4 @@
-"""Depth becomes scaled disparity, by its units and camera; nothing infinite comes out."""
+"""Depth becomes normalized, finite disparity, by its units and camera."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_default_scale() -> None:
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32, np.int64])
 def test_units_by_type(kind: type, tmp_path: Path) -> None:
-    """Whole numbers are millimetres, fractions metres (REP 118), of arrays and of files."""
+    """Integers are millimetres, floats metres (REP 118), in arrays and files."""
     millimetres = np.round(METRES * 1000).astype(kind)
     expected = prepare(millimetres / np.float32(1000))
     torch.testing.assert_close(prepare(millimetres, units="by_type"), expected)
@@ -50,7 +50,7 @@ def test_units_by_type(kind: type, tmp_path: Path) -> None:
 
 
 def test_units_agree() -> None:
-    """Metres, millimetres and SUN RGB-D's rotated millimetres are one image."""
+    """Metres, millimetres and SUN RGB-D's rotated millimetres are the same image."""
     millimetres = np.round(METRES * 1000).astype(np.uint16)
     rotated = (millimetres << 3) | (millimetres >> 13)
     expected = prepare(millimetres / np.float32(1000))
@@ -61,7 +61,7 @@ def test_units_agree() -> None:
 
 
 def test_an_item_may_say_its_camera() -> None:
-    """Another baseline and focal length for one image."""
+    """An item may have another baseline and focal length."""
     own = prepare({"depth": METRES, "camera": "realsense"})
     torch.testing.assert_close(own, prepare(METRES, camera=CAMERAS["realsense"]))
     assert not torch.equal(own, prepare(METRES))
@@ -90,13 +90,13 @@ def test_missing_depth_is_finite(scale: str) -> None:
     ],
 )
 def test_bad_depth(item: object, settings: dict[str, Any], message: str) -> None:
-    """Wrong units and wrong images are named."""
+    """Wrong units and wrong images are refused."""
     with pytest.raises(InputError, match=message):
         prepare(item, **settings)
 
 
-def test_all_of_a_map_is_the_map(tmp_path: Path) -> None:
-    """Shown whole it gives the same numbers, of every type and with its camera."""
+def test_the_whole_view_of_a_map(tmp_path: Path) -> None:
+    """The whole view has the same numbers, of every type and with its camera."""
     path = tmp_path / "depth.png"
     counts = np.round(METRES * 1000).astype(np.uint16)
     Image.fromarray(counts).save(path)
@@ -109,7 +109,7 @@ def test_all_of_a_map_is_the_map(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_map_is_in_its_own_units() -> None:
-    """Stored values at full resolution, cut and mirrored; the camera stays, the item too."""
+    """Stored values are cropped and mirrored; the camera is kept, the item isn't modified."""
     rotated = np.random.default_rng(0).integers(0, 2**16, (40, 60), dtype=np.uint16)
     view = View(box=(0.5, 0.5, 0.5, 0.5), flip=True)
     item = {"depth": rotated, "camera": "xtion"}

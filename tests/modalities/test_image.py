@@ -1,4 +1,4 @@
-"""A image becomes the pixels that its settings say; a view shows a part of it, or of a video."""
+"""An image becomes the pixels of its settings; a view is a part of it, or a video's frame."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BANDS = Image.fromarray(
 
 
 def test_crop_takes_the_middle() -> None:
-    """Only the middle third of a image three times as wide as high."""
+    """Only the middle third of an image three times as high as wide is used."""
     assert fit_image(BANDS, ImageSettings(size=20, fit="crop")).getpixel((10, 10)) == (0, 255, 0)
     assert fit_image(BANDS, ImageSettings(size=20, fit="crop")).getpixel((3, 10))[1] > 200
 
 
 def test_pad_shows_the_whole() -> None:
-    """All bands in the middle, white above and below."""
+    """All bands are in the middle, on white."""
     padded = fit_image(BANDS, ImageSettings(size=60, fit="pad"))
     assert padded.getpixel((30, 5)) == (255, 255, 255)
     assert padded.getpixel((10, 30)) == (255, 0, 0)
@@ -36,7 +36,7 @@ def test_pad_shows_the_whole() -> None:
 
 
 def test_squash_uses_the_whole_square() -> None:
-    """All bands, from top to bottom."""
+    """All bands are used, from top to bottom."""
     squashed = fit_image(BANDS, ImageSettings(size=60, fit="squash"))
     assert squashed.getpixel((10, 0)) == (255, 0, 0)
     assert squashed.getpixel((50, 59)) == (0, 0, 255)
@@ -52,8 +52,8 @@ def test_reference_preprocessing() -> None:
     torch.testing.assert_close(clips[0, :, 100, 100], expected)
 
 
-def test_all_of_a_image_is_the_image() -> None:
-    """Shown whole, it gives the same numbers; upright, too, and it isn't changed."""
+def test_the_whole_view_of_an_image() -> None:
+    """The whole view has the same numbers, upright; the item isn't modified."""
     prepare = MODALITY.prepare(ImageSettings(), None)
     turned = io.BytesIO()
     exif = Image.Exif()
@@ -67,8 +67,8 @@ def test_all_of_a_image_is_the_image() -> None:
     assert BANDS.tobytes() == before
 
 
-def test_a_part_of_a_image() -> None:
-    """The last two bands, mirrored: blue, then green."""
+def test_a_part_of_an_image() -> None:
+    """The view has the last two bands, mirrored: blue, then green."""
     shown = apply_view(BANDS, View(box=(0.0, 1 / 3, 1.0, 2 / 3), flip=True))
     assert (shown.size, shown.mode) == ((80, 40), "RGB")
     assert shown.getpixel((0, 0)) == (0, 0, 255)
@@ -87,7 +87,7 @@ def test_a_part_of_a_image() -> None:
 def test_a_video_is_the_frame_in_the_middle_of_its_excerpt(
     video: Path, view: View, frame: int
 ) -> None:
-    """Of a path by its extension, of bytes by their beginning; cut and mirrored as images are."""
+    """Videos are recognized by extension or signature; their frame is cropped and mirrored."""
     for item in (video, str(video), video.read_bytes()):
         shown = apply_view(item, replace(view, box=(0.0, 0.25, 1.0, 0.5), flip=True))
         assert shown.size == (48, 48)
@@ -95,8 +95,8 @@ def test_a_video_is_the_frame_in_the_middle_of_its_excerpt(
         assert shown.getpixel((47, 10)) == (6 * frame,) * 3
 
 
-def test_no_such_moment(video: Path) -> None:
-    """A span behind a video's end, and a video that is none."""
+def test_a_span_outside_is_refused(video: Path) -> None:
+    """A span outside the video, and a broken video, are refused."""
     with pytest.raises(InputError, match=r"video\.mkv: lasts 4\.00 s"):
         apply_view(video, View(span=(4.0, 6.0)))
     with pytest.raises(InputError, match="not audio or video"):

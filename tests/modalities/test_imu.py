@@ -1,4 +1,4 @@
-"""A recording becomes windows of 2,000 steps, whatever its rate, units and gaps."""
+"""A recording becomes windows of 2,000 steps, whatever its rate, units and missing values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def prepare(item: Any, **settings: Any) -> Sample:
 
 
 def test_values_pass_as_they_are() -> None:
-    """At the window's own rate and length: channels first, nothing normalized."""
+    """At the window's rate and length values are unchanged, channels first."""
     sample = prepare((WAVES_TC, 200))
     assert sample.clips.shape == (1, 6, 2_000)
     np.testing.assert_array_equal(sample.clips[0].numpy(), WAVES_TC.T)
@@ -48,7 +48,7 @@ def test_rate_is_brought_to_the_window() -> None:
 
 
 def test_units() -> None:
-    """G and degrees are brought to m/s² and radians."""
+    """G and degrees are converted to m/s² and radians."""
     ones = np.ones((2_000, 6))
     clip = prepare((ones, 200), acceleration="g", rotation="deg/s").clips[0]
     torch.testing.assert_close(clip[:3, 5], torch.full((3,), 9.80665))
@@ -56,7 +56,7 @@ def test_units() -> None:
 
 
 def test_short_and_long() -> None:
-    """Short inputs end in zeros; long ones give their middle, or windows that cover them."""
+    """Short inputs are padded with zeros; long ones are cut to the middle, or covered by windows."""
     short = prepare((np.ones((500, 6)), 200)).clips[0]
     assert (short[:, :500] == 1).all()
     assert (short[:, 500:] == 0).all()
@@ -66,7 +66,7 @@ def test_short_and_long() -> None:
 
 
 def test_gaps_are_filled_with_lines() -> None:
-    """Rows of NaN are drawn over; the array handed in keeps them."""
+    """Rows of NaN are interpolated; the given array isn't modified."""
     ramp = np.arange(2_000)[:, None].repeat(6, 1).astype(np.float32)
     gappy = ramp.copy()
     gappy[100:110] = np.nan
@@ -88,13 +88,13 @@ def test_gaps_are_filled_with_lines() -> None:
     ],
 )
 def test_bad_recordings(item: object, message: str) -> None:
-    """Each says what was found and what was expected."""
+    """Each error names what was found and what was expected."""
     with pytest.raises(InputError, match=message):
         prepare(item)
 
 
-def test_all_of_a_recording_is_the_recording() -> None:
-    """Shown whole it gives the same numbers, gaps filled, from a table with times too."""
+def test_the_whole_view_of_a_recording() -> None:
+    """The whole view has the same numbers, also from a table with times."""
     gappy = WAVES_TC[:777].copy()
     gappy[100:110] = np.nan
     rows = [f"{i / 50},1,2,3,4,5,{i}" for i in range(20)]
@@ -106,7 +106,7 @@ def test_all_of_a_recording_is_the_recording() -> None:
 
 
 def test_an_excerpt_is_its_steps() -> None:
-    """In order and units as they were; box and flip are of no meaning."""
+    """The order and units are kept; box and flip are ignored."""
     view = View(box=(0.0, 0.0, 0.5, 0.5), flip=True, span=(2.0, 6.0), seconds=1.0, moment=1.0)
     values, rate = apply_view((WAVES_TC, 200), view)
     assert rate == 200

@@ -1,4 +1,4 @@
-"""A text becomes ids of the space's own vocabulary."""
+"""Text becomes ids of the space's vocabulary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_ids(starter: openbind.Space) -> None:
 
 
 def test_long_texts_keep_their_end(starter: openbind.Space) -> None:
-    """A text beyond the context is cut, and still ends with [SEP]."""
+    """A text longer than the context is truncated, and still ends with [SEP]."""
     settings = starter.config.modalities["text"].settings
     ids = starter.preprocess("text", ["dog " * 5000])
     assert ids.shape == (1, settings.context)
@@ -33,25 +33,25 @@ def test_long_texts_keep_their_end(starter: openbind.Space) -> None:
     ],
 )
 def test_bad_texts(starter: openbind.Space, item: object, message: str) -> None:
-    """Each says what was found."""
+    """Each error names what was found."""
     with pytest.raises(openbind.InputError, match=message):
         starter.encode("text", [item])
 
 
 def test_clip_vocabulary() -> None:
-    """With the defaults: CLIP's ids, start and end around the words, zeros behind."""
+    """The defaults are CLIP's ids between start and end, padded with zeros."""
     ids = MODALITY.prepare(TextSettings(), None)("a photo of a dog").clips
     assert ids.shape == (1, 77)
     assert ids[0, :8].tolist() == [49406, 320, 1125, 539, 320, 1929, 49407, 0]
 
 
 def test_case_and_filling(starter: openbind.Space) -> None:
-    """`lower` and `pad` do what they say."""
+    """`lower` and `pad` are applied."""
     found = starter.with_settings("text", pad=7, lower=True, context=6)
     assert found.preprocess("text", ["A DOG"])[0].tolist() == [101, 1037, 3899, 102, 7, 7]
 
 
 def test_missing_vocabulary() -> None:
-    """The file is named."""
+    """A missing file is named."""
     with pytest.raises(openbind.CheckpointError, match=r"absent\.json: no such file"):
         MODALITY.prepare(TextSettings(tokenizer="absent.json", context=8), find("starter"))

@@ -1,4 +1,4 @@
-"""A thermal image becomes one channel in [0, 1], whatever its depth of bits."""
+"""A thermal image becomes one channel in [0, 1], at any bit depth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def prepare(item: Any, **settings: Any) -> torch.Tensor:
 
 
 def test_eight_bits_without_normalization() -> None:
-    """Values over 255 and nothing more: the rule that reproduces LLVIP."""
+    """Values are divided by 255 only, which reproduces LLVIP."""
     clips = prepare(GRAY)
     assert clips.shape == (1, 1, 224, 224)
     np.testing.assert_allclose(clips[0, 0].numpy(), GRAY / 255, atol=1e-6)
@@ -30,7 +30,7 @@ def test_eight_bits_without_normalization() -> None:
 
 
 def test_raw_counts_and_temperatures() -> None:
-    """16-bit counts and floats take the image's own range, or the one that is said."""
+    """16-bit counts and floats are scaled by the image's range, or the given one."""
     counts = GRAY.astype(np.uint16) * 16 + 20_000
     own = prepare(counts)
     assert own.min() == 0
@@ -41,14 +41,14 @@ def test_raw_counts_and_temperatures() -> None:
 
 
 def test_size_and_crop() -> None:
-    """The shorter side is scaled to the size, the middle is cut."""
+    """The shorter side is resized, the center is cropped."""
     wide = np.zeros((112, 448), np.uint8)
     wide[:, 168:280] = 200
     assert prepare(wide)[0, 0, 112, 112] == pytest.approx(200 / 255, abs=1e-3)
 
 
 def test_one_value_everywhere() -> None:
-    """A image without contrast is finite."""
+    """An image without contrast is finite."""
     assert (prepare(np.full((30, 30), 21_000, np.uint16)) == 0).all()
 
 
@@ -56,7 +56,7 @@ def test_one_value_everywhere() -> None:
     "item", [b"", "missing.png", np.zeros((2, 2, 5)), np.full((4, 4), np.nan, np.float32)]
 )
 def test_bad_images(item: object) -> None:
-    """What can't be used is an InputError."""
+    """Unusable items raise InputError."""
     with pytest.raises(InputError):
         prepare(item)
 
@@ -70,13 +70,13 @@ COUNTS = np.random.default_rng(0).integers(20_000, 24_000, (60, 80), dtype=np.ui
 
 
 @pytest.mark.parametrize("item", [GRAY, COUNTS, COUNTS / np.float32(100)])
-def test_all_of_a_image_is_the_image(item: np.ndarray) -> None:
-    """Shown whole it gives the same numbers, of every type."""
+def test_the_whole_view_of_an_image(item: np.ndarray) -> None:
+    """The whole view has the same numbers, of every type."""
     assert torch.equal(shown(item, View()), prepare(item))
 
 
 def test_a_part_looks_as_in_the_whole() -> None:
-    """Cut and mirrored, on the scale of the whole image: a crop doesn't change the contrast."""
+    """A crop keeps the contrast of the whole image."""
     view = View(box=(0.5, 0.25, 0.5, 0.5), flip=True)
     low, high = float(COUNTS.min()), float(COUNTS.max())
     expected = prepare(COUNTS[30:, 59:19:-1].copy(), low=low, high=high)
@@ -86,7 +86,7 @@ def test_a_part_looks_as_in_the_whole() -> None:
 
 
 def test_a_part_of_temperatures_is_read_as_the_settings_say() -> None:
-    """FLIR's reader is asked for parts, too, not the image beside the temperatures."""
+    """Parts of radiometric files are cut from their temperatures."""
     pytest.importorskip("flyr", reason="needs the extra flir")
     jpeg = io.BytesIO()
     Image.new("L", (40, 30)).save(jpeg, "JPEG")

@@ -101,7 +101,7 @@ def shown(item: Any, view: View, **settings: Any) -> Sample:
     return prepare(MODALITY.apply_view(item, view), **settings)
 
 
-def test_all_of_a_video_is_the_video(video: Path) -> None:
+def test_the_whole_view_of_a_video(video: Path) -> None:
     """The whole view has the same numbers and times."""
     for item in (video, (FRAMES, 10)):
         part, whole = shown(item, View()), prepare(item)

@@ -1,4 +1,4 @@
-"""Attention gives the numbers of `torch.nn.MultiheadAttention`, masks and extra keys included."""
+"""Attention equals `torch.nn.MultiheadAttention`, including masks and extra keys."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_theirs(theirs: nn.Module, x_BND: Tensor, causal: bool) -> Tensor:
 def test_multihead_attention(
     width: int, heads: int, bias_kv: bool, causal: bool, grad: bool
 ) -> None:
-    """All tokens, and one chosen token of each sample, equal the reference's."""
+    """All tokens, and one selected token of each sample, equal the reference's."""
     ours, theirs = build_pair(width, heads, bias_kv, causal)
     x_BND, at_B = torch.randn(3, 7, width), torch.tensor([0, 6, 3])
     expected = run_theirs(theirs, x_BND, causal)

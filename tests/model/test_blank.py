@@ -1,4 +1,4 @@
-"""Blank networks take no memory, no time, and no compiler."""
+"""Blank networks need no memory, no time, and no compiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openbind.model.blank import blank_weights
 
 
 def test_weights_are_shapes_only() -> None:
-    """Everything is on the meta device, with the shapes of the ordinary network."""
+    """All weights are on the meta device, with the usual shapes."""
     with blank_weights():
         blank = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 2))
     full = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 2))
@@ -21,7 +21,7 @@ def test_weights_are_shapes_only() -> None:
 
 
 def test_initial_weights_are_drawn_outside() -> None:
-    """The mode ends with its block."""
+    """Outside the context initial weights are drawn."""
     with blank_weights():
         pass
     assert torch.nn.Linear(4, 2).weight.abs().sum() > 0

@@ -1,4 +1,4 @@
-"""Configs of towers: they survive a round trip through plain values and refuse what can't be."""
+"""Configs of towers: round trips through plain values, and refused values."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_round_trip(stem: PatchStem | TokenStem | WindowStem) -> None:
     ],
 )
 def test_impossible_values(make: object, message: str) -> None:
-    """Values that no tower can have are refused where they are written."""
+    """Impossible values are refused."""
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
 
@@ -63,20 +63,20 @@ def test_impossible_values(make: object, message: str) -> None:
     ],
 )
 def test_parts_that_dont_fit(stem: WindowStem, head: HeadConfig, message: str) -> None:
-    """A head that asks for a token the stem doesn't give is refused."""
+    """A head that needs a token that the stem lacks is refused."""
     with pytest.raises(ValueError, match=message):
         TowerConfig(stem=stem, trunk=TRUNK, head=head)
 
 
-def test_words_are_not_patches() -> None:
-    """A stem of ids has no patches to exclude."""
+def test_ids_are_not_patches() -> None:
+    """A stem of ids has no patches to drop."""
     trunk = TrunkConfig(width=8, depth=1, heads=2, patch_dropout=0.5)
     with pytest.raises(ValueError, match="needs a stem of patches"):
         TowerConfig(stem=STEMS[1], trunk=trunk, head=HeadConfig(embed_dim=4, pool="eot"))
 
 
 def test_files_without_newer_keys() -> None:
-    """Keys that a file lacks, as one written before they existed, have their defaults."""
+    """Keys missing in older files have their defaults."""
     values = {k: v for k, v in to_dict(TRUNK).items() if k != "patch_dropout"}
     assert from_dict(TrunkConfig, values) == TRUNK
     assert TRUNK.patch_dropout == 0.0
@@ -89,7 +89,7 @@ def test_misspelt_key() -> None:
 
 
 def test_no_modality_is_named() -> None:
-    """The room of towers knows no kinds of input: their names occur in none of its own files."""
+    """No module of the package contains the name of a modality."""
     names = {"audio", "thermal", "imu", "image", "video", "text", "mel"}
     for path in Path(openbind.model.__file__).parent.glob("*.py"):
         words = set(path.read_text(encoding="utf-8").lower().replace("_", " ").split())

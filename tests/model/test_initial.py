@@ -1,4 +1,4 @@
-"""Initial weights: every one is drawn, from the distribution that the authors used, repeatably."""
+"""Initial weights: all are drawn, reproducibly, from the authors' distributions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw(config: TowerConfig, seed: int) -> Tower:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: type(config.stem).__name__)
 def test_all_and_repeatable(config: TowerConfig) -> None:
-    """No weight is left undrawn; a seed gives the same weights, another seed others."""
+    """All weights are drawn; equal seeds have equal weights, other seeds others."""
     first, again, other = draw(config, 0).state_dict(), draw(config, 0), draw(config, 1)
     for key, value in first.items():
         assert value.isfinite().all(), key

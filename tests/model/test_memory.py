@@ -1,4 +1,4 @@
-"""Parts of a batch are as large as working memory allows, and only where that matters."""
+"""Batches are split by working memory, and only where that matters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openbind.model.memory import LARGEST_BLOCK, keep_freed_blocks, rows_at_once
 def test_largest_intermediate_fits(
     dtype: torch.dtype, tokens: int, mlp_width: int, heads: int
 ) -> None:
-    """Neither the hidden layer nor the scores of a part exceed the limit; one sample more would."""
+    """Neither the hidden layer nor the scores of a part exceed the limit; one more sample would."""
     with torch.no_grad():
         x_BND = torch.empty(64, tokens, 8, dtype=dtype, device="cpu")
         rows = rows_at_once(x_BND, mlp_width, heads)
@@ -22,7 +22,7 @@ def test_largest_intermediate_fits(
 
 
 def test_whole_batch() -> None:
-    """With gradients, or off the CPU, a batch is not cut; a sample never is."""
+    """With gradients, or on other devices, batches aren't split; samples never are."""
     assert rows_at_once(torch.empty(64, 257, 8), 5120, 16) == 64
     with torch.no_grad():
         assert rows_at_once(torch.empty(64, 257, 8, device="meta"), 5120, 16) == 64
@@ -30,7 +30,7 @@ def test_whole_batch() -> None:
 
 
 def test_nothing_is_held() -> None:
-    """Freeing a block up front takes no memory: its pages are never touched."""
+    """Freeing a block first needs no memory: its pages are never touched."""
     resource = pytest.importorskip("resource", reason="Windows has no such module")
     keep_freed_blocks()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -1,4 +1,4 @@
-"""The automatic precision follows what the machine says about itself."""
+"""The automatic precision depends on the machine's capabilities."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def test_cpu(
 
 
 def test_unknown_device() -> None:
-    """A device that nothing is known about computes in float32."""
+    """Other devices compute in float32."""
     assert fastest_dtype("meta") == torch.float32

@@ -1,4 +1,4 @@
-"""Stems: trained sizes use positions as they are, other sizes interpolate them, the rest fails."""
+"""Stems: positions are interpolated for other sizes than the trained one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_still_is_a_repeated_frame() -> None:
 
 
 def test_long_clips_repeat_positions() -> None:
-    """Each step in time of a longer clip gets what a clip of that step alone gets."""
+    """Each step in time of a longer clip has the tokens of that step alone."""
     stem, clip = build_patches(frames=2), torch.randn(1, 3, 6, 13, 24)
     tokens_BND = stem(clip)
     steps = [stem(clip[:, :, start : start + 2])[:, 1:] for start in (0, 2, 4)]
@@ -65,7 +65,7 @@ def test_long_clips_repeat_positions() -> None:
 @settings(max_examples=25, deadline=None)
 @given(rows=st.integers(4, 40), columns=st.integers(4, 40), steps=st.integers(1, 3))
 def test_any_size(rows: int, columns: int, steps: int) -> None:
-    """Any size from one patch up gives one token a patch, whatever its aspect ratio."""
+    """Inputs of any size and aspect ratio have one token per patch."""
     stem = build_patches(frames=2)
     tokens_BND = stem(torch.randn(1, 3, 2 * steps, rows, columns))
     assert tokens_BND.shape == (1, 1 + steps * ((rows - 4) // 3 + 1) * (columns // 4), WIDTH)
@@ -100,7 +100,7 @@ def test_resize_line() -> None:
     ],
 )
 def test_bad_grids(shape: tuple[int, ...], message: str) -> None:
-    """What can't be cut into patches is refused with what was expected."""
+    """Inputs that can't be split into patches are refused with what was expected."""
     with pytest.raises(InputError, match=message):
         build_patches(frames=2)(torch.zeros(shape))
 
@@ -123,7 +123,7 @@ def test_windows() -> None:
 @settings(max_examples=20, deadline=None)
 @given(steps=st.integers(8, 100))
 def test_any_length(steps: int) -> None:
-    """Any length from one window up works; a rest shorter than a window changes nothing."""
+    """Any length of at least one window works; a shorter remainder is ignored."""
     stem = randomize(Windows(WindowStem(channels=6, kernel=8, steps=40), WIDTH))
     x_BCT = torch.randn(1, 6, steps)
     tokens_BND = stem(x_BCT)
@@ -139,7 +139,7 @@ def test_bad_series(shape: tuple[int, ...]) -> None:
 
 
 def test_tokens() -> None:
-    """Ids look up a vector and the position of their place, at any length."""
+    """Ids become their vector plus their position's, at any length."""
     stem = randomize(Tokens(TokenStem(vocabulary=10, context=5), WIDTH))
     ids_BN = torch.tensor([[3, 9, 3]])
     expected = stem.embedding.weight[[3, 9, 3]] + stem.positions[0, :3]
@@ -147,7 +147,7 @@ def test_tokens() -> None:
 
 
 def test_end_of_sequence() -> None:
-    """Without an explicit id the first highest one ends a row; with one, its first place does."""
+    """Without an explicit id the first highest one ends a row; with one, its first occurrence."""
     ids_BN = torch.tensor([[1, 9, 9, 0], [1, 2, 3, 2]])
     assert Tokens(TokenStem(vocabulary=10, context=5), 2).end_of(ids_BN).tolist() == [1, 2]
     explicit = Tokens(TokenStem(vocabulary=10, context=5, eot=2), 2)

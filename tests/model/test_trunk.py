@@ -1,7 +1,7 @@
-"""The trunk: one chosen token, and parts of a batch, give what all tokens at once give.
+"""The trunk: one selected token, and parts of a batch, equal all tokens together.
 
-What is excluded while training (branches of samples, patches) is excluded as the configs say, and
-computing activations again changes no gradient by a bit.
+Branches and patches are dropped in training as configured, and recomputed activations have
+bit-equal gradients.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def build(**more: object) -> Trunk:
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("pre_norm", [False, True])
 def test_chosen_token(pre_norm: bool, causal: bool, grad: bool) -> None:
-    """Computing only the wanted token in the last block changes no number of it."""
+    """Computing one token only in the last block doesn't change its numbers."""
     trunk = build(causal=causal, pre_norm=pre_norm, bias_kv=True)
     x_BND, at_B = torch.randn(4, 6, 24), torch.tensor([5, 0, 2, 3])
     with torch.set_grad_enabled(grad):
@@ -32,7 +32,7 @@ def test_chosen_token(pre_norm: bool, causal: bool, grad: bool) -> None:
 
 @pytest.mark.parametrize("chosen", [False, True])
 def test_parts_of_a_batch(monkeypatch: pytest.MonkeyPatch, chosen: bool) -> None:
-    """A batch that goes through in parts gives what it gives at once, in order."""
+    """A batch in parts equals the whole batch, in order."""
     trunk = build()
     x_BND, at_B = torch.randn(5, 6, 24), torch.arange(5) if chosen else None
     with torch.no_grad():
@@ -43,7 +43,7 @@ def test_parts_of_a_batch(monkeypatch: pytest.MonkeyPatch, chosen: bool) -> None
 
 
 def test_drop_path_rises() -> None:
-    """Blocks skip branches with probabilities that rise linearly from 0 to the configured one."""
+    """The probability of skipping branches increases linearly from 0 to the configured one."""
     assert [block.drop_path for block in build(drop_path=0.5).blocks] == [0.0, 0.25, 0.5]
     single = Trunk(TrunkConfig(width=8, depth=1, heads=1, drop_path=0.5))
     assert single.blocks[0].drop_path == 0.0
@@ -85,7 +85,7 @@ def test_dropped_branches(chosen: bool) -> None:
 
 
 def test_all_branches_dropped() -> None:
-    """Where no sample takes a branch, its weights have gradients of 0: processes wait for them."""
+    """Weights of a branch that no sample takes have gradients of 0, which other processes expect."""
     block = Block(TrunkConfig(width=12, depth=1, heads=2, bias_kv=True), drop_path=0.99999).train()
     x_BND = torch.randn(2, 4, 12)
     found = block(x_BND)
@@ -98,8 +98,8 @@ def test_all_branches_dropped() -> None:
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(("rate", "count"), [(0.5, 4), (0.25, 6), (0.9, 1), (0.99, 1)])
-def test_patches_left_out(rate: float, count: int, first: int) -> None:
-    """Each sample keeps its own share of its own patches, one at least, and the cls token first."""
+def test_patch_dropout(rate: float, count: int, first: int) -> None:
+    """Each sample keeps a fraction of its patches, at least one, and the cls token first."""
     torch.manual_seed(0)
     x_BND = torch.randn(50, first + 8, 3, requires_grad=True)
     kept_BND = keep_patches(x_BND, rate, first)
@@ -113,8 +113,8 @@ def test_patches_left_out(rate: float, count: int, first: int) -> None:
     assert torch.equal(x_BND.grad.bool()[..., 0], found_BNN.any(dim=1))
 
 
-def test_computing_again() -> None:
-    """Recomputed activations give bit-equal gradients, dropped branches included."""
+def test_recomputation() -> None:
+    """Recomputed activations have bit-equal gradients, also with dropped branches."""
 
     def gradients(recompute: bool) -> list[torch.Tensor]:
         trunk = build(drop_path=0.5, bias_kv=True, pre_norm=True).train()
@@ -128,8 +128,8 @@ def test_computing_again() -> None:
         assert torch.equal(kept, again)
 
 
-def test_computing_again_keeps_less() -> None:
-    """Recomputing keeps one tensor a block for the gradients, not its inner ones."""
+def test_recomputation_keeps_less() -> None:
+    """Recomputation keeps one tensor per block for the backward pass."""
 
     def kept_values(recompute: bool) -> int:
         trunk, values = build().train(), 0

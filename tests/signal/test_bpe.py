@@ -1,4 +1,4 @@
-"""Ids are CLIP's, by the reference's own rows; a row always has its start and its end."""
+"""Ids equal the reference's; every row has its start and end."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ RANKS = {merge: rank for rank, merge in enumerate(MERGES)}
 
 @pytest.mark.parametrize("row", GOLDEN, ids=lambda row: repr(row["text"][:30]))
 def test_ids_are_the_reference(row: dict[str, object]) -> None:
-    """Identical on every golden text."""
+    """Ids are identical on every golden text."""
     assert TOKENIZER([str(row["text"])])[0].tolist() == row["tokens"]
 
 
 def merge_by_definition(word: str) -> list[int]:
-    """Join the pair that comes first in the list, until no pair is in it."""
+    """Merge the pair that is first in the list, until none is in it."""
     parts = [*word[:-1], word[-1] + "</w>"]
     while pairs := [p for p in itertools.pairwise(parts) if p in RANKS]:
         best = min(pairs, key=RANKS.__getitem__)
@@ -52,7 +52,7 @@ def merge_by_definition(word: str) -> list[int]:
 @settings(max_examples=150)
 @given(st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=20))
 def test_merging_by_definition(word: str) -> None:
-    """A word's ids are those of the merges, applied by hand in their order."""
+    """A word's ids equal those of the merges applied in their order."""
     ids = [i for i in TOKENIZER([word])[0].tolist() if i]
     assert ids[1:-1] == merge_by_definition(word)
 
@@ -60,7 +60,7 @@ def test_merging_by_definition(word: str) -> None:
 @settings(max_examples=150)
 @given(st.text(max_size=120))
 def test_rows_are_whole(text: str) -> None:
-    """Any text gives start, tokens, the end once, and zeros after it."""
+    """Any text becomes start, tokens, one end, and zeros after it."""
     row = TOKENIZER([text])[0]
     last = int((row == TOKENIZER.end).nonzero()[0])
     assert row[0] == TOKENIZER.start
@@ -70,7 +70,7 @@ def test_rows_are_whole(text: str) -> None:
 
 @given(st.lists(st.text(max_size=30), max_size=6))
 def test_batch_is_one_by_one(texts: list[str]) -> None:
-    """Rows of a batch don't touch each other; an empty batch has no rows."""
+    """Rows of a batch are independent; an empty batch has no rows."""
     rows_BN = TOKENIZER(texts)
     assert rows_BN.shape == (len(texts), 77)
     assert rows_BN.dtype == torch.int64
@@ -79,7 +79,7 @@ def test_batch_is_one_by_one(texts: list[str]) -> None:
 
 
 def test_end_is_kept() -> None:
-    """A text that is too long loses its last tokens, not its end."""
+    """A long text loses its last tokens, not its end."""
     row = ClipTokenizer(VOCABULARY.read_bytes(), context=5)(["one two three four five"])[0]
     assert row.tolist() == [49406, *TOKENIZER(["one two three"])[0, 1:4].tolist(), 49407]
 
@@ -95,19 +95,19 @@ def test_end_is_kept() -> None:
     ],
 )
 def test_cleaning(text: str, expected: str) -> None:
-    """White space, HTML twice escaped, broken encodings, curly quotes, case."""
+    """White space, doubly escaped HTML, broken encodings, curly quotes and case are normalized."""
     assert clean_text(text) == expected
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=40))
 def test_shortcut_is_exact(text: str) -> None:
-    """Texts that skip the mending are the ones it leaves as they are."""
+    """Texts that skip cleaning are those that it doesn't change."""
     mended = html.unescape(html.unescape(ftfy.fix_text(text)))
     assert clean_text(text) == " ".join(mended.split()).lower()
 
 
 def test_bad_texts() -> None:
-    """Not a str, and one str in place of a list."""
+    """Other types, and one str in place of a list, are refused."""
     with pytest.raises(InputError, match="found int"):
         TOKENIZER(["a", 3])  # type: ignore[list-item]
     with pytest.raises(InputError, match="put it in a list"):
@@ -125,12 +125,12 @@ def test_bad_texts() -> None:
     ],
 )
 def test_bad_vocabulary(vocabulary: Path | bytes, message: str) -> None:
-    """A file that isn't the list says so, by name."""
+    """Other files than the list are refused by name."""
     with pytest.raises(CheckpointError, match=message):
         ClipTokenizer(vocabulary)
 
 
 def test_no_room() -> None:
-    """A context of one id."""
+    """A context of one id is refused."""
     with pytest.raises(ValueError, match="no room"):
         ClipTokenizer(VOCABULARY, context=1)

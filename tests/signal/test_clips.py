@@ -1,4 +1,4 @@
-"""Clips are where the reference puts them, and cover what they should."""
+"""Clips equal the reference's, and cover the whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from openbind.signal.clips import cover_clips, frame_indices, sample_range, unif
     ],
 )
 def test_as_the_reference(samples: int, expected: list[tuple[int, int]]) -> None:
-    """Sample ranges of the reference's own sounds (spec, parity anchor 4)."""
+    """Sample ranges equal the reference's (spec, parity anchor 4)."""
     clips = uniform_clips(Fraction(samples, 16_000), 2, 3)
     assert [sample_range(clip, 16_000) for clip in clips] == expected
 
@@ -38,7 +38,7 @@ def test_cover_covers(seconds: Fraction, clip: Fraction) -> None:
 
 
 def test_refuses() -> None:
-    """No clips, and lengths that aren't."""
+    """No clips, and durations that aren't positive, are refused."""
     with pytest.raises(ValueError, match="can't cut 0 clips"):
         uniform_clips(5, 2, 0)
     with pytest.raises(ValueError, match="can't cut"):
@@ -59,7 +59,7 @@ def test_refuses() -> None:
 def test_frames_of_a_clip(
     clip: tuple[Fraction, Fraction], fps: float, frames: int, expected: list[int]
 ) -> None:
-    """First and last frame whose time is in [start, end), within the video (spec 3.2)."""
+    """The first and last frame with times in [start, end), within the video (spec 3.2)."""
     assert frame_indices(clip, fps, frames) == expected
 
 
@@ -73,7 +73,7 @@ def test_frames_of_a_clip(
 def test_frames_are_there(
     start: Fraction, length: Fraction, fps: float, frames: int, count: int
 ) -> None:
-    """As many as asked for, ascending, all of them in the video."""
+    """The requested number of indices, ascending, all in the video."""
     found = frame_indices((start, start + length), fps, frames, count)
     assert len(found) == count
     assert found == sorted(found)
@@ -82,7 +82,7 @@ def test_frames_are_there(
 
 
 def test_frames_refuse() -> None:
-    """A video without frames, a rate of zero, none asked for."""
+    """A video without frames, a rate of zero and no indices are refused."""
     for fps, frames, count in ((25.0, 0, 2), (0.0, 9, 2), (25.0, 9, 0)):
         with pytest.raises(ValueError, match="can't take"):
             frame_indices((Fraction(0), Fraction(2)), fps, frames, count)

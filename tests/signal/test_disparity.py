@@ -20,8 +20,8 @@ from openbind.signal.disparity import (
 
 
 @given(st.integers(0, 65_535))
-def test_bits_turn_back(millimetres: int) -> None:
-    """Any count comes back from a rotation by 3 to the left."""
+def test_bit_rotation_is_undone(millimetres: int) -> None:
+    """Rotations by 3 to the left are undone for any value."""
     rotated = (millimetres << 3 | millimetres >> 13) & 0xFFFF
     found = undo_bit_rotation(np.array([[rotated]], np.uint16))
     assert found.dtype == np.uint16
@@ -36,7 +36,7 @@ def test_millimetres() -> None:
 
 
 def test_disparity_by_hand() -> None:
-    """Baseline · focal length / depth; what is nearer or farther than the limits is clipped."""
+    """Baseline · focal length / depth; depths outside the limits are clipped."""
     camera = DepthCamera(baseline_metres=0.1, focal_pixels=500.0)
     found = metres_to_disparity(np.array([[0.0, 0.01, 2.0, 50.0, 400.0, np.inf]]), camera)
     np.testing.assert_allclose(found, [[5000, 5000, 25, 1, 1, 1]], rtol=1e-6)
@@ -45,7 +45,7 @@ def test_disparity_by_hand() -> None:
 @pytest.mark.parametrize("sensor", CAMERAS)
 @pytest.mark.parametrize("name", SCALES)
 def test_all_zero_depth_is_finite(sensor: str, name: str) -> None:
-    """A image without one measured pixel."""
+    """A map without measured pixels has finite disparity."""
     metres_HW = np.zeros((4, 5), np.float32)
     found = scale_disparity(metres_to_disparity(metres_HW, CAMERAS[sensor]), SCALES[name])
     assert found.shape == (4, 5)
@@ -75,14 +75,14 @@ def test_scale_by_hand() -> None:
 
 
 def test_sources_are_not_changed() -> None:
-    """Arrays handed in stay as they were."""
+    """Arrays aren't modified."""
     metres_HW = np.array([[0.0, 3.0]], np.float32)
     scale_disparity(metres_to_disparity(metres_HW, CAMERAS["kv1"]), SCALES["unit"])
     np.testing.assert_array_equal(metres_HW, [[0, 3]])
 
 
 def test_refuses() -> None:
-    """Counts that aren't 16 bits, and limits that aren't."""
+    """Values of another type, and invalid limits, are refused."""
     with pytest.raises(ValueError, match="uint16, found int32"):
         undo_bit_rotation(np.zeros((2, 2), np.int32))
     with pytest.raises(ValueError, match="0 < near < far"):

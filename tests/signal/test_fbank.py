@@ -92,7 +92,7 @@ def kaldi_by_definition(samples: np.ndarray) -> np.ndarray:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(400, 3000), st.integers(0, 2**31), st.floats(-0.5, 0.5))
 def test_kaldi_by_definition(length: int, seed: int, offset: float) -> None:
-    """Any length, and a constant that is added, which each frame takes away."""
+    """Equal at any length, and with a constant offset, which is subtracted per frame."""
     samples = np.random.default_rng(seed).uniform(-0.5, 0.5, length) + offset
     found = kaldi_fbank(torch.from_numpy(samples).float()[None], KaldiFbank())[0]
     assert found.shape == (128, 1 + (length - 400) // 160)
@@ -100,7 +100,7 @@ def test_kaldi_by_definition(length: int, seed: int, offset: float) -> None:
 
 
 def test_source_is_not_changed() -> None:
-    """The samples stay as they were."""
+    """The samples aren't modified."""
     samples = torch.rand(2, 5000)
     before = samples.clone()
     kaldi_fbank(samples, KaldiFbank())

@@ -1,4 +1,4 @@
-"""Resampling is the published formula, for any pair of rates; tones keep pitch and level."""
+"""Resampling equals the published formula, for any pair of rates; tones keep pitch and level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openbind.signal.resample import _convolve, _gather, resample
 
 
 def naive(samples_CT: torch.Tensor, old: int, new: int) -> torch.Tensor:
-    """One dense kernel a phase and a strided convolution, in torchaudio's order of roundings."""
+    """One dense kernel per phase and a strided convolution, rounded in torchaudio's order."""
     divisor = math.gcd(old, new)
     old, new = old // divisor, new // divisor
     cutoff = min(old, new) * 0.99
@@ -42,14 +42,14 @@ def naive(samples_CT: torch.Tensor, old: int, new: int) -> torch.Tensor:
     ],
 )
 def test_is_the_published_formula(rates: tuple[int, int]) -> None:
-    """Equal to the dense convolution for common rates."""
+    """It equals the dense convolution for common rates."""
     noise = torch.randn(2, 5003, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(resample(noise, *rates), naive(noise, *rates), atol=2e-6, rtol=0)
 
 
 @pytest.mark.parametrize("rates", [(44_101, 16_000), (16_000, 44_101), (11_025, 44_100)])
 def test_tone_keeps_pitch_and_level(rates: tuple[int, int]) -> None:
-    """A sine at the new rate is the sine of the new rate, odd pairs of rates included."""
+    """A resampled sine is the sine at the new rate, also for odd pairs of rates."""
     old, new = rates
     at_old = torch.from_numpy(np.sin(2 * np.pi * 440 * np.arange(old) / old))
     at_new = torch.from_numpy(np.sin(2 * np.pi * 440 * np.arange(new) / new))
@@ -70,7 +70,7 @@ def test_length(samples: int, old: int, new: int) -> None:
 
 
 def test_refuses_rates_that_are_none() -> None:
-    """Zero and negative rates."""
+    """Zero and negative rates are refused."""
     with pytest.raises(ValueError, match="positive"):
         resample(torch.ones(1, 3), 0, 5)
 
@@ -78,7 +78,7 @@ def test_refuses_rates_that_are_none() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 500), st.integers(1, 3))
 def test_both_ways_agree(old: int, new: int, samples: int, channels: int) -> None:
-    """The convolution and the gathering of taps give the same numbers."""
+    """Convolution and gathering of taps have the same numbers."""
     divisor = math.gcd(old, new)
     old, new = old // divisor, new // divisor
     noise = torch.rand(channels, samples, generator=torch.Generator().manual_seed(0))
@@ -89,7 +89,7 @@ def test_both_ways_agree(old: int, new: int, samples: int, channels: int) -> Non
 
 
 def test_after_inference_mode() -> None:
-    """What was cached inside `torch.inference_mode` serves training outside of it."""
+    """Kernels cached inside `torch.inference_mode` can be used in training."""
     with torch.inference_mode():
         resample(torch.zeros(1, 800), 31, 37)
     samples = torch.rand(1, 800, requires_grad=True)
@@ -98,7 +98,7 @@ def test_after_inference_mode() -> None:
 
 
 def test_axes_before_time() -> None:
-    """Any number of axes, or none; an empty sound stays empty."""
+    """Any number of axes, or none; empty audio stays empty."""
     noise = torch.rand(2, 3, 100)
     assert resample(noise, 2, 1).shape == (2, 3, 50)
     torch.testing.assert_close(resample(noise, 2, 1)[1, 2], resample(noise[1, 2], 2, 1))

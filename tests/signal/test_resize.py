@@ -61,7 +61,7 @@ def test_frames_short_side(height: int, width: int, expected: tuple[int, int]) -
 
 
 def test_frames_are_not_antialiased() -> None:
-    """Each pixel is a mean of the four nearest, by the definition of bilinear scaling."""
+    """Each pixel is a mean of the four nearest, as defined by bilinear interpolation."""
     frames_CTHW = torch.rand(3, 2, 40, 60, generator=torch.Generator().manual_seed(0))
     found = resize_frames(frames_CTHW, 10)
     assert found.shape == (3, 2, 10, 15)
@@ -74,7 +74,7 @@ def test_frames_are_not_antialiased() -> None:
 
 @given(st.integers(8, 60), st.integers(8, 60))
 def test_three_crops(height: int, width: int) -> None:
-    """Start, middle rounded up, end of the longer side (spec 3.2)."""
+    """Start, center rounded up, and end of the longer side (spec 3.2)."""
     size = min(height, width)
     frames = torch.arange(height * width).view(1, 1, height, width)
     offset = -(-(max(height, width) - size) // 2)
@@ -86,6 +86,6 @@ def test_three_crops(height: int, width: int) -> None:
 
 
 def test_crops_refuse() -> None:
-    """Frames smaller than the crop."""
+    """Frames smaller than the crop are refused."""
     with pytest.raises(ValueError, match="can't crop 9"):
         crop_thrice(torch.zeros(1, 1, 8, 20), 9)

@@ -1,4 +1,4 @@
-"""Invariants of aiSFX: the published numbers, and what its pooling makes it blind to."""
+"""Invariants of aiSFX: the published numbers, and its pooling."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_equals_the_original(shipped: AiSFX) -> None:
 
 
 def test_features_are_mean_over_bins_then_maximum_over_frames() -> None:
-    """The last block's map is averaged over frequency, then the loudest moment is kept."""
+    """The last block's map is averaged over frequency, then maximized over time."""
     torch.manual_seed(0)
     module = AiSFX(TINY).eval()
     hidden = torch.randn(2, 1, 16, 24)
@@ -50,7 +50,7 @@ def test_features_are_mean_over_bins_then_maximum_over_frames() -> None:
 
 @torch.inference_mode()
 def test_frequency_and_time_are_not_exchangeable(shipped: AiSFX) -> None:
-    """A steady tone and a click, each the other transposed, have unlike features."""
+    """A steady tone and a click, each the other transposed, have different features."""
     tone_BCFT = torch.zeros(1, 1, 96, 96)
     tone_BCFT[:, :, 40] = 0.8
     tone_BD = shipped.features(tone_BCFT)
@@ -59,7 +59,7 @@ def test_frequency_and_time_are_not_exchangeable(shipped: AiSFX) -> None:
 
 
 def test_input_is_not_written_to() -> None:
-    """The rectifiers that work in place never touch the caller's spectrogram."""
+    """In-place ReLUs don't modify the caller's spectrogram."""
     mel_BCFT = -torch.ones(1, 1, 16, 16)
     AiSFX(TINY).eval()(mel_BCFT)
     assert torch.equal(mel_BCFT, -torch.ones(1, 1, 16, 16))

@@ -73,7 +73,7 @@ def test_pads_as_tensorflow_does(
 
 @pytest.mark.parametrize("shape", [(1, 1), (17, 40), (64, 32)])
 def test_takes_any_size(shape: tuple[int, int]) -> None:
-    """Images of any height and width have one embedding, embed_dim wide."""
+    """Images of any height and width can be embedded."""
     torch.manual_seed(0)
     embed_BE = EfficientNetLite(TINY).eval()(torch.randn(2, 3, *shape))
     assert embed_BE.shape == (2, TINY.embed_dim)
@@ -81,7 +81,7 @@ def test_takes_any_size(shape: tuple[int, int]) -> None:
 
 
 def test_memory_layout_changes_nothing() -> None:
-    """Images in either memory format have the same embedding, and are not written to."""
+    """Images in either memory format have the same embedding, and aren't modified."""
     torch.manual_seed(0)
     module = EfficientNetLite(TINY).eval()
     image_BCHW = torch.randn(2, 3, 33, 33)
@@ -105,7 +105,7 @@ LAYOUT = LayoutConfig(stage=1, grid=2, dim=3, share=0.36)
 
 
 def test_layout_takes_its_share() -> None:
-    """What is shown, then where: unit vectors, of which the layout has its share."""
+    """Content and layout make unit vectors; the layout has its fraction."""
     torch.manual_seed(0)
     config = dataclasses.replace(TINY, embed_dim=TINY.embed_dim + LAYOUT.dim, layout=LAYOUT)
     module, plain = EfficientNetLite(config).eval(), EfficientNetLite(TINY).eval()
@@ -118,7 +118,7 @@ def test_layout_takes_its_share() -> None:
 
 
 def test_layout_says_where() -> None:
-    """Cells keep their places; the layout's stage is looked at, and the last one."""
+    """Cells keep their order; the outputs of the layout's stage and the last one are returned."""
     torch.manual_seed(0)
     cells = read_cells(torch.arange(8.0).view(1, 2, 2, 2), 2)
     assert cells.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]]

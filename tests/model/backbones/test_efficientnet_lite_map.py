@@ -1,4 +1,4 @@
-"""Invariants of the tower for maps: it sees a map as the image tower sees it in gray."""
+"""Invariants of the tower for maps: it treats them as gray images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make(stages: int) -> EfficientNetLiteMap:
 
 @pytest.mark.parametrize("stages", [2, 3])
 def test_sees_grey_images(stages: int) -> None:
-    """With a image tower's body, features of a map are those of the gray image."""
+    """With an image tower's body, features of a map are those of the gray image."""
     image, tower = EfficientNetLite(IMAGE).eval(), make(stages)
     copy_body(image, tower)
     map_BCHW = torch.randn(2, 1, 40, 50)
@@ -46,7 +46,7 @@ def test_sees_grey_images(stages: int) -> None:
 
 
 def test_other_stages_are_refused() -> None:
-    """A body of other stages isn't copied in part."""
+    """A body of other stages isn't copied partially."""
     other = EfficientNetLiteMapConfig(stem_channels=4, stages=(STAGES[0], STAGES[2]), embed_dim=5)
     with pytest.raises(RuntimeError, match="size mismatch"):
         copy_body(EfficientNetLite(IMAGE), EfficientNetLiteMap(other))
@@ -54,5 +54,5 @@ def test_other_stages_are_refused() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (17, 40), (64, 32)])
 def test_takes_any_size(shape: tuple[int, int]) -> None:
-    """Maps of any height and width have one embedding."""
+    """Maps of any height and width can be embedded."""
     assert make(3)(torch.randn(2, 1, *shape)).isfinite().all()

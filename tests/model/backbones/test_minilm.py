@@ -1,4 +1,4 @@
-"""Invariants of MiniLM: the published numbers, and padding never shows."""
+"""Invariants of MiniLM: the published numbers, and independence of padding."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_equals_the_original(shipped: MiniLM) -> None:
 
 @torch.inference_mode()
 def test_padding_changes_nothing(shipped: MiniLM) -> None:
-    """A text alone and the same text beside a longer one have the same embedding."""
+    """A text has the same embedding alone and in a batch with a longer one."""
     ids_BN = load_file(GOLDEN)["ids_BN"]
     alone = shipped(ids_BN[:1, ids_BN[0] != 0])
     torch.testing.assert_close(shipped(ids_BN)[:1], alone, atol=1e-6, rtol=1e-5)
 
 
 def test_head_is_applied_to_unit_features() -> None:
-    """The embedding is the head's linear map of features of length 1, embed_dim wide."""
+    """The embedding is the head's projection of features of unit length."""
     torch.manual_seed(0)
     module = MiniLM(TINY).eval()
     ids_BN = torch.tensor([[3, 4, 5, 0], [7, 0, 0, 0]])
