@@ -56,7 +56,7 @@ def test_units() -> None:
 
 
 def test_short_and_long() -> None:
-    """Short inputs are padded with zeros; long ones are cut to the middle, or covered by windows."""
+    """Short inputs are padded with zeros; long ones are cut to the middle or to windows."""
     short = prepare((np.ones((500, 6)), 200)).clips[0]
     assert (short[:, :500] == 1).all()
     assert (short[:, 500:] == 0).all()

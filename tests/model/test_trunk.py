@@ -85,7 +85,7 @@ def test_dropped_branches(chosen: bool) -> None:
 
 
 def test_all_branches_dropped() -> None:
-    """Weights of a branch that no sample takes have gradients of 0, which other processes expect."""
+    """Weights of a branch without samples have gradients of 0, which other processes expect."""
     block = Block(TrunkConfig(width=12, depth=1, heads=2, bias_kv=True), drop_path=0.99999).train()
     x_BND = torch.randn(2, 4, 12)
     found = block(x_BND)
