@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -60,8 +59,13 @@ def head_layer(tower: nn.Module) -> nn.Linear:
     Raises:
         ConfigError: the network has none.
     """
-    owner, name = _find_head(tower)
-    layer: nn.Linear = getattr(owner, name)
+    head = getattr(tower, "head", None)
+    layer = head if isinstance(head, nn.Linear) else getattr(head, "proj", None)
+    if not isinstance(layer, nn.Linear):
+        raise ConfigError(
+            f"a {type(tower).__name__} of this config has no last Linear (`head` or `head.proj`); "
+            "use train: full"
+        )
     return layer
 
 
@@ -69,20 +73,25 @@ def features(tower: nn.Module, batch: Tensor) -> Tensor:
     """Compute the input of the last Linear, as in inference, without gradients.
 
     Args:
-        tower: a network with a `head_layer`.
+        tower: a network with a `head_layer` and a method `features`.
         batch: (B, ...) inputs in its precision.
 
     Returns:
         features_BD in float32 on the CPU.
+
+    Raises:
+        ConfigError: the network can't compute its features.
     """
-    training = tower.training
+    compute: Callable[[Tensor], Tensor] | None = getattr(tower, "features", None)
+    if compute is None:
+        raise ConfigError(f"a {type(tower).__name__} has no method `features`; use train: full")
+    training, device = tower.training, next(tower.parameters()).device
     try:
-        with _without_head(tower.eval()), torch.no_grad():
-            device = next(tower.parameters()).device
-            features_BD: Tensor = tower(batch.to(device)).float().cpu()
+        tower.eval()
+        with torch.no_grad():
+            return compute(batch.to(device)).float().cpu()
     finally:
         tower.train(training)
-    return features_BD
 
 
 class HeadNet(nn.Module):
@@ -162,28 +171,3 @@ def draw_head(layer: nn.Linear, generator: torch.Generator) -> None:
         layer.weight.copy_(drawn)
         if layer.bias is not None:
             layer.bias.zero_()
-
-
-def _find_head(tower: nn.Module) -> tuple[nn.Module, str]:
-    """Return the module with the last Linear, and its attribute."""
-    head = getattr(tower, "head", None)
-    if isinstance(head, nn.Linear):
-        return tower, "head"
-    if isinstance(head, nn.Module) and isinstance(getattr(head, "proj", None), nn.Linear):
-        return head, "proj"
-    raise ConfigError(
-        f"a {type(tower).__name__} of this config has no last Linear (`head` or `head.proj`); "
-        "use train: full"
-    )
-
-
-@contextmanager
-def _without_head(tower: nn.Module) -> Iterator[None]:
-    """Replace the last Linear by the identity for a while."""
-    owner, name = _find_head(tower)
-    layer = getattr(owner, name)
-    setattr(owner, name, nn.Identity())
-    try:
-        yield
-    finally:
-        setattr(owner, name, layer)
