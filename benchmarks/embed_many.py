@@ -124,13 +124,13 @@ def main() -> None:
         for modality in ("image", "audio"):
             entries = list(scan([folder], [modality]).entries)
             rates = measure(space, entries, arguments, Path(folder))
-            told = "  ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
+            listed = "  ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
             ratios = "  ".join(
                 f"/{name} {rates['embed_many'] / rate:.2f}"
                 for name, rate in rates.items()
                 if name != "embed_many"
             )
-            print(f"{modality:6} {told}\n       embed_many {ratios}", flush=True)
+            print(f"{modality:6} {listed}\n       embed_many {ratios}", flush=True)
 
 
 if __name__ == "__main__":

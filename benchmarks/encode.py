@@ -1,12 +1,11 @@
-"""Files per second for each modality of the starter, and where the time goes.
+"""Files per second for each modality of the starter, and the time of each stage.
 
     python benchmarks/encode.py [--json]
 
-Each modality's samples are repeated to a few hundred distinct items (a sample of noise is mixed
-in, so that none is embedded once for all), then timed three ways in turn, the best of three
-rounds: decoding and preprocessing alone, the tower alone on what that gave, and both together as
-`space.encode` does them. FLOPs are counted by PyTorch on the tower's own pass; the ceiling is the
-float32 matrix product of 2048 × 2048 measured in the same run.
+The samples of each modality are measured in three ways in turn, the best of three rounds: decoding
+and preprocessing alone, the tower alone on the preprocessed tensors, and `space.encode`, which does
+both. FLOPs are counted by PyTorch in the tower's forward pass; the peak is that of a float32 matrix
+product of 2048 × 2048, measured in the same run.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ def best_seconds(function: Callable[[], object]) -> float:
     return min(times)
 
 
-def ceiling_flops() -> float:
+def peak_flops() -> float:
     """Measure the float32 matrix product, in FLOP/s."""
     a, b = torch.rand(2048, 2048), torch.rand(2048, 2048)
     torch.mm(a, b)
     return 2 * 2048**3 / best_seconds(lambda: torch.mm(a, b))
 
 
-def measure(space: openbind.Space, modality: str, ceiling: float) -> dict[str, float]:
+def measure(space: openbind.Space, modality: str, peak: float) -> dict[str, float]:
     folder = samples_folder()
     items = [i.content(folder) for i in read_samples(folder) if i.modality == modality]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -68,7 +67,7 @@ def measure(space: openbind.Space, modality: str, ceiling: float) -> dict[str, f
         "tower_per_s": len(items) / tower,
         "encode_per_s": len(items) / both,
         "tower_gflops": flops / tower / 1e9,
-        "share_of_ceiling": flops / tower / ceiling,
+        "fraction_of_peak": flops / tower / peak,
     }
 
 
@@ -77,17 +76,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     space = openbind.load("starter", device="cpu")
-    ceiling = ceiling_flops()
-    results = {modality: measure(space, modality, ceiling) for modality in space.modalities}
+    peak = peak_flops()
+    results = {modality: measure(space, modality, peak) for modality in space.modalities}
     if arguments.json:
-        print(json.dumps({"ceiling_gflops": ceiling / 1e9, "modalities": results}, indent=1))
+        print(json.dumps({"peak_gflops": peak / 1e9, "modalities": results}, indent=1))
         return
-    print(f"{torch.get_num_threads()} threads, matrix-product ceiling {ceiling / 1e9:.0f} GFLOP/s")
-    print(f"{'modality':10}{'files/s':>10}{'decode/s':>10}{'tower/s':>10}{'of ceiling':>12}")
+    print(f"{torch.get_num_threads()} threads, matrix-product peak {peak / 1e9:.0f} GFLOP/s")
+    print(f"{'modality':10}{'files/s':>10}{'decode/s':>10}{'tower/s':>10}{'of peak':>12}")
     for modality, r in results.items():
         print(
             f"{modality:10}{r['encode_per_s']:10.1f}{r['decode_per_s']:10.1f}"
-            f"{r['tower_per_s']:10.1f}{r['share_of_ceiling']:12.0%}"
+            f"{r['tower_per_s']:10.1f}{r['fraction_of_peak']:12.0%}"
         )
 
 

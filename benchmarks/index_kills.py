@@ -112,8 +112,8 @@ def kill_often(kills: int, seed: int, folder: Path) -> int:
         report = verify(index)
         errors += not report.sound
         waiting = len(report.lost) + len(report.stale) + len(report.gone)
-        told = f"{report.files:3} files, {waiting:3} to do, sound: {report.sound}"
-        print(f"try {tries:2}, {'killed' if hit else 'had ended'}: {told}", flush=True)
+        state = f"{report.files:3} files, {waiting:3} to do, sound: {report.sound}"
+        print(f"try {tries:2}, {'killed' if hit else 'had ended'}: {state}", flush=True)
         if tries % 3 == 0:
             update(index, space)
             clean = verify(index).clean

@@ -189,7 +189,10 @@ def _qdrant_errors(location: str) -> Iterator[None]:
 
     try:
         yield
-    except (ApiException, RuntimeError) as error:  # RuntimeError: the folder is in use
+    except OpenbindError:
+        raise
+    except (ApiException, RuntimeError, ValueError) as error:
+        # RuntimeError: a folder that is in use; ValueError: an invalid URL or name.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OpenbindError(f"Qdrant at {location}: {reason}") from error
 
