@@ -8,6 +8,7 @@ import re
 import shutil
 import statistics
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -56,6 +57,15 @@ FOUNDATIONS = set().union(*STEPS[-3:])
 WALK_ROOMS = 8
 # A name that ends in dimension letters: lower case, then upper case (mel_BSCFT, mean_C111).
 LETTERED = re.compile(r"_*[a-z][a-z0-9_]*_([A-Z][A-Z0-9]*)")
+# Words of a private dialect and British spellings that don't come back into prose and messages.
+DIALECT = re.compile(
+    r"\b(?:pictures?|films?|left out|at the most|parted by|hangs? on|anew|to the bit|told by"
+    r"|blown up|blotted out|is no number|gives? back|given back|hands? in|handed in|what is there"
+    r"|(?:colour|neighbour|behaviour|favour)\w*|licence[sd]?|centre[sd]?"
+    r"|(?:general|initial|normal|optim|organ|recogn|summar|visual)is(?:e[sd]?|ing|ation)"
+    r"|a (?:array|audio|embedding|IMU|image|index|item))\b",
+    re.IGNORECASE,
+)
 LEGEND = re.compile(r"^\| ([A-Z](?:, [A-Z])*) \|", re.MULTILINE)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -219,6 +229,22 @@ def test_search_crosses_few_rooms(tmp_path: Path, capsys: pytest.CaptureFixture[
         sys.setprofile(previous)
     assert "043-dog.png" in capsys.readouterr().out
     assert len([room for room in entered if room not in FOUNDATIONS]) <= WALK_ROOMS, entered
+
+
+def prose() -> Iterator[tuple[str, str]]:
+    """Yield the pages, and each docstring, message and other string of the source."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    yield from ((page.name, page.read_text()) for page in pages)
+    for path in FILES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield f"{path.relative_to(SOURCE)}:{node.lineno}", node.value
+
+
+def test_prose_is_the_fields() -> None:
+    """No page, docstring or message uses words that the field doesn't."""
+    found = {where: hit[0] for where, text in prose() for hit in [DIALECT.search(text)] if hit}
+    assert found == {}
 
 
 def test_every_module_has_a_test() -> None:
