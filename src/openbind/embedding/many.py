@@ -142,8 +142,7 @@ def embed_many(
     Args:
         space: has the modalities.
         entries: of any modalities, mixed; read only a few ahead.
-        cache: vectors of earlier runs, found by content; new ones are added every few items. None
-            does without.
+        cache: vectors of earlier runs, found by content; new ones are added every few items.
         batch_size, workers, device: see `ComputeOptions`.
         processes: decode in processes instead of threads.
         on_error: "return" yields a row with an error; else as for `Space.encode`.

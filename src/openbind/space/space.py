@@ -147,7 +147,6 @@ class Space:
                 the modality accepts; an array of several items (n, …), a pandas Series; or one
                 such item.
             batch_size: clips that go through the tower together; None chooses by device and size.
-                It doesn't change the order.
             workers: threads that decode ahead of the tower; None takes one a core, 2 to 8.
             device: where to compute; None takes the device the space is on, another moves it.
             pool: "mean" returns one vector an item: the mean over its clips, of unit length again.
