@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 import torch
@@ -37,26 +38,23 @@ def test_map_ahead_keeps_order_and_bound() -> None:
     assert results == [0, 1, 4, 9, 16, "five", 36, 49, 64, 81, 100, 121]
 
 
-def count_up(task: int) -> Iterator[Sample]:
-    """Yield `task` samples; 7 can't be decoded."""
-    if task == 7:
-        raise InputError("seven", "broken")
-    for number in range(task):
-        yield Sample(torch.full((1, 2), float(number)))
-
-
 @pytest.mark.parametrize("processes", [False, True])
 def test_order_and_errors(processes: bool) -> None:
     """Samples come in the tasks' order; an error is raised where its samples are read."""
-    tasks = [("m", number) for number in (3, 0, 7, 1)]
+    decoder = Decoder({"text": MODALITIES.get("text").settings()}, None)
+    decode = partial(decoder.samples, "text")
+    texts = ["a dog", "", "rain", 7]
     found = []
-    for modality, task, samples in decode_ahead(tasks, count_up, workers=2, processes=processes):
-        assert modality == "m"
+    for modality, text, samples in decode_ahead(
+        [("text", text) for text in texts], decode, workers=2, processes=processes
+    ):
+        assert modality == "text"
         try:
-            found.append((task, len(list(samples))))
-        except InputError as error:
-            found.append((task, error.reason))
-    assert found == [(3, 3), (0, 0), (7, "broken"), (1, 1)]
+            (sample,) = samples
+            found.append((text, tuple(sample.clips.shape)))
+        except InputError:
+            found.append((text, None))
+    assert found == [("a dog", (1, 77)), ("", None), ("rain", (1, 77)), (7, None)]
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

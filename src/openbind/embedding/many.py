@@ -158,11 +158,9 @@ def embed_many(
     if device is not None:
         space.to(device)
     total = len(entries) if isinstance(entries, Sequence) else None
-    tasks = _look_up(space, entries, cache)
-    decode = partial(_decode, space.decoder)
     results = run_tasks(
-        ((task.entry.modality, task) for task in tasks),
-        decode,
+        ((task.entry.modality, task) for task in _look_up(space, entries, cache)),
+        partial(_decode, space.decoder),
         space.batching(batch_size),
         workers=workers,
         processes=processes,

@@ -178,8 +178,7 @@ class Space:
             for found in run_tasks(tasks, decode, self.batching(batch_size), workers=workers):
                 if found.error is not None:
                     report_error(len(rows), found.error, on_error)
-                    missing = clip_vectors(np.full((1, self.dim), np.nan, np.float32))
-                    found.vectors = [missing]
+                    found.vectors = [clip_vectors(np.full((1, self.dim), np.nan, np.float32))]
                 rows.append(found.vectors[0])
                 bar.update()
         if pool is None:
