@@ -72,7 +72,7 @@ FONT = Path("debian/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 
 MOTIONS, ROOMS = "BasicMotions, test split", "furnished rooms"
 FURNITURE = "furniture that no training used (sweethome3d-furniture, Debian)"
-MADE = {"thermal": "simulated heat"}
+MADE = {"thermal": "synthetic thermal"}
 MILLIMETRES = '{"units": "millimetres"}'
 """Settings of depth: the rendered PNGs have 16 bits."""
 

@@ -31,6 +31,7 @@ class Classification(Task):
         classes: for each class its names. The best of several counts, as for the class "other" of
             NYU-D (paper, appendix A).
         templates: prompts, each with one `{}` for a name; their embeddings are averaged.
+        labels: for each class a short name for reports; None takes the first of its names.
         groups: for each item its group (fold); accuracies of groups are averaged. None is one
             group.
         metric: "accuracy" (top-1 and top-5), or "mAP", mean average precision over classes.
@@ -39,6 +40,7 @@ class Classification(Task):
     targets: Sequence[tuple[int, ...]]
     classes: Sequence[tuple[str, ...]]
     templates: Sequence[str]
+    labels: Sequence[str] | None = None
     groups: Sequence[int] | None = None
     metric: Literal["accuracy", "mAP"] = "accuracy"
 
@@ -64,6 +66,7 @@ class Classification(Task):
                         items=[item.content for item in labeled],
                         targets=[(labels.index(item.label),) for item in labeled],
                         classes=[names[label] for label in labels],
+                        labels=labels,
                         templates=("{}",),
                         settings=side.settings,
                     )
@@ -152,7 +155,7 @@ def confusion_matrix(task: Classification, scores_NK: np.ndarray) -> Confusion:
     return Confusion(
         task=task.name,
         modality=task.modality,
-        classes=tuple(names[0] for names in task.classes),
+        classes=tuple(task.labels or (names[0] for names in task.classes)),
         counts_KK=counts_KK,
     )
 
