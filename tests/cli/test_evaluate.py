@@ -159,7 +159,6 @@ def test_many_left_out(run: Run, esc50: Path) -> None:
     assert "30 excluded in all" in err
 
 
-@pytest.mark.slow
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory, where reports are written."""
