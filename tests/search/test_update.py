@@ -280,9 +280,12 @@ def test_changing_file_is_left_for_the_next_run(
 
 
 def test_long_recordings_have_a_row_per_segment(
-    starter: openbind.Space, media: Path, samples: Path
+    starter: openbind.Space, media: Path, samples: Path, encoded: list[object]
 ) -> None:
-    """In half a minute with a bark at the end, the last of three segments is the best."""
+    """In half a minute with a bark at the end, the last of three segments is the best.
+
+    The file is opened once for all of them.
+    """
     bark, rate = soundfile.read(next((samples / "sounds").glob("*dog*")), always_2d=True)
     sound = np.zeros((30 * rate, bark.shape[1]))
     sound[: 20 * rate] = np.random.default_rng(0).normal(0, 0.01, (20 * rate, bark.shape[1]))
@@ -290,6 +293,7 @@ def test_long_recordings_have_a_row_per_segment(
     soundfile.write(media / "long.wav", sound, rate)
     made = Index.create(default_folder([media]), starter, [media])
     update(made, starter)
+    assert encoded.count(str(media / "long.wav")) == 1
     rows, vectors_KE = made.table.read("path = 'long.wav'")
     spans = sorted((row.start_s, row.end_s) for row in rows)
     np.testing.assert_allclose(spans, [(0, 10), (10, 20), (20, 30)], atol=0.01)
