@@ -179,6 +179,32 @@ def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
     assert np.allclose([v for _, v in losses(one)], [v for _, v in losses(parts)], atol=1e-4)
 
 
+@pytest.mark.slow
+def test_processes(world: World, tmp_path: Path) -> None:
+    """Two processes prepare and validate a part of the rows each, with the results of one."""
+    changes = {
+        "towers.imu.config.trunk.drop_path": "0",
+        "towers.imu.config.head.dropout": "0",
+        "logging.validate_every": "2",
+    }
+    one = run(world, tmp_path / "one", **{k.replace(".", "__"): v for k, v in changes.items()})
+    options = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = ["-m", "openbind", "train", str(world.recipe), "--output", str(tmp_path / "two")]
+    subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", *command, *options], check=True, timeout=300
+    )
+    two = RunFolder(tmp_path / "two")
+    np.testing.assert_allclose(np.array(losses(one)), np.array(losses(two)), rtol=1e-4)
+    recalls = [
+        [json.loads(line)["validation"] for line in folder.log.read_text().splitlines()
+         if "validation" in line]
+        for folder in (one, two)
+    ]  # fmt: skip
+    assert len(recalls[0]) == 6
+    assert recalls[0][0] == recalls[1][0]
+
+
 def test_refused(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """A folder with a run in it is kept; resuming with another recipe is refused by its key."""
     with pytest.raises(ConfigError, match="--resume"):

@@ -128,7 +128,7 @@ def test_what_may_differ_from_the_space(space: Space) -> None:
     assert spec.config.trunk.drop_path == 0.7
     assert tower.trunk.blocks[-1].drop_path == 0.7
     with torch.no_grad():
-        expected = space.towers["imu"].float()(SERIES_INPUT)
+        expected = space.towers["imu"].float().eval()(SERIES_INPUT)
         torch.testing.assert_close(tower.eval()(SERIES_INPUT), expected)
     for part in ({"depth": 3}, {"depth": 1}, {"width": 48}, {"pre_norm": True}):
         with pytest.raises(ConfigError, match=r"towers.imu.config: .* don't fit"):

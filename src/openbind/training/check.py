@@ -10,7 +10,7 @@ from pathlib import Path
 from openbind.configs import to_dict
 from openbind.data.loader import Batch, CachedFeatures
 from openbind.errors import ConfigError
-from openbind.training.distributed import World, gather_objects, join_world
+from openbind.training.distributed import World, join_world
 from openbind.training.pair_state import PairState
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names
@@ -155,8 +155,7 @@ def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -
         result = trainer.take_step(step, batch)
     learning = time.perf_counter() - started
     towers = run.trained_towers
-    states = {modality: tower.state() for modality, tower in towers.items()}
-    weights = gather_objects(states, world)[0]  # the first process has them
+    weights = {modality: tower.validation_state() for modality, tower in towers.items()}
     scales = dict.fromkeys(towers, 1.0)
     space = finished_space(run.space, recipe.name, towers, weights, scales)
     pair.measure(space, world)

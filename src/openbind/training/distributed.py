@@ -169,14 +169,19 @@ def _unsynchronized_shards(module: Any) -> Iterator[None]:
         module.set_requires_gradient_sync(True)
 
 
-def full_state(module: nn.Module) -> dict[str, Any]:
-    """Return a network's whole weights, shared or not, on the CPU; all processes must call.
+def full_state(module: nn.Module, *, everywhere: bool = False) -> dict[str, Any]:
+    """Return a network's whole weights, shared or not; all processes must call.
+
+    Args:
+        module: the network.
+        everywhere: return them in all processes, on the network's device; otherwise in the first
+            alone, on the CPU.
 
     Returns:
-        tensors by the names that they have in the plain network; nothing in all processes but the
-        first. On the CPU they are the network's own, not copies.
+        tensors by the names that they have in the plain network. Those that needn't be moved or
+        gathered are the network's own, not copies.
     """
-    return get_model_state_dict(module, options=_options())
+    return get_model_state_dict(module, options=_options(cpu_offload=not everywhere))
 
 
 def load_full_state(module: nn.Module, state: Mapping[str, Any]) -> None:
@@ -213,5 +218,6 @@ def load_full_optimizer_state(
     set_optimizer_state_dict(model, optimizer, dict(state), options=_options())
 
 
-def _options() -> StateDictOptions:
-    return StateDictOptions(full_state_dict=dist.is_initialized(), cpu_offload=True)
+def _options(cpu_offload: bool = True) -> StateDictOptions:
+    # With both, PyTorch returns the state in the first process alone.
+    return StateDictOptions(full_state_dict=dist.is_initialized(), cpu_offload=cpu_offload)

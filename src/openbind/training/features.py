@@ -63,7 +63,7 @@ def cache_features(
     ]
     found: Found = {row: [] for row in mine}
     reasons: dict[int, str] = {}
-    for row, result in _run_body(entries, trained_tower, folder, world.device, progress):
+    for row, result in _run_body(entries, trained_tower, folder, progress):
         if result.error is not None:
             reasons.setdefault(row, str(result.error))
         else:
@@ -86,7 +86,6 @@ def _run_body(
     entries: Sequence[tuple[int, Entry]],
     trained_tower: TrainedTower,
     folder: Path | None,
-    device: torch.device,
     progress: bool,
 ) -> Iterator[tuple[int, Finished[Entry]]]:
     """Compute the features of rows' items, in order."""
@@ -96,7 +95,9 @@ def _run_body(
         return features(tower, clips)
 
     decoder = Decoder({modality: trained_tower.settings}, folder)
-    results = compute_many(decoder, [e for _, e in entries], compute, device=device.type)
+    results = compute_many(
+        decoder, [e for _, e in entries], compute, device=trained_tower.device.type
+    )
     bar = tqdm(total=len(entries), desc=f"features of {modality}", delay=1, disable=not progress)
     with bar:
         for (row, _), result in zip(entries, results, strict=True):

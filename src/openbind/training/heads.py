@@ -77,7 +77,7 @@ def features(tower: nn.Module, batch: Tensor) -> Tensor:
         batch: (B, ...) inputs in its precision.
 
     Returns:
-        features_BD in float32 on the CPU.
+        features_BD in float32 on the tower's device.
 
     Raises:
         ConfigError: the network can't compute its features.
@@ -89,7 +89,7 @@ def features(tower: nn.Module, batch: Tensor) -> Tensor:
     try:
         tower.eval()
         with torch.no_grad():
-            return compute(batch.to(device)).float().cpu()
+            return compute(batch.to(device)).float()
     finally:
         tower.train(training)
 

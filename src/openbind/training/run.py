@@ -42,7 +42,7 @@ CHANGEABLE = ("hardware", "logging", "card")
 """Sections of a recipe that may differ when a run is resumed."""
 
 Weights = Mapping[str, Mapping[str, Any]]
-"""Modality → whole weights of its tower; empty in all processes but the first."""
+"""Modality → whole weights of its tower."""
 
 
 def train(
@@ -136,18 +136,6 @@ def prepare_run(
     return PreparedRun(space, towers, pairs)
 
 
-def current_weights(trainer: Trainer) -> Weights:
-    """Return the weights of a trainer's towers, their moving average if there is one.
-
-    All processes must call.
-    """
-    weights = {}
-    for modality, tower in trainer.trained_towers.items():
-        average = tower.average_state()
-        weights[modality] = tower.state() if average is None else average
-    return weights
-
-
 class _Run:
     def __init__(
         self, recipe: Recipe, root: Path, folder: RunFolder, world: World, progress: bool
@@ -218,10 +206,9 @@ class _Run:
         """Measure retrieval; return whether it is the best so far."""
         if all(pair.validation is None for pair in self.pairs):
             return False
-        weights = current_weights(self.trainer)
+        results = self._measure(self._current_weights(), self.world)
         is_best = False
         if log is not None:
-            results = self._measure(weights)
             log.write(done, {"validation": {"-".join(r.pair): r.recall for r in results}})
             score = sum(result.score for result in results) / len(results)
             is_best = self.best is None or score > self.best[0]
@@ -275,19 +262,26 @@ class _Run:
     def _finish(self) -> None:
         """Write the resulting space with its card; all processes must call."""
         keeps_best = self.recipe.logging.keep == "best" and self.folder.best.is_file()
-        weights = {} if keeps_best else current_weights(self.trainer)
+        if not keeps_best:
+            weights = self._current_weights()
+            results = self._measure(weights, self.world)
+        elif self.world.is_first:
+            state = load_state(self.folder.best)
+            self._restore_losses(state)
+            weights = {**state["towers"], **state["averages"]}
+            results = self._measure(weights, World(device=self.world.device))
         if self.world.is_first:
-            if keeps_best:
-                state = load_state(self.folder.best)
-                weights = {**state["towers"], **state["averages"]}
-                self._restore_losses(state)
-            self._write_space(weights)
+            self._write_space(weights, results)
         self.world.wait()
 
-    def _measure(self, weights: Weights) -> list[Retrieval]:
-        """Measure retrieval on the validation rows, in this process alone."""
-        space, alone = self._extend(self.space, weights), World(device=self.world.device)
-        results = (pair.measure(space, alone) for pair in self.pairs)
+    def _current_weights(self) -> Weights:
+        towers = self.trainer.trained_towers
+        return {modality: tower.validation_state() for modality, tower in towers.items()}
+
+    def _measure(self, weights: Weights, world: World) -> list[Retrieval]:
+        """Measure retrieval on the validation rows; all processes of the world must call."""
+        space = self._extend(self.space, weights)
+        results = (pair.measure(space, world) for pair in self.pairs)
         return [result for result in results if result is not None]
 
     def _extend(self, start: Space, weights: Weights) -> Space:
@@ -297,8 +291,7 @@ class _Run:
         }
         return finished_space(start, self.recipe.name, self.trainer.trained_towers, weights, scales)
 
-    def _write_space(self, weights: Weights) -> None:
-        results = self._measure(weights)
+    def _write_space(self, weights: Weights, results: Sequence[Retrieval]) -> None:
         start = load(self.recipe.start, device="cpu", dtype=torch.float32)
         start.config = replace(start.config, dtype=self.space.config.dtype)
         space = self._extend(start, weights).to("cpu")

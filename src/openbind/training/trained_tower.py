@@ -94,12 +94,17 @@ class TrainedTower:
             self.average.update_parameters(self.net)
 
     def state(self) -> dict[str, Any]:
-        """Return the current weights; see `full_state`."""
+        """Return the current weights in the first process; see `full_state`."""
         return full_state(self.net)
 
     def average_state(self) -> dict[str, Any] | None:
         """Return the moving average of the weights, as `state`; None if there is none."""
         return None if self.average is None else full_state(self.average.module)
+
+    def validation_state(self) -> dict[str, Any]:
+        """Return the moving average of the weights, or the current ones, in all processes."""
+        net = self.net if self.average is None else self.average.module
+        return full_state(net, everywhere=True)
 
     def finished_tower(self, state: Mapping[str, Any]) -> nn.Module:
         """Return the plain tower with given weights, in evaluation mode on the device.

@@ -101,6 +101,7 @@ class Trainer:
             [pair.table for pair in self.pairs],
             StepBatches(self.sampler, start, self.world.rank, self.world.size),
             num_workers=self.recipe.hardware.num_workers,
+            pin_memory=self.world.device.type == "cuda",
         )
 
     def take_step(self, step: int, batch: Batch) -> StepResult:
@@ -144,7 +145,7 @@ class Trainer:
             loss: torch.Tensor = loss_fn(*given)
             return loss
 
-        inputs = batch.inputs.to(world.device)
+        inputs = batch.inputs.to(world.device, non_blocking=True)
         rows = self.recipe.hardware.micro_batch
         if rows is not None and rows < len(inputs):
             parts = inputs.split(rows)
