@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.media.image import read_image
 from openbind.modalities.image import MODALITY, ImageSettings, apply_view, fit_image
 from openbind.modalities.spec import View
 
@@ -101,3 +104,38 @@ def test_a_span_outside_is_refused(video: Path) -> None:
         apply_view(video, View(span=(4.0, 6.0)))
     with pytest.raises(InputError, match="not audio or video"):
         apply_view(b"\x1a\x45\xdf\xa3 and no more", View())
+
+
+def test_frames_of_a_video_are_read_from_one_open_file(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Views of a video open it once, and equal views applied one by one."""
+    views = [View(span=(start, start + 0.5)) for start in (0.0, 1.0, 2.5, 1.5)]
+    expected = [apply_view(video, view).tobytes() for view in views]
+    opened = 0
+    open_file = av.open
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal opened
+        opened += 1
+        return open_file(*arguments, **options)
+
+    monkeypatch.setattr(av, "open", counted)
+    frames = [frame.tobytes() for frame in MODALITY.read_views(video, views)]
+    assert frames == expected
+    assert opened == 1
+
+
+def test_an_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several boxes are cut from one decoded image."""
+    decoded = 0
+
+    def counted(item: Any) -> Image.Image:
+        nonlocal decoded
+        decoded += 1
+        return read_image(item)
+
+    monkeypatch.setattr("openbind.modalities.image.read_image", counted)
+    views = [View(box=(0.0, left, 1.0, 0.5)) for left in (0.0, 0.25, 0.5)]
+    assert len(list(MODALITY.read_views(BANDS, views))) == 3
+    assert decoded == 1

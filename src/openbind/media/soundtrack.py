@@ -1,4 +1,4 @@
-"""Audio tracks that FFmpeg decodes: m4a, webm, the sound of videos. Needs the extra "video"."""
+"""Audio tracks that FFmpeg decodes: m4a, webm, videos. Needs the extra "video"."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def read_track(source: Any) -> tuple[np.ndarray, int]:
 def seek_track(source: Any, select: SelectRange) -> tuple[np.ndarray, int] | None:
     """Decode little more than a part of the first audio track of a path or bytes.
 
-    The file is opened for each part, which reads its headers only: decoders keep state when they
-    seek (AAC's noise generator, for one), and a part shouldn't depend on what was read before it.
+    The file is opened for each part, which reads its headers only: some decoders keep state when
+    they seek (AAC's noise generator, for example), and parts must not depend on each other.
 
     Args:
         select: (samples of the whole by the header, rate in Hz) → the part.

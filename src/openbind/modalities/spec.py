@@ -1,4 +1,4 @@
-"""The description of a modality: one `Modality` value holds everything about one kind of input."""
+"""Definition of a modality: one `Modality` holds everything about one kind of input."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from openbind.modalities.spec import Modality, Preprocess, Sample
 from openbind.signal.bpe import ClipTokenizer
 
 CLIP = "clip"
-"""Name of the built-in vocabulary, in place of a file's."""
+"""Name of the built-in vocabulary."""
 VOCABULARY = Path(__file__).parents[1] / "assets" / "clip_bpe" / "bpe_simple_vocab_16e6.txt.gz"
 
 

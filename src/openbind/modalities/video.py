@@ -118,7 +118,7 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
 
 
 def _open(item: Any) -> AbstractContextManager[Any]:
-    """Open a file; what is already open, and a pair of frames and rate, stay as they are."""
+    """Open a file; open videos, and pairs of frames and rate, are returned unchanged."""
     return nullcontext(item) if isinstance(item, OpenVideo | tuple) else OpenVideo(item)
 
 
