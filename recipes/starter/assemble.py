@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,12 @@ SUMMARY = (
 )
 LICENSE = "Apache-2.0 AND CC-BY-4.0"
 """CC-BY-4.0 is the audio tower's."""
+ROADSCENE = Source(
+    name="RoadScene, 160 of 221 pairs (Xu et al. 2020)",
+    use="image-thermal pairs; trained on, not shipped",
+    license="research use",
+    origin="github.com/hanna-xu/RoadScene",
+)
 SOURCES = (
     Source(
         name="all-MiniLM-L6-v2",
@@ -142,12 +149,7 @@ SOURCES = (
         license="BSD-3-Clause, as part of aeon",
         origin="aeon 1.6.0 (PyPI)",
     ),
-    Source(
-        name="RoadScene, 160 of 221 pairs (Xu et al. 2020)",
-        use="image-thermal pairs; trained on, not shipped",
-        license="research use",
-        origin="github.com/hanna-xu/RoadScene",
-    ),
+    ROADSCENE,
     Source(
         name="Sweet Home 3D furniture",
         use="3D models of rendered rooms, image-depth pairs",
@@ -177,7 +179,11 @@ LIMITS = (
 
 
 def assemble(
-    towers: Mapping[str, Any], numbers: Sequence[Measurement], tokenizer: Path, out: Path
+    towers: Mapping[str, Any],
+    numbers: Sequence[Measurement],
+    tokenizer: Path,
+    out: Path,
+    streets: Sequence[str] = (),
 ) -> None:
     """Write the space.
 
@@ -186,6 +192,7 @@ def assemble(
         numbers: from `validate.py`.
         tokenizer: MiniLM's tokenizer.json.
         out: directory; overwritten.
+        streets: file names of the pairs of RoadScene that were trained on; evaluation skips them.
     """
     tower_of = {name: MODALITIES.get(name).tower for name in SETTINGS}
     scales = dict(SCALES)
@@ -208,7 +215,10 @@ def assemble(
         summary=SUMMARY,
         license=LICENSE,
         trained_pairs=tuple(("image", name) for name in tower_of if name in BOUND & towers.keys()),
-        sources=SOURCES,
+        sources=tuple(
+            replace(source, items=tuple(streets)) if source is ROADSCENE else source
+            for source in SOURCES
+        ),
         measurements=tuple(numbers),
         limits=LIMITS,
     )

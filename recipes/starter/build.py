@@ -77,7 +77,8 @@ def main() -> None:
     finished = widen_space(finished, cells, work, data)
     finished["thermal"] = bind_thermal(work, numbers)
     finished["depth"] = bind_depth(work, numbers)
-    assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out)
+    streets = sorted(path.name for path in (data / "roadscene" / "visible").glob("*.jpg"))
+    assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out, streets)
     print((options.out / "README.md").read_text(encoding="utf-8"))
 
 

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     for template in templates:
         fill_template(template, labels[0])
     space = load_space(arguments)
-    embedder = Embedder(space, compute=compute_options(arguments))
+    embedder = Embedder(space, **compute_options(arguments))
     labels_KE = label_vectors(embedder, labels, templates)
     results: list[dict[str, Any]] = []
     for path, modality, vector_E in _embed(embedder, arguments.files, arguments.type):

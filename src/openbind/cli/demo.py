@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     script = read_script(folder)
     shipped = [held for held in find_sets() if held.title in script.sets]
     space = load_space(arguments)
-    embedder = Embedder(space, compute=compute_options(arguments), progress=True)
+    embedder = Embedder(space, progress=True, **compute_options(arguments))
     measured = measure_built_in(embedder, [read_sample_set(folder), *shipped, *more])
     report = compose_report(
         space,

@@ -140,9 +140,9 @@ def _evaluate(
                     suite,
                     folder,
                     cache=cache,
-                    compute=compute_options(arguments),
                     progress=True,
                     probe=arguments.probe,
+                    **compute_options(arguments),
                 )
             except OpenbindError as error:
                 if arguments.suite != ALL:
@@ -167,7 +167,7 @@ def _measure_built_in(
     found = []
     for name in arguments.spaces:
         space = load_space(arguments, name)
-        embedder = Embedder(space, cache=cache, compute=compute_options(arguments), progress=True)
+        embedder = Embedder(space, cache=cache, progress=True, **compute_options(arguments))
         found.append((space, measure_built_in(embedder, sets)))
     for warning in dict.fromkeys(text for _, measured in found for text in measured.warnings):
         print(f"not measured: {warning}", file=sys.stderr)

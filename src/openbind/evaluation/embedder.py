@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from openbind.embedding.cache import VectorCache
 from openbind.embedding.items import Ensemble, Item, item_name
-from openbind.embedding.many import ComputeOptions, Entry, embed_many
+from openbind.embedding.many import Entry, embed_many
 from openbind.errors import InputError
 from openbind.modalities import TEXT
 from openbind.space.space import Space
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from openbind.embedding.many import ComputeOptions
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ class Embedder:
     Args:
         space: the space to be measured.
         cache: vectors of earlier runs; new ones are added.
-        compute: batch size, workers and device, see `ComputeOptions`.
         progress: show bars on stderr.
+        compute: `batch_size`, `workers` and `device`, see `ComputeOptions`.
     """
 
     def __init__(
@@ -61,11 +66,10 @@ class Embedder:
         space: Space,
         *,
         cache: VectorCache | None = None,
-        compute: ComputeOptions | None = None,
         progress: bool = False,
+        **compute: Unpack[ComputeOptions],
     ) -> None:
-        self.space, self.cache, self.progress = space, cache, progress
-        self.compute: ComputeOptions = compute or {}
+        self.space, self.cache, self.progress, self.compute = space, cache, progress, compute
         self._spaces: dict[tuple[str, str], Space] = {}
         self._rows: dict[tuple[str, str, Item], np.ndarray | str] = {}
 

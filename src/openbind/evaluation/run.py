@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openbind.embedding.cache import VectorCache
-from openbind.embedding.many import ComputeOptions
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.contamination import match_sources, trained_items
 from openbind.evaluation.embedder import Embedder
@@ -18,6 +18,11 @@ from openbind.evaluation.suites.suite import Suite
 from openbind.evaluation.tasks.task import Task
 from openbind.space.space import Space
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from openbind.embedding.many import ComputeOptions
+
 
 def evaluate(
     space: Space,
@@ -25,9 +30,9 @@ def evaluate(
     data: str | os.PathLike[str],
     *,
     cache: VectorCache | None = None,
-    compute: ComputeOptions | None = None,
     progress: bool = False,
     probe: bool = False,
+    **compute: Unpack[ComputeOptions],
 ) -> SuiteResult:
     """Evaluate a space on one suite.
 
@@ -38,9 +43,9 @@ def evaluate(
         suite: a name in `SUITES`.
         data: folder of the data set, in the layout that the suite states.
         cache: vectors of earlier runs, so that a second run embeds nothing; new ones are added.
-        compute: batch size, workers and device, see `ComputeOptions`.
         progress: show bars on stderr.
         probe: also train linear probes, where the suite has items to train on.
+        compute: `batch_size`, `workers` and `device`, see `ComputeOptions`.
 
     Raises:
         UnknownNameError: no such suite.
@@ -49,7 +54,7 @@ def evaluate(
     """
     spec: Suite = SUITES.get(suite)
     tasks, trained_on = _drop_trained(spec.read(Path(data)), space, spec.title, Path(data))
-    embedder = Embedder(space, cache=cache, compute=compute, progress=progress)
+    embedder = Embedder(space, cache=cache, progress=progress, **compute)
     result = run_tasks(embedder, tasks, suite=suite, title=spec.title, probe=probe)
     if not result.scores:
         raise ConfigError("; ".join(dict.fromkeys(result.skipped.values())))

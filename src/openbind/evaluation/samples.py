@@ -83,7 +83,7 @@ class Arithmetic:
     """A weighted sum of embeddings that searches a modality.
 
     Args:
-        title: in words.
+        title: readable.
         parts: (modality, path or text, weight).
         target: the searched modality.
         expected: paths of items that contain all parts.

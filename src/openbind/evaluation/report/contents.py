@@ -82,7 +82,7 @@ class Query:
     """An item, or a weighted sum of some, and its nearest neighbors.
 
     Args:
-        title: in words.
+        title: readable.
         parts: one, or several for a sum of embeddings.
         neighbors: for each searched modality.
     """
