@@ -288,7 +288,7 @@ def test_without_an_index(starter: openbind.Space, running: Running) -> None:
 
 def test_overload(starter: openbind.Space, running: Running) -> None:
     """While too much is queued, clients get 503 and Retry-After; admitted requests are answered."""
-    texts = [f"text number {n}, long enough to keep the tower busy" for n in range(300)]
+    texts = [f"text number {n}, long enough to keep the tower busy" for n in range(80)]
     app = create_app(Service(starter, limits=Limits(wait_seconds=0.1)))
 
     def embed(number: int) -> httpx.Response:

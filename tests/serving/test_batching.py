@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,10 @@ def make(slow: Slow) -> Iterator[Callable[..., Batcher]]:
     """Make batchers of the slow space; the gates are opened and the batchers closed at the end."""
     made: list[Batcher] = []
 
-    def create(**limits: Any) -> Batcher:
-        made.append(Batcher(slow, Limits(**limits)))  # type: ignore[arg-type]
-        return made[-1]
+    def create(batch_size: int | None = None, **limits: Any) -> Batcher:
+        batcher = Batcher(slow, Limits(**limits), batch_size=batch_size)  # type: ignore[arg-type]
+        made.append(batcher)
+        return batcher
 
     yield create
     slow.decoding.set()
@@ -77,13 +78,14 @@ def make(slow: Slow) -> Iterator[Callable[..., Batcher]]:
         batcher.close()
 
 
-def wait_for(batcher: Batcher, items: int) -> None:
-    """Wait until so many items are decoded."""
+def wait_for(batcher: Batcher, items: int, future: Future[Any] | None = None) -> None:
+    """Wait until so many items are decoded, of one request if its future is given."""
     for _ in range(3000):
-        if len(batcher.queue.waiting) >= items:
+        waiting = batcher.queue.waiting
+        if sum(future in (None, item.request.future) for item in waiting) >= items:
             return
         threading.Event().wait(0.01)
-    raise AssertionError(f"{len(batcher.queue.waiting)} of {items} items are decoded")
+    raise AssertionError(f"{len(batcher.queue.waiting)} items are decoded")
 
 
 def test_vectors_are_those_of_encode(starter: openbind.Space, index: openbind.Index) -> None:
@@ -141,26 +143,26 @@ def test_a_query_does_not_wait_for_a_thousand_texts(
     slow: Slow, make: Callable[..., Batcher]
 ) -> None:
     """Requests share the tower: the small one is done long before the large one."""
-    batcher = make(wait_seconds=1e9)
-    large = batcher.embed("text", ["a longer text with several words " * 8] * 200)
-    wait_for(batcher, 100)  # the first batch has some of them already
+    batcher = make(batch_size=4, wait_seconds=1e9)
+    large = batcher.embed("text", ["a longer text with several words " * 8] * 80)
+    wait_for(batcher, 40)  # the first batch has some of them already
     small = batcher.embed("text", ["a query of about as many words, more or less, " * 6])
-    wait_for(batcher, len(batcher.queue.waiting) + 1)
+    wait_for(batcher, 1, small)
     slow.gate.set()
     small.result(30)
     assert not large.done()
-    assert len(large.result(60).vectors_NE) == 200
+    assert len(large.result(60).vectors_NE) == 80
 
 
 def test_overload(slow: Slow, make: Callable[..., Batcher]) -> None:
     """More work than may wait is rejected with a time; what was admitted is done."""
     batcher = make(wait_seconds=1.0)
-    first = batcher.embed("text", ["x"] * 2000)  # on its own, any request is admitted
+    first = batcher.embed("text", ["x"] * 300)  # on its own, any request is admitted
     with pytest.raises(OverloadedError) as raised:
         batcher.embed("text", ["y"])
     assert 1 <= raised.value.retry_seconds <= 60
     slow.gate.set()
-    assert len(first.result(60).vectors_NE) == 2000
+    assert len(first.result(60).vectors_NE) == 300
     assert batcher.embed("text", ["y"]).result(30).vectors_NE.shape == (1, 512)
 
 
@@ -198,14 +200,14 @@ def test_memory_of_decoded_items_is_bounded(
     slow: Slow, make: Callable[..., Batcher], png: bytes
 ) -> None:
     """Decoders wait for room instead of running ahead of the towers."""
-    batcher = make(decoded_bytes=4_000_000)
-    future = batcher.embed("image", [png] * 40)
+    batcher = make(decoded_bytes=1_000_000)
+    future = batcher.embed("image", [png] * 12)
     assert slow.entered.wait(30)
-    wait_for(batcher, 5)
+    wait_for(batcher, 2)
     threading.Event().wait(0.3)
-    assert len(batcher.queue.waiting) <= 8
+    assert len(batcher.queue.waiting) <= 4
     slow.gate.set()
-    assert len(future.result(60).vectors_NE) == 40
+    assert len(future.result(60).vectors_NE) == 12
 
 
 @pytest.mark.parametrize("stage", ["queued", "decoding", "decoded", "in the tower"])
