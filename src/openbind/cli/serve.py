@@ -15,12 +15,14 @@ from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
     check_device,
+    compute_options,
     load_space,
     space_source,
 )
 from openbind.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from openbind.embedding.many import ComputeOptions
     from openbind.search.index import Index
     from openbind.space.space import Space
 
@@ -115,15 +117,15 @@ def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
         source = space_source(arguments.space or DEFAULT_SPACE)
         index = Index.create(default_folder(folders), space, folders, source=source)
     if folders and index:
-        _update(index, space, folders)
+        _update(index, space, folders, compute_options(arguments))
     return space, index
 
 
-def _update(index: Index, space: Space, folders: Sequence[str]) -> None:
+def _update(index: Index, space: Space, folders: Sequence[str], options: ComputeOptions) -> None:
     """Add folders to an index, update it, and report the files that failed."""
     known = index.info().roots
     index.add([folder for folder in folders if Path(folder).expanduser().absolute() not in known])
-    for failure in index.update(space, progress=True).failures:
+    for failure in index.update(space, progress=True, **options).failures:
         print(f"skipped {failure.name}: {failure.reason}", file=sys.stderr)
 
 
