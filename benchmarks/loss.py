@@ -1,8 +1,8 @@
 """Memory, time and gradients of the chunked InfoNCE against the plain one.
 
-Method: each variant runs forward and backward in a process of its own on unit vectors whose both
-sides need gradients; extra memory is the process's peak over what it holds once the inputs are
-there. The gradients of both sides are compared at a smaller batch, relative to the largest entry.
+Method: each variant runs forward and backward in its own process, with gradients of both sides;
+extra memory is the process's peak above its memory with the inputs. The gradients are compared at a
+smaller batch, relative to the largest entry.
 
     python benchmarks/loss.py [--pairs 16384] [--dim 1024]
 """
@@ -25,7 +25,7 @@ SCALE = 20.0
 
 
 def plain_info_nce(query_QE: Tensor, items_KE: Tensor, scale: float) -> Tensor:
-    """The loss as papers write it: all logits at once, both directions."""
+    """Compute the loss as in papers: all logits at once, both directions."""
     logits_QK = scale * query_QE @ items_KE.T
     target_Q = torch.arange(len(query_QE))
     return (F.cross_entropy(logits_QK, target_Q) + F.cross_entropy(logits_QK.T, target_Q)) / 2
@@ -35,22 +35,22 @@ LOSSES = {"plain": plain_info_nce, "chunked": info_nce}
 
 
 def make_inputs(pairs: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Draw two sides of unit vectors."""
+    """Return two sides of random unit vectors."""
     generator = torch.Generator().manual_seed(0)
     sides = [F.normalize(torch.randn(pairs, dim, generator=generator), dim=1) for _ in range(2)]
     return sides[0].requires_grad_(), sides[1].requires_grad_()
 
 
 def memory_mib(field: str) -> float:
-    """Memory of this process, as Linux has it: VmRSS is held now, VmHWM was held at most."""
+    """Return this process's memory: VmRSS is the current one, VmHWM the peak."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition(f"{field}:")[2].split()[0]) / 1024
 
 
 def measure(name: str, pairs: int, dim: int) -> None:
-    """Run one variant once in this process; print seconds and extra MiB."""
+    """Run one variant in this process; print seconds and extra MiB."""
     query_QE, items_KE = make_inputs(256, dim)
-    LOSSES[name](query_QE, items_KE, SCALE).backward()  # libraries take their memory now
+    LOSSES[name](query_QE, items_KE, SCALE).backward()  # libraries allocate now
     query_QE, items_KE = make_inputs(pairs, dim)
     before, started = memory_mib("VmRSS"), time.perf_counter()
     LOSSES[name](query_QE, items_KE, SCALE).backward()
@@ -68,7 +68,7 @@ def largest_difference(pairs: int, dim: int) -> float:
 
 
 def main() -> None:
-    """Measure both, print a table."""
+    """Measure both and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=16_384)
     parser.add_argument("--dim", type=int, default=1_024)

@@ -1,9 +1,9 @@
-"""A training step with the frozen side cached, against one that runs the real ViT-H on images.
+"""A training step with a cached frozen side, against one that runs the ViT-H on images.
 
-Method: audio's ViT-B, depth's ViT-S and IMU's tower of `imagebind_huge`, random weights, take whole
+Method: the audio ViT-B, depth ViT-S and IMU towers of `imagebind_huge` with random weights take
 steps (forward, InfoNCE against the frozen side, backward, AdamW) in bfloat16 autocast with float32
-weights. "Without cache" first embeds a batch of images with the ViT-H tower as inference does it,
-in its fastest precision. Both are measured in turns; medians count.
+weights. "Not cached" first embeds a batch of images with the ViT-H tower, as in inference. Both are
+measured alternately; the table has medians.
 
     python benchmarks/train_step.py [--rounds 3] [--precision bfloat16]
 """
@@ -35,7 +35,7 @@ BARS = {"audio": 3.3, "depth": 10.0, "imu": 10.0}
 def make_step(
     config: TowerConfig, shape: tuple[int, ...], dtype: torch.dtype
 ) -> Callable[[], None]:
-    """Return a function that takes one step of a fresh tower on one batch."""
+    """Return a function that takes one step of a new tower on one batch."""
     tower = initialize(Tower(config)).train()
     optimizer = build_optimizer(tower, Schedule(lr=1e-4, steps=1))
     x = torch.randn(shape)

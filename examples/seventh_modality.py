@@ -1,10 +1,10 @@
-"""A seventh modality in one file: an electronic nose, bound to images, then found by words.
+"""A seventh modality in one file: an electronic nose, bound to images, then classified by text.
 
     python examples/seventh_modality.py runs/nose
 
-The sensor is made up: eight channels, sampled while a smell rises and fades. Every thing smells in
-its own way. Half of the readings are paired with images of the same thing and trained; the others
-are then classified by words, which no reading ever met.
+The sensor is made up: eight channels, sampled while a smell rises and fades, different for each
+thing. Readings are paired with images of the same thing for training; new readings are then
+classified by text, which they were never paired with.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from openbind.training.towers import TowerPlan
 CHANNELS = 8
 
 
-# 1. The modality: what people hand in, and the tensor that its tower gets.
+# 1. The modality: its inputs, and the tensor that its tower gets.
 @dataclass(frozen=True, kw_only=True)
 class SmellSettings:
-    """What decides a preprocessed number.
+    """Settings of the preprocessing.
 
     Args:
-        steps: of a reading; longer ones are cut, shorter ones filled with their last value.
+        steps: of a reading; longer ones are cut, shorter ones padded with their last value.
     """
 
     steps: int = 32
 
 
 def prepare(settings: SmellSettings, folder: Path | None) -> Preprocess:
-    """Return the function from a reading, (T, 8) in an array or .npy file, to smell_SCT."""
+    """Return the function from a reading, an array (T, 8) or .npy file, to smell_SCT."""
 
     def preprocess(item: Any) -> Sample:
         is_path = isinstance(item, str | Path)
@@ -75,9 +75,9 @@ SMELL = Modality(
 MODALITIES.add("smell", SMELL)
 
 
-# 2. The data: readings, and images of what was smelled.
+# 2. The data: readings, and images of the same things.
 def smell(thing: str, index: int) -> np.ndarray:
-    """Make a reading up: each thing has a strength and a delay on each channel, plus noise."""
+    """Simulate a reading: each thing has an amplitude and a delay on each channel, plus noise."""
     nature = np.random.default_rng(zlib.crc32(thing.encode()))
     strength_C, delay_C = nature.uniform(0, 1, CHANNELS), nature.uniform(0, 10, CHANNELS)
     rng = np.random.default_rng([index, zlib.crc32(thing.encode())])
@@ -98,7 +98,7 @@ def write_data(folder: Path, things: dict[str, list[Path]]) -> None:
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-# 3. The recipe; the same in YAML would go to `openbind train`.
+# 3. The recipe; as YAML it is a file for `openbind train`.
 RECIPE = Recipe(
     name="nose",
     start="starter",
@@ -126,7 +126,7 @@ RECIPE = Recipe(
 
 
 def main(output: Path) -> float:
-    """Train, load what came out, and name readings by words; returns the share that is right."""
+    """Train, load the result, and classify new readings by text; returns the accuracy."""
     things: dict[str, list[Path]] = {}
     for item in read_samples(samples_folder()):
         if item.modality == "image":
@@ -138,9 +138,9 @@ def main(output: Path) -> float:
     space = openbind.load(str(run))
     names = list(things)
     readings = space.encode("smell", [smell(name, index) for name in names for index in (98, 99)])
-    words = space.encode("text", names)
-    right = (readings @ words.T).argmax(axis=1) == np.repeat(np.arange(len(names)), 2)
-    print(f"{len(readings)} new readings named by words: {right.mean():.2f} right, ", end="")
+    labels = space.encode("text", names)
+    right = (readings @ labels.T).argmax(axis=1) == np.repeat(np.arange(len(names)), 2)
+    print(f"zero-shot accuracy of {len(readings)} new readings: {right.mean():.2f}, ", end="")
     print(f"chance {1 / len(names):.2f}; modalities: {', '.join(space.modalities)}")
     return float(right.mean())
 

@@ -2,10 +2,9 @@
 
     python recipes/imagebind/ego4d.py --data DATA
 
-DATA holds what Ego4D's own program downloads (README.md). Writes DATA/ego4d/manifest.csv, and of
-each clip the middle frame and a table of its IMU: a clip's frame is embedded once, and its IMU is
-read again and again, which must not parse the recording of hours that it is from. Names of fields
-and columns are those of Ego4D's documentation; they couldn't be tried on the data itself.
+DATA is the folder of Ego4D's own downloader (README.md). Writes DATA/ego4d/manifest.csv, and the
+middle frame and IMU table of each clip, so that training doesn't parse recordings of hours at every
+step. Names of fields and columns are from Ego4D's documentation, not tested on the data itself.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ from openbind.modalities.image import apply_view
 from openbind.modalities.spec import View
 from openbind.signal.resize import resize_short_side
 
-FRAME_PIXELS = 256  # the shorter side; the tower looks at 224
+FRAME_PIXELS = 256  # the shorter side; the tower's input has 224
 
 
 def write_clip(out: Path, name: str, video: Path, motion: Motion, center: float) -> bool:
-    """Write one clip's frame and IMU; returns whether there were both."""
+    """Write one clip's frame and IMU table; returns whether it has both."""
     start = center - CLIP_SECONDS / 2
     table_TC = cut_window(motion, start) if start >= 0 else None
     if table_TC is None:
@@ -47,7 +46,7 @@ def write_clip(out: Path, name: str, video: Path, motion: Motion, center: float)
     try:
         frame = apply_view(str(video), View(span=(start, start + CLIP_SECONDS)))
     except InputError as error:
-        print(f"excluded {name}: {error}")
+        print(f"skipped {name}: {error}")
         return False
     resize_short_side(frame, FRAME_PIXELS).save(out / f"{name}.jpg", quality=90)
     header = ",".join(["seconds", *AXES])
@@ -56,11 +55,11 @@ def write_clip(out: Path, name: str, video: Path, motion: Motion, center: float)
 
 
 def write_pairs(data: Path) -> None:
-    """Write the clips and the list, of the videos that have one scenario and IMU."""
+    """Write clips and manifest of the videos with one scenario and IMU data."""
     narrations = read_json(data / NARRATIONS)
     clips = data / "ego4d" / "clips"
     clips.mkdir(parents=True, exist_ok=True)
-    written = excluded = 0
+    written = skipped = 0
     with (data / "ego4d" / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["key", "image", "imu", "label", "split"])
@@ -73,12 +72,12 @@ def write_pairs(data: Path) -> None:
             for number, center in enumerate(sorted(set(list_times(narrations, uid)))):
                 name = f"{uid}-{number}"
                 if not write_clip(clips, name, video, motion, center):
-                    excluded += 1
+                    skipped += 1
                     continue
                 paths = (f"ego4d/clips/{name}.jpg", f"ego4d/clips/{name}.csv")
                 writer.writerow([name, *paths, scenario, choose_split(uid)])
                 written += 1
-    print(f"{data / 'ego4d' / 'manifest.csv'}: {written} clips, {excluded} excluded")
+    print(f"{data / 'ego4d' / 'manifest.csv'}: {written} clips, {skipped} skipped")
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""List SUN RGB-D's pairs for `sun_rgbd.yaml`, and turn its depth into disparity.
+"""List SUN RGB-D's pairs for `sun_rgbd.yaml`, and convert its depth to disparity.
 
     python recipes/imagebind/sun_rgbd.py --data DATA
 
-DATA holds the folders of `SUNRGBD.zip` and `SUNRGBDtoolbox.zip` (README.md). Writes
-DATA/sun_rgbd/manifest.csv and a disparity map (float16 .npy, in pixels) for each frame: the camera
-differs from frame to frame, so that it can't be a setting.
+DATA has the folders of `SUNRGBD.zip` and `SUNRGBDtoolbox.zip` (README.md). Writes
+DATA/sun_rgbd/manifest.csv and a disparity map (float16 .npy, in pixels) of each frame: cameras
+differ between frames, so that they can't be a setting of the modality.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from openbind.evaluation.suites.sun_rgbd import (
 
 
 def write_pairs(data: Path) -> None:
-    """Write the disparities and the list."""
+    """Write the disparities and the manifest."""
     splits, out = read_splits(data), data / "sun_rgbd"
     (out / "disparity").mkdir(parents=True, exist_ok=True)
     seen = set()
@@ -48,7 +48,7 @@ def write_pairs(data: Path) -> None:
     missing = sorted(splits.keys() - seen)
     print(f"{out / 'manifest.csv'}: {len(seen)} frames")
     if missing:
-        print(f"{len(missing)} frames of {SPLITS} aren't there, {missing[0]} for one")
+        print(f"{len(missing)} frames of {SPLITS} are missing, e.g. {missing[0]}")
 
 
 def main() -> None:

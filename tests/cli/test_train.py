@@ -1,4 +1,4 @@
-"""`openbind train` does what the recipe says, alone or under torchrun, and says where it is."""
+"""`openbind train` runs a recipe, in one process or under torchrun, and prints the folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def skipped(folder: Path) -> set[str]:
 def test_train(
     world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run lands in runs/NAME; stdout holds its path alone, and it loads as a space."""
+    """The result is runs/NAME; stdout has only its path; it loads as a space."""
     monkeypatch.chdir(tmp_path)
     assert main(["train", str(world.recipe)]) == 0
     printed = capsys.readouterr()
@@ -95,7 +95,7 @@ def test_torchrun(world: Any, tmp_path: Path) -> None:
 
 
 def test_changes() -> None:
-    """`--set` takes KEY=VALUE and nothing else."""
+    """`--set` takes KEY=VALUE only."""
     assert parse_changes(["a.b=1", "c=x=y"]) == {"a.b": "1", "c": "x=y"}
     with pytest.raises(InputError, match="expected KEY=VALUE"):
         parse_changes(["a.b"])

@@ -1,4 +1,4 @@
-"""The tutorial's file runs as it stands: a new sensor is found by words that it never met."""
+"""The tutorial runs: readings of a new sensor are classified by text, zero-shot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = Path(__file__).parents[2] / "examples" / "seventh_modality.py"
 
 
 def test_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Far above chance on new readings, with all modalities of the starter still there."""
+    """Accuracy on new readings is far above chance; the starter's modalities stay."""
     monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path / "cache"))
     spec = importlib.util.spec_from_file_location("seventh_modality", PATH)
     assert spec is not None

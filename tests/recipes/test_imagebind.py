@@ -1,4 +1,4 @@
-"""The recipes have Table 9's numbers, and run on look-alikes of the data sets' true layouts."""
+"""The recipes have Table 9's numbers, and run on synthetic data in the data sets' layouts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from openbind.training.run import train
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "imagebind"
 TABLE_9 = {
-    #              width heads layers rate   decay batch clip repl epochs drop temp
+    #              width heads layers lr     decay batch clip repl epochs drop temp
     "audioset": ("audio", 768, 12, 12, 1.6e-3, 0.2, 2048, 1.0, 1.25, 64, 0.1, 0.05),
     "sun_rgbd": ("depth", 384, 8, 12, 1.6e-3, 0.2, 512, 1.0, 50, 64, 0.0, 0.2),
     "llvip": ("thermal", 768, 12, 12, 5e-4, 0.05, 512, 5.0, 25, 64, 0.0, 0.1),
@@ -39,15 +39,15 @@ SMALL = {
 
 @pytest.mark.parametrize("name", TABLE_9)
 def test_table_9(name: str) -> None:
-    """Every number of the paper's table is in its place."""
-    modality, width, heads, layers, rate, decay, batch, clip, repeats, epochs, drop, temperature = (
+    """All numbers are those of the paper's table."""
+    modality, width, heads, layers, lr, decay, batch, clip, repeats, epochs, drop, temperature = (
         TABLE_9[name]
     )
     recipe = read_recipe(FOLDER / f"{name}.yaml")
     (plan,) = recipe.pairs
     assert plan.pair == ("image", modality)
     schedule = recipe.schedule
-    assert (schedule.lr, schedule.weight_decay, schedule.max_grad_norm) == (rate, decay, clip)
+    assert (schedule.lr, schedule.weight_decay, schedule.max_grad_norm) == (lr, decay, clip)
     assert (schedule.betas, schedule.epochs, schedule.warmup_epochs) == ((0.9, 0.95), epochs, 2)
     assert (recipe.batch_size, plan.repeat, plan.temperature) == (batch, repeats, temperature)
     tower = openbind.presets.imagebind_huge().towers[modality].config.trunk
@@ -58,7 +58,7 @@ def test_table_9(name: str) -> None:
 
 
 def test_augmentation() -> None:
-    """Table 9's augmentations, and none where it has a dash."""
+    """Augmentations are Table 9's; none where it has a dash."""
     (audio,) = read_recipe(FOLDER / "audioset.yaml").pairs
     assert audio.augment == {"audio": ({"frequency_mask": {"width": 12}},)}
     assert (audio.views.flip, audio.views.seconds) == (0.0, 2.0)
@@ -80,7 +80,7 @@ def test_augmentation() -> None:
 
 @pytest.mark.parametrize("name", TABLE_9)
 def test_complete(name: str) -> None:
-    """Each is for 8 GPUs, starts from free weights, and says of its data whose they are."""
+    """Each is for 8 GPUs, starts from MIT-licensed weights, and states its data's license."""
     recipe = read_recipe(FOLDER / f"{name}.yaml")
     assert recipe.start == "hf:laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
     assert recipe.hardware.precision == "bfloat16"
@@ -292,7 +292,7 @@ def test_ego4d(
     (data / "v2/annotations/narration.json").write_text(json.dumps(narrations))
     run_script("ego4d", data, monkeypatch)
     # 2.5 s are missing before the first narration, of the IMU half a second after the last.
-    assert "12 clips, 4 excluded" in capsys.readouterr().out
+    assert "12 clips, 4 skipped" in capsys.readouterr().out
     with (data / "ego4d" / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["key"][: -len("-1")] for row in rows] == ["a"] * 6 + [HELD] * 6

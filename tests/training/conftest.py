@@ -1,4 +1,4 @@
-"""A tiny world to train in: colored images, and motions that wobble as fast as they are red."""
+"""A tiny data set: colored images, and IMU data that oscillate faster the redder the image is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ logging: {{log_every: 1, validate_every: 6, save_every: 3}}
 
 @dataclass(frozen=True)
 class World:
-    """Where it lies.
+    """Paths of the data set.
 
     Args:
         folder: of the data and the recipe.
@@ -56,7 +56,7 @@ class World:
 
 
 def make_space() -> Space:
-    """A space of images alone, of 16 dimensions, with random weights."""
+    """Return a space of images only, of 16 dimensions, with random weights."""
     tower = TowerConfig(
         stem=PatchStem(channels=3, kernel=(8, 8), stride=(8, 8), size=(16, 16), norm=True),
         trunk=TrunkConfig(width=32, depth=1, heads=2),
@@ -69,7 +69,7 @@ def make_space() -> Space:
 
 
 def write_pair(folder: Path, index: int) -> str:
-    """Write a image and its motion; returns the manifest's line."""
+    """Write an image and its IMU data; returns the manifest's line."""
     rng = np.random.default_rng(index)
     red = index / ROWS
     color = np.array([red, 1 - red, rng.uniform()]) * 255
@@ -88,7 +88,7 @@ def write_pair(folder: Path, index: int) -> str:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Data, a starting space and a recipe, for reading."""
+    """The data, a starting space and a recipe; tests don't modify them."""
     folder = tmp_path_factory.mktemp("world")
     lines = [write_pair(folder, index) for index in range(ROWS)]
     (folder / "pairs.csv").write_text("\n".join(["image,imu,label,split", *lines]) + "\n")
@@ -100,5 +100,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Embeddings of frozen items are kept in the test's own folder."""
+    """Embeddings of frozen items are cached in the test's own folder."""
     monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -1,4 +1,4 @@
-"""Invariants of gradient caching: whatever the parts, the gradients are those of the large batch.
+"""Gradient caching gives the gradients of the whole batch, for all micro-batches.
 
 With DDP in two processes: `test_distributed.py`.
 """
@@ -66,7 +66,7 @@ def assert_close(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
 
 @pytest.mark.parametrize("sizes", [[24], [8, 8, 8], [9, 9, 6], [1] * 24])
 def test_equals_the_large_batch(sizes: list[int]) -> None:
-    """However a batch is cut, loss and gradients are those of the whole, a learned scale's too."""
+    """Loss and gradients are those of the whole batch, a learned scale's too."""
     tower, x_BCT, items_KE = build(), series(24), unit_items(30)
     scale = torch.tensor(7.0, requires_grad=True)
     target = torch.arange(24)
@@ -88,7 +88,7 @@ def test_equals_the_large_batch(sizes: list[int]) -> None:
 
 
 def test_random_layers_draw_the_same_twice() -> None:
-    """With dropout and stochastic depth the gradient is that of the very draws of the first pass.
+    """With dropout and stochastic depth, both passes have the same random numbers.
 
     The reference embeds the parts in the same order from the same random state, keeps all graphs,
     and backpropagates the loss of all at once.
@@ -113,7 +113,7 @@ def test_random_layers_draw_the_same_twice() -> None:
 
 
 def test_parts_too_large_for_one_go_draw_the_same_twice() -> None:
-    """A part that a tower would cut up if it needed no gradients is drawn for as a whole."""
+    """A micro-batch isn't split as in inference, which would change random numbers."""
     wide = replace(CONFIG.trunk, width=96, mlp_ratio=16.0, drop_path=0.5)
     config = replace(CONFIG, trunk=replace(wide, depth=2))
     tower = initialize(Tower(config), torch.Generator().manual_seed(0)).train()
@@ -132,7 +132,7 @@ def test_parts_too_large_for_one_go_draw_the_same_twice() -> None:
 
 
 def test_gradients_are_added() -> None:
-    """Gradients that are there already stay, as with any backward pass."""
+    """Gradients accumulate, as with any backward pass."""
     tower, items_KE, parts = build(), unit_items(8), series(8).split(4)
 
     def run() -> None:
@@ -146,7 +146,7 @@ def test_gradients_are_added() -> None:
 
 
 def test_nothing_to_embed_is_refused() -> None:
-    """No micro-batch at all is an error."""
+    """No micro-batch is an error."""
     tower = build()
     with pytest.raises(ValueError, match="at least one"):
         cached_backward(embedder(tower), [], torch.sum, module=tower)

@@ -1,4 +1,4 @@
-"""A head trained alone on cached features, and put back, is the same function as before."""
+"""A head trained on cached features and folded back is the same function."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ SERIES = TowerConfig(
 
 
 def transformer() -> tuple[nn.Module, torch.Tensor]:
-    """A small one for motion, and what it takes."""
+    """Return a small tower for IMU data, and a batch for it."""
     tower = initialize(Tower(SERIES), torch.Generator().manual_seed(0))
     return tower, torch.randn(3, 6, 40)
 
 
 def convolutions() -> tuple[nn.Module, torch.Tensor]:
-    """A small network for sound, and what it takes."""
+    """Return a small network for audio, and a batch for it."""
     return AiSFX(AiSFXConfig(channels=(4, 8), embed_dim=6)), torch.rand(3, 1, 16, 12)
 
 
@@ -56,7 +56,7 @@ def case(request: pytest.FixtureRequest) -> tuple[nn.Module, torch.Tensor]:
 
 
 def test_features(case: tuple[nn.Module, torch.Tensor]) -> None:
-    """The last Linear maps the features to the tower's output; the tower's mode stays."""
+    """The last Linear maps the features to the tower's output; the tower's mode is unchanged."""
     tower, batch = case
     features_BD = features(tower.train(), batch)
     assert not features_BD.requires_grad
@@ -68,7 +68,7 @@ def test_features(case: tuple[nn.Module, torch.Tensor]) -> None:
 @pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("fresh", [False, True])
 def test_folding(case: tuple[nn.Module, torch.Tensor], fresh: bool, standardize: bool) -> None:
-    """A head trained on cached features, put back, makes the tower the same function."""
+    """A head trained on cached features and folded back makes the tower the same function."""
     tower, batch = case
     plan = HeadPlan(fresh=fresh, standardize=standardize, dropout=0.5)
     features_BD = features(tower, batch) * 3 + 1
@@ -85,7 +85,7 @@ def test_folding(case: tuple[nn.Module, torch.Tensor], fresh: bool, standardize:
 
 
 def test_standardized_features() -> None:
-    """The layer sees mean 0 and deviation σ / (σ + 0.05), even of one row; a fresh one as drawn."""
+    """Inputs have mean 0 and std σ / (σ + 0.05), also of one row; a fresh layer isn't rescaled."""
     tower, _ = convolutions()
     plan = HeadPlan(fresh=True, standardize=True)
     features_BD = torch.randn(500, 8) * torch.logspace(-2, 2, 8) + 7
@@ -101,7 +101,7 @@ def test_standardized_features() -> None:
 
 @pytest.mark.parametrize("center", [0.0, 0.7])
 def test_ridge(center: float) -> None:
-    """The start is scikit-learn's ridge regression of what is left of the targets."""
+    """The initial layer is scikit-learn's ridge regression onto the centered targets."""
     tower, _ = transformer()
     plan = HeadPlan(standardize=True, ridge=0.3, center=center)
     features_ND = torch.randn(60, head_layer(tower).in_features) * 3 + 1
@@ -137,7 +137,7 @@ def test_drawing() -> None:
     ],
 )
 def test_impossible_plans(values: dict[str, Any], message: str) -> None:
-    """A plan that can't be followed is refused."""
+    """Contradictory plans are refused."""
     with pytest.raises(ValueError, match=message):
         HeadPlan(**values)
 

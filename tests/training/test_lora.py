@@ -1,4 +1,4 @@
-"""Low-rank changes start at nothing, are what is trained, and merge into the plain network."""
+"""Adapters start without effect, are trained alone, and merge into the plain network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build_tower() -> Tower:
 
 
 def change(tower: nn.Module) -> None:
-    """Return every low-rank change numbers, as training does."""
+    """Give all adapters random weights, as after training."""
     for name, parameter in tower.named_parameters():
         if "lora" in name:
             nn.init.normal_(parameter, std=0.3)
@@ -34,7 +34,7 @@ def change(tower: nn.Module) -> None:
 
 @pytest.mark.parametrize("grad", [False, True])
 def test_changes_are_heard(grad: bool) -> None:
-    """They change nothing at first; then the tower's output, on every path it is computed on."""
+    """Initially they don't change the output; trained, they do, on all code paths."""
     torch.manual_seed(0)
     tower, x_BCT = build_tower(), torch.randn(3, 2, 20)
     with torch.set_grad_enabled(grad):
@@ -49,7 +49,7 @@ def test_changes_are_heard(grad: bool) -> None:
 
 
 def test_what_is_trained() -> None:
-    """Only the changes need gradients, two small matrices a layer, and every one gets its own."""
+    """Only adapters need gradients, two small matrices per layer, and all get one."""
     tower = build_tower()
     add_lora(tower, LoraPlan(rank=2, layers=("in_proj", "fc2")), "towers.x")
     change(tower)
@@ -61,7 +61,7 @@ def test_what_is_trained() -> None:
 
 
 def test_merge() -> None:
-    """The merged network has the plain one's names, sizes and the changed outputs, to 1e-5."""
+    """The merged network has plain names and sizes, and the same outputs to 1e-5."""
     torch.manual_seed(0)
     tower, x_BCT = build_tower(), torch.randn(3, 2, 20)
     expected = {name: value.shape for name, value in tower.state_dict().items()}
@@ -79,7 +79,7 @@ def test_merge() -> None:
 
 
 def test_merge_leaves_the_tower() -> None:
-    """The tower can go on training: nothing of it changes."""
+    """Merging doesn't change the tower, which can be trained further."""
     tower = build_tower()
     add_lora(tower, LoraPlan(), "towers.x")
     change(tower)
@@ -90,14 +90,14 @@ def test_merge_leaves_the_tower() -> None:
 
 
 def test_unknown_layers() -> None:
-    """A layer that isn't there, or isn't a Linear, is refused with those that are."""
+    """A missing layer, or one that isn't a Linear, is refused with the known ones."""
     for layer in ("qkv", "norm_1"):
         with pytest.raises(ConfigError, match=rf"towers.x.lora.layers: .*'{layer}'.*fc1, fc2"):
             add_lora(build_tower(), LoraPlan(layers=(layer,)), "towers.x")
 
 
 def test_without_peft(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without peft the error says what installs it."""
+    """Without peft the error names the extra."""
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(MissingExtraError, match=r"openbind\[lora\]"):
         add_lora(build_tower(), LoraPlan(), "towers.x")
@@ -105,6 +105,6 @@ def test_without_peft(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("values", [{"rank": 0}, {"alpha": 0}, {"layers": []}, {"dropout": 1.0}])
 def test_impossible_plans(values: dict[str, object]) -> None:
-    """Plans that can't be are refused."""
+    """Invalid plans are refused."""
     with pytest.raises(ConfigError):
         from_dict(LoraPlan, values)

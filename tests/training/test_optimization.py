@@ -1,4 +1,4 @@
-"""Rates follow their formula, AdamW its definition, and only weights that multiply decay."""
+"""Learning rates follow the formula, AdamW its definition; only weight matrices decay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from openbind.training.optimization import (
 
 
 def test_rates() -> None:
-    """The rate rises linearly to the peak and falls along half a cosine to its final share."""
+    """The learning rate rises linearly to the peak and falls along half a cosine to the minimum."""
     schedule = Schedule(lr=2.0, steps=14, warmup_steps=4, min_lr_ratio=0.1)
     rates = [lr_at(step, schedule, 14) for step in range(14)]
     assert rates[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]
@@ -33,7 +33,7 @@ def test_rates() -> None:
 
 
 def test_rates_are_those_of_pytorch() -> None:
-    """Without a warm-up they are `CosineAnnealingLR`'s."""
+    """Without warm-up learning rates are those of `CosineAnnealingLR`."""
     schedule = Schedule(lr=0.3, steps=9, min_lr_ratio=0.2)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 9, eta_min=0.06)
@@ -44,7 +44,7 @@ def test_rates_are_those_of_pytorch() -> None:
 
 
 def test_every_step_learns() -> None:
-    """No step has a rate of 0 or above the peak, whatever the lengths."""
+    """Learning rates are above 0 and at most the peak, for all lengths."""
     for total in range(1, 12):
         for warmup in range(14):
             schedule = Schedule(lr=1.0, steps=total, warmup_steps=warmup)
@@ -54,7 +54,7 @@ def test_every_step_learns() -> None:
 
 
 def test_lengths() -> None:
-    """Epochs become steps, and epochs of warm-up their share of them."""
+    """Epochs are converted to steps, those of the warm-up too."""
     schedule = Schedule(lr=1.0, epochs=64, warmup_epochs=2)
     assert schedule.total_steps(10.5) == 672
     assert schedule.count_warmup(672) == 21
@@ -86,7 +86,7 @@ def test_lengths() -> None:
     ],
 )
 def test_impossible_schedules(values: dict[str, object], message: str) -> None:
-    """What can't be is refused where it is read, and the key is named."""
+    """Invalid values are refused, and the key is named."""
     with pytest.raises(ConfigError, match=message):
         from_dict(Schedule, {"lr": 1.0, **values})
 
@@ -107,7 +107,7 @@ def build_tower() -> Tower:
 
 
 def test_groups() -> None:
-    """Weights that multiply decay; biases, norms, tokens, positions and learned keys don't."""
+    """Weight matrices decay; biases, norms, tokens, positions and learned keys don't."""
     model = nn.ModuleDict({"tower": build_tower()})
     model["tower"].register_parameter("log_scale", nn.Parameter(torch.zeros(())))
     names = {id(p): n.removeprefix("tower.") for n, p in model.named_parameters()}
@@ -126,7 +126,7 @@ def test_groups() -> None:
 
 
 def test_only_what_is_trained() -> None:
-    """Frozen parameters are in no group; with nothing to train there is no optimizer."""
+    """Frozen parameters are in no group; without trained ones there is an error."""
     tower = build_tower().requires_grad_(False)
     with pytest.raises(ValueError, match="nothing in the model is trained"):
         build_optimizer(tower, Schedule(lr=1.0, steps=1))
@@ -137,7 +137,7 @@ def test_only_what_is_trained() -> None:
 
 @pytest.mark.parametrize("clip", [None, 0.5])
 def test_steps_are_adamw(clip: float | None) -> None:
-    """Steps equal AdamW's formula (arXiv 1711.05101, algorithm 2), gradients clipped before."""
+    """Steps equal AdamW's formula (arXiv 1711.05101, algorithm 2) with clipped gradients."""
     torch.manual_seed(0)
     layer = nn.Linear(3, 2)
     schedule = Schedule(lr=9.0, weight_decay=0.1, betas=(0.8, 0.9), eps=1e-6, steps=5)

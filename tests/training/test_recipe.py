@@ -1,4 +1,4 @@
-"""A recipe's defaults are the paper's where it says them, and its parts have to fit."""
+"""Defaults are the paper's where it gives them; parts that don't fit are refused."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def make(**changes: object) -> Recipe:
 
 
 def test_name() -> None:
-    """A pair is called by its modalities, the frozen one first."""
+    """A pair's name is its modalities, the frozen one first."""
     assert make().pairs[0].name == "image-audio"
 
 
 def test_frozen_stays_frozen() -> None:
-    """What one pair freezes no other may train."""
+    """A modality can't be frozen in one pair and trained in another."""
     back = PairPlan(pair=("audio", "image"), data=PAIR.data)
     towers = {"audio": TowerPlan(size="tiny"), "image": TowerPlan(size="tiny")}
     with pytest.raises(ValueError, match="trained too, it can't be frozen"):

@@ -50,7 +50,7 @@ def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_result(world: World, whole: RunFolder) -> None:
-    """The space has the old modalities, bit-exactly, and the new one, and learned something."""
+    """The space has the old modalities, bit-exactly, and the new one, whose loss fell."""
     start, space = openbind.load(world.folder / "start"), openbind.load(whole.path)
     assert space.modalities == ("image", "imu")
     image = world.folder / "7.png"
@@ -62,7 +62,7 @@ def test_result(world: World, whole: RunFolder) -> None:
     assert found[-1][1] < found[0][1]
 
 
-def test_leavings(whole: RunFolder) -> None:
+def test_files(whole: RunFolder) -> None:
     """The folder has the recipe, the log, TensorBoard's events and checkpoints."""
     names = {path.name for path in whole.path.iterdir()}
     assert names == {"recipe.yaml", "space", "log.jsonl", "events", "state"}
@@ -72,7 +72,7 @@ def test_leavings(whole: RunFolder) -> None:
 
 
 def test_card(whole: RunFolder) -> None:
-    """The card says what was trained, on how many pairs, and what validation found."""
+    """The card has the trained pairs, the number of rows and the validation results."""
     card = openbind.load(whole.path).card
     assert card.trained_pairs == (("image", "imu"),)
     assert "32 pairs" in card.summary
@@ -95,7 +95,7 @@ def test_another_seed(world: World, whole: RunFolder, tmp_path: Path) -> None:
 
 
 def test_workers(world: World, whole: RunFolder, tmp_path: Path) -> None:
-    """Worker processes see the same rows; what they compute may differ in rounding."""
+    """Worker processes read the same rows; results may differ by rounding."""
     other = run(world, tmp_path / "other", hardware__num_workers="2")
     assert np.allclose([v for _, v in losses(other)], [v for _, v in losses(whole)], atol=1e-4)
 
@@ -123,7 +123,7 @@ train(read_recipe(recipe), Path(data), Path(output))
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [1, 7])
 def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int) -> None:
-    """Killed before or between checkpoints, a run goes on to the same curve and weights."""
+    """Killed before or between checkpoints, a run resumes to the same losses and weights."""
     output = tmp_path / "killed"
     command = [sys.executable, "-c", KILLED, world.recipe, world.folder, output, str(last)]
     died = subprocess.run([str(part) for part in command], capture_output=True, check=False)
@@ -153,7 +153,7 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.slow
 def test_killed_while_writing(world: World, whole: RunFolder, tmp_path: Path) -> None:
-    """Killed while it writes one file after another, again and again, it comes to the same end."""
+    """Killed while it writes files, several times, a run resumes to the same end."""
     output = tmp_path / "killed"
     verb = ["train", str(world.recipe), "--resume"]
     verb += ["--data", str(world.folder), "--output", str(output)]
@@ -169,7 +169,7 @@ def test_killed_while_writing(world: World, whole: RunFolder, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
-    """Micro-batches with gradient caching learn what the whole batch learns, but for dropout."""
+    """Without dropout, micro-batches with gradient caching give the losses of whole batches."""
     plain = {
         "towers__imu__config__trunk__drop_path": "0.0",
         "towers__imu__config__head__dropout": "0",
@@ -206,7 +206,7 @@ def test_processes(world: World, tmp_path: Path) -> None:
 
 
 def test_refused(world: World, whole: RunFolder, tmp_path: Path) -> None:
-    """A folder with a run in it is kept; resuming with another recipe is refused by its key."""
+    """A folder with a run isn't overwritten; resuming with a changed recipe names the key."""
     with pytest.raises(ConfigError, match="--resume"):
         run(world, whole.path)
     with pytest.raises(ConfigError, match=r"schedule\.lr: the run was started with 0\.003"):
@@ -219,13 +219,13 @@ def test_refused(world: World, whole: RunFolder, tmp_path: Path) -> None:
 
 
 def test_too_few(world: World, tmp_path: Path) -> None:
-    """Too few rows for a batch are said before anything is trained."""
+    """Too few rows for a batch are an error before training."""
     with pytest.raises(ConfigError, match="32 rows are too few for a batch of 64"):
         run(world, tmp_path / "few", batch_size="64")
 
 
-def test_no_number(world: World, tmp_path: Path) -> None:
-    """A loss that is no number stops the run and names step, pair and rows."""
+def test_not_finite(world: World, tmp_path: Path) -> None:
+    """A loss that is NaN stops the run; the error names step, pair and rows."""
     with pytest.raises(TrainingError, match=r"step \d+, image-imu: the .* is nan"):
         run(world, tmp_path / "nan", schedule__lr="1e30", schedule__max_grad_norm="null")
 
@@ -242,7 +242,7 @@ def test_fresh_start(world: World, tmp_path: Path) -> None:
 
 
 def test_broken_items(world: World, tmp_path: Path) -> None:
-    """Items that can't be used are passed over and listed with their reasons."""
+    """Unusable items are skipped and listed with their reasons."""
     lines = (world.folder / "pairs.csv").read_text().splitlines()
     (world.folder / "bad.png").write_bytes(b"no image")
     (world.folder / "bad.csv").write_text("seconds,ax\n0,1\n")
@@ -273,7 +273,7 @@ def test_broken_items(world: World, tmp_path: Path) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_options(world: World, tmp_path: Path, changes: dict[str, str], rule: str) -> None:
-    """Every option of a recipe runs through and learns."""
+    """With every option of a recipe the loss falls."""
     folder = run(world, tmp_path / "run", **changes)
     found = losses(folder)
     assert found[-1][1] < found[0][1]
@@ -284,7 +284,7 @@ def test_options(world: World, tmp_path: Path, changes: dict[str, str], rule: st
 
 @pytest.mark.slow
 def test_fine_tuning(world: World, whole: RunFolder, tmp_path: Path) -> None:
-    """A trained modality is tuned further: its head alone, by LoRA, or in full."""
+    """A trained modality is fine-tuned: its head alone, by LoRA, or in full."""
     before = weights(whole)
     start = {"start": str(whole.path), "towers__imu": "{start: space, train: TRAIN}"}
     for how in ("head", "lora", "full"):

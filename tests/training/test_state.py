@@ -1,4 +1,4 @@
-"""A checkpoint is whole or isn't there; nothing but tensors and plain values is unpickled."""
+"""A checkpoint is written completely or not at all; only plain values are unpickled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATE = {"step": 3, "towers": {"a": torch.arange(4.0)}, "best": [0.5, 2], "none"
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    """What is written is read back."""
+    """A written checkpoint is read back."""
     path = tmp_path / "state" / "last.pt"
     save_state(path, STATE)
     found = load_state(path)
@@ -28,7 +28,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_best(tmp_path: Path) -> None:
-    """The best stays what it was when the last moves on, and takes no second copy at first."""
+    """The best is a hard link of the last, and stays when the last is replaced."""
     folder = RunFolder(tmp_path)
     save_state(folder.last, {"step": 1})
     keep_as_best(folder)
@@ -40,7 +40,7 @@ def test_best(tmp_path: Path) -> None:
 
 
 def test_broken(tmp_path: Path) -> None:
-    """Missing, truncated and foreign files are refused by name."""
+    """Missing, truncated and other files are refused by name."""
     path = tmp_path / "last.pt"
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_state(path)
@@ -54,14 +54,14 @@ def test_broken(tmp_path: Path) -> None:
 
 
 class Bomb:
-    """Would run a command if it were unpickled."""
+    """Runs a command if it is unpickled."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return os.system, ("exit 1",)
 
 
 def test_no_code(tmp_path: Path) -> None:
-    """A checkpoint with code in it is refused."""
+    """A checkpoint with code is refused."""
     path = tmp_path / "last.pt"
     path.write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(CheckpointError, match="not a checkpoint"):
@@ -89,7 +89,7 @@ assert len(list(path.parent.iterdir())) == 1
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes there")
 def test_full_disk(tmp_path: Path) -> None:
-    """A disk that fills up leaves the checkpoint before, and an error that says what to do."""
+    """A full disk leaves the previous checkpoint; the error says what to do."""
     path = tmp_path / "state" / "last.pt"
     result = subprocess.run(
         [sys.executable, "-c", FILL_DISK, str(path)], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""The network that is trained is the one planned: its weights, what of it learns, what is refused.
+"""The trained tower is as planned: its weights and trained parameters; bad plans are refused.
 
 A head trained alone on cached features, and put back, is the same function as before.
 """
@@ -37,7 +37,7 @@ SERIES_INPUT, SOUND_INPUT = torch.randn(3, 6, 40), torch.rand(3, 1, 16, 12)
 
 @pytest.fixture
 def space() -> Space:
-    """A transformer for motion, in half precision, and a convolutional network for sound."""
+    """A transformer for IMU data, in half precision, and a convolutional network for audio."""
     torch.manual_seed(0)
     kinds = {"imu": ("transformer", SERIES), "audio": ("aisfx", SOUND)}
     config = SpaceConfig(
@@ -66,7 +66,7 @@ def equal_states(a: nn.Module, b: nn.Module) -> bool:
 
 
 def test_scratch(space: Space) -> None:
-    """Weights drawn depend on seed and modality alone, and leave global random state as it was."""
+    """Initial weights depend on seed and modality only; the global random state is unchanged."""
     torch.manual_seed(3)
     state = torch.get_rng_state()
     spec, tower = build_tower(small(), "imu", space, 5)
@@ -82,7 +82,7 @@ def test_scratch(space: Space) -> None:
 
 
 def test_sizes(space: Space) -> None:
-    """A size gives its tower for the modality; values of the config go over it, nested."""
+    """A size is the preset's tower for the modality, with nested changes of the config."""
     changes = {"trunk": {"depth": 1, "patch_dropout": 0.5}, "stem": {"steps": 80}}
     spec, tower = build_tower(plan(size="tiny", config=changes), "imu", space, 0)
     expected = to_dict(PRESETS["tiny"]().towers["imu"].config)
@@ -94,7 +94,7 @@ def test_sizes(space: Space) -> None:
 
 
 def test_other_kinds(space: Space) -> None:
-    """A kind from the table is drawn from the seed too."""
+    """Other kinds of towers are initialized from the seed too."""
     chosen = plan(kind="aisfx", config={"channels": [4, 8]})
     state = torch.get_rng_state()
     spec, tower = build_tower(chosen, "audio", space, 0)
@@ -106,7 +106,7 @@ def test_other_kinds(space: Space) -> None:
 
 @pytest.mark.parametrize("modality", ["imu", "audio"])
 def test_from_the_space(space: Space, modality: str) -> None:
-    """The space's weights are copied into float32, and training them leaves the space alone."""
+    """The space's weights are copied in float32; training doesn't change the space."""
     old = space.towers[modality]
     before = {key: value.clone() for key, value in old.state_dict().items()}
     spec, tower = build_tower(plan(start="space"), modality, space, 0)
@@ -122,7 +122,7 @@ def test_from_the_space(space: Space, modality: str) -> None:
 
 
 def test_what_may_differ_from_the_space(space: Space) -> None:
-    """What only acts in training may; a bias that wasn't there is 0; sizes may not."""
+    """Settings of training may differ, a missing bias is 0; sizes may not differ."""
     changes = {"trunk": {"drop_path": 0.7}, "head": {"dropout": 0.5, "bias": True}}
     spec, tower = build_tower(plan(start="space", config=changes), "imu", space, 0)
     assert spec.config.trunk.drop_path == 0.7
@@ -143,7 +143,7 @@ def test_what_may_differ_from_the_space(space: Space) -> None:
     ],
 )
 def test_head_only(space: Space, modality: str, batch: torch.Tensor, expected: list[str]) -> None:
-    """Only the last Linear learns, and it maps the features to the tower's output."""
+    """Only the last Linear is trained; it maps the features to the tower's output."""
     _, tower = build_tower(plan(start="space", train="head"), modality, space, 0)
     assert list(trained_names(tower)) == expected
     features_BD = features(tower, batch)
@@ -154,7 +154,7 @@ def test_head_only(space: Space, modality: str, batch: torch.Tensor, expected: l
 
 
 def test_fresh_heads(space: Space) -> None:
-    """A fresh head is drawn from the seed, with a bias of 0; the rest stays the space's."""
+    """A fresh head is initialized from the seed, with a bias of 0; the rest is the space's."""
     chosen = plan(start="space", train="head", head={"fresh": True})
     tower, again, other = (build_tower(chosen, "audio", space, s)[1] for s in (0, 0, 1))
     head, old = head_layer(tower), head_layer(space.towers["audio"])
@@ -167,7 +167,7 @@ def test_fresh_heads(space: Space) -> None:
 
 
 def test_lora(space: Space) -> None:
-    """Low-rank changes are drawn from the seed; merged, the tower is the planned one again."""
+    """Adapters are initialized from the seed; merged, the tower is plain again."""
     chosen = plan(start="space", train="lora", lora={"rank": 2, "layers": ["fc1", "proj"]})
     state = torch.get_rng_state()
     _, tower = build_tower(chosen, "imu", space, 0)
@@ -214,13 +214,13 @@ def test_lora(space: Space) -> None:
 def test_plans_that_dont_fit(
     space: Space, values: dict[str, Any], modality: str, message: str
 ) -> None:
-    """What doesn't fit the space, the size or the network is refused, and the key is named."""
+    """Plans that don't fit the space, the preset or the tower are refused; the key is named."""
     with pytest.raises(ConfigError, match=message):
         build_tower(plan(**values), modality, space, 0)
 
 
 def test_unknown_names(space: Space) -> None:
-    """Sizes and kinds that don't exist are refused; a size says which modalities it has."""
+    """Unknown sizes and kinds are refused; a preset without the modality lists its own."""
     for values, message in (
         ({"size": "tiney"}, "no size named 'tiney'; did you mean 'tiny'"),
         ({"kind": "transfomer", "config": {"x": 1}}, "did you mean 'transformer'"),
@@ -248,6 +248,6 @@ def test_unknown_names(space: Space) -> None:
     ],
 )
 def test_impossible_plans(values: dict[str, Any], message: str) -> None:
-    """Values without effect, or that contradict each other, are refused where they are read."""
+    """Values without effect, or that contradict each other, are refused."""
     with pytest.raises(ConfigError, match=message):
         plan(**values)

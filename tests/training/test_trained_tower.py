@@ -44,7 +44,7 @@ def begin(
 
 
 def with_imu(world: Any) -> openbind.Space:
-    """The starting space with an untrained tower for motions."""
+    """Return the starting space with an untrained IMU tower."""
     from openbind.training.result import extend_space
 
     space = openbind.load(world.folder / "start")
@@ -54,7 +54,7 @@ def with_imu(world: Any) -> openbind.Space:
 
 
 def learn(trained_tower: TrainedTower, x: torch.Tensor) -> None:
-    """Take one rough step."""
+    """Take one step of gradient descent."""
     trained_tower.embed(x)[:, 0].sum().backward()
     with torch.no_grad():
         for weight in trained_tower.net.parameters():
@@ -133,7 +133,7 @@ def test_no_compiler(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_head(world: Any) -> None:
-    """A head trained on standardized features is folded back exactly."""
+    """A head trained on standardized features is folded back."""
     plan = TowerPlan(start="space", train="head", head=HeadPlan(fresh=True, standardize=True))
     trained_tower, x = begin(world, plan, rows=20), torch.randn(3, 6, 64)
     kept = features(trained_tower.tower, x)
@@ -145,7 +145,7 @@ def test_head(world: Any) -> None:
 
 
 def test_average(world: Any) -> None:
-    """The moving average lies between the start and the end."""
+    """The moving average is between the initial and the final weights."""
     trained_tower = begin(world, TowerPlan(config=SMALL), ema=0.5)
     before = trained_tower.state()["head.proj.weight"].clone()
     trained_tower.update_average()

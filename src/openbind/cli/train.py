@@ -1,4 +1,4 @@
-"""`openbind train`: bind a modality to a frozen space, as a recipe says."""
+"""`openbind train`: bind a modality to a frozen space, following a recipe."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from openbind.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file")
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="YAML file")
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
-        help="where the recipe's relative paths of data start (default: the recipe's folder)",
+        help="folder of the recipe's relative data paths (default: the recipe's folder)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)"
@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change the recipe, schedule.steps=100 for instance; can be repeated",
+        help="change the recipe, e.g. schedule.steps=100; may be repeated",
     )
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    mode.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     mode.add_argument(
         "--dry-run",
         action="store_true",
-        help="read the data, decode one batch, time one step; train nothing, write nothing",
+        help="try the recipe on a few rows and estimate the time; writes nothing",
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument(
@@ -59,13 +59,13 @@ class _PrintSchema(argparse.Action):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, or check."""
+    """Train, or do a dry run."""
     from openbind.training.recipe_file import read_recipe
 
     recipe = read_recipe(arguments.recipe, parse_changes(arguments.set))
     root = arguments.data or arguments.recipe.parent
     if not root.is_dir():
-        raise InputError(root, "no such folder; --data says where the recipe's data lie")
+        raise InputError(root, "no such folder; set --data to the recipe's data folder")
     if arguments.dry_run:
         from openbind.training.check import check_recipe
 
@@ -77,33 +77,33 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder = train(recipe, root, arguments.output, resume=arguments.resume, progress=True)
     if folder is None:
-        return 0  # another process than the first: that one prints
+        return 0  # only the first process prints
     if arguments.json:
         print_json({"run": str(folder)})
     else:
         print(folder)
-        print(f'the space: openbind.load("{folder}")', file=sys.stderr)
+        print(f'load it: openbind.load("{folder}")', file=sys.stderr)
     return 0
 
 
 def parse_changes(given: list[str]) -> dict[str, str]:
-    """Split `schedule.steps=100` into key and value.
+    """Return the changes in `schedule.steps=100` and the like, by key.
 
     Raises:
-        InputError: no `=` in it.
+        InputError: no key, or no `=`.
     """
     changes = {}
     for pair in given:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise InputError(f"--set {pair}", "expected KEY=VALUE, schedule.steps=100 for instance")
+            raise InputError(f"--set {pair}", "expected KEY=VALUE, e.g. schedule.steps=100")
         changes[key] = value
     return changes
 
 
 VERB = Verb(
-    "Bind a modality to a frozen space, as a recipe says. With torchrun several processes share "
-    "the work: torchrun --nproc-per-node 8 -m openbind train RECIPE",
+    "Bind a modality to a frozen space, following a recipe. On several GPUs: "
+    "torchrun --nproc-per-node 8 -m openbind train RECIPE",
     add_arguments,
     run,
 )
