@@ -31,7 +31,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorCache]:
 
 @pytest.fixture(scope="session")
 def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Motion with words, rooms in images and depth with words, and sounds without."""
+    """IMU with texts, rooms in images and depth with texts, and audio without."""
     folder = tmp_path_factory.mktemp("held_out")
     generator = np.random.default_rng(0)
     rows = []
@@ -50,8 +50,8 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(("rooms", "depth", f"{number}.npy", room, f"room {number}"))
         soundfile.write(folder / f"{number}.wav", 0.1 * generator.normal(size=8000), 16_000)
         rows.append(("noise", "audio", f"{number}.wav", "", ""))
-    words = {"motion": ("walking", "standing"), "rooms": ("kitchen", "bedroom", "office")}
-    for title, labels in words.items():
+    texts = {"motion": ("walking", "standing"), "rooms": ("kitchen", "bedroom", "office")}
+    for title, labels in texts.items():
         rows += [(title, "text", "", label, "") for label in labels]
     with (folder / TABLE).open("w", newline="") as file:
         writer = csv.DictWriter(file, list(HeldOutRow.__dataclass_fields__))

@@ -49,7 +49,7 @@ def test_tasks(held_out: Path) -> None:
 def test_six_modalities(held_out: Path, tiny: openbind.Space, kept: VectorCache) -> None:
     """Every modality is embedded, and numbers are those of the vectors.
 
-    Texts of a set are not put into prompts; its depth is in millimetres, as its table says.
+    Texts of a set are not put into prompts; its depth is in millimetres, as in its table.
     """
     found = measure_built_in(Embedder(tiny, cache=kept), read_sets(held_out))
     assert [some.modality for some in found.embedded] == [

@@ -86,8 +86,8 @@ def test_agrees_with_scikit_learn_on_classes() -> None:
 def test_chance_and_control_agree() -> None:
     """Shuffled pairs give chance, for one answer a query and for many, and the real don't."""
     a, b = draw_scenes(noise=0.5)
-    words = [CollectionItem(title=item.title, label=item.label) for item in a.items]
-    for query, target in [(a, b), (b, gather("text", words, a.vectors_NE))]:
+    texts = [CollectionItem(title=item.title, label=item.label) for item in a.items]
+    for query, target in [(a, b), (b, gather("text", texts, a.vectors_NE))]:
         cell = measure(query, target)
         assert above_chance(cell.raw[0])
         assert not any(map(above_chance, cell.shuffled))
@@ -178,19 +178,19 @@ def test_sets_count_by_their_queries() -> None:
     assert cell.count == cell.raw[0].count == 7
     assert values(cell)["R@1"] == pytest.approx(6 / 7)
     assert cell.raw[0].chance == pytest.approx((6 / 6 + 1 / 3) / 7)
-    # Six items are all of the larger pool: R@10 says nothing.
+    # The larger pool has six items: R@10 is always 1.
     assert set(values(cell)) == {"R@1", "R@5", "mAP", "median rank"}
 
 
 def test_all_pairs_both_ways() -> None:
     """Every ordered pair that has answers, marked trained in either order of the card's pair."""
     a, b = draw_scenes(noise=0.5)
-    words = gather(
+    texts = gather(
         "text",
         [CollectionItem(title="w", label="class 1"), CollectionItem(title="v")],
         np.eye(2, 24),
     )
-    cells = measure_emergence([a, b, words], {("image", "thermal")}, np.random.default_rng(0))
+    cells = measure_emergence([a, b, texts], {("image", "thermal")}, np.random.default_rng(0))
     assert [(c.query, c.target, c.trained) for c in cells] == [
         ("thermal", "image", True),
         ("thermal", "text", False),

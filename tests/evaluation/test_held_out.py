@@ -1,4 +1,4 @@
-"""Held-out sets: a table → sets with their items, the words for classes, and their origins."""
+"""Held-out sets: a table → sets with their items, the texts of classes, and their origins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openbind.evaluation.held_out import TABLE, held_out_folder, read_sets
 
 
 def test_sets(held_out: Path) -> None:
-    """Items lie in their set and modality, with their files; words have none."""
+    """Items are in their set and modality, with their files; texts have none."""
     motion, rooms, noise = read_sets(held_out)
     assert (motion.title, rooms.title, noise.title) == ("motion", "rooms", "noise")
     assert {name: len(side.items) for name, side in rooms.sides.items()} == {

@@ -145,8 +145,8 @@ def test_skipped(tmp_path: Path) -> None:
     assert "needs video" in result.skipped["both"]
 
 
-def test_left_out(esc50: Path, starter: openbind.Space) -> None:
-    """A broken file is named and excluded; with all of them broken there is nothing to say."""
+def test_excluded(esc50: Path, starter: openbind.Space) -> None:
+    """A broken file is named and excluded; if all are broken, that is an error."""
     sounds = sorted((esc50 / "audio").iterdir())
     sounds[0].write_bytes(b"no sound")
     result = evaluate(starter, "esc50", esc50)

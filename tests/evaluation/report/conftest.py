@@ -80,7 +80,7 @@ def embedded(media: dict[str, Path]) -> list[EmbeddedItems]:
 
 @pytest.fixture(scope="session")
 def results() -> list[SuiteResult]:
-    """A suite asked of two spaces, with all that a report has to say of it."""
+    """Results of two spaces on a suite, with everything that a report shows of them."""
     accuracy = Score(
         task="ESC-50", metric="accuracy", value=0.4, chance=0.02, interval=(0.35, 0.45), count=400
     )

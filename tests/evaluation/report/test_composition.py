@@ -74,7 +74,7 @@ def test_the_seed_decides(starter: openbind.Space, measured: BuiltIn) -> None:
 def test_without_scikit_learn_there_is_no_map(
     starter: openbind.Space, measured: BuiltIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report says what to install, and has all else."""
+    """The report names the extra to install, and has all other parts."""
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     report = compose_report(starter, measured, title="x")
     assert report.points == ()

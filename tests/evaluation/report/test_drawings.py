@@ -31,7 +31,7 @@ def decode(url: str | None) -> bytes:
     ],
 )
 def test_images_are_small(media: dict[str, Path], modality: str, size: tuple[int, int]) -> None:
-    """At most the side asked for, in their own shape, and never enlarged."""
+    """At most the given side, in their own shape, and never enlarged."""
     url = draw_item(media[modality], modality, 100)
     with Image.open(io.BytesIO(decode(url))) as image:
         assert (image.format, image.size) == ("JPEG", size)

@@ -73,7 +73,7 @@ def test_embed(tmp_path: Path, tiny: openbind.Space) -> None:
 
 
 def test_broken(tmp_path: Path) -> None:
-    """Lists of another kind, and no video to test on."""
+    """Malformed lists, and no held-out video."""
     data = make_look_alike(tmp_path)
     (data / "v2" / "imu" / f"{HELD}.csv").unlink()
     with pytest.raises(InputError, match="1 in 50"):

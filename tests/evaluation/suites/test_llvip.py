@@ -22,7 +22,7 @@ SIZE = "<size><width>1280</width><height>1024</height><depth>3</depth></size>"
 
 
 def make_look_alike(folder: Path) -> Path:
-    """A image of a cold street with two warm people, one half outside, and one of nobody."""
+    """An image of a cold street with two warm people, one half outside, and one of nobody."""
     (folder / "infrared" / "test").mkdir(parents=True)
     (folder / "Annotations").mkdir()
     pixels = np.full((1024, 1280), 40, np.uint8)
@@ -37,7 +37,7 @@ def make_look_alike(folder: Path) -> Path:
 
 
 def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
-    """Two people, two pieces of background; a crop shows what its box says."""
+    """Two people, two background crops; a crop shows its box."""
     (task,) = SUITE.read(make_look_alike(tmp_path))
     assert task.targets == [(0,), (0,), (1,), (1,)]
     assert task.classes[0] == ("person", "man", "woman", "people")
@@ -71,7 +71,7 @@ def test_background_touches_nobody() -> None:
 
 
 def test_broken(tmp_path: Path) -> None:
-    """Boxes of another kind, or none for a image."""
+    """Malformed boxes, or none for an image."""
     data = make_look_alike(tmp_path)
     xml = data / "Annotations" / "190001.xml"
     xml.write_text("<annotation></annotation>")

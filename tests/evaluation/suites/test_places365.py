@@ -22,7 +22,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_read(data: Path) -> None:
-    """Names in words, targets by their numbers."""
+    """Readable class names; targets by number."""
     (task,) = SUITE.read(data)
     assert task.classes == [("airfield",), ("airplane cabin",), ("basketball court indoor",)]
     assert task.targets == [(2,), (0,)]
@@ -30,7 +30,7 @@ def test_read(data: Path) -> None:
 
 
 def test_broken(data: Path) -> None:
-    """A line of another kind, a class that isn't there, an empty file."""
+    """A malformed line, an unknown class, an empty file."""
     labels = data / "places365_val.txt"
     labels.write_text("Places365_val_00000001.jpg,2\n")
     with pytest.raises(InputError, match="line 1: expected a name and a number"):
@@ -44,5 +44,5 @@ def test_broken(data: Path) -> None:
 
 
 def test_name_scene() -> None:
-    """The letter in front goes, the rest is words."""
+    """The leading letter is dropped, separators become spaces."""
     assert name_scene("/c/church/outdoor") == "church outdoor"

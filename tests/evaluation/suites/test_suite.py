@@ -1,4 +1,4 @@
-"""What every suite keeps: layout, license and origin are said, wrong folders are named."""
+"""The contract of suites: layout, license and origin are stated, wrong folders are named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openbind.evaluation.suites.suite import Suite, read_table, require
 
 @pytest.mark.parametrize("name", SUITES.names())
 def test_contract(name: str, tmp_path: Path) -> None:
-    """Every suite says where its data are from, and refuses folders that lack them."""
+    """Every suite names the origin of its data, and refuses folders that lack them."""
     suite: Suite = SUITES.get(name)
     assert suite.title
     assert suite.layout

@@ -61,7 +61,7 @@ def test_read(tmp_path: Path, embed: Callable[[Task], np.ndarray]) -> None:
 
 
 def test_broken(tmp_path: Path) -> None:
-    """No focal length, splits of another kind or of other frames."""
+    """No focal length, a malformed split, or one of other frames."""
     data = make_look_alike(tmp_path)
     intrinsics = data / "SUNRGBD" / "kv2/kinect2data/000065" / "intrinsics.txt"
     good = intrinsics.read_text()

@@ -32,7 +32,7 @@ def test_read(tmp_path: Path, tones: list[Path], embed: Callable[[Task], np.ndar
 
 
 def test_broken(tmp_path: Path) -> None:
-    """Rows of another kind, and none to test on."""
+    """Malformed rows, and no test split."""
     table = tmp_path / "vggsound.csv"
     table.write_text("id,start,label,split\n")
     with pytest.raises(InputError, match="expected <id>,30,label,split"):
