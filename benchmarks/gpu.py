@@ -23,7 +23,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -305,7 +305,9 @@ def run_training(
         return result
 
     timing = patch("openbind.training.pair_state.measure_retrieval", timed)
-    with tower_clock(device) as clock, timing:
+    # Hooks would break the graph of a compiled tower.
+    clocks = nullcontext(TowerClock(device)) if compiled else tower_clock(device)
+    with clocks as clock, timing:
         seconds = seconds_of(lambda: train(read_recipe(recipe), folder, folder / name), device)
     lines = [json.loads(line) for line in RunFolder(folder / name).log.read_text().splitlines()]
     rows_per_second = [line["rows_per_second"] for line in lines if "rows_per_second" in line]
@@ -321,6 +323,9 @@ def measure_training(report: Report, size: Size, device: str, folder: Path) -> N
         ("head", "{start: space, train: head}", False),
     ]
     for name, tower, compiled in runs:
+        if compiled and device == "cpu":
+            report.add("training", name, "not run: torch.compile takes minutes on a CPU")
+            continue
         try:
             found = run_training(size, device, folder, name.replace(" ", "-"), tower, compiled)
         except ConfigError as error:
@@ -328,7 +333,7 @@ def measure_training(report: Report, size: Size, device: str, folder: Path) -> N
             continue
         steps, validation, seconds, devices = found
         value = f"{steps:.2f} steps/s of {size.batch} rows, validation {validation:.1f} s, "
-        where = " and ".join(sorted(devices))
+        where = " and ".join(sorted(devices)) or device
         report.add("training", name, value + f"all {seconds:.0f} s, towers on {where}")
 
 

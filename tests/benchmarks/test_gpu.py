@@ -41,5 +41,4 @@ def test_every_section() -> None:
     assert len(by_section["files"]) == 2
     for name in ("tower", "head"):
         assert "towers on cpu" in by_section["training"][name]
-    compiled = by_section["training"]["compiled tower"]
-    assert "steps/s" in compiled or "torch.compile" in compiled, compiled
+    assert "torch.compile" in by_section["training"]["compiled tower"]

@@ -222,6 +222,7 @@ except CheckpointError as error:
     assert bare == "a/bare"
 
 
+@pytest.mark.slow
 def test_one_commit(hub: Hub, tmp_path: Path) -> None:
     """Config and weights are of one commit, though someone pushes between the two requests."""
     config = b'{"model_type": "clip"}'
@@ -236,6 +237,7 @@ print(folder.name, (folder / "model.safetensors").read_text())
     assert set(hub.revisions) == {COMMITS[0]}
 
 
+@pytest.mark.slow
 def test_format_of_another_package(hub: Hub, tmp_path: Path) -> None:
     """An added format states which files of a repository are fetched, and loads them."""
     hub.repositories["a/toy"] = {"config.json": b'{"toy": 1}', "toy.bin": b"7", "other.bin": b"x"}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 import openbind
 
@@ -83,6 +84,7 @@ def test_verify_lists_errors(run: Run, media: Path) -> None:
     assert "5 files, 5 rows: clean" in out
 
 
+@pytest.mark.slow
 def test_created_again(run: Run, media: Path, tmp_path: Path) -> None:
     """The same `create` continues; other folders, overrides or spaces are refused."""
     run("index", "create", media)
@@ -99,6 +101,7 @@ def test_created_again(run: Run, media: Path, tmp_path: Path) -> None:
     assert "can't be compared" in err
 
 
+@pytest.mark.slow
 def test_mixing_spaces_is_refused(run: Run, media: Path, tmp_path: Path) -> None:
     """A query of another space is refused."""
     run("index", "create", media)

@@ -97,6 +97,7 @@ def test_chance_and_control_agree() -> None:
             assert score.value == pytest.approx(score.chance, abs=room)
 
 
+@pytest.mark.slow
 def test_chance_of_average_precision() -> None:
     """The expected mean average precision is that of many random orders."""
     generator = np.random.default_rng(1)

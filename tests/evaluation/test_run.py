@@ -57,6 +57,7 @@ def test_evaluate(esc50: Path, starter: openbind.Space, tmp_path: Path) -> None:
     assert result.overlaps == ("ESC-10, folds 1 to 4 (Piczak 2015)",)
 
 
+@pytest.mark.slow
 def test_second_run_encodes_nothing(
     esc50: Path, tmp_path: Path, starter: openbind.Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,6 +265,7 @@ def write_imu(path: Path, milliseconds: np.ndarray) -> None:
     np.savetxt(path, table, "%.5g", ",", header=names, comments="")
 
 
+@pytest.mark.slow
 def test_ego4d(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
