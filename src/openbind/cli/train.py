@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         from openbind.training.check import check_recipe
 
         report = check_recipe(recipe, root)
+        if os.environ.get("RANK", "0") != "0":
+            return 0  # only the first process prints
         print_json(report.to_dict()) if arguments.json else print(report)
         return 0
 

@@ -166,8 +166,8 @@ def _solve_ridge(x_ND: Tensor, y_NE: Tensor, ridge: float) -> tuple[Tensor, Tens
 def draw_head(layer: nn.Linear, generator: torch.Generator) -> None:
     """Initialize a Linear as `initialize` does, U(±1/√inputs), with a bias of 0."""
     bound = layer.in_features**-0.5
-    drawn = torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator)
+    weight_ED = torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator)
     with torch.no_grad():
-        layer.weight.copy_(drawn)
+        layer.weight.copy_(weight_ED)
         if layer.bias is not None:
             layer.bias.zero_()

@@ -126,7 +126,7 @@ class Logging:
 
 @dataclass(frozen=True, kw_only=True)
 class CardPlan:
-    """What the result's card says that the run can't know.
+    """Parts of the result's model card that the run can't know.
 
     Args:
         summary: one paragraph; None generates one.

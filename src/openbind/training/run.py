@@ -53,7 +53,7 @@ def train(
     resume: bool = False,
     progress: bool = False,
 ) -> Path | None:
-    """Train as a recipe says; the processes that torchrun starts share the work.
+    """Run a recipe; the processes that torchrun starts share the work.
 
     Args:
         recipe: from `read_recipe`, or built.
@@ -128,11 +128,11 @@ def prepare_run(
         for index, plan in enumerate(recipe.pairs)
     ]
     for modality, tower in towers.items():
-        kept = None
+        cached = None
         if tower.plan.train == "head":
             own = [pair for pair in pairs if pair.plan.pair[1] == modality]
-            kept = join_features([pair.cached_pairs() for pair in own])
-        tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, kept)
+            cached = join_features([pair.cached_pairs() for pair in own])
+        tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, cached)
     return PreparedRun(space, towers, pairs)
 
 
@@ -170,7 +170,7 @@ class _Run:
         )
 
     def _loop(self, start: int, log: RunLog | None) -> None:
-        """Take steps; log, validate and save as often as the recipe says, and after the last."""
+        """Take steps; log, validate and save in the recipe's intervals and after the last one."""
         steps, clock = self.trainer.steps, Stopwatch()
         skipped: list[SkippedItem] = []
         for step, batch in zip(range(start, steps), self.trainer.batches(start), strict=False):

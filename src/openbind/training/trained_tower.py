@@ -37,7 +37,7 @@ class TrainedTower:
     Attributes:
         spec, tower: the tower's config, and the plain network on the device.
         settings: of the modality's preprocessing.
-        net: what is trained: the tower, or its head alone, shared between processes.
+        net: the trained network: the tower or its head alone, shared between processes.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TrainedTower:
         hardware: Hardware,
         world: World,
         ema_decay: float | None,
-        kept: tuple[torch.Tensor, torch.Tensor] | None = None,
+        cached: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> None:
         """Prepare the network for training.
 
@@ -63,7 +63,7 @@ class TrainedTower:
             hardware: from the recipe.
             world: the processes.
             ema_decay: of the moving average of the weights, or None.
-            kept: features_ND of the frozen body and their targets_NE, where only a head is
+            cached: features_ND of the frozen body and their targets_NE, where only a head is
                 trained.
 
         Raises:
@@ -71,7 +71,7 @@ class TrainedTower:
         """
         if hardware.activation_checkpointing:
             self._checkpoint_activations()
-        net = self.tower if kept is None else HeadNet(self.tower, self.plan.head, *kept)
+        net = self.tower if cached is None else HeadNet(self.tower, self.plan.head, *cached)
         # FSDP removes the weights from the module that it shards: copy it before.
         self._plain = net if world.size == 1 else copy.deepcopy(net).cpu()
         net.to(world.device).train()
