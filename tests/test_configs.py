@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbind.configs import from_dict, schema, to_dict
@@ -40,6 +40,7 @@ class Outer:
     table: dict[str, Inner] | None = None
 
 
+@settings(deadline=None)
 @given(st.integers(), st.floats(allow_nan=False), st.lists(st.text()), st.sampled_from(["a", "b"]))
 def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> None:
     """A round trip restores nested dataclasses and tuples."""

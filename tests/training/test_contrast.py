@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbind.data.pairs import Row
@@ -113,6 +113,7 @@ def test_own_items_in_the_batch() -> None:
     assert contrast(table, "item", draws, "batch").excluded is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
