@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -21,9 +22,6 @@ from openbind.training.distributed import World, gather_objects
 from openbind.training.heads import features
 from openbind.training.recipe import PairPlan
 from openbind.training.trained_tower import TrainedTower
-
-Found = dict[int, list[list[Tensor]]]
-"""Row → item → view → features_SD of its clips."""
 
 
 def cache_features(
@@ -54,55 +52,56 @@ def cache_features(
     Raises:
         ConfigError: no row can be used.
     """
-    world = world or World()
-    mine = range(len(table.rows))[world.rank :: world.size]
+    world, rows = world or World(), table.rows
+    part = range(len(rows))[world.rank :: world.size]
     entries = [
-        (row, Entry(plan.pair[1], item, _views(plan, table, row, seed)))
-        for row in mine
-        for item in table.rows[row].items[plan.pair[1]]
+        Entry(plan.pair[1], item, _views(plan, table, row, seed))
+        for row in part
+        for item in rows[row].items[plan.pair[1]]
     ]
-    found: Found = {row: [] for row in mine}
-    reasons: dict[int, str] = {}
-    for row, result in _run_body(entries, trained_tower, folder, progress):
-        if result.error is not None:
-            reasons.setdefault(row, str(result.error))
-        else:
-            found[row].append([torch.from_numpy(features_SD) for features_SD in result.vectors])
-    for part, others in gather_objects((found, reasons), world):
-        found |= part
-        reasons |= others
-    kept = [row for row in range(len(table.rows)) if row not in reasons]
-    skipped = [SkippedItem(plan.name, table.rows[r].key, why) for r, why in sorted(reasons.items())]
-    if not kept:
+    results = _run_body(entries, trained_tower, folder, progress)
+    mine: list[dict[ViewKey, Tensor] | str] = []
+    for row in part:
+        of_items = list(islice(results, len(rows[row].items[plan.pair[1]])))
+        errors = [str(result.error) for result in of_items if result.error is not None]
+        mine.append(errors[0] if errors else _join_items(_view_keys(plan, table, row), of_items))
+    found: list[dict[ViewKey, Tensor] | str] = [""] * len(rows)
+    for rank, others in enumerate(gather_objects(mine, world)):
+        found[rank :: world.size] = others
+    skipped = [
+        SkippedItem(plan.name, row.key, reason)
+        for row, reason in zip(rows, found, strict=True)
+        if isinstance(reason, str)
+    ]
+    side = {i: views for i, views in enumerate(found) if not isinstance(views, str)}
+    if not side:
         raise ConfigError(f"{plan.name}: no row can be used; the first: {skipped[0].reason}")
-    side = []
-    for row in kept:
-        clips = [torch.cat(of_items) for of_items in zip(*found[row], strict=True)]
-        side.append(dict(zip(_view_keys(plan, table, row), clips, strict=True)))
-    return CachedFeatures(side), table.only(kept), skipped
+    return CachedFeatures(list(side.values())), table.only(list(side)), skipped
 
 
 def _run_body(
-    entries: Sequence[tuple[int, Entry]],
-    trained_tower: TrainedTower,
-    folder: Path | None,
-    progress: bool,
-) -> Iterator[tuple[int, Finished[Entry]]]:
-    """Compute the features of rows' items, in order."""
-    modality, tower = trained_tower.modality, trained_tower.tower
+    entries: Sequence[Entry], trained_tower: TrainedTower, folder: Path | None, progress: bool
+) -> Iterator[Finished[Entry]]:
+    """Compute the features of items, in order."""
+    modality, device = trained_tower.modality, trained_tower.device.type
 
     def compute(_: str, clips: Tensor) -> Tensor:
-        return features(tower, clips)
+        return features(trained_tower.tower, clips)
 
     decoder = Decoder({modality: trained_tower.settings}, folder)
-    results = compute_many(
-        decoder, [e for _, e in entries], compute, device=trained_tower.device.type
-    )
-    bar = tqdm(total=len(entries), desc=f"features of {modality}", delay=1, disable=not progress)
-    with bar:
-        for (row, _), result in zip(entries, results, strict=True):
-            yield row, result
-            bar.update()
+    results = compute_many(decoder, entries, compute, device=device)
+    label = f"features of {modality}"
+    return iter(tqdm(results, label, len(entries), delay=1, disable=not progress))
+
+
+def _join_items(
+    keys: Sequence[ViewKey], results: Sequence[Finished[Entry]]
+) -> dict[ViewKey, Tensor]:
+    """Join the clips of a row's items, by view."""
+    return {
+        key: torch.cat([torch.from_numpy(result.vectors[i]) for result in results])
+        for i, key in enumerate(keys)
+    }
 
 
 def join_features(
