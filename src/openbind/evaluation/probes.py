@@ -133,5 +133,5 @@ def _measure_split(
     drawn = draw_shots(train_M, shots, seed)
     layer = fit_linear(train_ME[drawn], train_M[drawn], classes, settings, seed)
     with torch.inference_mode():
-        scores_NC = layer(torch.from_numpy(test_NE)).numpy()
-    return accuracy(scores_NC, test_N)
+        scores_NL = layer(torch.from_numpy(test_NE)).numpy()
+    return accuracy(scores_NL, test_N)
