@@ -230,6 +230,20 @@ def test_not_finite(world: World, tmp_path: Path) -> None:
         run(world, tmp_path / "nan", schedule__lr="1e30", schedule__max_grad_norm="null")
 
 
+def test_best(world: World, tmp_path: Path) -> None:
+    """The result has weights and scale of the best checkpoint, not of the last."""
+    changes = {"pairs__0__learn_temperature": "true", "schedule__lr": "0.05"}
+    logging = "{validate_every: 1, save_every: 1, keep: best}"
+    folder = run(world, tmp_path / "best", schedule__steps="6", logging=logging, **changes)
+    best, last = load_state(folder.best), load_state(folder.last)
+    assert best["step"] < last["step"] == 6
+    scales = [float(state["losses"][0]["log_scale"].exp()) for state in (best, last)]
+    assert openbind.load(folder.path).config.modalities["imu"].scale == pytest.approx(scales[0])
+    assert scales[0] != pytest.approx(scales[1])
+    for name, weight in weights(folder).items():
+        assert torch.equal(weight, best["towers"]["imu"][name])
+
+
 def test_fresh_start(world: World, tmp_path: Path) -> None:
     """A run that starts again in a folder without a checkpoint deletes its tables of vectors."""
     folder = RunFolder(tmp_path / "fresh")
