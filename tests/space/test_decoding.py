@@ -38,7 +38,7 @@ def test_map_ahead_keeps_order_and_bound() -> None:
     assert results == [0, 1, 4, 9, 16, "five", 36, 49, 64, 81, 100, 121]
 
 
-@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_order_and_errors(processes: bool) -> None:
     """Samples come in the tasks' order; an error is raised where its samples are read."""
     decoder = Decoder({"text": MODALITIES.get("text").settings()}, None)
