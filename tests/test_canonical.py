@@ -104,6 +104,7 @@ def test_presets(stored: dict[str, np.ndarray], preset: str) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.slow
 def test_presets_in_bfloat16(stored: dict[str, np.ndarray], preset: str) -> None:
     """Half precision keeps the direction of the vectors."""
     for modality, vector_E in encode_all(load_random(preset, "bfloat16"), made_items()):

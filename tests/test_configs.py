@@ -42,6 +42,7 @@ class Outer:
 
 @settings(deadline=None)
 @given(st.integers(), st.floats(allow_nan=False), st.lists(st.text()), st.sampled_from(["a", "b"]))
+@pytest.mark.slow
 def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> None:
     """A round trip restores nested dataclasses and tuples."""
     inner = Inner(width=width, names=tuple(names))

@@ -42,6 +42,7 @@ def test_malformed_template(run: Run, media: Path, template: str) -> None:
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_unusable_files(run: Run, media: Path) -> None:
     """An unknown extension, or a broken file, is named."""
     (media / "x.abc").write_bytes(b"x")

@@ -95,6 +95,7 @@ def suites(tmp_path: Path, esc50: Path, samples: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_all(run: Run, suites: Path) -> None:
     """Suites that are there are measured, those that aren't are named, a broken one fails."""
     code, out, err = run("evaluate", "starter", "--suite", "all", "--data", suites)
@@ -113,6 +114,7 @@ def test_all(run: Run, suites: Path) -> None:
     assert "expected folders named as suites: esc50, clotho" in err
 
 
+@pytest.mark.slow
 def test_all_without_a_modality(run: Run, suites: Path, tmp_path: Path) -> None:
     """A space without the suites' modalities is said, and is no fault."""
     blind = tmp_path / "blind"
@@ -148,6 +150,7 @@ def test_probe(run: Run, esc50: Path) -> None:
     assert "probe, 8 per class: accuracy" in out
 
 
+@pytest.mark.slow
 def test_many_left_out(run: Run, esc50: Path) -> None:
     """Of many broken files some are named, and their number is said."""
     table = esc50 / "meta" / "esc50.csv"
@@ -189,6 +192,7 @@ def test_sets_that_ship(run: Run, here: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_held_out")
+@pytest.mark.slow
 def test_sets_that_ship_as_json(run: Run, here: Path) -> None:
     """The same for machines, with the differences of two spaces and a report of the first."""
     openbind.save(openbind.load("starter", modalities=["text", "image"]), here / "blind")
@@ -209,6 +213,7 @@ def test_sets_that_ship_as_json(run: Run, here: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_held_out")
+@pytest.mark.slow
 def test_beside_a_suite(run: Run, here: Path, samples: Path) -> None:
     """With a suite and `--report` the page has the suite's numbers, too."""
     data = here / "clotho"
@@ -239,6 +244,7 @@ def test_lacking(run: Run, here: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_held_out")
+@pytest.mark.slow
 def test_page(run: Run, suites: Path, esc50: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of docs/evaluation.md runs as written, and every suite is in its table."""
     text = PAGE.read_text()

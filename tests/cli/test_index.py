@@ -71,6 +71,7 @@ def test_broken_files_are_named(run: Run, media: Path) -> None:
     assert "6 embedded" in out
 
 
+@pytest.mark.slow
 def test_verify_lists_errors(run: Run, media: Path) -> None:
     """Exit code 1 and the file; --repair fixes it."""
     run("index", "create", media)

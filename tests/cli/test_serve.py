@@ -44,6 +44,7 @@ def served(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str, str
     program.stderr.close()
 
 
+@pytest.mark.slow
 def test_serves_until_interrupted() -> None:
     """An open request is answered after SIGTERM; then the program ends."""
     responses: list[httpx.Response] = []

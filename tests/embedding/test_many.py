@@ -72,7 +72,7 @@ def test_mixed_modalities_in_order(
     np.testing.assert_allclose(vectors_NE[[0, 1, 3, 5]], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_options_change_nothing(
     starter: openbind.Space, images: list[Path], processes: bool
 ) -> None:

@@ -46,6 +46,7 @@ def test_tasks(held_out: Path) -> None:
     assert noise == []
 
 
+@pytest.mark.slow
 def test_six_modalities(held_out: Path, tiny: openbind.Space, kept: VectorCache) -> None:
     """Every modality is embedded, and numbers are those of the vectors.
 

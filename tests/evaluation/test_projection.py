@@ -32,6 +32,7 @@ def test_center_modalities() -> None:
     np.testing.assert_array_equal(center_modalities(["a"], shape_NE[:1]), 0)
 
 
+@pytest.mark.slow
 def test_tsne_keeps_neighbors() -> None:
     """Clusters stay together, by scikit-learn's measure of it, in the unit square."""
     vectors_NE = draw_clusters()
@@ -52,6 +53,7 @@ def test_pca_keeps_directions() -> None:
 
 
 @pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.slow
 def test_the_seed_decides(method: Method) -> None:
     """The same seed gives the same layout."""
     vectors_NE = draw_clusters()[:20]
@@ -60,6 +62,7 @@ def test_the_seed_decides(method: Method) -> None:
 
 @pytest.mark.parametrize("method", get_args(Method))
 @pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.slow
 def test_few_items(count: int, method: Method) -> None:
     """Two items make a map, fewer don't."""
     points_N2 = project(np.eye(count, 8), method)

@@ -84,6 +84,7 @@ def test_more_sets(samples: Path) -> None:
     assert set(longer.values()) == {0}
 
 
+@pytest.mark.slow
 def test_alignment(measured: Measured) -> None:
     """Far above chance for trained and for emergent directions."""
     cells = {(cell.query, cell.target): cell for cell in measured[1].cells}

@@ -78,6 +78,7 @@ def test_sounds(tmp_path: Path, sounds: ModuleType) -> None:
     assert all(0 <= number.value <= 1 for number in numbers)
 
 
+@pytest.mark.slow
 def test_motions(tmp_path: Path, sounds: ModuleType) -> None:
     """Recordings of the archive's files get times, and the recipe's tower takes them."""
     motions = __import__("motions")

@@ -48,6 +48,7 @@ def error_of(response: httpx.Response, status: int) -> dict[str, str | None]:
     return error
 
 
+@pytest.mark.slow
 def test_openai_client(live: httpx.Client, starter: openbind.Space) -> None:
     """OpenAI's own client, which requests base64, gets the vectors of `Space.encode`."""
     client = openai.OpenAI(base_url=f"{live.base_url}/v1", api_key="none", max_retries=0)

@@ -64,7 +64,7 @@ def assert_close(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
         assert float((a - b).abs().max()) <= 1e-5 * largest
 
 
-@pytest.mark.parametrize("sizes", [[24], [8, 8, 8], [9, 9, 6], [1] * 24])
+@pytest.mark.parametrize("sizes", [[24], [9, 9, 6], pytest.param([1] * 24, marks=pytest.mark.slow)])
 def test_equals_the_large_batch(sizes: list[int]) -> None:
     """Loss and gradients are those of the whole batch, a learned scale's too."""
     tower, x_BCT, items_KE = build(), series(24), unit_items(30)
@@ -87,6 +87,7 @@ def test_equals_the_large_batch(sizes: list[int]) -> None:
     assert_close(gradients(tower), plain)
 
 
+@pytest.mark.slow
 def test_random_layers_draw_the_same_twice() -> None:
     """With dropout and stochastic depth, both passes have the same random numbers.
 
@@ -112,6 +113,7 @@ def test_random_layers_draw_the_same_twice() -> None:
         assert_close(gradients(tower), plain)
 
 
+@pytest.mark.slow
 def test_parts_too_large_for_one_go_draw_the_same_twice() -> None:
     """A micro-batch isn't split as in inference, which would change random numbers."""
     wide = replace(CONFIG.trunk, width=96, mlp_ratio=16.0, drop_path=0.5)

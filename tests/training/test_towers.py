@@ -166,6 +166,7 @@ def test_fresh_heads(space: Space) -> None:
     assert equal_states(tower.blocks, space.towers["audio"].blocks)
 
 
+@pytest.mark.slow
 def test_lora(space: Space) -> None:
     """Adapters are initialized from the seed; merged, the tower is plain again."""
     chosen = plan(start="space", train="lora", lora={"rank": 2, "layers": ["fc1", "proj"]})

@@ -33,6 +33,7 @@ def test_steps(world: Any) -> None:
     assert [result.scale for result in results] == pytest.approx([10.0] * 8)
 
 
+@pytest.mark.slow
 def test_learned_temperature(world: Any) -> None:
     """A learned temperature changes, with both losses."""
     for loss in ("info_nce", "sigmoid"):
@@ -45,6 +46,7 @@ def test_learned_temperature(world: Any) -> None:
             assert trainer.losses[0].bias != trainer.pairs[0].plan.bias
 
 
+@pytest.mark.slow
 def test_several_pairs(world: Any) -> None:
     """With two pairs each step has a batch of one of them."""
     pair = "{pair: [image, imu], data: {manifest: pairs.csv}, temperature: 0.1, weight: WEIGHT}"

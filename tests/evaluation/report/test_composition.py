@@ -46,6 +46,7 @@ def test_training_items_are_reported(results: list[SuiteResult]) -> None:
     assert "160" in note
 
 
+@pytest.mark.slow
 def test_warns_of_sets_trained_on(starter: openbind.Space, measured: BuiltIn) -> None:
     """A set whose name is in the name of a source, once, whether it has a result or not."""
     source = Source(name="Made, split 1", use="pairs", license="CC0", origin="here")
@@ -56,6 +57,7 @@ def test_warns_of_sets_trained_on(starter: openbind.Space, measured: BuiltIn) ->
     assert len(compose_report(space, measured, [result], title="x").warnings) == 1
 
 
+@pytest.mark.slow
 def test_selected_queries(starter: openbind.Space, measured: BuiltIn) -> None:
     """Queries that are given are shown instead of random ones."""
     part = QueryPart(modality="text", item=measured.embedded[0].items[0])
@@ -64,6 +66,7 @@ def test_selected_queries(starter: openbind.Space, measured: BuiltIn) -> None:
     assert (report.queries, report.selected) == ((query,), True)
 
 
+@pytest.mark.slow
 def test_the_seed_decides(starter: openbind.Space, measured: BuiltIn) -> None:
     """The same seed gives the same report."""
     few = replace(measured, embedded=measured.embedded[:2])

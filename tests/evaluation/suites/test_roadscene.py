@@ -40,6 +40,7 @@ def test_read(data: Path) -> None:
     assert task.other.items == [data / "visible" / name for name in NAMES]
 
 
+@pytest.mark.slow
 def test_evaluate(data: Path, tiny: openbind.Space) -> None:
     """Both directions, without text; a pair counts if both of its sides can be used."""
     result = evaluate(tiny, "roadscene", data)
