@@ -16,6 +16,7 @@ import openbind
 from openbind.cli.main import main
 from openbind.cli.train import parse_changes
 from openbind.errors import InputError
+from openbind.training.recipe_file import read_recipe
 
 SPEC = importlib.util.spec_from_file_location(
     "tiny_world", Path(__file__).parents[1] / "training" / "conftest.py"
@@ -51,11 +52,14 @@ def test_train(
 ) -> None:
     """The result is runs/NAME; stdout has only its path; it loads as a space."""
     monkeypatch.chdir(tmp_path)
-    assert main(["train", str(world.recipe)]) == 0
+    options = ["--device", "cpu", "--batch-size", "2", "--workers", "1"]
+    assert main(["train", str(world.recipe), *options]) == 0
     printed = capsys.readouterr()
     assert printed.out == "runs/tiny-run\n"
     assert 'openbind.load("runs/tiny-run")' in printed.err
     assert openbind.load("runs/tiny-run").modalities == ("image", "imu")
+    hardware = read_recipe("runs/tiny-run/recipe.yaml").hardware
+    assert (hardware.device, hardware.embed_batch_size, hardware.embed_workers) == ("cpu", 2, 1)
     assert main(["train", str(world.recipe)]) == 1
     assert "--resume" in capsys.readouterr().err
     assert main(["train", str(world.recipe), "--resume", "--json"]) == 0

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from openbind.cli.verb import Verb, print_json
+from openbind.cli.verb import Verb, positive, print_json
 from openbind.errors import InputError
 
 
@@ -30,6 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="change the recipe, e.g. schedule.steps=100; may be repeated",
+    )
+    parser.add_argument("--device", metavar="NAME", help="sets hardware.device: auto, cpu, cuda")
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="sets hardware.embed_batch_size: clips per batch of what is only embedded",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="sets hardware.embed_workers: decoders of what is only embedded",
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
@@ -63,7 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, or do a dry run."""
     from openbind.training.recipe_file import read_recipe
 
-    recipe = read_recipe(arguments.recipe, parse_changes(arguments.set))
+    hardware = {
+        "hardware.device": arguments.device,
+        "hardware.embed_batch_size": arguments.batch_size,
+        "hardware.embed_workers": arguments.workers,
+    }
+    changes = {key: str(value) for key, value in hardware.items() if value is not None}
+    recipe = read_recipe(arguments.recipe, changes | parse_changes(arguments.set))
     root = arguments.data or arguments.recipe.parent
     if not root.is_dir():
         raise InputError(root, "no such folder; set --data to the recipe's data folder")

@@ -43,17 +43,25 @@ WRITES = 64
 WHOLE = (View(),)
 
 
-class ComputeOptions(TypedDict, total=False):
-    """Keywords that everything that embeds takes and passes on to `embed_many`.
+class BatchOptions(TypedDict, total=False):
+    """Keywords of `embed_many` and `compute_many`.
 
     Keys:
         batch_size: clips that go through a tower together; None chooses by device and size.
         workers: decoders ahead of the tower; None takes one a core, 2 to 8.
-        device: where to compute; None takes the device the space is on.
     """
 
     batch_size: int | None
     workers: int | None
+
+
+class ComputeOptions(BatchOptions, total=False):
+    """Keywords that everything that embeds takes and passes on to `embed_many`.
+
+    Keys:
+        device: where to compute; None takes the device the space is on.
+    """
+
     device: str | None
 
 

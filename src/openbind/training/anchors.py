@@ -130,7 +130,14 @@ def embed_anchors(
     world = world or World()
     mine = range(len(anchors))[world.rank :: world.size]
     entries = [entry for index in mine for entry in plan.entries(anchors[index])]
-    rows = embed_many(space, entries, cache=cache, progress=progress)
+    rows = embed_many(
+        space,
+        entries,
+        cache=cache,
+        progress=progress,
+        batch_size=world.batch_size,
+        workers=world.workers,
+    )
     views = plan.distinct_views
     vectors_KVE = np.full((len(mine), views, space.dim), np.nan, np.float32)
     skipped: dict[int, str] = {}

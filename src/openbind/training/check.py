@@ -127,7 +127,8 @@ def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
         ConfigError, InputError, TrainingError: what would stop the run.
     """
     check_names(recipe)
-    with join_world(recipe.hardware.device) as world:
+    hardware = recipe.hardware
+    with join_world(hardware.device, hardware.embed_batch_size, hardware.embed_workers) as world:
         run = prepare_run(recipe, root, None, world, progress=False, limit=SAMPLED_ROWS)
         reports = tuple(_try_pair(pair, recipe, run, world) for pair in run.pairs)
     epoch = sum(report.batches for report in reports)

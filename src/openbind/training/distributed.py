@@ -24,6 +24,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 from openbind.catalog import pick_device
+from openbind.embedding.many import BatchOptions
 from openbind.errors import ConfigError
 from openbind.model.trunk import Block
 
@@ -41,11 +42,19 @@ class World:
         rank: index of this process.
         size: number of processes.
         device: where this process computes.
+        batch_size, workers: of `embed_many`; None chooses by device.
     """
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    batch_size: int | None = None
+    workers: int | None = None
+
+    @property
+    def embedding(self) -> BatchOptions:
+        """Return `batch_size` and `workers` as keywords of `embed_many`."""
+        return {"batch_size": self.batch_size, "workers": self.workers}
 
     @property
     def is_first(self) -> bool:
@@ -74,13 +83,16 @@ class World:
 
 
 @contextmanager
-def join_world(device: str = "auto") -> Iterator[World]:
+def join_world(
+    device: str = "auto", batch_size: int | None = None, workers: int | None = None
+) -> Iterator[World]:
     """Join the processes that torchrun started, and leave them at the end.
 
     Shared networks must be out of scope by then: build and train in a function called inside.
 
     Args:
         device: "auto" selects the fastest; with several CUDA devices each process has its own.
+        batch_size, workers: of `embed_many`; None chooses by device.
 
     Raises:
         ConfigError: a variable that torchrun sets is missing.
@@ -88,7 +100,7 @@ def join_world(device: str = "auto") -> Iterator[World]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     kind = pick_device(device)
     if size == 1:
-        yield World(device=torch.device(kind))
+        yield World(device=torch.device(kind), batch_size=batch_size, workers=workers)
         return
     missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR") if name not in os.environ]
     if missing:
@@ -101,7 +113,13 @@ def join_world(device: str = "auto") -> Iterator[World]:
         own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(own)
     dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=TIMEOUT)
-    yield World(rank=int(os.environ["RANK"]), size=size, device=own)
+    yield World(
+        rank=int(os.environ["RANK"]),
+        size=size,
+        device=own,
+        batch_size=batch_size,
+        workers=workers,
+    )
     # Not after an error: the others may still wait for this process, and leaving would wait for
     # them; torchrun ends them. Shared networks are parts of cycles and hold on to gloo's threads:
     # were they found only when Python ends, a thread that drops its last tensor then would abort.

@@ -59,7 +59,7 @@ def cache_features(
         for row in part
         for item in rows[row].items[plan.pair[1]]
     ]
-    results = _run_body(entries, trained_tower, folder, progress)
+    results = _run_body(entries, trained_tower, folder, world, progress)
     mine: list[dict[ViewKey, Tensor] | str] = []
     for row in part:
         of_items = list(islice(results, len(rows[row].items[plan.pair[1]])))
@@ -80,7 +80,11 @@ def cache_features(
 
 
 def _run_body(
-    entries: Sequence[Entry], trained_tower: TrainedTower, folder: Path | None, progress: bool
+    entries: Sequence[Entry],
+    trained_tower: TrainedTower,
+    folder: Path | None,
+    world: World,
+    progress: bool,
 ) -> Iterator[Finished[Entry]]:
     """Compute the features of items, in order."""
     modality, device = trained_tower.modality, trained_tower.device.type
@@ -89,7 +93,7 @@ def _run_body(
         return features(trained_tower.tower, clips)
 
     decoder = Decoder({modality: trained_tower.settings}, folder)
-    results = compute_many(decoder, entries, compute, device=device)
+    results = compute_many(decoder, entries, compute, device=device, **world.embedding)
     label = f"features of {modality}"
     return iter(tqdm(results, label, len(entries), delay=1, disable=not progress))
 

@@ -92,6 +92,8 @@ class Hardware:
             pass instead of storing them.
         parallel: with several processes: "ddp" replicates the weights, "fsdp" shards them.
         compile: compile the tower with torch.compile.
+        embed_batch_size, embed_workers: clips per batch and decoding threads where items are only
+            embedded: the frozen side, a frozen body's features, validation. None chooses by device.
     """
 
     device: str = "auto"
@@ -101,6 +103,8 @@ class Hardware:
     activation_checkpointing: bool = False
     parallel: Literal["ddp", "fsdp"] = "ddp"
     compile: bool = False
+    embed_batch_size: int | None = None
+    embed_workers: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

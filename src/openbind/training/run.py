@@ -73,7 +73,8 @@ def train(
     """
     check_names(recipe)
     folder = RunFolder(Path(output) if output is not None else Path("runs") / recipe.name)
-    with join_world(recipe.hardware.device) as world:
+    hardware = recipe.hardware
+    with join_world(hardware.device, hardware.embed_batch_size, hardware.embed_workers) as world:
         state = _open_folder(folder, recipe, resume, world)
         # Without a name: a shared network that outlives its process group can abort at exit.
         _Run(recipe, Path(data), folder, world, progress and world.is_first).run(state)
@@ -269,7 +270,7 @@ class _Run:
             state = load_state(self.folder.best)
             self._restore_losses(state)
             weights = {**state["towers"], **state["averages"]}
-            results = self._measure(weights, World(device=self.world.device))
+            results = self._measure(weights, replace(self.world, rank=0, size=1))
         if self.world.is_first:
             self._write_space(weights, results)
         self.world.wait()

@@ -100,7 +100,11 @@ def _embed_rows(space: Space, modality: str, table: PairTable, world: World) -> 
     """Embed each row's first item; NaN where it can't be used."""
     rows = table.rows[world.rank :: world.size]
     entries = [Entry(modality, row.items[modality][0], (View(span=row.span),)) for row in rows]
-    mine_NE, _ = collect(embed_many(space, entries), len(rows), space.dim)
+    mine_NE, _ = collect(
+        embed_many(space, entries, **world.embedding),
+        len(rows),
+        space.dim,
+    )
     vectors_QE = np.empty((len(table.rows), space.dim), np.float32)
     for rank, part_NE in enumerate(gather_objects(mine_NE, world)):
         vectors_QE[rank :: world.size] = part_NE
