@@ -90,6 +90,15 @@ def test_any_bytes(data: bytes) -> None:
         assert read_table(data).values_TC.ndim == 2
 
 
+def test_chosen_columns() -> None:
+    """Only chosen columns are read; others may hold text."""
+    table = read_table(b"date,b,note,a\n2020-01-01,1,x,\n2020-01-02,3,y,4\n", lambda names: (1, 3))
+    assert table.columns == ("b", "a")
+    np.testing.assert_array_equal(table.values_TC, [[1, np.nan], [3, 4]])
+    with pytest.raises(InputError, match="expected a table of numbers"):
+        read_table(b"a,b\n1,2\n3\n", lambda names: (0, 1))
+
+
 def test_source_is_not_changed() -> None:
     """The result doesn't share memory with the source."""
     values_TC = VALUES_TC.copy()

@@ -55,6 +55,29 @@ def test_units() -> None:
     torch.testing.assert_close(clip[3:, 5], torch.full((3,), float(np.pi / 180)))
 
 
+def test_units_of_the_file_come_first() -> None:
+    """The settings' units are of columns whose names don't state them, in parts as well."""
+    header = "seconds,ax (g),ay (g),az (g),gx,gy,gz"
+    rows = [f"{i / 200},1,1,1,1,1,1" for i in range(2_000)]
+    table = "\n".join([header, *rows]).encode()
+    for item in (table, apply_view(table, View())):
+        for acceleration in ("m/s2", "g"):
+            clip = prepare(item, acceleration=acceleration, rotation="deg/s").clips[0]
+            torch.testing.assert_close(clip[:3, 5], torch.full((3,), 9.80665))
+            torch.testing.assert_close(clip[3:, 5], torch.full((3,), float(np.pi / 180)))
+
+
+@pytest.mark.parametrize("rate", [12.5, 1.5, 31.25, 99.73])
+def test_fractional_rates(rate: float) -> None:
+    """A recording of 30 s lasts 30 s at any rate."""
+    steps = round(30 * rate)
+    sample = prepare((WAVES_TC[:1, :].repeat(steps, 0), rate), clips="cover")
+    assert sample.times is not None
+    assert sample.times[-1][1] == pytest.approx(steps / rate, abs=0.01)
+    part = apply_view((WAVES_TC[:1, :].repeat(steps, 0), rate), View(span=(3.0, 7.0)))
+    assert len(part.values_TC) == round(4 * rate)
+
+
 def test_short_and_long() -> None:
     """Short inputs are padded with zeros; long ones are cut to the middle or to windows."""
     short = prepare((np.ones((500, 6)), 200)).clips[0]
@@ -108,9 +131,9 @@ def test_the_whole_view_of_a_recording() -> None:
 def test_an_excerpt_is_its_steps() -> None:
     """The order and units are kept; box and flip are ignored."""
     view = View(box=(0.0, 0.0, 0.5, 0.5), flip=True, span=(2.0, 6.0), seconds=1.0, moment=1.0)
-    values, rate = apply_view((WAVES_TC, 200), view)
-    assert rate == 200
-    np.testing.assert_array_equal(values, WAVES_TC[1_000:1_200])
-    assert len(apply_view((WAVES_TC, 200), View(seconds=99.0))[0]) == 2_000
+    part = apply_view((WAVES_TC, 200), view)
+    assert part.rate_hz == 200
+    np.testing.assert_array_equal(part.values_TC, WAVES_TC[1_000:1_200])
+    assert len(apply_view((WAVES_TC, 200), View(seconds=99.0)).values_TC) == 2_000
     with pytest.raises(InputError, match=r"lasts 10\.00 s"):
         apply_view((WAVES_TC, 200), View(span=(10.0, 12.0)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from openbind.media.source import open_source
 
 SEPARATORS = "\t;,"
 """Column separators, tried in this order on the first line; the default is white space."""
+
+Choose = Callable[[tuple[str, ...]], Sequence[int]]
+"""Names of all columns → indices of those to read, ascending."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,15 @@ class Table:
     columns: tuple[str, ...] | None = None
 
 
-def read_table(source: Any) -> Table:
+def read_table(source: Any, choose: Choose | None = None) -> Table:
     """Read a table of numbers.
 
     Args:
         source: path or bytes of a CSV file (commas, semicolons, tabs or spaces; the first line
             may name the columns; lines that start with # are skipped; empty cells are NaN) or
             of a `.npy` or `.npz` file of one array; an array or tensor (T, C) or (T,).
+        choose: called with the names of a CSV file's columns, if it has any, returns those to
+            read; others may hold text.
 
     Returns:
         all values, unchanged. The source isn't modified.
@@ -50,10 +56,10 @@ def read_table(source: Any) -> Table:
     opened = open_source(source)
     if looks_like_numpy(opened):
         return Table(_checked(load_array(opened, source), source))
-    return _read_csv(opened, source)
+    return _read_csv(opened, source, choose)
 
 
-def _read_csv(opened: Path | io.BytesIO, source: Any) -> Table:
+def _read_csv(opened: Path | io.BytesIO, source: Any, choose: Choose | None) -> Table:
     data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
     try:
         text = data.decode("utf-8-sig")
@@ -70,14 +76,27 @@ def _read_csv(opened: Path | io.BytesIO, source: Any) -> Table:
         raise InputError(source, "empty table: no rows")
     if separator:
         rows = _fill_empty(rows, separator)
-    try:
-        values_TC = np.loadtxt(rows, delimiter=separator, ndmin=2, comments=None, quotechar='"')
-    except ValueError as error:
-        raise InputError(source, f"expected a table of numbers: {error}") from error
-    if columns is not None and len(columns) != values_TC.shape[1]:
+    if columns is None:
+        return Table(_checked(_parse(rows, separator, None, source), source))
+    chosen = None if choose is None else choose(columns)
+    values_TC = _parse(rows, separator, chosen, source)
+    if chosen is not None:
+        return Table(_checked(values_TC, source), tuple(columns[index] for index in chosen))
+    if len(columns) != values_TC.shape[1]:
         found = f"{len(columns)} names for {values_TC.shape[1]} columns"
         raise InputError(source, f"expected a name for each column, found {found}")
     return Table(_checked(values_TC, source), columns)
+
+
+def _parse(
+    rows: list[str], separator: str | None, chosen: Sequence[int] | None, source: Any
+) -> np.ndarray:
+    try:
+        return np.loadtxt(
+            rows, delimiter=separator, ndmin=2, comments=None, quotechar='"', usecols=chosen
+        )
+    except ValueError as error:
+        raise InputError(source, f"expected a table of numbers: {error}") from error
 
 
 def _is_number(cell: str) -> bool:

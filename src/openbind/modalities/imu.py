@@ -2,7 +2,9 @@
 
 Input   (values, rate in Hz): values (T, 6), accelerometer x y z in m/s², gravity included, then
         gyroscope x y z in rad/s; an array, or the path or bytes of a CSV, .npy or .npz file. A
-        file with a column of times in seconds needs no rate. Or {"array", "sampling_rate"}.
+        file with a column of times needs no rate; named columns may be in any order, and are
+        converted if their names state the unit. Or {"array", "sampling_rate"}, or {"accelerometer",
+        "gyroscope"}: two files with times (`media/series.py`, `media/motion.py`).
 Tensor  imu_BCT float32 (batch, 6, 2000), not normalized.
 Window  UNRESOLVED in the sources: the paper has 5 s (2,000 steps at 400 Hz), IMU2CLIP by the
         same authors resamples to 200 Hz (10 s). `rate_hz` decides (spec 3.7).
@@ -13,7 +15,7 @@ Source  order of the axes: Ego4D; zero-padding of short inputs: IMU2CLIP.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -24,13 +26,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from openbind.media.drawing import draw_series
-from openbind.media.series import read_series
+from openbind.media.motion import STANDARD_GRAVITY
+from openbind.media.series import AXES, Series, exact_rate, read_series
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.clips import Clip, cover_clips, uniform_clips
 from openbind.signal.resample import resample
-
-AXES = 6
-STANDARD_GRAVITY = 9.80665
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,9 @@ class ImuSettings:
         steps: length of a window.
         rate_hz: sampling rate of a window: 2,000 steps are 10 s at 200 Hz, 5 s at 400 Hz.
         clips: "center" takes the middle of a longer input; "cover" as many windows as cover it.
-        acceleration: unit of the first three columns; "g" is converted to m/s².
-        rotation: unit of the last three; degrees are converted to radians.
+        acceleration: unit of the first three columns where their names don't state it; "g" is
+            converted to m/s².
+        rotation: unit of the last three, likewise; degrees are converted to radians.
     """
 
     steps: int = 2_000
@@ -54,15 +55,12 @@ class ImuSettings:
 
 def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
     """Return the function from a recording to its windows (clips, 6, steps)."""
-    units = torch.ones(AXES, 1)
-    units[:3] *= STANDARD_GRAVITY if settings.acceleration == "g" else 1.0
-    units[3:] *= np.pi / 180 if settings.rotation == "deg/s" else 1.0
     window_seconds = Fraction(settings.steps, settings.rate_hz)
 
     def preprocess(item: Any) -> Sample:
-        series = read_series(item, AXES)
-        motion_CT = torch.from_numpy(series.values_TC.T.copy()) * units
-        motion_CT = resample(motion_CT, series.rate_hz, settings.rate_hz)
+        series = read_series(item)
+        motion_CT = torch.from_numpy(series.values_TC.T.copy()) * _factors(series, settings)
+        motion_CT = resample(motion_CT, exact_rate(series.rate_hz), settings.rate_hz)
         seconds = Fraction(motion_CT.shape[1], settings.rate_hz)
         if settings.clips == "cover":
             clips = cover_clips(seconds, window_seconds)
@@ -75,8 +73,8 @@ def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
     return preprocess
 
 
-def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
-    """Return (values (steps, 6), rate in Hz) of an excerpt; box and flip are ignored.
+def apply_view(item: Any, view: View) -> Series:
+    """Return an excerpt; box and flip are ignored.
 
     Raises:
         InputError: the item is unusable, or the span lies outside it.
@@ -84,12 +82,12 @@ def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
     return next(open_views(item, [view]))
 
 
-def open_views(item: Any, views: Sequence[View]) -> Iterator[tuple[np.ndarray, int]]:
+def open_views(item: Any, views: Sequence[View]) -> Iterator[Series]:
     """Yield the excerpts of an item that is read once, as `apply_view`."""
-    series = read_series(item, AXES)
+    series = read_series(item)
     for view in views:
         first, end = view.steps(len(series.values_TC), series.rate_hz, item)
-        yield series.values_TC[first:end], series.rate_hz
+        yield replace(series, values_TC=series.values_TC[first:end])
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
@@ -98,7 +96,17 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     Raises:
         InputError: the item is unusable.
     """
-    return draw_series(read_series(item, AXES).values_TC, size)
+    return draw_series(read_series(item).values_TC, size)
+
+
+def _factors(series: Series, settings: ImuSettings) -> torch.Tensor:
+    """Return the factors of the six columns to m/s² and rad/s, (6, 1)."""
+    factors = torch.ones(AXES, 1)
+    if settings.acceleration == "g" and not series.is_si[0]:
+        factors[:3] *= STANDARD_GRAVITY
+    if settings.rotation == "deg/s" and not series.is_si[1]:
+        factors[3:] *= np.pi / 180
+    return factors
 
 
 def _cut(motion_CT: torch.Tensor, clip: Clip, settings: ImuSettings) -> torch.Tensor:
@@ -117,6 +125,7 @@ MODALITY = Modality(
     has_clips=False,
     tower="imu",
     scale=5.0,
+    version=2,
     apply_view=apply_view,
     open_views=open_views,
     thumbnail=thumbnail,

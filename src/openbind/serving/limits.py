@@ -7,15 +7,13 @@ import zipfile
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.media.arrays import NPY, NPZ
 from openbind.media.containers import open_container
 from openbind.media.image import BROKEN
-from openbind.media.series import TIME_COLUMNS
-from openbind.media.tables import read_table
+from openbind.media.series import duration_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,12 +159,11 @@ def _check_table(data: bytes, limits: Limits) -> None:
     if rows > limits.rows:
         raise TooLargeError(data, f"{rows:,} rows exceed the limit of {limits.rows:,}")
     try:
-        table = read_table(data)
+        seconds = duration_of(data)
     except InputError:
         return
-    for column, name in enumerate(table.columns or ()):
-        if name.strip().lower() in TIME_COLUMNS:
-            _check_seconds(data, float(np.ptp(table.values_TC[:, column])), limits)
+    if seconds is not None:
+        _check_seconds(data, seconds, limits)
 
 
 def _is_text(data: bytes) -> bool:

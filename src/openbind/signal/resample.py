@@ -9,6 +9,7 @@ sample, so that kernels don't grow with the rates.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import lru_cache
 
 import torch
@@ -24,12 +25,12 @@ BLOCK = 1 << 16
 """Output samples computed together, which bounds the memory of gathered taps."""
 
 
-def resample(samples_CT: torch.Tensor, from_hz: int, to_hz: int) -> torch.Tensor:
+def resample(samples_CT: torch.Tensor, from_hz: int | Fraction, to_hz: int) -> torch.Tensor:
     """Resample a signal.
 
     Args:
         samples_CT: (..., samples) float.
-        from_hz: rate of the samples.
+        from_hz: rate of the samples; a fraction of small integers if it isn't whole.
         to_hz: target rate.
 
     Returns:
@@ -42,8 +43,7 @@ def resample(samples_CT: torch.Tensor, from_hz: int, to_hz: int) -> torch.Tensor
         raise ValueError(f"rates must be positive, found {from_hz} and {to_hz} Hz")
     if from_hz == to_hz:
         return samples_CT
-    divisor = math.gcd(from_hz, to_hz)
-    old, new = from_hz // divisor, to_hz // divisor
+    new, old = (to_hz / Fraction(from_hz)).as_integer_ratio()
     length = math.ceil(samples_CT.shape[-1] * new / old)
     if not length:
         return samples_CT.new_zeros(*samples_CT.shape[:-1], 0)
