@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +109,74 @@ def test_types() -> None:
     assert read_map(np.zeros((2, 2), np.float64)).dtype == np.float32
     assert read_map(np.zeros((2, 2), bool)).dtype == np.uint8
     assert np.isnan(read_map(np.full((2, 2), np.nan))).all()
+
+
+def png16(values_HWC: np.ndarray) -> bytes:
+    """A PNG of 16 bits a channel: gray with alpha, RGB or RGBA, with rows of several filters."""
+    height, width, channels = values_HWC.shape
+    rows, above = b"", np.zeros(width * channels * 2, np.uint8)
+    for number, row in enumerate(values_HWC.astype(">u2")):
+        line = np.frombuffer(row.tobytes(), np.uint8)
+        left = np.concatenate([np.zeros(channels * 2, np.uint8), line[: -channels * 2]])
+        kind = number % 3
+        rows += bytes([kind]) + (line - (0, left, above)[kind]).astype(np.uint8).tobytes()
+        above = line
+    color = {2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sixteen_bits_a_channel(channels: int) -> None:
+    """Gray with alpha and equal colors keep 16 bits, of which PIL decodes 8."""
+    gray = COUNTS[np.uint16]
+    values = np.dstack([gray] * channels)
+    if channels != 3:
+        values[:, :, -1] = 65_535 - gray
+    found = read_map(png16(values))
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, gray)
+
+
+def test_sixteen_bits_of_color() -> None:
+    """Different channels are refused, or averaged at full precision."""
+    colors = RANDOM.integers(0, 65_536, (5, 7, 3), dtype=np.uint16)
+    with pytest.raises(InputError, match="in color"):
+        read_map(png16(colors))
+    found = read_map(png16(colors), color="luminance")
+    np.testing.assert_allclose(found, colors @ [0.299, 0.587, 0.114], rtol=1e-5)
+    with pytest.raises(InputError, match="broken or truncated"):
+        read_map(png16(colors)[:-40])
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_sixteen_bits_of_color_in_tiff(order: str) -> None:
+    """TIFFs of either byte order keep 16 bits too."""
+    gray = COUNTS[np.uint16]
+    data = np.dstack([gray] * 3).astype(order + "u2").tobytes()
+    bits, end = 8 + 2 + 9 * 12 + 4, order
+    tags = [(256, 3, 1, 7), (257, 3, 1, 5), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2)]
+    tags += [(273, 4, 1, bits + 6), (277, 3, 1, 3), (278, 3, 1, 5), (279, 4, 1, len(data))]
+    body = struct.pack(end + "2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags))
+    for tag, kind, count, value in tags:
+        packed = struct.pack(end + "H2x" if kind == 3 and count == 1 else end + "I", value)
+        body += struct.pack(end + "HHI", tag, kind, count) + packed
+    found = read_map(body + bytes(4) + struct.pack(end + "HHH", 16, 16, 16) + data)
+    np.testing.assert_array_equal(found, gray)
+
+
+def test_marks_of_missing_values() -> None:
+    """Values that no measurement has, and GDAL's own mark, become NaN."""
+    values = np.array([[-3.4028235e38, 1.0], [-9999.0, 3.4028235e38]], np.float32)
+    np.testing.assert_array_equal(read_map(values), [[np.nan, 1], [-9999, np.nan]])
+    assert np.isposinf(read_map(np.array([[np.inf]]))).all()
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "TIFF", tiffinfo={42_113: "-9999"})
+    np.testing.assert_array_equal(read_map(buffer.getvalue()), [[np.nan, 1], [np.nan, np.nan]])
 
 
 def test_color() -> None:

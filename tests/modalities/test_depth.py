@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from openbind.errors import InputError
-from openbind.modalities.depth import MODALITY, DepthSettings, apply_view
+from openbind.configs import from_dict
+from openbind.errors import ConfigError, InputError
+from openbind.modalities.depth import MODALITY, DepthSettings, Units, apply_view
 from openbind.modalities.spec import View
-from openbind.signal.disparity import CAMERAS, SCALES, DisparityScale
+from openbind.signal.disparity import CAMERAS, COUNTS_PER_METRE, SCALES, DisparityScale
 
 METRES = np.random.default_rng(0).uniform(0.5, 8, (224, 224)).astype(np.float32)
 PLAIN = DisparityScale(low=-np.inf, high=np.inf, peak=1.0)
@@ -82,7 +83,7 @@ def test_missing_depth_is_finite(scale: str) -> None:
 @pytest.mark.parametrize(
     ("item", "settings", "message"),
     [
-        (METRES * 1000, {}, "in metres"),
+        (METRES * 1000, {}, "'metres'.*millimetres, kitti"),
         (-METRES, {}, "negative"),
         (METRES, {"units": "sunrgbd"}, "16-bit"),
         ("missing.png", {}, "no such file"),
@@ -122,3 +123,45 @@ def test_a_part_of_a_map_is_in_its_own_units() -> None:
     assert torch.equal(prepare(shown, units="sunrgbd"), prepare(cut, units="sunrgbd"))
     with pytest.raises(InputError, match="the keys 'depth' and 'camera'"):
         apply_view({"metres": METRES}, view)
+
+
+@pytest.mark.parametrize("per_metre", [256, 5000, 4000, 1000.0, 25.5])
+def test_counts_per_metre(per_metre: float) -> None:
+    """A number is the counts of a metre."""
+    counts = np.round(np.clip(METRES, 0, 9) * per_metre)
+    expected = prepare(counts / per_metre)
+    typed = counts.astype(np.uint8 if per_metre < 100 else np.uint16)
+    torch.testing.assert_close(prepare(typed, units=per_metre), expected, atol=1e-4, rtol=0)
+
+
+def test_names_of_units() -> None:
+    """Each name of a unit is the number in the table; the settings know them all."""
+    names = set(get_args(Units))
+    assert names - set(COUNTS_PER_METRE) == {"by_type", "sunrgbd", "disparity"}
+    assert names > set(COUNTS_PER_METRE)
+    counts = np.full((20, 20), 2000, np.uint16)
+    for name, per_metre in COUNTS_PER_METRE.items():
+        if per_metre > 100:
+            assert torch.equal(prepare(counts, units=name), prepare(counts, units=per_metre))
+
+
+@pytest.mark.parametrize("units", [0, -1, float("inf"), float("nan"), "furlongs", True])
+def test_bad_units(units: object) -> None:
+    """Other names, and numbers that aren't positive, are refused."""
+    with pytest.raises(ConfigError, match="units"):
+        from_dict(DepthSettings, {"units": units})
+
+
+@pytest.mark.parametrize("units", ["metres", "millimetres", "by_type"])
+def test_eight_bits_need_a_unit(units: str) -> None:
+    """8 bits hold neither metres nor millimetres: the setting is named."""
+    with pytest.raises(InputError, match=r"8-bit.*`units`.*25\.5"):
+        prepare(np.full((9, 9), 200, np.uint8), units=units)
+
+
+def test_infinite_is_beyond_the_range() -> None:
+    """+inf is the farthest, NaN and -inf are missing as 0 is (REP 117)."""
+    for value, same in ((np.inf, 50.0), (np.nan, 0.0), (-np.inf, 0.0)):
+        found, expected = METRES.copy(), METRES.copy()
+        found[:80], expected[:80] = value, same
+        assert torch.equal(prepare(found), prepare(expected))

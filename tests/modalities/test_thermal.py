@@ -61,6 +61,25 @@ def test_bad_images(item: object) -> None:
         prepare(item)
 
 
+def test_outliers_do_not_set_the_range() -> None:
+    """Dead pixels, telemetry and missing values leave the rest as it is."""
+    clean = np.random.default_rng(0).integers(29_000, 31_000, (120, 160), dtype=np.uint16)
+    dead, telemetry = clean.copy(), clean.copy()
+    dead[7, 9], dead[50, 60] = 0, 65_535
+    telemetry[-2:] = np.random.default_rng(1).integers(0, 65_536, (2, 160))
+    for changed in (dead, telemetry):
+        assert (prepare(changed) - prepare(clean)).abs().mean() < 0.02
+
+
+def test_temperatures_of_tiffs() -> None:
+    """Limits in °C hold for files of centikelvin."""
+    counts = np.linspace(29_315, 30_915, 24 * 24).reshape(24, 24).astype(np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(counts).save(buffer, "TIFF")
+    found = prepare(buffer.getvalue(), radiometric=True, low=20, high=36)
+    torch.testing.assert_close(found, prepare(counts), atol=1e-4, rtol=0)
+
+
 def shown(item: Any, view: View, **settings: Any) -> torch.Tensor:
     assert MODALITY.apply_view is not None
     return prepare(MODALITY.apply_view(item, view), **settings)

@@ -12,8 +12,8 @@ from openbind.signal.disparity import (
     SCALES,
     DepthCamera,
     DisparityScale,
+    counts_to_metres,
     metres_to_disparity,
-    millimetres_to_metres,
     scale_disparity,
     undo_bit_rotation,
 )
@@ -30,7 +30,7 @@ def test_bit_rotation_is_undone(millimetres: int) -> None:
 
 def test_millimetres() -> None:
     """2,345 mm are 2.345 m."""
-    metres_HW = millimetres_to_metres(np.array([[0, 2345]], np.uint16))
+    metres_HW = counts_to_metres(np.array([[0, 2345]], np.uint16), 1_000)
     assert metres_HW.dtype == np.float32
     np.testing.assert_allclose(metres_HW, [[0, 2.345]], rtol=1e-7)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from openbind.errors import InputError
 from openbind.media.arrays import is_array, is_tensor, to_numpy
+from openbind.media.photos import MAX_PIXELS, complete_jpeg, foreign_format, read_foreign
 from openbind.media.source import open_source
 
-MAX_PIXELS = 178_956_970
-"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, where
-it raises an error itself."""
 REFUSED_FORMATS = {"EPS", "WMF"}
 """Formats that PIL passes to other programs (Ghostscript, Windows)."""
 BROKEN = (
@@ -80,14 +80,35 @@ def open_image(source: Any, min_side: int | None = None) -> Iterator[Image.Image
         InputError: as `read_image`; also for PIL's errors inside the context.
     """
     opened = open_source(source)
+    if (kind := foreign_format(opened)) is not None:
+        with _image_errors(source):
+            yield read_foreign(opened, kind, source)
+        return
+    with open_lazily(opened, source) as image:
+        if min_side is not None:
+            image.draft(image.mode, (min_side, min_side))
+        try:
+            upright = _upright(image, source)
+        except OSError:
+            if image.format not in ("JPEG", "MPO"):
+                raise
+            upright = _upright(complete_jpeg(opened, min_side), source)
+        yield upright
+
+
+@contextmanager
+def open_lazily(opened: Path | io.BytesIO, source: Any) -> Iterator[Image.Image]:
+    """Open the first frame of a checked path or stream, without decoding it.
+
+    Raises:
+        InputError: as `open_image`.
+    """
     with _image_errors(source), Image.open(opened) as image:
         if image.format in REFUSED_FORMATS:
             raise InputError(source, f"{image.format} files are programs; expected an image")
         _check_size(image.size, source)
-        if min_side is not None:
-            image.draft(image.mode, (min_side, min_side))
         image.seek(0)
-        yield _upright(image, source)
+        yield image
 
 
 @contextmanager
@@ -113,9 +134,14 @@ def _check_size(size: tuple[int, int], source: Any) -> None:
 
 
 def _upright(image: Image.Image, source: Any) -> Image.Image:
-    """Decode, then rotate by the EXIF orientation; an unreadable one is ignored."""
+    """Decode, then rotate by the EXIF orientation."""
     _check_size(image.size, source)
     image.load()
+    return turn_upright(image)
+
+
+def turn_upright(image: Image.Image) -> Image.Image:
+    """Rotate a decoded image by its EXIF orientation; an unreadable one is ignored."""
     try:
         transposition = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except BROKEN:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import re
+import sys
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,25 +13,34 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
-from openbind.media.image import MAX_PIXELS, open_image
+from openbind.media.image import open_image, open_lazily, turn_upright
+from openbind.media.photos import MAX_PIXELS
 from openbind.media.source import open_source
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue (ITU-R BT.601), as in PIL's conversion to gray."""
+NODATA_TAG = 42_113
+"""TIFF tag of GDAL: the value that marks missing measurements, as text."""
+NODATA_BEYOND = 1e30
+"""Larger floats are marks of missing values (-3.4e38 in many GeoTIFFs), not measurements."""
+DEEP = re.compile(r"(RGBA?|RGBX|LA);16([BLN])")
+"""PIL's names of pixels with 16 bits a channel, of which it decodes 8."""
 
 
 def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> np.ndarray:
     """Read an image of measurements.
 
     Args:
-        source: path or bytes of an image (8, 16 or 32 bits) or of a `.npy` file; PIL image;
-            array (H, W), (H, W, 1) or (H, W, 3); tensor of PyTorch (H, W) or (1 | 3, H, W).
+        source: path or bytes of an image (8, 16 or 32 bits a channel; transparency is ignored)
+            or of a `.npy` file; PIL image; array (H, W), (H, W, 1) or (H, W, 3); tensor of
+            PyTorch (H, W) or (1 | 3, H, W).
         color: of images with three different channels, "luminance" takes the weighted mean, and
             "refuse" raises an error. Three equal channels are read as one.
 
     Returns:
         map_HW: integers in their stored type, everything else float32. NaN and infinite values
-        are kept, as marks of missing values. The source isn't modified.
+        are kept; marks of missing floats (GDAL's tag, ±3.4e38) become NaN. The source isn't
+        modified.
 
     Raises:
         InputError: missing, empty, truncated, not an image, too large, or in color.
@@ -39,9 +52,58 @@ def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> n
     elif looks_like_numpy(opened := open_source(source)):
         values = load_array(opened, source)
     else:
-        with open_image(source) as image:
-            values = _from_image(image)
+        values = _from_file(opened, source)
     return _checked(_single(values, color, source), source)
+
+
+def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
+    """Return the values of an image file, with all 16 bits of colors and of gray with alpha."""
+    with open_lazily(opened, source) as image:
+        if not _pixel_formats(image):
+            with open_image(source) as decoded:
+                return _mark_missing(_from_image(decoded), image)
+        letters, order = DEEP.fullmatch(_pixel_formats(image)[0]).groups()  # type: ignore[union-attr]
+    if letters == "LA":
+        # Both bytes of gray and of alpha, as four channels.
+        return _decode_as("RGBA", opened, source).astype(np.uint16) @ np.uint16([256, 1, 0, 0])
+    is_big = order == "B" or (order == "N" and sys.byteorder == "big")
+    high, low = ("B", "L") if is_big else ("L", "B")
+    bytes_HWC = [_decode_as(f"{letters};16{order}", opened, source) for order in (high, low)]
+    deep_HWC = bytes_HWC[0].astype(np.uint16) * np.uint16(256) + bytes_HWC[1]
+    return deep_HWC[:, :, :3]
+
+
+def _pixel_formats(image: Image.Image) -> list[str]:
+    """Return the names of the tiles' pixels, if they have 16 bits a channel."""
+    names = []
+    for *_, args in getattr(image, "tile", []):
+        name = args[0] if isinstance(args, tuple) and args else args
+        if isinstance(name, str) and DEEP.fullmatch(name):
+            names.append(name)
+    return names
+
+
+def _decode_as(pixels: str, opened: Path | io.BytesIO, source: Any) -> np.ndarray:
+    """Decode with another format of pixels: of two bytes, PIL keeps the one that it names."""
+    with open_lazily(opened, source) as image:
+        tiles: Any = getattr(image, "tile", [])
+        image.tile = [  # type: ignore[attr-defined]
+            (*tile[:3], (pixels, *tile[3][1:]) if isinstance(tile[3], tuple) else pixels)
+            for tile in tiles
+        ]
+        image.load()
+        return np.array(turn_upright(image))
+
+
+def _mark_missing(values: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Replace GDAL's mark of missing values in floats by NaN."""
+    try:
+        mark = float(str(getattr(image, "tag_v2", {})[NODATA_TAG]).strip("\0 "))
+    except (LookupError, ValueError):
+        return values
+    return (
+        np.where(values == np.float32(mark), np.nan, values) if values.dtype.kind == "f" else values
+    )
 
 
 def _from_image(image: Image.Image) -> np.ndarray:
@@ -82,5 +144,6 @@ def _checked(values: np.ndarray, source: Any) -> np.ndarray:
     if not values.size:
         raise InputError(source, f"empty map: {width} × {height} pixels")
     if values.dtype.kind == "f":
-        return np.array(values, dtype=np.float32, order="C")
+        is_mark_HW = np.isfinite(values) & (np.abs(values) > NODATA_BEYOND)
+        return np.array(np.where(is_mark_HW, np.nan, values), dtype=np.float32, order="C")
     return np.array(values.astype(np.uint8) if values.dtype.kind == "b" else values, order="C")

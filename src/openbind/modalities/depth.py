@@ -1,7 +1,8 @@
 """Depth: distances from the camera.
 
 Input   path, bytes, PIL image, array (H, W) or tensor; {"depth": any of these, "camera": name} for
-        another camera than the settings'. Metres by default; 0 and NaN mark missing values.
+        another camera than the settings'. Metres by default; 0 and NaN mark missing values, +inf
+        what is beyond the sensor's range (REP 117).
 Tensor  depth_BCHW float32 (batch, 1, 224, 224): disparity, scaled.
 Scale   5, the paper's temperature 0.2 (Table 9).
 Source  UNRESOLVED in the sources: no loader was released. Disparity: the paper, section 4;
@@ -25,11 +26,12 @@ from openbind.media.maps import read_map
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.disparity import (
     CAMERAS,
+    COUNTS_PER_METRE,
     SCALES,
     DepthCamera,
     DisparityScale,
+    counts_to_metres,
     metres_to_disparity,
-    millimetres_to_metres,
     scale_disparity,
     undo_bit_rotation,
 )
@@ -37,6 +39,22 @@ from openbind.signal.resize import center_crop, resize_short_side
 
 FARTHEST_METRES = 1_000.0
 """Larger depths mean that the unit is wrong."""
+Units = Literal[
+    "metres",
+    "millimetres",
+    "kitti",
+    "tum",
+    "scannet",
+    "realsense_d400",
+    "realsense_l515",
+    "kinect_v2",
+    "arkit",
+    "nyu_8bit",
+    "by_type",
+    "sunrgbd",
+    "disparity",
+]
+"""Names of `COUNTS_PER_METRE`, and three that no factor describes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +63,29 @@ class DepthSettings:
 
     Args:
         size: rows and columns.
-        units: "metres"; "millimetres" (PNGs of most sensors); "by_type" (integers are
-            millimetres, floats metres, as in ROS, REP 118); "sunrgbd" (its PNGs: millimetres
-            with rotated bits); "disparity" (pixels, used unchanged).
+        units: counts per metre, as a number or a name of `COUNTS_PER_METRE` ("metres",
+            "millimetres", a data set, a sensor); "by_type" (integers are millimetres, floats
+            metres, as in ROS, REP 118); "sunrgbd" (its PNGs: millimetres with rotated bits);
+            "disparity" (pixels, used unchanged). 8-bit maps need a number, "nyu_8bit" or
+            "disparity".
         camera: converts depth to disparity.
         scale: scales disparity to the range of the tower's training; `SCALES` holds the
             published ones.
     """
 
     size: int = 224
-    units: Literal["metres", "millimetres", "by_type", "sunrgbd", "disparity"] = "metres"
+    units: Units | float = "metres"
     camera: DepthCamera = CAMERAS["kv1"]
     scale: DisparityScale = SCALES["metric"]
+
+    def __post_init__(self) -> None:
+        """Check a number.
+
+        Raises:
+            ValueError: counts per metre that aren't positive and finite.
+        """
+        if not isinstance(self.units, str) and not 0 < self.units < np.inf:
+            raise ValueError(f"units: expected more than 0 counts per metre, found {self.units}")
 
 
 def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
@@ -117,7 +146,9 @@ def _split_camera(item: Any, camera: DepthCamera) -> tuple[Any, DepthCamera]:
     return item["depth"], CAMERAS[name] if name else camera
 
 
-def _to_disparity(map_HW: np.ndarray, units: str, camera: DepthCamera, item: Any) -> np.ndarray:
+def _to_disparity(
+    map_HW: np.ndarray, units: Units | float, camera: DepthCamera, item: Any
+) -> np.ndarray:
     """Convert stored values to disparity in pixels, float32.
 
     Raises:
@@ -125,22 +156,35 @@ def _to_disparity(map_HW: np.ndarray, units: str, camera: DepthCamera, item: Any
     """
     if units == "sunrgbd" and map_HW.dtype != np.uint16:
         raise InputError(item, f"expected SUN RGB-D's 16-bit values, found {map_HW.dtype}")
+    if map_HW.dtype == np.uint8 and units in ("metres", "millimetres", "by_type"):
+        raise InputError(
+            item,
+            f"8-bit values, up to {map_HW.max()}, can't be metres or millimetres; set `units` of "
+            'depth to the counts per metre (25.5 where 255 is 10 m), or to "disparity"',
+        )
     counts_HW = undo_bit_rotation(map_HW) if units == "sunrgbd" else map_HW
-    values_HW = np.nan_to_num(counts_HW.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    values_HW = np.nan_to_num(counts_HW.astype(np.float64), nan=0.0, posinf=np.inf, neginf=0.0)
     if values_HW.min() < 0:
         raise InputError(item, f"has negative values, down to {values_HW.min():g}")
     if units == "disparity":
-        return values_HW.astype(np.float32)
-    if units == "by_type":
-        units = "metres" if map_HW.dtype.kind == "f" else "millimetres"
-    metres_HW = values_HW if units == "metres" else millimetres_to_metres(values_HW)
-    if metres_HW.max() > FARTHEST_METRES:
+        return np.nan_to_num(values_HW, posinf=0.0).astype(np.float32)
+    metres_HW = counts_to_metres(values_HW, _counts_per_metre(units, map_HW))
+    farthest = metres_HW.max(where=np.isfinite(metres_HW), initial=0.0)
+    if farthest > FARTHEST_METRES:
         raise InputError(
             item,
-            f"depths of up to {metres_HW.max():,.0f} m; are they in {units}? Set `units` in the "
-            "settings of this modality",
+            f"depths of up to {farthest:,.0f} m with the units {units!r}; set `units` of depth to "
+            f"the counts per metre, or to one of {', '.join(COUNTS_PER_METRE)}",
         )
     return metres_to_disparity(metres_HW, camera)
+
+
+def _counts_per_metre(units: Units | float, map_HW: np.ndarray) -> float:
+    if not isinstance(units, str):
+        return units
+    by_type = "metres" if map_HW.dtype.kind == "f" else "millimetres"
+    name = {"by_type": by_type, "sunrgbd": "millimetres"}.get(units, units)
+    return COUNTS_PER_METRE[name]
 
 
 MODALITY = Modality(
@@ -153,6 +197,7 @@ MODALITY = Modality(
     has_clips=False,
     tower="depth",
     scale=5.0,
+    version=2,
     apply_view=apply_view,
     open_views=open_views,
     thumbnail=thumbnail,

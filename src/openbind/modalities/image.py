@@ -145,6 +145,10 @@ MODALITY = Modality(
             ".ppm",
             ".pgm",
             ".avif",
+            ".heic",
+            ".heif",
+            ".hif",
+            ".jxl",
             ".jp2",
             ".ico",
         ]

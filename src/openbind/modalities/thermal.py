@@ -24,6 +24,7 @@ from openbind.media.maps import read_map
 from openbind.media.radiometric import read_celsius
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample
 from openbind.signal.resize import center_crop, resize_short_side
+from openbind.signal.thermal import display_range, mark_missing, replace_telemetry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +33,11 @@ class ThermalSettings:
 
     Args:
         size: rows and columns.
-        radiometric: files are JPEGs of FLIR cameras; read their temperatures instead of their
-            image (extra "flir").
+        radiometric: files hold temperatures: JPEGs of FLIR cameras, read instead of their image
+            (extra "flir"), or 16-bit TIFFs and PNGs in centikelvin. All become °C.
         low, high: counts or temperatures that become 0 and 1; others are clipped. None means 0
-            and 255 for 8 bits, and each image's own minimum and maximum otherwise.
+            and 255 for 8 bits, and each image's own minimum and maximum otherwise, without
+            missing values, dead pixels and rows of telemetry (`signal/thermal.py`).
         mean, std: final normalization.
     """
 
@@ -54,7 +56,7 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
         part = Part.of(item)
         # Cameras also write gray images in color, with equal or nearly equal channels.
         read = read_celsius if settings.radiometric else partial(read_map, color="luminance")
-        map_HW = read(part.item)
+        map_HW = replace_telemetry(mark_missing(read(part.item)))
         # Cropped after scaling to the whole image's range: a part looks as it does in the whole.
         unit_HW = part.view.crop(_to_unit(map_HW, settings, part.item))
         # 8-bit images are scaled as images, as in the recipe that reproduced the paper.
@@ -86,11 +88,7 @@ def _to_unit(map_HW: np.ndarray, settings: ThermalSettings, item: Any) -> np.nda
     is_finite_HW = np.isfinite(values_HW)
     if not is_finite_HW.any():
         raise InputError(item, "has no finite values")
-    own_range = (
-        (0.0, 255.0)
-        if map_HW.dtype == np.uint8
-        else (float(values_HW[is_finite_HW].min()), float(values_HW[is_finite_HW].max()))
-    )
+    own_range = (0.0, 255.0) if map_HW.dtype == np.uint8 else display_range(values_HW)
     low = own_range[0] if settings.low is None else settings.low
     high = own_range[1] if settings.high is None else settings.high
     # An image of one value has no range: all of it becomes 0.
@@ -108,6 +106,7 @@ MODALITY = Modality(
     has_clips=False,
     tower="thermal",
     scale=10.0,
+    version=2,
     apply_view=Part,
     thumbnail=thumbnail,
 )

@@ -12,6 +12,20 @@ import numpy as np
 
 NEAR_METRES, FAR_METRES = 0.01, 50.0
 """Range of depths; others are clipped, missing ones (0) to the nearest (Omnivore, issue 12)."""
+COUNTS_PER_METRE = {
+    "metres": 1.0,
+    "millimetres": 1_000.0,
+    "kitti": 256.0,
+    "tum": 5_000.0,
+    "scannet": 1_000.0,
+    "realsense_d400": 1_000.0,
+    "realsense_l515": 4_000.0,
+    "kinect_v2": 1_000.0,
+    "arkit": 1_000.0,
+    "nyu_8bit": 25.5,
+}
+"""Units of stored depth by name: of data sets and sensors, as their documentation states them;
+"nyu_8bit" is 10 m over 255, as in common copies of NYU Depth V2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +109,9 @@ def undo_bit_rotation(counts_HW: np.ndarray) -> np.ndarray:
     return (counts_HW >> np.uint16(3)) | (counts_HW << np.uint16(13))
 
 
-def millimetres_to_metres(millimetres_HW: np.ndarray) -> np.ndarray:
-    """Return metres_HW float32."""
-    return (millimetres_HW / np.float64(1000)).astype(np.float32)
+def counts_to_metres(counts_HW: np.ndarray, per_metre: float) -> np.ndarray:
+    """Return metres_HW float32 of stored counts; infinite ones stay infinite."""
+    return (counts_HW / np.float64(per_metre)).astype(np.float32)
 
 
 def metres_to_disparity(
@@ -109,7 +123,7 @@ def metres_to_disparity(
     """Compute baseline · focal length / depth.
 
     Args:
-        metres_HW: depth; 0 is missing and counts as the nearest.
+        metres_HW: depth; 0 is missing and counts as the nearest, infinite is the farthest.
         camera: one of `CAMERAS`, or another.
         near_metres, far_metres: range to clip to, so that disparity is finite.
 

@@ -21,8 +21,8 @@ from openbind.evaluation.tasks.task import Task
 from openbind.signal.disparity import (
     CAMERAS,
     DepthCamera,
+    counts_to_metres,
     metres_to_disparity,
-    millimetres_to_metres,
     undo_bit_rotation,
 )
 
@@ -181,7 +181,7 @@ def read_disparity(depth: Path, camera: DepthCamera) -> np.ndarray:
     counts_HW = read_map(depth)
     if counts_HW.dtype != np.uint16:
         raise InputError(depth, f"expected 16 bits, found {counts_HW.dtype}")
-    return metres_to_disparity(millimetres_to_metres(undo_bit_rotation(counts_HW)), camera)
+    return metres_to_disparity(counts_to_metres(undo_bit_rotation(counts_HW), 1_000), camera)
 
 
 SUITE = Suite(

@@ -1,0 +1,145 @@
+"""Formats of phones and cameras that PIL doesn't read: HEIF, JPEG XL, JPEGs without an end."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from openbind.errors import InputError
+
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
+"""Brands of files of HEVC images (ISO/IEC 23008-12); AVIF's are others, and are PIL's."""
+JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+"""First bytes of a JPEG XL codestream, and of its container (ISO/IEC 18181-2)."""
+EXTRAS = {"HEIF": ("pillow-heif", "heif"), "JPEG XL": ("imagecodecs", "jxl")}
+"""Format → the package that reads it, and openbind's extra that installs it."""
+JPEG_END = b"\xff\xd9"
+MAX_PIXELS = 178_956_970
+"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, where
+it raises an error itself."""
+TAILS = (b"", b"\x55" * 64, b"\xaa" * 64)
+"""Endings of an incomplete JPEG's data that decode to different pixels if any are missing."""
+
+
+def foreign_format(opened: Path | io.BytesIO) -> str | None:
+    """Return "HEIF" or "JPEG XL" by a file's first bytes; None for PIL's formats."""
+    head = _read_head(opened, 64)
+    if head.startswith(JXL_HEADS):
+        return "JPEG XL"
+    if head[4:8] != b"ftyp":
+        return None
+    end = min(len(head), int.from_bytes(head[:4], "big"))
+    brands = [head[8:12], *(head[i : i + 4] for i in range(16, end, 4))]
+    is_avif = bool({b"avif", b"avis"} & {*brands})
+    return "HEIF" if brands[0] in HEIF_BRANDS and not is_avif else None
+
+
+def read_foreign(opened: Path | io.BytesIO, kind: str, item: Any) -> Image.Image:
+    """Decode an image of `foreign_format`, upright.
+
+    Args:
+        opened: path or stream.
+        kind: "HEIF" or "JPEG XL".
+        item: named by errors.
+
+    Raises:
+        InputError: the package that reads the format isn't installed, or the image is too large.
+        Exception: those of the packages, for broken files.
+    """
+    try:
+        return _read_heif(opened, item) if kind == "HEIF" else _read_jxl(opened, item)
+    except ImportError as error:
+        package, extra = EXTRAS[kind]
+        reason = f"reading {kind} needs the package {package!r}: pip install 'openbind[{extra}]'"
+        raise InputError(item, reason) from error
+
+
+def _read_heif(opened: Path | io.BytesIO, item: Any) -> Image.Image:
+    import pillow_heif
+
+    file = pillow_heif.open_heif(opened, convert_hdr_to_8bit=True)
+    _check_pixels(file.size, item)
+    image: Image.Image = file.to_pillow()
+    # The decoder has applied the file's rotation; a copy in its EXIF block must not count again.
+    image.info = {}
+    image.getexif().clear()
+    return image
+
+
+def _read_jxl(opened: Path | io.BytesIO, item: Any) -> Image.Image:
+    import imagecodecs
+
+    data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
+    _check_pixels(_jxl_size(data), item)
+    values = np.asarray(imagecodecs.jpegxl_decode(data, index=0))
+    if values.dtype != np.uint8:
+        top = 1.0 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
+        values = np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
+    return Image.fromarray(values[:, :, 0] if values.shape[2:] == (1,) else values)
+
+
+def _jxl_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a JPEG XL file's header (ISO/IEC 18181-1, section D.2)."""
+    start = 0
+    if not data.startswith(JXL_HEADS[0]):
+        start = max(data.find(b"jxlc") + 4, data.find(b"jxlp") + 8)
+    bits = int.from_bytes(data[start + 2 : start + 18], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    def side(is_small: int) -> int:
+        return 8 * (take(5) + 1) if is_small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    is_small = take(1)
+    height = side(is_small)
+    ratio = take(3)
+    ratios = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+    if not ratio:
+        return side(is_small), height
+    across, down = ratios[ratio - 1]
+    return height * across // down, height
+
+
+def complete_jpeg(opened: Path | io.BytesIO, min_side: int | None) -> Image.Image:
+    """Decode a JPEG that lacks its last marker but no pixel.
+
+    What follows the data then doesn't change a pixel.
+
+    Args:
+        opened: path or stream.
+        min_side: as in `read_image`.
+
+    Raises:
+        OSError: pixels are missing.
+    """
+    data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
+    data = data.removesuffix(b"\xff")
+    images = []
+    for tail in TAILS:
+        image = Image.open(io.BytesIO(data + tail + JPEG_END))
+        if min_side is not None:
+            image.draft(image.mode, (min_side, min_side))
+        image.load()
+        images.append(image)
+    if any(image.tobytes() != images[0].tobytes() for image in images[1:]):
+        raise OSError("the end of the JPEG is missing")
+    return images[0]
+
+
+def _check_pixels(size: tuple[int, int], item: Any) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(item, f"{size[0]} × {size[1]} pixels, more than {MAX_PIXELS:,}; refused")
+
+
+def _read_head(opened: Path | io.BytesIO, count: int) -> bytes:
+    if isinstance(opened, Path):
+        with opened.open("rb") as file:
+            return file.read(count)
+    return opened.getvalue()[:count]
