@@ -50,10 +50,10 @@ def test_heif_is_rotated_once() -> None:
     pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = Image.fromarray(SMOOTH)
-    image.info["exif"] = exif.tobytes()
+    file = pillow_heif.from_pillow(Image.fromarray(SMOOTH))
+    file.info["exif"] = exif.tobytes()
     buffer = io.BytesIO()
-    pillow_heif.from_pillow(image).save(buffer, quality=95)
+    file.save(buffer, quality=95)
     assert read_image(buffer.getvalue()).size == (48, 80)
 
 
@@ -75,10 +75,10 @@ def test_large_jxl_is_refused_by_its_header(
 ) -> None:
     """Width and height are known before decoding."""
     data = jxl(np.zeros((height, width, 3), np.uint8))
-    monkeypatch.setattr("openbind.media.photos.MAX_PIXELS", height * width - 1)
+    monkeypatch.setattr("openbind.media.image.MAX_PIXELS", height * width - 1)
     with pytest.raises(InputError, match=f"{width} × {height} pixels"):
         read_image(data)
-    monkeypatch.setattr("openbind.media.photos.MAX_PIXELS", height * width)
+    monkeypatch.setattr("openbind.media.image.MAX_PIXELS", height * width)
     assert read_image(data).size == (width, height)
 
 

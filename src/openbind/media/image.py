@@ -15,9 +15,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from openbind.errors import InputError
 from openbind.media.arrays import is_array, is_tensor, to_numpy
-from openbind.media.photos import MAX_PIXELS, complete_jpeg, foreign_format, read_foreign
+from openbind.media.photos import complete_jpeg, foreign_format, read_foreign
 from openbind.media.source import open_source
 
+MAX_PIXELS = 178_956_970
+"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, where
+it raises an error itself."""
 REFUSED_FORMATS = {"EPS", "WMF"}
 """Formats that PIL passes to other programs (Ghostscript, Windows)."""
 BROKEN = (
@@ -82,7 +85,7 @@ def open_image(source: Any, min_side: int | None = None) -> Iterator[Image.Image
     opened = open_source(source)
     if (kind := foreign_format(opened)) is not None:
         with _image_errors(source):
-            yield read_foreign(opened, kind, source)
+            yield read_foreign(opened, kind, MAX_PIXELS, source)
         return
     with open_lazily(opened, source) as image:
         if min_side is not None:

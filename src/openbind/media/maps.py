@@ -13,8 +13,8 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
-from openbind.media.image import open_image, open_lazily, turn_upright
-from openbind.media.photos import MAX_PIXELS
+from openbind.media.image import MAX_PIXELS, open_image, open_lazily, turn_upright
+from openbind.media.photos import foreign_format
 from openbind.media.source import open_source
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -58,6 +58,9 @@ def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> n
 
 def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
     """Return the values of an image file, with all 16 bits of colors and of gray with alpha."""
+    if foreign_format(opened) is not None:
+        with open_image(source) as decoded:
+            return _from_image(decoded)
     with open_lazily(opened, source) as image:
         if not _pixel_formats(image):
             with open_image(source) as decoded:
@@ -65,12 +68,12 @@ def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
         letters, order = DEEP.fullmatch(_pixel_formats(image)[0]).groups()  # type: ignore[union-attr]
     if letters == "LA":
         # Both bytes of gray and of alpha, as four channels.
-        return _decode_as("RGBA", opened, source).astype(np.uint16) @ np.uint16([256, 1, 0, 0])
+        bytes_HWC = _decode_as("RGBA", opened, source).astype(np.uint16)
+        return np.asarray(bytes_HWC[:, :, 0] * np.uint16(256) + bytes_HWC[:, :, 1])
     is_big = order == "B" or (order == "N" and sys.byteorder == "big")
     high, low = ("B", "L") if is_big else ("L", "B")
-    bytes_HWC = [_decode_as(f"{letters};16{order}", opened, source) for order in (high, low)]
-    deep_HWC = bytes_HWC[0].astype(np.uint16) * np.uint16(256) + bytes_HWC[1]
-    return deep_HWC[:, :, :3]
+    high_HWC, low_HWC = (_decode_as(f"{letters};16{o}", opened, source) for o in (high, low))
+    return np.asarray(high_HWC.astype(np.uint16) * np.uint16(256) + low_HWC)[:, :, :3]
 
 
 def _pixel_formats(image: Image.Image) -> list[str]:

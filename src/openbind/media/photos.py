@@ -18,9 +18,6 @@ JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 EXTRAS = {"HEIF": ("pillow-heif", "heif"), "JPEG XL": ("imagecodecs", "jxl")}
 """Format → the package that reads it, and openbind's extra that installs it."""
 JPEG_END = b"\xff\xd9"
-MAX_PIXELS = 178_956_970
-"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, where
-it raises an error itself."""
 TAILS = (b"", b"\x55" * 64, b"\xaa" * 64)
 """Endings of an incomplete JPEG's data that decode to different pixels if any are missing."""
 
@@ -38,12 +35,13 @@ def foreign_format(opened: Path | io.BytesIO) -> str | None:
     return "HEIF" if brands[0] in HEIF_BRANDS and not is_avif else None
 
 
-def read_foreign(opened: Path | io.BytesIO, kind: str, item: Any) -> Image.Image:
+def read_foreign(opened: Path | io.BytesIO, kind: str, max_pixels: int, item: Any) -> Image.Image:
     """Decode an image of `foreign_format`, upright.
 
     Args:
         opened: path or stream.
         kind: "HEIF" or "JPEG XL".
+        max_pixels: largest image that is decoded.
         item: named by errors.
 
     Raises:
@@ -51,18 +49,19 @@ def read_foreign(opened: Path | io.BytesIO, kind: str, item: Any) -> Image.Image
         Exception: those of the packages, for broken files.
     """
     try:
-        return _read_heif(opened, item) if kind == "HEIF" else _read_jxl(opened, item)
+        read = _read_heif if kind == "HEIF" else _read_jxl
+        return read(opened, max_pixels, item)
     except ImportError as error:
         package, extra = EXTRAS[kind]
         reason = f"reading {kind} needs the package {package!r}: pip install 'openbind[{extra}]'"
         raise InputError(item, reason) from error
 
 
-def _read_heif(opened: Path | io.BytesIO, item: Any) -> Image.Image:
+def _read_heif(opened: Path | io.BytesIO, max_pixels: int, item: Any) -> Image.Image:
     import pillow_heif
 
     file = pillow_heif.open_heif(opened, convert_hdr_to_8bit=True)
-    _check_pixels(file.size, item)
+    _check_pixels(file.size, max_pixels, item)
     image: Image.Image = file.to_pillow()
     # The decoder has applied the file's rotation; a copy in its EXIF block must not count again.
     image.info = {}
@@ -70,11 +69,11 @@ def _read_heif(opened: Path | io.BytesIO, item: Any) -> Image.Image:
     return image
 
 
-def _read_jxl(opened: Path | io.BytesIO, item: Any) -> Image.Image:
+def _read_jxl(opened: Path | io.BytesIO, max_pixels: int, item: Any) -> Image.Image:
     import imagecodecs
 
     data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
-    _check_pixels(_jxl_size(data), item)
+    _check_pixels(_jxl_size(data), max_pixels, item)
     values = np.asarray(imagecodecs.jpegxl_decode(data, index=0))
     if values.dtype != np.uint8:
         top = 1.0 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
@@ -133,9 +132,9 @@ def complete_jpeg(opened: Path | io.BytesIO, min_side: int | None) -> Image.Imag
     return images[0]
 
 
-def _check_pixels(size: tuple[int, int], item: Any) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise InputError(item, f"{size[0]} × {size[1]} pixels, more than {MAX_PIXELS:,}; refused")
+def _check_pixels(size: tuple[int, int], max_pixels: int, item: Any) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise InputError(item, f"{size[0]} × {size[1]} pixels, more than {max_pixels:,}; refused")
 
 
 def _read_head(opened: Path | io.BytesIO, count: int) -> bytes:
