@@ -62,7 +62,7 @@ def arrays(values: int) -> bytes:
         (Limits(samples=32_000), audio(2, 2), audio(2, 3), "48,000 samples"),
         (Limits(seconds=3), video(3), video(4), "limit of 3 s"),
         (Limits(pixels=2000), video(1), video(1, 64), "64 × 64 pixels"),
-        (Limits(seconds=9), table(9), table(9.5), "limit of 9 s"),
+        (Limits(seconds=4), table(4), table(4.5), "limit of 4 s"),
         (Limits(rows=20), table(9), table(9, 30), "31 rows"),
         (Limits(array_bytes=9000), arrays(1000), arrays(2000), "uncompressed bytes"),
     ],
