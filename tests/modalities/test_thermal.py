@@ -71,6 +71,15 @@ def test_outliers_do_not_set_the_range() -> None:
         assert (prepare(changed) - prepare(clean)).abs().mean() < 0.02
 
 
+def test_colors_of_eight_bits_keep_their_range() -> None:
+    """Images as displayed have no outliers, nor marks of missing values."""
+    colors = np.full((60, 80, 3), 40, np.uint8)
+    colors[::2, :, 0] = 44
+    colors[0, 0], colors[9, 9] = 0, 255
+    found = prepare(colors)
+    assert 0.1 < float(found.median()) < 0.2
+
+
 def test_temperatures_of_tiffs() -> None:
     """Limits in °C hold for files of centikelvin."""
     counts = np.linspace(29_315, 30_915, 24 * 24).reshape(24, 24).astype(np.uint16)

@@ -27,7 +27,7 @@ DEEP = re.compile(r"(RGBA?|RGBX|LA);16([BLN])")
 """PIL's names of pixels with 16 bits a channel, of which it decodes 8."""
 
 
-def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> np.ndarray:
+def read_map(source: Any, color: Literal["refuse", "luminance", "keep"] = "refuse") -> np.ndarray:
     """Read an image of measurements.
 
     Args:
@@ -35,7 +35,7 @@ def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> n
             or of a `.npy` file; PIL image; array (H, W), (H, W, 1) or (H, W, 3); tensor of
             PyTorch (H, W) or (1 | 3, H, W).
         color: of images with three different channels, "luminance" takes the weighted mean, and
-            "refuse" raises an error. Three equal channels are read as one.
+            "refuse" raises an error; "keep" returns map_HWC. Three equal channels are read as one.
 
     Returns:
         map_HW: integers in their stored type, everything else float32. NaN and infinite values
@@ -54,6 +54,11 @@ def read_map(source: Any, color: Literal["refuse", "luminance"] = "refuse") -> n
     else:
         values = _from_file(opened, source)
     return _checked(_single(values, color, source), source)
+
+
+def luminance(values_HWC: np.ndarray) -> np.ndarray:
+    """Return the weighted mean of red, green and blue, float32."""
+    return np.asarray(values_HWC @ LUMINANCE, dtype=np.float32)
 
 
 def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
@@ -133,15 +138,17 @@ def _single(values: np.ndarray, color: str, source: Any) -> np.ndarray:
     first = values[:, :, 0]
     if values.shape[2] == 1 or all(np.array_equal(first, values[:, :, i]) for i in (1, 2)):
         return first
+    if color == "keep":
+        return values
     if color == "luminance":
-        return np.asarray(values @ LUMINANCE, dtype=np.float32)
+        return luminance(values)
     raise InputError(source, "in color; expected one channel of measurements, as raw counts")
 
 
 def _checked(values: np.ndarray, source: Any) -> np.ndarray:
     if values.dtype.kind not in "iufb":
         raise InputError(source, f"expected numbers, found {values.dtype}")
-    height, width = values.shape
+    height, width = values.shape[:2]
     if height * width > MAX_PIXELS:
         raise InputError(source, f"{width} × {height} pixels, more than {MAX_PIXELS:,}; refused")
     if not values.size:

@@ -10,7 +10,6 @@ Source  spec 3.6: [0, 1] without mean and std reproduces LLVIP (62.4 of 63.4; 55
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.media.drawing import draw_map
-from openbind.media.maps import read_map
+from openbind.media.maps import luminance, read_map
 from openbind.media.radiometric import read_celsius
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample
 from openbind.signal.resize import center_crop, resize_short_side
@@ -54,11 +53,9 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
 
     def preprocess(item: Any) -> Sample:
         part = Part.of(item)
-        # Cameras also write gray images in color, with equal or nearly equal channels.
-        read = read_celsius if settings.radiometric else partial(read_map, color="luminance")
-        map_HW = replace_telemetry(mark_missing(read(part.item)))
+        map_HW, own_range = _measure(part.item, settings.radiometric)
         # Cropped after scaling to the whole image's range: a part looks as it does in the whole.
-        unit_HW = part.view.crop(_to_unit(map_HW, settings, part.item))
+        unit_HW = part.view.crop(_to_unit(map_HW, own_range, settings))
         # 8-bit images are scaled as images, as in the recipe that reproduced the paper.
         image = (
             Image.fromarray(np.round(unit_HW * 255).astype(np.uint8))
@@ -82,13 +79,29 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     return draw_map(read_map(item, color="luminance").astype(np.float64), size)
 
 
-def _to_unit(map_HW: np.ndarray, settings: ThermalSettings, item: Any) -> np.ndarray:
+def _measure(item: Any, radiometric: bool) -> tuple[np.ndarray, tuple[float, float]]:
+    """Return a map of 8 bits, counts or temperatures, and its range."""
+    map_HW = read_celsius(item) if radiometric else read_map(item, color="keep")
+    is_displayed = map_HW.dtype == np.uint8
+    if map_HW.ndim == 3:
+        # Cameras also write gray images in color, with equal or nearly equal channels.
+        map_HW = luminance(map_HW)
+    if map_HW.dtype == np.uint8:
+        return map_HW, (0.0, 255.0)
+    if is_displayed:
+        return map_HW, (float(map_HW.min()), float(map_HW.max()))
+    map_HW = mark_missing(replace_telemetry(map_HW))
+    if not np.isfinite(map_HW).any():
+        raise InputError(item, "has no finite values")
+    return map_HW, display_range(map_HW.astype(np.float64))
+
+
+def _to_unit(
+    map_HW: np.ndarray, own_range: tuple[float, float], settings: ThermalSettings
+) -> np.ndarray:
     """Scale counts or temperatures to [0, 1], float32."""
     values_HW = map_HW.astype(np.float64)
     is_finite_HW = np.isfinite(values_HW)
-    if not is_finite_HW.any():
-        raise InputError(item, "has no finite values")
-    own_range = (0.0, 255.0) if map_HW.dtype == np.uint8 else display_range(values_HW)
     low = own_range[0] if settings.low is None else settings.low
     high = own_range[1] if settings.high is None else settings.high
     # An image of one value has no range: all of it becomes 0.
