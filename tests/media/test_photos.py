@@ -19,7 +19,7 @@ SMOOTH = np.dstack([ROWS * 5, COLUMNS * 3, 255 - ROWS * 2 - COLUMNS]).astype(np.
 
 
 def heif() -> bytes:
-    pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    pillow_heif = pytest.importorskip("pillow_heif", reason="writes HEIF for tests")
     buffer = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(SMOOTH)).save(buffer, quality=95)
     return buffer.getvalue()
@@ -47,7 +47,7 @@ def test_heif(tmp_path: Path) -> None:
 
 def test_heif_is_rotated_once() -> None:
     """An orientation in the file is applied by the decoder, and not again by its EXIF block."""
-    pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    pillow_heif = pytest.importorskip("pillow_heif", reason="writes HEIF for tests")
     exif = Image.Exif()
     exif[0x0112] = 6
     file = pillow_heif.from_pillow(Image.fromarray(SMOOTH))
@@ -88,7 +88,7 @@ def test_missing_packages_are_named(
 ) -> None:
     """Without the package the format and the extra are named, and other files go on."""
     data = make()  # type: ignore[operator]
-    for package in ("pillow_heif", "imagecodecs"):
+    for package in ("pi_heif", "imagecodecs"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf"openbind\[{extra}\]"):
         read_image(data)

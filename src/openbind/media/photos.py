@@ -15,7 +15,7 @@ HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 """Brands of files of HEVC images (ISO/IEC 23008-12); AVIF's are others, and are PIL's."""
 JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 """First bytes of a JPEG XL codestream, and of its container (ISO/IEC 18181-2)."""
-EXTRAS = {"HEIF": ("pillow-heif", "heif"), "JPEG XL": ("imagecodecs", "jxl")}
+EXTRAS = {"HEIF": ("pi-heif", "heif"), "JPEG XL": ("imagecodecs", "jxl")}
 """Format → the package that reads it, and openbind's extra that installs it."""
 JPEG_END = b"\xff\xd9"
 TAILS = (b"", b"\x55" * 64, b"\xaa" * 64)
@@ -58,9 +58,9 @@ def read_foreign(opened: Path | io.BytesIO, kind: str, max_pixels: int, item: An
 
 
 def _read_heif(opened: Path | io.BytesIO, max_pixels: int, item: Any) -> Image.Image:
-    import pillow_heif
+    import pi_heif
 
-    file = pillow_heif.open_heif(opened, convert_hdr_to_8bit=True)
+    file = pi_heif.open_heif(opened, convert_hdr_to_8bit=True)
     _check_pixels(file.size, max_pixels, item)
     image: Image.Image = file.to_pillow()
     # The decoder has applied the file's rotation; a copy in its EXIF block must not count again.
