@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openbind.embedding.many import Entry, Failure
 from openbind.errors import InputError
-from openbind.modalities import modality_of_file
+from openbind.modalities import modality_of_file, settle_modality
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def scan(paths: Iterable[str | os.PathLike[str]], modalities: Sequence[str]) -> 
                 given, f"unsupported file extension {path.suffix!r}; expected one of {known}"
             )
         for file in [path] if path.is_file() else walk_files(path, failures.append):
-            modality = modality_of_file(file, modalities)
+            modality = settle_modality(file, modality_of_file(file, modalities), modalities)
             if modality is None:
                 others += 1
             else:

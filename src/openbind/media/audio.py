@@ -12,9 +12,15 @@ import numpy as np
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.media.arrays import is_array, to_numpy
-from openbind.media.soundtrack import SelectRange, read_track, seek_track
+from openbind.media.soundtrack import SelectRange, measure_track, read_track, seek_track
 from openbind.media.source import open_source
-from openbind.media.truncation import find_truncation, has_length_header
+from openbind.media.truncation import (
+    check_truncation,
+    has_length_header,
+    is_chained,
+    is_mostly_there,
+    report_missing,
+)
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -27,6 +33,13 @@ INEXACT_SEEKS = MPEG | {"OGG"}
 """Formats whose first samples are wrong after libsndfile seeks a second time."""
 UNKNOWN_LENGTH = 1 << 62
 """libsndfile reports more samples than this for a FLAC that was written into a pipe."""
+SIZED = {"WAV", "WAVEX", "AIFF"}
+"""Formats whose chunk of samples was checked: what doesn't decode is padding that was counted."""
+MAX_LEVEL = float(1 << 32)
+"""Largest magnitude of a sample. Integers of 32 bits that weren't scaled are within it; spectra of
+samples from about 1e16 on overflow."""
+READ_BLOCK = 1 << 22
+"""Samples read at a time where a header promises more than memory should be reserved for."""
 FFMPEG_SIGNATURES = (
     (4, b"ftyp"),
     (0, b"\x1a\x45\xdf\xa3"),
@@ -107,6 +120,21 @@ class OpenAudio:
             raise InputError(source, "an array needs its rate: pass (samples, rate in Hz)")
         return _checked(self._decode(select), source)
 
+    def measure(self) -> float:
+        """Return the duration of a path or bytes in seconds, by its headers or counted.
+
+        Raises:
+            InputError, MissingExtraError: as `read`.
+        """
+        import soundfile
+
+        try:
+            file = self._open_file()
+            return float(file.frames / file.samplerate)
+        except (soundfile.SoundFileError, TypeError, _UnknownLengthError) as error:
+            _check_ffmpeg(self.source, str(error))
+        return float(measure_track(self.source))
+
     def _decode(self, select: SelectRange) -> Audio:
         """Decode with libsndfile, or with FFmpeg what libsndfile can't."""
         if self._refusal is None:
@@ -126,16 +154,18 @@ class OpenAudio:
         """Open with libsndfile: once, or for each part where a second seek is inexact."""
         import soundfile
 
-        if self._file is not None and self._file.format not in INEXACT_SEEKS:
+        if self._file is not None and not _seeks_inexactly(self._file):
             return self._file
         self._files.close()
         opened = open_source(self.source)
-        if missing := find_truncation(opened):
-            raise InputError(self.source, missing)
+        check_truncation(self.source, opened)
         has_length = has_length_header(opened)
+        chained = is_chained(opened)
         file = self._files.enter_context(soundfile.SoundFile(opened))
-        if file.frames >= UNKNOWN_LENGTH or (file.format in MPEG and not has_length):
-            raise _UnknownLengthError("its header has no length")
+        if not 0 < file.frames < UNKNOWN_LENGTH or chained:
+            raise _UnknownLengthError("its header has no length of the whole")
+        if file.format in MPEG and not has_length:
+            raise _UnknownLengthError("its header has no length of the whole")
         self._file = file
         return file
 
@@ -144,6 +174,10 @@ class OpenAudio:
         whole_TC, rate_hz = self._whole
         start, end = select(len(whole_TC), rate_hz)
         return whole_TC[start:end], rate_hz
+
+
+def _seeks_inexactly(file: SoundFile) -> bool:
+    return file.format in INEXACT_SEEKS or file.subtype.startswith("MPEG")
 
 
 class _UnknownLengthError(Exception):
@@ -179,11 +213,25 @@ def _read_part(file: SoundFile, select: SelectRange, source: Any) -> Audio:
     start, end = select(file.frames, file.samplerate)
     if file.tell() != start:
         file.seek(start)
-    samples_TC = file.read(end - start, dtype="float32", always_2d=True)
-    if len(samples_TC) < end - start:
-        found = f"{start + len(samples_TC):,} of {end:,}"
-        raise InputError(source, f"truncated: found {found} samples")
+    samples_TC = _read_samples(file, end - start)
+    found = start + len(samples_TC)
+    if found < end:
+        missing = f"truncated: found {found:,} of {end:,} samples"
+        if not (file.format in SIZED and len(samples_TC)):
+            report_missing(source, missing, is_mostly_there(found, file.frames))
     return Audio(np.ascontiguousarray(samples_TC.T), file.samplerate)
+
+
+def _read_samples(file: SoundFile, count: int) -> np.ndarray:
+    """Read up to `count` samples of all channels."""
+    if count <= READ_BLOCK:
+        return np.asarray(file.read(count, dtype="float32", always_2d=True))
+    blocks = [file.read(READ_BLOCK, dtype="float32", always_2d=True)]
+    left = count - READ_BLOCK
+    while left and len(blocks[-1]) == READ_BLOCK:
+        blocks.append(file.read(min(left, READ_BLOCK), dtype="float32", always_2d=True))
+        left -= len(blocks[-1])
+    return np.concatenate(blocks)
 
 
 def _check_ffmpeg(source: Any, refusal: str) -> None:
@@ -238,4 +286,8 @@ def _checked(audio: Audio, source: Any) -> Audio:
         raise InputError(source, "empty audio: no samples")
     if not np.isfinite(audio.samples_CT).all():
         raise InputError(source, "has NaN or infinite samples")
+    level = max(float(audio.samples_CT.max()), -float(audio.samples_CT.min()))
+    if level > MAX_LEVEL:
+        reason = f"has a sample of magnitude {level:.3g}, expected -1 to 1; is its type wrong?"
+        raise InputError(source, reason)
     return audio

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.media.source import open_source
-from openbind.media.truncation import find_truncation
+from openbind.media.truncation import check_truncation, is_mostly_there, report_missing
 
 if TYPE_CHECKING:
-    from av import Packet
+    from av import AudioStream, Packet, VideoStream
     from av.container import InputContainer
     from av.stream import Stream
 
@@ -32,6 +32,8 @@ last packets needn't be stored."""
 
 SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 """FFmpeg's names of the formats that can be sought by time without reading the rest."""
+PROMISED = SEEKABLE | {"asf", "avi"}
+"""Formats that state their duration. FFmpeg guesses others' from the bit rate or the last times."""
 
 
 @contextmanager
@@ -65,8 +67,7 @@ def open_container(source: Any) -> Iterator[InputContainer]:
     except ImportError as error:
         raise MissingExtraError(f"reading {source!s:.80}", "av", "video") from error
     opened = open_source(source)
-    if missing := find_truncation(opened):
-        raise InputError(source, missing)
+    check_truncation(source, opened)
     # An absolute path can't be mistaken for an address ("http:…", "concat:…").
     file = str(opened.absolute()) if isinstance(opened, Path) else opened
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
@@ -80,18 +81,20 @@ def open_container(source: Any) -> Iterator[InputContainer]:
 def demux_whole(container: InputContainer, stream: Stream, source: Any) -> Iterator[Packet]:
     """Read all packets of a stream, then compare their number and end with the headers.
 
+    Warns of a file that lacks its last tenth or less.
+
     Yields:
-        packets with content, including those marked as discarded.
+        packets with content, including those marked as discarded, and Theora's repeated frames.
 
     Raises:
-        InputError: at the end, when packets are missing.
+        InputError: at the end, when more packets are missing.
     """
     count, end = 0, Fraction(0)
     for packet in container.demux():
         time = packet.dts if packet.pts is None else packet.pts
         if packet.size and time is not None and packet.time_base is not None:
             end = max(end, (time + (packet.duration or 0)) * packet.time_base)
-        if packet.size and packet.stream is stream:
+        if packet.stream is stream and (packet.size or is_repeat(packet)):
             count += 1
             yield packet
     # Where the header has both, both must fall short: an AVI counts frames that it omits, a
@@ -99,13 +102,42 @@ def demux_whole(container: InputContainer, stream: Stream, source: Any) -> Itera
     if stream.frames > count and stream.duration and stream.time_base:
         promised = ((stream.start_time or 0) + stream.duration) * stream.time_base
         if end < promised - stream.time_base:
-            raise InputError(source, f"truncated: found {count} of {stream.frames} frames")
-    if container.duration and not stream.frames:
+            missing = f"truncated: found {count} of {stream.frames} frames"
+            report_missing(source, missing, is_mostly_there(count, stream.frames))
+    if container.duration and not stream.frames and container.format.name in PROMISED:
         promised = Fraction(container.duration, 1_000_000)
         rates = [1 / (video.average_rate or DEFAULT_FPS) for video in container.streams.video]
         if end < promised - HEADER_TOLERANCE_SECONDS - max(rates, default=Fraction(0)):
-            reason = f"truncated: found {float(end):.1f} of {float(promised):.1f} s"
-            raise InputError(source, reason)
+            missing = f"truncated: found {float(end):.1f} of {float(promised):.1f} s"
+            report_missing(source, missing, is_mostly_there(end, promised))
+
+
+def is_repeat(packet: Packet) -> bool:
+    """Return whether an empty packet repeats the frame before it (Theora I specification, 7.1)."""
+    codec = packet.stream.codec_context
+    return (
+        not packet.size and packet.pts is not None and codec is not None and codec.name == "theora"
+    )
+
+
+def find_images(container: InputContainer) -> VideoStream | None:
+    """Return the default track of images, or else the first; covers of albums don't count."""
+    from av.stream import Disposition
+
+    tracks = container.streams.video
+    return _default([t for t in tracks if not t.disposition & Disposition.attached_pic])
+
+
+def find_audio(container: InputContainer) -> AudioStream | None:
+    """Return the default audio track, or else the first."""
+    return _default(list(container.streams.audio))
+
+
+def _default(tracks: list[Any]) -> Any:
+    from av.stream import Disposition
+
+    chosen = [track for track in tracks if track.disposition & Disposition.default]
+    return next(iter(chosen or tracks), None)
 
 
 def header_seconds(container: InputContainer, stream: Stream) -> Fraction | None:

@@ -14,6 +14,7 @@ from openbind.errors import InputError
 from openbind.media.containers import (
     HEADER_TOLERANCE_SECONDS,
     demux_whole,
+    find_audio,
     header_seconds,
     open_container,
 )
@@ -31,7 +32,7 @@ PREROLL_SECONDS = Fraction(1, 2)
 
 
 def read_track(source: Any) -> tuple[np.ndarray, int]:
-    """Decode the first audio track of a path or bytes.
+    """Decode the default audio track of a path or bytes.
 
     Returns:
         samples_TC float32, and their rate in Hz.
@@ -48,7 +49,7 @@ def read_track(source: Any) -> tuple[np.ndarray, int]:
 
 
 def seek_track(source: Any, select: SelectRange) -> tuple[np.ndarray, int] | None:
-    """Decode little more than a part of the first audio track of a path or bytes.
+    """Decode little more than a part of the default audio track of a path or bytes.
 
     The file is opened for each part, which reads its headers only: some decoders keep state when
     they seek (AAC's noise generator, for example), and parts must not depend on each other.
@@ -92,6 +93,31 @@ def seek_track(source: Any, select: SelectRange) -> tuple[np.ndarray, int] | Non
         return (part_TC, rate_hz) if is_whole else None
 
 
+def measure_track(source: Any) -> Fraction:
+    """Return the duration in seconds of the default audio track, by the headers or counted.
+
+    Nothing is decoded. Packets are counted where the headers state no duration, or FFmpeg guesses
+    it.
+
+    Raises:
+        InputError, MissingExtraError: as `read_track`.
+    """
+    with _open_track(source) as (container, stream):
+        seconds = header_seconds(container, stream)
+        if seconds is not None and seconds > 0:
+            return seconds
+        counted, first, end = Fraction(0), None, Fraction(0)
+        for packet in demux_whole(container, stream, source):
+            length = (packet.duration or 0) * packet.time_base
+            counted += length
+            if packet.pts is not None:
+                time = packet.pts * packet.time_base
+                first = time if first is None else first
+                end = max(end, time + length)
+        # Times start again where a recording follows another; lengths of packets may be missing.
+        return max(counted, end - (first or 0))
+
+
 def _decode_from(
     container: InputContainer, stream: AudioStream, first: AudioFrame, seconds: Fraction
 ) -> Iterator[AudioFrame]:
@@ -106,13 +132,13 @@ def _decode_from(
 
 @contextmanager
 def _open_track(source: Any) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """Open the first audio track; what decoding raises becomes an `InputError`."""
+    """Open the default audio track; what decoding raises becomes an `InputError`."""
     with open_container(source) as container:
         import av
 
-        if not container.streams.audio:
+        stream = find_audio(container)
+        if stream is None:
             raise InputError(source, "has no audio track")
-        stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise InputError(source, "FFmpeg has no decoder for its audio codec")
         try:

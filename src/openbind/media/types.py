@@ -14,13 +14,17 @@ MEDIA_TYPES = {
     ".webp": "image/webp",
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
+    ".m4b": "audio/mp4",
     ".mp3": "audio/mpeg",
     ".oga": "audio/ogg",
     ".ogg": "audio/ogg",
     ".opus": "audio/ogg",
     ".wav": "audio/wav",
+    ".weba": "audio/webm",
+    ".3gp": "video/3gpp",
     ".m4v": "video/mp4",
     ".mp4": "video/mp4",
+    ".ogv": "video/ogg",
     ".webm": "video/webm",
 }
 """Extension → IANA media type. Python's own table lacks WebP, Ogg and FLAC on some systems."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
+import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from openbind.media.containers import (
     HEADER_TOLERANCE_SECONDS,
     demux_whole,
     ffmpeg_errors,
+    find_audio,
+    find_images,
     header_seconds,
+    is_repeat,
     open_container,
 )
 from openbind.media.image import MAX_PIXELS
@@ -29,8 +33,15 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-VIDEO_EXTENSIONS = frozenset([".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"])
+# fmt: off
+VIDEO_EXTENSIONS = frozenset([
+    ".3g2", ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov",
+    ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
+])
+# fmt: on
 """Extensions of video files, in lower case."""
+MAX_ASPECT = 50
+"""Largest ratio of a frame's sides; only squares of the shorter side are used."""
 MATROSKA, MPEG = b"\x1a\x45\xdf\xa3", b"\0\0\1\xba"
 """First bytes of mkv and webm (RFC 8794, 11.2.1), and of MPEG program streams (ISO 13818-1)."""
 IMAGE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"}
@@ -44,8 +55,9 @@ class VideoInfo:
     Args:
         frames: number of frames, counted.
         fps: average frame rate.
-        width, height: of an upright frame, in pixels.
+        width, height: of an upright frame, in square pixels.
         has_audio: whether there is an audio track.
+        seconds: as `OpenVideo.seconds`.
     """
 
     frames: int
@@ -53,11 +65,7 @@ class VideoInfo:
     width: int
     height: int
     has_audio: bool
-
-    @property
-    def seconds(self) -> Fraction:
-        """Frames over average rate, as the reference counts (spec 3.2)."""
-        return self.frames / self.fps
+    seconds: Fraction
 
 
 def is_video(source: Any) -> bool:
@@ -114,6 +122,56 @@ class OpenVideo:
         """Average frame rate."""
         return self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FPS
 
+    @property
+    def seconds(self) -> Fraction:
+        """Duration: frames over average rate, as the reference counts (spec 3.2).
+
+        Where frames don't follow each other at a constant rate, it is the time over which they are
+        shown.
+        """
+        times = self.times
+        return self.frame_count / self.fps if times is None else times[-1]
+
+    @cached_property
+    def times(self) -> tuple[Fraction, ...] | None:
+        """When each frame is shown and when the last one ends, in seconds from the first.
+
+        None if the rate is constant: no frame is more than the duration of one away from its
+        number over the average rate.
+        """
+        index, unit = self._index, self._stream.time_base
+        if index.counted or unit is None:
+            return None
+        first = index.times[0]
+        length = index.last_duration or round(1 / (self.fps * unit))
+        times = [(time - first) * unit for time in index.times]
+        off = max(abs(time * self.fps - number) for number, time in enumerate(times))
+        return None if off <= 1 else (*times, times[-1] + max(1, length) * unit)
+
+    def frame_at_time(self, seconds: Fraction | float) -> int:
+        """Return the number of the frame that is shown at a moment, the nearest one outside."""
+        if self.times is None:
+            return max(0, min(int(seconds * self.fps), self.frame_count - 1))
+        return max(0, min(bisect_right(self.times, seconds), self.frame_count) - 1)
+
+    def frames_between(self, start: Fraction, end: Fraction, count: int) -> list[int]:
+        """Spread frames of a variable rate evenly over a span of time.
+
+        Args:
+            start, end: in seconds.
+            count: of frames: the first is shown at the start, the last is the last before the end.
+
+        Raises:
+            ValueError: the rate is constant; see `signal.clips.frame_indices`.
+        """
+        if self.times is None:
+            raise ValueError("the frame rate is constant")
+        first = self.frame_at_time(start)
+        last = max(first, min(bisect_left(self.times, end), self.frame_count) - 1)
+        length = max(self.times[last] - start, Fraction(0))
+        steps = max(count - 1, 1)
+        return [first, *(self.frame_at_time(start + i * length / steps) for i in range(1, count))]
+
     def info(self) -> VideoInfo:
         """Return the video's properties; one frame is decoded."""
         frames = self.frame_count
@@ -121,12 +179,16 @@ class OpenVideo:
             frame = next(self._decode([0]), None)
         if frame is None:
             raise InputError(self.source, "no frame could be decoded")
-        height, width = frame.height, frame.width
-        if _quarter_turns(frame) % 2:
+        width, height = self._square_size(frame)
+        if _turning(frame)[0]:
             height, width = width, height
-        has_audio = bool(self._container.streams.audio)
         return VideoInfo(
-            frames=frames, fps=self.fps, width=width, height=height, has_audio=has_audio
+            frames=frames,
+            fps=self.fps,
+            width=width,
+            height=height,
+            has_audio=find_audio(self._container) is not None,
+            seconds=self.seconds,
         )
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
@@ -141,22 +203,38 @@ class OpenVideo:
         Raises:
             InputError: as the class, or no such frame.
         """
+        wanted = sorted(set(indices))
+        images = dict(zip(wanted, self.iterate(wanted), strict=True))
+        return np.stack([images[number] for number in indices])
+
+    def iterate(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """Decode frames as `frames`, one at a time.
+
+        Args:
+            indices: in ascending order, each once.
+
+        Yields:
+            frame_HWC of each index, all of the same size.
+
+        Raises:
+            InputError: as `frames`.
+        """
         if not len(indices):
             raise InputError(self.source, "expected one frame index or more")
-        wanted = sorted(set(indices))
-        if wanted[0] < 0 or wanted[-1] >= self.frame_count:
-            reason = f"has {self.frame_count} frames; no frames {wanted[0]} to {wanted[-1]}"
+        if indices[0] < 0 or indices[-1] >= self.frame_count:
+            reason = f"has {self.frame_count} frames; no frames {indices[0]} to {indices[-1]}"
             raise InputError(self.source, reason)
+        done, shape = 0, None
         with ffmpeg_errors(self.source):
             # Decoding ends early where the file is truncated or its content can't be decoded.
-            decoded = zip(wanted, self._decode(wanted), strict=False)
-            images = {number: _to_rgb(frame) for number, frame in decoded}
-        if len(images) < len(wanted):
-            reason = f"frame {wanted[len(images)]} can't be decoded; truncated?"
-            raise InputError(self.source, reason)
-        if len({image.shape for image in images.values()}) > 1:
-            raise InputError(self.source, "its frames change their size")
-        return np.stack([images[number] for number in indices])
+            for frame in self._decode(indices):
+                frame_HWC = self._to_rgb(frame)
+                if shape not in (None, frame_HWC.shape):
+                    raise InputError(self.source, "its frames change their size")
+                done, shape = done + 1, frame_HWC.shape
+                yield frame_HWC
+        if done < len(indices):
+            raise InputError(self.source, f"frame {indices[done]} can't be decoded; truncated?")
 
     def frame_at(self, select: Callable[[float], float]) -> np.ndarray:
         """Decode the frame shown at a moment, without reading the rest where the format allows.
@@ -174,15 +252,35 @@ class OpenVideo:
             with ffmpeg_errors(self.source):
                 frame = _seek_frame(self._container, self._stream, select(float(seconds)))
             if frame is not None:
-                return _to_rgb(frame)
+                return self._to_rgb(frame)
             # Frames are counted from the start of a fresh container.
             if "_index" not in self.__dict__:
                 self._files.close()
                 self._container, self._stream, self._files = _open_stream(self.source)
-        moment = select(float(self.frame_count / self.fps))
-        number = max(0, min(int(moment * self.fps), self.frame_count - 1))
+        number = self.frame_at_time(select(float(self.seconds)))
         frame_HWC: np.ndarray = self.frames([number])[0]
         return frame_HWC
+
+    def _square_size(self, frame: VideoFrame) -> tuple[int, int]:
+        """Return width and height of a frame, not yet upright, with square pixels."""
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        if not Fraction(1, MAX_ASPECT) < aspect < MAX_ASPECT:
+            aspect = Fraction(1)
+        # One side is enlarged, so that no pixel is lost.
+        width, height = round(frame.width * max(aspect, 1)), round(frame.height / min(aspect, 1))
+        is_sane = width * height <= MAX_PIXELS
+        return (width, height) if is_sane else (frame.width, frame.height)
+
+    def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
+        """Return frame_HWC uint8, upright, with square pixels."""
+        width, height = self._square_size(frame)
+        if (width, height) != (frame.width, frame.height):
+            frame = frame.reformat(width=width, height=height, format="rgb24")
+        frame_HWC: np.ndarray = frame.to_ndarray(format="rgb24")
+        is_transposed, flips_rows, flips_columns = _turning(frame)
+        if is_transposed:
+            frame_HWC = frame_HWC.transpose(1, 0, 2)
+        return frame_HWC[:: -1 if flips_rows else 1, :: -1 if flips_columns else 1]
 
     def _decode(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
         """Yield the frames of ascending numbers; ends early where decoding does."""
@@ -205,18 +303,32 @@ class OpenVideo:
         """Decode (time, frame) from a key frame, or from the start if it can't be sought."""
         if self._index.counted:
             self._container.seek(0)
-            yield from enumerate(self._container.decode(self._stream))
+            yield from enumerate(frame for _, frame in self._decode_packets())
             return
         self._container.seek(key, stream=self._stream)
-        frames = (f for f in self._container.decode(self._stream) if f.pts is not None)
-        frame = next(frames, None)
-        if frame is None or frame.pts > key:
+        frames = self._decode_packets()
+        first = next(frames, None)
+        if first is None or first[0] > key:
             self._container.seek(0)
-            frames = (f for f in self._container.decode(self._stream) if f.pts is not None)
-            frame = next(frames, None)
-        if frame is not None:
-            yield frame.pts, frame
-            yield from ((frame.pts, frame) for frame in frames)
+            frames = self._decode_packets()
+            first = next(frames, None)
+        if first is not None:
+            yield first
+            yield from frames
+
+    def _decode_packets(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Decode (time, frame) from where the container is; without times if frames are counted."""
+        last = None
+        for packet in self._container.demux(self._stream):
+            if is_repeat(packet):
+                # An empty packet would end the decoder.
+                if last is not None and packet.pts is not None:
+                    yield packet.pts, last
+                continue
+            for frame in packet.decode():
+                last = frame
+                if frame.pts is not None or self._index.counted:
+                    yield frame.pts or 0, frame
 
 
 def probe_video(source: Any) -> VideoInfo:
@@ -254,10 +366,10 @@ def measure_video(source: Any) -> float:
         MissingExtraError: PyAV is not installed.
     """
     with open_container(source) as container:
-        images = _video_stream(container, source)
-        if not container.streams.audio:
+        images, sound = _video_stream(container, source), find_audio(container)
+        if sound is None:
             raise InputError(source, "has no audio track")
-        tracks = (images, container.streams.audio[0])
+        tracks = (images, sound)
         lengths = [float(t.duration * t.time_base) for t in tracks if t.duration and t.time_base]
         if not lengths and container.duration:
             lengths = [container.duration / 1_000_000]
@@ -265,21 +377,24 @@ def measure_video(source: Any) -> float:
 
 
 def _open_stream(source: Any) -> tuple[InputContainer, VideoStream, ExitStack]:
-    """Open a file and its first video stream; closing the stack closes the file."""
+    """Open a file and its default track of images; closing the stack closes the file."""
     with ExitStack() as files:
         container = files.enter_context(open_container(source))
         return container, _video_stream(container, source), files.pop_all()
 
 
 def _video_stream(container: InputContainer, source: Any) -> VideoStream:
-    if not container.streams.video:
+    stream = find_images(container)
+    if stream is None:
         raise InputError(source, "has no images; expected a video")
-    stream = container.streams.video[0]
     if stream.codec_context is None:
         raise InputError(source, "FFmpeg has no decoder for its video codec")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_PIXELS:
         raise InputError(source, f"frames of {width} × {height} pixels, more than {MAX_PIXELS:,}")
+    if max(width, height) > MAX_ASPECT * max(1, min(width, height)):
+        reason = f"frames of {width} × {height} pixels, one side over {MAX_ASPECT} times the other"
+        raise InputError(source, reason)
     stream.thread_type = "AUTO"
     return stream
 
@@ -309,40 +424,49 @@ class _FrameIndex:
         times: presentation time of each frame in the stream's time base, in order; frame numbers
             if `counted`.
         keys: times of the key frames, in order.
+        last_duration: of the last frame, in the same unit; 0 if unknown.
         counted: the file has no reliable presentation times, so frames are counted while decoding.
     """
 
     times: tuple[int, ...]
     keys: tuple[int, ...]
+    last_duration: int = 0
     counted: bool = False
 
     @classmethod
     def build(cls, container: InputContainer, stream: VideoStream, source: Any) -> _FrameIndex:
         """Read through the file's packets without decoding."""
         packets = [
-            (packet.pts, packet.is_keyframe)
+            (packet.pts, packet.is_keyframe, packet.duration or 0)
             for packet in demux_whole(container, stream, source)
             if not packet.is_discard
         ]
         if not packets:
             raise InputError(source, "has no frames; truncated?")
         # AVI stores no presentation times, and FFmpeg's guesses are wrong for reordered frames.
-        times = sorted(time for time, _ in packets if time is not None)
-        if container.format.name == "avi" or len(times) < len(packets):
+        shown = sorted((time, duration) for time, _, duration in packets if time is not None)
+        if container.format.name == "avi" or len(shown) < len(packets):
             return cls(tuple(range(len(packets))), (0,), counted=True)
-        keys = sorted(time for time, is_key in packets if is_key and time is not None)
-        return cls(tuple(times), tuple(keys) or (times[0],))
+        times = tuple(time for time, _ in shown)
+        keys = sorted(time for time, is_key, _ in packets if is_key and time is not None)
+        return cls(times, tuple(keys) or (times[0],), shown[-1][1])
 
     def key_before(self, time: int) -> int:
         """Return the time of the last key frame at or before `time`."""
         return self.keys[max(0, bisect_right(self.keys, time) - 1)]
 
 
-def _quarter_turns(frame: VideoFrame) -> int:
-    """Return how many turns by 90° counter-clockwise make a frame upright."""
-    turns: int = round(frame.rotation / 90) % 4
-    return turns
+def _turning(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """Return what makes a frame upright: transpose it, then reverse rows, then columns.
 
+    Its display matrix [[a, b], [c, d]] moves a pixel (x, y) to (a·x + c·y, b·x + d·y).
+    """
+    from av.sidedata.sidedata import Type
 
-def _to_rgb(frame: VideoFrame) -> np.ndarray:
-    return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame))
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, d < 0, a < 0
+    return True, b < 0, c < 0

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from openbind.media.sniffing import TRANSPORT, holds_only_audio, is_transport_stream
 from openbind.registry import Registry
 
 MODALITIES = Registry(
@@ -33,3 +34,21 @@ def modality_of_file(path: str | os.PathLike[str], among: Iterable[str]) -> str 
         if extension in MODALITIES.get(name).extensions:
             return name
     return None
+
+
+def settle_modality(path: Path, modality: str | None, among: Iterable[str]) -> str | None:
+    """Return a file's modality by its content, where its extension may mislead.
+
+    A container for video that holds only audio, such as a browser's voice recording, is audio. A
+    `.ts` file that isn't a transport stream (TypeScript) is none.
+
+    Args:
+        path: of the file; a few bytes of it are read.
+        modality: by `modality_of_file`.
+        among: names to choose from.
+    """
+    if modality != "video":
+        return modality
+    if path.suffix.lower() in TRANSPORT and not is_transport_stream(path):
+        return None
+    return "audio" if "audio" in among and holds_only_audio(path) else modality

@@ -28,6 +28,19 @@ from openbind.signal.clips import cover_clips, sample_range, uniform_clips
 from openbind.signal.fbank import KaldiFbank, PowerMel, kaldi_fbank, power_mel
 from openbind.signal.resample import resample
 
+# fmt: off
+AUDIO_EXTENSIONS = frozenset([
+    ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf",
+    ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".oga", ".ogg",
+    ".opus", ".spx", ".w64", ".wav", ".weba", ".wma",
+])
+# fmt: on
+"""Extensions of audio files, in lower case."""
+SILENT = 1e-6
+"""Energy of a silent channel, as a fraction of the loudest one's: 60 dB below it."""
+CANCELED = 0.25
+"""Energy of an average of channels that cancel, as a fraction of that of independent ones."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSettings:
@@ -38,7 +51,7 @@ class AudioSettings:
         clip_samples: samples per clip at that rate.
         frames: columns of a clip; shorter clips are padded with zeros before normalization.
         clips: number of clips, spread evenly; "cover" takes as many as cover the recording.
-        mono: "mix" averages the channels; "first" takes the first, as the reference.
+        mono: "mix" averages the channels (see `mix`); "first" takes the first, as the reference.
         center: subtract each clip's mean over samples and channels.
         mean, std: normalization of the features.
     """
@@ -61,7 +74,7 @@ def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
         audio = read_audio(item)
         samples_CT = torch.from_numpy(audio.samples_CT)
         if settings.mono == "mix":
-            samples_CT = samples_CT.mean(dim=0, keepdim=True)
+            samples_CT = mix(samples_CT)
         samples_CT = resample(samples_CT, audio.rate_hz, rate_hz)
         total = samples_CT.shape[1]
         seconds, clip_seconds = Fraction(total, rate_hz), Fraction(settings.clip_samples, rate_hz)
@@ -101,7 +114,34 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     Raises:
         InputError: the item is unusable.
     """
-    return draw_wave(read_audio(item).samples_CT.mean(axis=0), size)
+    return draw_wave(mix(torch.from_numpy(read_audio(item).samples_CT))[0].numpy(), size)
+
+
+def mix(samples_CT: torch.Tensor) -> torch.Tensor:
+    """Average the channels that aren't silent.
+
+    Channels of opposite phase cancel each other: where the average keeps less than a quarter of the
+    energy that independent channels would, the loudest channel is taken instead.
+
+    Args:
+        samples_CT: (channels, samples).
+
+    Returns:
+        (1, samples).
+    """
+    mixed_CT = samples_CT.mean(dim=0, keepdim=True)
+    if len(samples_CT) == 1:
+        return mixed_CT
+    energy_C = samples_CT.double().square().mean(dim=1)
+    heard_C = energy_C > SILENT * energy_C.max()
+    if not heard_C.all() and heard_C.any():
+        samples_CT, energy_C = samples_CT[heard_C], energy_C[heard_C]
+        mixed_CT = samples_CT.mean(dim=0, keepdim=True)
+    independent = energy_C.mean() / len(samples_CT)
+    if mixed_CT.double().square().mean() < CANCELED * independent:
+        loudest = int(energy_C.argmax())
+        return samples_CT[loudest : loudest + 1]
+    return mixed_CT
 
 
 def _read_excerpt(audio: OpenAudio, view: View) -> tuple[np.ndarray, int]:
@@ -141,25 +181,7 @@ MODALITY = Modality(
     has_clips=True,
     tower="audio",
     scale=20.0,
-    extensions=frozenset(
-        [
-            ".wav",
-            ".flac",
-            ".ogg",
-            ".oga",
-            ".opus",
-            ".mp3",
-            ".aif",
-            ".aiff",
-            ".aifc",
-            ".au",
-            ".m4a",
-            ".aac",
-            ".wma",
-            ".caf",
-            ".w64",
-        ]
-    ),
+    extensions=AUDIO_EXTENSIONS,
     apply_view=apply_view,
     open_views=open_views,
     thumbnail=thumbnail,

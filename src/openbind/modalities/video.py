@@ -6,7 +6,8 @@ Clips   the reference spreads 5 of 2 s and crops 3 squares of each: 15 views. `c
         the center only, a third of the work.
 Tower   "vision", shared with image. Embed the audio track of the same file as audio.
 Scale   1, as for images.
-Source  spec 3.2: first and last frame of a clip, bilinear without antialiasing.
+Source  spec 3.2: first and last frame of a clip, bilinear without antialiasing. Of a variable
+        frame rate, frames are chosen by their times, where the reference counts.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from PIL import Image
 from openbind.errors import InputError
 from openbind.media.video import VIDEO_EXTENSIONS, OpenVideo
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample, View
-from openbind.signal.clips import cover_clips, frame_indices, uniform_clips
+from openbind.signal.clips import Clip, cover_clips, frame_indices, uniform_clips
 from openbind.signal.resize import Triple, crop_thrice, resize_frames
 
 
@@ -59,23 +60,17 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
     def preprocess(item: Any) -> Sample:
         part = Part.of(item)
         with _open(part.item) as video:
-            total, fps = _measure(video)
-            first, end = part.view.steps(total, float(fps), part.item)
-            count = end - first
-            # The reference computes in floating point; the same here selects the same frames.
-            seconds = Fraction(count / float(fps))
-            if settings.clips == "cover":
-                clips = cover_clips(seconds, settings.clip_seconds)
-            else:
-                clips = uniform_clips(seconds, settings.clip_seconds, settings.clips)
-            indices = [frame_indices(clip, float(fps), count, settings.frames) for clip in clips]
+            clips, indices, seconds = _choose_frames(video, part, settings)
             wanted = sorted({index for clip in indices for index in clip})
-            frames = _read_frames(video, part.view, first, wanted)
+            # Frames are resized as they are decoded: in full size they would fill the memory.
+            frames = {
+                index: (_resize(frame_HWC, settings.size) - mean_C111) / std_C111
+                for index, frame_HWC in zip(wanted, _iterate(video, part.view, wanted), strict=True)
+            }
         views = []
         for clip_indices in indices:
-            stacked = np.stack([frames[index] for index in clip_indices], axis=1)
-            small_CTHW = resize_frames(torch.from_numpy(stacked) / 255, settings.size)
-            cropped = crop_thrice((small_CTHW - mean_C111) / std_C111, settings.size)
+            clip_CTHW = torch.cat([frames[index] for index in clip_indices], dim=1)
+            cropped = crop_thrice(clip_CTHW, settings.size)
             views += list(cropped if settings.crops == 3 else cropped[1:2])
         times = tuple(
             (float(start), float(min(end, seconds)))
@@ -85,6 +80,38 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
         return Sample(torch.stack(views), times)
 
     return preprocess
+
+
+def _choose_frames(
+    video: Any, part: Part, settings: VideoSettings
+) -> tuple[list[Clip], list[list[int]], Fraction]:
+    """Return the clips of a part, the numbers of each one's frames, and the part's duration."""
+    if isinstance(video, OpenVideo) and video.times is not None:
+        start, end = map(Fraction, part.view.excerpt(float(video.seconds), video.source))
+        clips = _cut(end - start, settings)
+        shifted = [(start + clip[0], start + min(clip[1], end - start)) for clip in clips]
+        indices = [video.frames_between(*clip, settings.frames) for clip in shifted]
+        return clips, indices, end - start
+    total, fps = _measure(video)
+    first, last = part.view.steps(total, float(fps), part.item)
+    count = last - first
+    # The reference computes in floating point; the same here selects the same frames.
+    seconds = Fraction(count / float(fps))
+    clips = _cut(seconds, settings)
+    chosen = [frame_indices(clip, float(fps), count, settings.frames) for clip in clips]
+    return clips, [[first + index for index in clip] for clip in chosen], seconds
+
+
+def _cut(seconds: Fraction, settings: VideoSettings) -> list[Clip]:
+    if settings.clips == "cover":
+        return cover_clips(seconds, settings.clip_seconds)
+    return uniform_clips(seconds, settings.clip_seconds, settings.clips)
+
+
+def _resize(frame_HWC: np.ndarray, size: int) -> torch.Tensor:
+    """Resize a frame to small_CTHW float32 (3, 1, rows, columns), one channel at a time."""
+    channels = (np.ascontiguousarray(frame_HWC[None, None, :, :, c]) for c in range(3))
+    return torch.cat([resize_frames(torch.from_numpy(plane) / 255, size) for plane in channels])
 
 
 def open_views(item: Any, views: Sequence[View]) -> Iterator[Any]:
@@ -102,7 +129,7 @@ def open_views(item: Any, views: Sequence[View]) -> Iterator[Any]:
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Return the middle frame.
+    """Return the middle frame of a video or a part.
 
     Raises:
         InputError: the item is unusable.
@@ -110,9 +137,10 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """
     part = Part.of(item)
     with _open(part.item) as video:
-        middle = _measure(video)[0] // 2
-        frame_CHW = _read_frames(video, part.view, 0, [middle])[middle]
-    image = Image.fromarray(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0)))
+        start, end = part.view.excerpt(_seconds(video), part.item)
+        middle = _frame_at(video, (start + end) / 2)
+        (frame_HWC,) = _iterate(video, part.view, [middle])
+    image = Image.fromarray(np.ascontiguousarray(frame_HWC))
     image.thumbnail(size)
     return image
 
@@ -136,18 +164,28 @@ def _measure(video: OpenVideo | tuple[Any, ...]) -> tuple[int, Fraction]:
     return len(frames), Fraction(float(fps)).limit_denominator(1001)
 
 
-def _read_frames(
-    video: OpenVideo | tuple[Any, ...], view: View, first: int, indices: list[int]
-) -> dict[int, np.ndarray]:
-    """Return the frames at indices after the first, each decoded once, as (3, H, W)."""
-    wanted = [first + index for index in indices]
-    frames_THWC = (
-        video.frames(wanted) if isinstance(video, OpenVideo) else np.asarray(video[0])[wanted]
-    )
-    return {
-        index: view.crop(frame_HWC).transpose(2, 0, 1)
-        for index, frame_HWC in zip(indices, frames_THWC, strict=True)
-    }
+def _seconds(video: OpenVideo | tuple[Any, ...]) -> float:
+    if isinstance(video, OpenVideo):
+        return float(video.seconds)
+    total, fps = _measure(video)
+    return float(total / fps)
+
+
+def _frame_at(video: OpenVideo | tuple[Any, ...], seconds: float) -> int:
+    if isinstance(video, OpenVideo):
+        return video.frame_at_time(seconds)
+    total, fps = _measure(video)
+    return min(int(seconds * fps), total - 1)
+
+
+def _iterate(
+    video: OpenVideo | tuple[Any, ...], view: View, indices: list[int]
+) -> Iterator[np.ndarray]:
+    """Yield the frames of ascending indices as frame_HWC, cropped and mirrored."""
+    if isinstance(video, OpenVideo):
+        yield from map(view.crop, video.iterate(indices))
+    else:
+        yield from (view.crop(np.asarray(video[0][index])) for index in indices)
 
 
 MODALITY = Modality(

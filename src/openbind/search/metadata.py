@@ -1,4 +1,4 @@
-"""Metadata of files from their headers, without decoding: pixel size, duration, date."""
+"""Metadata of files: pixel size, duration, date. Durations that no header states are counted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from openbind.errors import InputError, MissingExtraError
-from openbind.media.audio import UNKNOWN_LENGTH
-from openbind.media.containers import header_seconds, open_container
+from openbind.media.audio import OpenAudio
 from openbind.media.image import BROKEN
-from openbind.media.video import is_video
+from openbind.media.video import is_video, probe_video
 
 TAKEN = "%Y:%m:%d %H:%M:%S"
 """Format of dates in Exif 2.32 (tag 0x9003)."""
@@ -31,11 +30,11 @@ hashed may be changed again without a new time."""
 
 @dataclass(frozen=True, kw_only=True)
 class FileMetadata:
-    """Metadata from a file's header; None where unknown.
+    """Metadata of a file; None where unknown.
 
     Args:
-        width, height: in pixels, after EXIF rotation.
-        duration: in seconds.
+        width, height: in pixels, upright.
+        duration: in seconds, of what is decoded.
         taken: date of a photograph, in the camera's local time.
     """
 
@@ -93,7 +92,7 @@ def read_content(path: Path) -> Content:
 
 
 def read_metadata(path: Path) -> FileMetadata:
-    """Read the header of an image, video or sound; other files have no metadata."""
+    """Read the metadata of an image, video or audio file; other files have none."""
     if is_video(path):
         return _of_video(path)
     try:
@@ -104,37 +103,21 @@ def read_metadata(path: Path) -> FileMetadata:
                 width, height = height, width
             return FileMetadata(width=width, height=height, taken=_taken(exif))
     except UNREADABLE:  # not an image, or a broken one: embedding it reports why
-        return FileMetadata(duration=_sound_seconds(path))
+        return FileMetadata(duration=_audio_seconds(path))
 
 
 def _of_video(path: Path) -> FileMetadata:
     try:
-        with open_container(path) as container:
-            stream = container.streams.video[0]
-            seconds = header_seconds(container, stream)
-            return FileMetadata(
-                width=stream.codec_context.width,
-                height=stream.codec_context.height,
-                duration=None if seconds is None else float(seconds),
-            )
-    except (InputError, MissingExtraError, IndexError, AttributeError):
-        return FileMetadata()
+        info = probe_video(path)
+        return FileMetadata(width=info.width, height=info.height, duration=float(info.seconds))
+    except (InputError, MissingExtraError):  # without images, or broken: embedding reports why
+        return FileMetadata(duration=_audio_seconds(path))
 
 
-def _sound_seconds(path: Path) -> float | None:
-    import soundfile
-
+def _audio_seconds(path: Path) -> float | None:
     try:
-        info = soundfile.info(str(path))
-        return float(info.duration) if info.frames < UNKNOWN_LENGTH else None
-    except (soundfile.SoundFileError, TypeError):  # TypeError: soundfile on ".raw"
-        return _container_seconds(path)
-
-
-def _container_seconds(path: Path) -> float | None:
-    try:
-        with open_container(path) as container:
-            return container.duration / 1_000_000 if container.duration else None
+        with OpenAudio(path) as audio:
+            return audio.measure() or None
     except (InputError, MissingExtraError):
         return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from openbind.embedding.many import Failure
 from openbind.embedding.scan import walk_files
 from openbind.errors import InputError
+from openbind.modalities import settle_modality
 from openbind.search.meta import Meta, Root, file_key, modality_of
 from openbind.search.metadata import Content
 from openbind.search.table import FileState
@@ -84,6 +85,7 @@ def scan_roots(meta: Meta, folder: Path) -> RootScan:
         for path in walk_files(root.path, failures.append):
             name = _name(path, root)
             modality = None if folder in path.parents else modality_of(meta, name)
+            modality = settle_modality(path, modality, meta.modalities)
             if modality is not None:
                 found.files.append(
                     FileEntry(
