@@ -121,6 +121,7 @@ def test_integers_are_scaled(dtype: type, value: int, expected: float) -> None:
         (encoded(STEREO_CT, "FLAC")[:3000], "truncated|not audio|broken"),
         ((np.zeros(0), RATE), "empty audio"),
         ((np.array([0.0, np.nan]), RATE), "NaN"),
+        ((np.array([0.0, 1e18]), RATE), "magnitude 1e"),
         ((np.zeros(5), 0), "1 Hz or more"),
         ((np.zeros(5), "fast"), "1 Hz or more"),
         ((np.zeros(5), 0.5), "1 Hz or more"),
@@ -289,3 +290,21 @@ def test_a_sound_file_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
         for tenth in range(10):
             audio.read(lambda samples, rate_hz, t=tenth: (t * 500, t * 500 + 500))
     assert opened == 1
+
+
+@pytest.mark.parametrize("kind", ["MP3", "OGG"])
+def test_recordings_one_after_the_other(kind: str) -> None:
+    """Concatenated MP3 and chained Ogg are read to their end, and measured so."""
+    data = encoded(np.tile(STEREO_CT, 10), kind)
+    single = read_audio(data).seconds
+    assert read_audio(data + data).seconds == pytest.approx(2 * single, abs=0.15)
+    with OpenAudio(data + data) as audio:
+        assert audio.measure() == pytest.approx(2 * single, abs=0.15)
+
+
+def test_sizes_that_were_never_filled_in() -> None:
+    """A WAV whose sizes are 0 is read to its end."""
+    data = bytearray(encoded(STEREO_CT, "WAV"))
+    place = data.index(b"data") + 4
+    data[4:8] = data[place : place + 4] = bytes(4)
+    np.testing.assert_allclose(read_audio(bytes(data)).samples_CT, STEREO_CT, atol=1e-4)

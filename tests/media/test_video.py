@@ -305,3 +305,15 @@ def test_the_frame_at_a_moment_is_missing(share: float) -> None:
     data = make_video(index_first=True)
     with pytest.raises(InputError, match="truncated"):
         read_frame_at(data[: int(len(data) * share)], lambda total: total)
+
+
+@pytest.mark.parametrize("name", [n for n in VIDEOS if "avi" in n or "stream" in n])
+def test_lengths_without_a_header(name: str) -> None:
+    """Where the container states no duration, frames are counted."""
+    assert probe_video(VIDEOS[name]()).seconds == Fraction(12, 5)
+
+
+def test_extreme_frames_are_refused() -> None:
+    """Frames of which next to nothing would be used are refused."""
+    with pytest.raises(InputError, match="one side over"):
+        probe_video(make_video(size=(2048, 16)))

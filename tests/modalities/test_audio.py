@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from openbind.errors import InputError
-from openbind.modalities.audio import MODALITY, AudioSettings, apply_view
+from openbind.modalities.audio import mix, MODALITY, AudioSettings, apply_view
 from openbind.modalities.spec import View
 from openbind.signal.fbank import PowerMel
 
@@ -110,3 +110,14 @@ def test_only_the_excerpt_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soundfile, "SoundFile", Counted)
     apply_view(wav.getvalue(), View(seconds=0.5))
     assert read == [4_000]
+
+
+@pytest.mark.parametrize(
+    ("channels", "level"),
+    [((1, 1), 1.0), ((1, 0), 1.0), ((1, -1), 1.0), ((0.5, -1), 1.0), ((1, 0.5), 0.75), ((0, 0), 0)],
+)
+def test_channels_do_not_silence_each_other(channels: tuple[float, float], level: float) -> None:
+    """A silent channel is dropped; of channels that cancel, the loudest is taken."""
+    tone_T = torch.sin(torch.arange(800) / 5)
+    mixed = mix(torch.stack([gain * tone_T for gain in channels]))
+    assert float(mixed.abs().max()) == pytest.approx(level, abs=0.01)

@@ -126,12 +126,12 @@ def test_only_frames_that_are_used_are_read(video: Path, monkeypatch: pytest.Mon
     """Only two frames of each clip of the excerpt are decoded."""
     requested: list[int] = []
 
-    def recorded(opened: OpenVideo, indices: list[int]) -> np.ndarray:
+    def recorded(opened: OpenVideo, indices: list[int]) -> Any:
         requested.extend(indices)
-        return read_frames(opened, indices)
+        return iterate(opened, indices)
 
-    read_frames = OpenVideo.frames
-    monkeypatch.setattr(OpenVideo, "frames", recorded)
+    iterate = OpenVideo.iterate
+    monkeypatch.setattr(OpenVideo, "iterate", recorded)
     shown(video, View(span=(1.0, 3.0)), clips=2, clip_seconds=1.0)
     assert requested == [10, 19, 20, 29]
 
@@ -214,3 +214,22 @@ def test_closing_the_views_closes_the_video(video: Path) -> None:
     parts.close()
     with pytest.raises((InputError, AssertionError, ValueError)):
         prepare(part)
+
+
+def test_frames_of_a_variable_rate_are_chosen_by_time(tmp_path: Path) -> None:
+    """One frame a second for 10 s, then 20 a second: the first half of the time is the slow one."""
+    path = tmp_path / "variable.mkv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "bgr0"
+        for time in [*range(0, 200, 20), *range(200, 400)]:
+            level = np.full((64, 64, 3), 50 if time < 200 else 200, np.uint8)
+            frame = av.VideoFrame.from_ndarray(level, format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 20)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for span, level in (((0.0, 10.0), 50), ((10.0, 20.0), 200)):
+        sample = shown(path, View(span=span), crops=1)
+        assert {round(float(value * 255)) for value in sample.clips.unique()} == {level}
+    assert sample.times is not None
+    assert sample.times[-1][1] == pytest.approx(10.0, abs=0.1)

@@ -32,7 +32,7 @@ last packets needn't be stored."""
 
 SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 """FFmpeg's names of the formats that can be sought by time without reading the rest."""
-PROMISED = SEEKABLE | {"asf", "avi"}
+PROMISED = SEEKABLE | {"asf", "avi", "flac"}
 """Formats that state their duration. FFmpeg guesses others' from the bit rate or the last times."""
 
 

@@ -20,7 +20,7 @@ from openbind.media.containers import (
 )
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioStream
+    from av import AudioFrame, AudioStream, Packet
     from av.container import InputContainer
 
 SelectRange = Callable[[int, int], tuple[int, int]]
@@ -29,6 +29,9 @@ SelectRange = Callable[[int, int], tuple[int, int]]
 PREROLL_SECONDS = Fraction(1, 2)
 """Decoded before a part and dropped: longer than the memory of any codec (Opus 80 ms, RFC 7845,
 4.6; MP3 at most 9 frames of 26 ms)."""
+
+MAX_BROKEN = 0.1
+"""Fraction of a track's packets that may be broken."""
 
 
 def read_track(source: Any) -> tuple[np.ndarray, int]:
@@ -43,9 +46,29 @@ def read_track(source: Any) -> tuple[np.ndarray, int]:
     """
     with _open_track(source) as (container, stream):
         packets = demux_whole(container, stream, source)
-        # None flushes the decoder.
-        samples_TC = _join(chain.from_iterable(map(stream.decode, chain(packets, [None]))))
+        samples_TC = _join(_decode_whole(stream, packets, source))
         return samples_TC, stream.rate
+
+
+def _decode_whole(
+    stream: AudioStream, packets: Iterable[Packet], source: Any
+) -> Iterator[AudioFrame]:
+    """Decode packets; a few broken ones are skipped, as where one MP3 follows another.
+
+    Raises:
+        InputError: more than a tenth are broken.
+    """
+    import av
+
+    count = broken = 0
+    for packet in chain(packets, [None]):  # None flushes the decoder
+        count += 1
+        try:
+            yield from stream.decode(packet)
+        except av.InvalidDataError:
+            broken += 1
+    if broken > MAX_BROKEN * count:
+        raise InputError(source, f"broken or truncated: {broken} of {count} packets don't decode")
 
 
 def seek_track(source: Any, select: SelectRange) -> tuple[np.ndarray, int] | None:

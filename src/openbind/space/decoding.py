@@ -25,7 +25,7 @@ Decode = Callable[[T], Iterator[Sample]]
 
 TASKS_AHEAD = 32
 """Tasks that decoders may be ahead of the tower."""
-AHEAD_BYTES = 256 << 20
+AHEAD_BYTES = 128 << 20
 """Decoded tensors that may wait for the tower; one that it waits for may always come."""
 
 

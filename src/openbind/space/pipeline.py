@@ -19,7 +19,7 @@ from openbind.space.vectors import ClipVectors, clip_vectors
 
 T = TypeVar("T")
 
-BATCH_CLIPS = {"cpu": 32, "cuda": 128}
+BATCH_CLIPS = {"cpu": 16, "cuda": 128}
 """Clips of a batch unless the caller chooses; of larger clips fewer, see `BATCH_VALUES`."""
 BATCH_VALUES = 3 * 224 * 224
 """Values of a clip of usual size: of one that has twice as many, half as many make a batch."""

@@ -1,0 +1,24 @@
+"""Containers for video that hold only audio are told apart from videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from openbind.media.sniffing import holds_only_audio, is_transport_stream
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "known"),
+    [("webm", "libopus", True), ("matroska", "aac", True), ("mp4", "aac", True),
+     ("mpegts", "aac", False)],
+)
+def test_only_audio(kind: str, codec: str, known: bool, chirp: Callable[..., bytes],
+                    tmp_path: Path) -> None:
+    """A voice recording is found in the containers that phones and browsers write."""
+    (tmp_path / "x").write_bytes(chirp(kind, codec))
+    assert holds_only_audio(tmp_path / "x") == known
+    assert is_transport_stream(tmp_path / "x") == (kind == "mpegts")
+    assert not holds_only_audio(tmp_path / "missing")
