@@ -12,11 +12,16 @@ from openbind.media.sniffing import holds_only_audio, is_transport_stream
 
 @pytest.mark.parametrize(
     ("kind", "codec", "known"),
-    [("webm", "libopus", True), ("matroska", "aac", True), ("mp4", "aac", True),
-     ("mpegts", "aac", False)],
+    [
+        ("webm", "libopus", True),
+        ("matroska", "aac", True),
+        ("mp4", "aac", True),
+        ("mpegts", "aac", False),
+    ],
 )
-def test_only_audio(kind: str, codec: str, known: bool, chirp: Callable[..., bytes],
-                    tmp_path: Path) -> None:
+def test_only_audio(
+    kind: str, codec: str, known: bool, chirp: Callable[..., bytes], tmp_path: Path
+) -> None:
     """A voice recording is found in the containers that phones and browsers write."""
     (tmp_path / "x").write_bytes(chirp(kind, codec))
     assert holds_only_audio(tmp_path / "x") == known

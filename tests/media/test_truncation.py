@@ -65,7 +65,8 @@ def test_chained_recordings(tmp_path: Path) -> None:
     """Two Ogg files one after the other are found; an end mark isn't needed."""
     one = encoded("OGG")
     (tmp_path / "x").write_bytes(one + one)
-    assert is_chained(tmp_path / "x") and is_chained(io.BytesIO(one + one))
+    assert is_chained(tmp_path / "x")
+    assert is_chained(io.BytesIO(one + one))
     assert not is_chained(io.BytesIO(one))
     assert not is_chained(io.BytesIO(encoded("FLAC")))
     unmarked = bytearray(one)

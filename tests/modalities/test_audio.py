@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from openbind.errors import InputError
-from openbind.modalities.audio import mix, MODALITY, AudioSettings, apply_view
+from openbind.modalities.audio import MODALITY, AudioSettings, apply_view, mix
 from openbind.modalities.spec import View
 from openbind.signal.fbank import PowerMel
 
