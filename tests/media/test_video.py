@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.media import video as video_module
+from openbind.media import frames as frames_module
 from openbind.media.video import (
     OpenVideo,
     is_video,
@@ -295,7 +295,7 @@ def test_the_rest_of_a_video_is_not_read(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*arguments: Any) -> Any:
         raise AssertionError("the whole video was read")
 
-    monkeypatch.setattr(video_module, "demux_whole", refuse)
+    monkeypatch.setattr(frames_module, "demux_whole", refuse)
     read_frame_at(make_video(sound="aac"), lambda total: total / 2)
 
 

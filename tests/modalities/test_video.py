@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from openbind.errors import InputError
-from openbind.media import video as video_module
+from openbind.media import frames as frames_module
 from openbind.media.video import OpenVideo
 from openbind.modalities.spec import Sample, View
 from openbind.modalities.video import MODALITY, VideoSettings
@@ -147,7 +147,7 @@ class Reads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened = self.demuxed = 0
-        open_file, demux = av.open, video_module.demux_whole
+        open_file, demux = av.open, frames_module.demux_whole
 
         def counted_open(*arguments: Any, **options: Any) -> Any:
             self.opened += 1
@@ -158,7 +158,7 @@ class Reads:
             return demux(*arguments)
 
         monkeypatch.setattr(av, "open", counted_open)
-        monkeypatch.setattr(video_module, "demux_whole", counted_demux)
+        monkeypatch.setattr(frames_module, "demux_whole", counted_demux)
 
 
 def test_a_whole_video_is_read_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,6 @@ from openbind.errors import InputError
 from openbind.media.containers import (
     DEFAULT_FPS,
     HEADER_TOLERANCE_SECONDS,
-    demux_whole,
     ffmpeg_errors,
     find_audio,
     find_images,
@@ -27,6 +25,7 @@ from openbind.media.containers import (
     is_repeat,
     open_container,
 )
+from openbind.media.frames import MAX_ASPECT, FrameIndex, to_rgb, upright_size
 from openbind.media.image import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ VIDEO_EXTENSIONS = frozenset([
 ])
 # fmt: on
 """Extensions of video files, in lower case."""
-MAX_ASPECT = 50
-"""Largest ratio of a frame's sides; only squares of the shorter side are used."""
 MATROSKA, MPEG = b"\x1a\x45\xdf\xa3", b"\0\0\1\xba"
 """First bytes of mkv and webm (RFC 8794, 11.2.1), and of MPEG program streams (ISO 13818-1)."""
 IMAGE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"}
@@ -108,9 +105,9 @@ class OpenVideo:
         self._files.close()
 
     @cached_property
-    def _index(self) -> _FrameIndex:
+    def _index(self) -> FrameIndex:
         with ffmpeg_errors(self.source):
-            return _FrameIndex.build(self._container, self._stream, self.source)
+            return FrameIndex.build(self._container, self._stream, self.source)
 
     @property
     def frame_count(self) -> int:
@@ -179,9 +176,7 @@ class OpenVideo:
             frame = next(self._decode([0]), None)
         if frame is None:
             raise InputError(self.source, "no frame could be decoded")
-        width, height = self._square_size(frame)
-        if _turning(frame)[0]:
-            height, width = width, height
+        width, height = upright_size(frame, self._stream.sample_aspect_ratio)
         return VideoInfo(
             frames=frames,
             fps=self.fps,
@@ -228,7 +223,7 @@ class OpenVideo:
         with ffmpeg_errors(self.source):
             # Decoding ends early where the file is truncated or its content can't be decoded.
             for frame in self._decode(indices):
-                frame_HWC = self._to_rgb(frame)
+                frame_HWC = to_rgb(frame, self._stream.sample_aspect_ratio)
                 if shape not in (None, frame_HWC.shape):
                     raise InputError(self.source, "its frames change their size")
                 done, shape = done + 1, frame_HWC.shape
@@ -252,7 +247,7 @@ class OpenVideo:
             with ffmpeg_errors(self.source):
                 frame = _seek_frame(self._container, self._stream, select(float(seconds)))
             if frame is not None:
-                return self._to_rgb(frame)
+                return to_rgb(frame, self._stream.sample_aspect_ratio)
             # Frames are counted from the start of a fresh container.
             if "_index" not in self.__dict__:
                 self._files.close()
@@ -260,27 +255,6 @@ class OpenVideo:
         number = self.frame_at_time(select(float(self.seconds)))
         frame_HWC: np.ndarray = self.frames([number])[0]
         return frame_HWC
-
-    def _square_size(self, frame: VideoFrame) -> tuple[int, int]:
-        """Return width and height of a frame, not yet upright, with square pixels."""
-        aspect = self._stream.sample_aspect_ratio or Fraction(1)
-        if not Fraction(1, MAX_ASPECT) < aspect < MAX_ASPECT:
-            aspect = Fraction(1)
-        # One side is enlarged, so that no pixel is lost.
-        width, height = round(frame.width * max(aspect, 1)), round(frame.height / min(aspect, 1))
-        is_sane = width * height <= MAX_PIXELS
-        return (width, height) if is_sane else (frame.width, frame.height)
-
-    def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
-        """Return frame_HWC uint8, upright, with square pixels."""
-        width, height = self._square_size(frame)
-        if (width, height) != (frame.width, frame.height):
-            frame = frame.reformat(width=width, height=height, format="rgb24")
-        frame_HWC: np.ndarray = frame.to_ndarray(format="rgb24")
-        is_transposed, flips_rows, flips_columns = _turning(frame)
-        if is_transposed:
-            frame_HWC = frame_HWC.transpose(1, 0, 2)
-        return frame_HWC[:: -1 if flips_rows else 1, :: -1 if flips_columns else 1]
 
     def _decode(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
         """Yield the frames of ascending numbers; ends early where decoding does."""
@@ -414,59 +388,3 @@ def _seek_frame(
     tolerance = HEADER_TOLERANCE_SECONDS + 1 / (stream.average_rate or DEFAULT_FPS)
     is_near = shown is not None and (target - shown.pts) * stream.time_base <= tolerance
     return shown if is_near else None
-
-
-@dataclass(frozen=True)
-class _FrameIndex:
-    """Times of a video's frames.
-
-    Args:
-        times: presentation time of each frame in the stream's time base, in order; frame numbers
-            if `counted`.
-        keys: times of the key frames, in order.
-        last_duration: of the last frame, in the same unit; 0 if unknown.
-        counted: the file has no reliable presentation times, so frames are counted while decoding.
-    """
-
-    times: tuple[int, ...]
-    keys: tuple[int, ...]
-    last_duration: int = 0
-    counted: bool = False
-
-    @classmethod
-    def build(cls, container: InputContainer, stream: VideoStream, source: Any) -> _FrameIndex:
-        """Read through the file's packets without decoding."""
-        packets = [
-            (packet.pts, packet.is_keyframe, packet.duration or 0)
-            for packet in demux_whole(container, stream, source)
-            if not packet.is_discard
-        ]
-        if not packets:
-            raise InputError(source, "has no frames; truncated?")
-        # AVI stores no presentation times, and FFmpeg's guesses are wrong for reordered frames.
-        shown = sorted((time, duration) for time, _, duration in packets if time is not None)
-        if container.format.name == "avi" or len(shown) < len(packets):
-            return cls(tuple(range(len(packets))), (0,), counted=True)
-        times = tuple(time for time, _ in shown)
-        keys = sorted(time for time, is_key, _ in packets if is_key and time is not None)
-        return cls(times, tuple(keys) or (times[0],), shown[-1][1])
-
-    def key_before(self, time: int) -> int:
-        """Return the time of the last key frame at or before `time`."""
-        return self.keys[max(0, bisect_right(self.keys, time) - 1)]
-
-
-def _turning(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """Return what makes a frame upright: transpose it, then reverse rows, then columns.
-
-    Its display matrix [[a, b], [c, d]] moves a pixel (x, y) to (a·x + c·y, b·x + d·y).
-    """
-    from av.sidedata.sidedata import Type
-
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-    if matrix is None:
-        return False, False, False
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return False, d < 0, a < 0
-    return True, b < 0, c < 0
