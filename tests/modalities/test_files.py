@@ -8,8 +8,10 @@ from typing import get_args
 
 from openbind.media.motion import SECONDS, UNITS, read_layout
 from openbind.media.photos import EXTRAS
+from openbind.modalities.audio import MODALITY as AUDIO
 from openbind.modalities.depth import Units
 from openbind.modalities.image import MODALITY as IMAGE
+from openbind.modalities.video import MODALITY as VIDEO
 from openbind.signal.disparity import COUNTS_PER_METRE
 
 TEXT = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text()
@@ -33,6 +35,13 @@ def test_extensions_of_images() -> None:
     assert {name for row in rows for name in codes(row[0])} == IMAGE.extensions
     extras = {code for row in rows for code in codes(row[2])}
     assert extras == {extra for _, extra in EXTRAS.values()}
+
+
+def test_extensions_of_audio_and_video() -> None:
+    """Each extension is in the table."""
+    rows = {row[0]: set(codes(row[1])) for row in section("Audio and video files")}
+    assert rows["audio"] == AUDIO.extensions
+    assert rows["video"] == VIDEO.extensions
 
 
 def test_units_of_depth() -> None:
