@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from openbind.media.sniffing import holds_only_audio, is_transport_stream
+from openbind.modalities import settle_modality
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,13 @@ def test_only_audio(
     assert holds_only_audio(tmp_path / "x") == known
     assert is_transport_stream(tmp_path / "x") == (kind == "mpegts")
     assert not holds_only_audio(tmp_path / "missing")
+
+
+def test_the_content_decides(chirp: Callable[..., bytes], tmp_path: Path) -> None:
+    """A voice recording is audio, TypeScript is nothing; without audio it stays what it was."""
+    (tmp_path / "voice.webm").write_bytes(chirp("webm", "libopus"))
+    (tmp_path / "code.ts").write_text("export const answer = 42\n")
+    both = ("video", "audio")
+    assert settle_modality(tmp_path / "voice.webm", "video", both) == "audio"
+    assert settle_modality(tmp_path / "voice.webm", "video", ("video",)) == "video"
+    assert settle_modality(tmp_path / "code.ts", "video", both) is None

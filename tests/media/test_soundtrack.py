@@ -111,3 +111,19 @@ def test_which_containers_are_sought(kind: str, is_sought: bool, chirp: Chirp) -
     part = seek_track(data, lambda samples, rate_hz: (samples // 2, samples // 2 + rate_hz))
     assert (part is not None) == is_sought
     assert seek_track(data, lambda samples, rate_hz: (0, samples)) is None
+
+
+def test_the_default_track_is_read() -> None:
+    """Not the first, where another one is marked as the default."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        tracks: list[Any] = [
+            container.add_stream("pcm_s16le", rate=8_000, layout="mono") for _ in "ab"
+        ]
+        tracks[0].disposition = av.stream.Disposition(0)
+        tracks[1].disposition = av.stream.Disposition.default
+        for track, level in zip(tracks, (0, 8_000), strict=True):
+            wave = av.AudioFrame.from_ndarray(np.full((1, 4_000), level, np.int16), "s16", "mono")
+            wave.rate = 8_000
+            container.mux([*track.encode(wave), *track.encode(None)])
+    assert read_audio(buffer.getvalue()).samples_CT.max() > 0.2
