@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def test_the_content_decides(chirp: Callable[..., bytes], tmp_path: Path) -> Non
     assert settle_modality(tmp_path / "voice.webm", "video", both) == "audio"
     assert settle_modality(tmp_path / "voice.webm", "video", ("video",)) == "video"
     assert settle_modality(tmp_path / "code.ts", "video", both) is None
+
+
+def test_nothing_hangs(tmp_path: Path) -> None:
+    """A pipe isn't opened, and a file of nothing but tiny boxes is given up."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert settle_modality(tmp_path / "pipe.mp4", "video", ("video", "audio")) == "video"
+    boxes = b"\0\0\0\x08free" * 200_000
+    (tmp_path / "x.mp4").write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0" + boxes)
+    assert not holds_only_audio(tmp_path / "x.mp4")

@@ -8,6 +8,8 @@ from pathlib import Path
 HEAD_BYTES = 1 << 16
 """Matroska describes its tracks in the first bytes."""
 MOVIE_BYTES = 1 << 24
+MOST_BOXES = 1_000
+"""A movie has a few dozen at its top level; fragmented ones have theirs behind the first."""
 MATROSKA = b"\x1a\x45\xdf\xa3"
 """First bytes of mkv and webm (RFC 8794, 11.2.1)."""
 MATROSKA_TRACK = re.compile(rb"\x83\x81([\x01\x02])")
@@ -48,7 +50,7 @@ def _read_movie(path: Path, head: bytes) -> bytes:
     """Return the box "moov" of an mp4, which describes its tracks (ISO 14496-12, 8.2.1)."""
     with path.open("rb") as file:
         start = 0
-        while True:
+        for _ in range(MOST_BOXES):
             file.seek(start)
             header = file.read(16)
             if len(header) < 8:
@@ -62,3 +64,4 @@ def _read_movie(path: Path, head: bytes) -> bytes:
             if size < 8:
                 return b""
             start += size
+    return b""

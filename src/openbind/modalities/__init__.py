@@ -47,7 +47,7 @@ def settle_modality(path: Path, modality: str | None, among: Iterable[str]) -> s
         modality: by `modality_of_file`.
         among: names to choose from.
     """
-    if modality != "video":
+    if modality != "video" or not path.is_file():  # opening a pipe might never end
         return modality
     if path.suffix.lower() in TRANSPORT and not is_transport_stream(path):
         return None
