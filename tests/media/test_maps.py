@@ -215,3 +215,9 @@ def test_bad_maps(source: object, message: str) -> None:
     """Each error names what was found and what was expected."""
     with pytest.raises(InputError, match=message):
         read_map(source)
+
+
+def test_half_precision() -> None:
+    """A map of float16, which can't hold the values that mark missing pixels, is read as it is."""
+    values_HW = np.full((3, 4), 24.84, np.float16)
+    np.testing.assert_array_equal(read_map(values_HW), values_HW)

@@ -154,6 +154,7 @@ def _checked(values: np.ndarray, source: Any) -> np.ndarray:
     if not values.size:
         raise InputError(source, f"empty map: {width} × {height} pixels")
     if values.dtype.kind == "f":
-        is_mark_HW = np.isfinite(values) & (np.abs(values) > NODATA_BEYOND)
+        # In float64: a half-precision map has no such values, and no such limit.
+        is_mark_HW = np.isfinite(values) & (np.abs(values.astype(np.float64)) > NODATA_BEYOND)
         return np.array(np.where(is_mark_HW, np.nan, values), dtype=np.float32, order="C")
     return np.array(values.astype(np.uint8) if values.dtype.kind == "b" else values, order="C")
