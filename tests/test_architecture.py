@@ -39,7 +39,7 @@ STEPS = [
     {"space"},
     {"modalities"},
     {"model", "media", "signal"},
-    {"registry", "atomic", "download"},
+    {"registry", "atomic", "download", "limits"},
     {"configs"},
     {"errors"},
 ]

@@ -41,6 +41,32 @@ class InputError(OpenbindError, ValueError):
         super().__init__(f"{self.item}: {reason}")
 
 
+class LimitError(InputError):
+    """An item takes more than it may: it is too large, too long, or too much work.
+
+    Args:
+        item: as for `InputError`.
+        limit: name of the limit, a field of `openbind.limits.ItemLimits`.
+        allowed: its value.
+        found: what the item has, or had when decoding was stopped.
+        shown: what the item has, for people; by default the number.
+
+    Attributes:
+        limit, allowed, found: as given.
+    """
+
+    def __init__(
+        self, item: Any, limit: str, allowed: float, found: float, shown: str = ""
+    ) -> None:
+        self.limit, self.allowed, self.found = limit, allowed, found
+        beyond = "is below" if limit.startswith("min_") else "exceeds"
+        super().__init__(
+            item,
+            f"{shown or f'{found:,.15g} {limit}'} {beyond} the limit {limit}={allowed:,.15g}; "
+            f"to change it: --limit {limit}=N, or Space.with_limits({limit}=N)",
+        )
+
+
 class CheckpointError(OpenbindError, ValueError):
     """A weight file or model directory is missing, truncated, or of an unexpected format.
 

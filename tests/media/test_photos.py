@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.limits import LIBRARY
 from openbind.media.image import read_image
 from openbind.media.photos import foreign_format
 
@@ -70,16 +71,14 @@ def test_jxl(channels: int, dtype: type) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (64, 128), (300, 200), (600, 1200), (5, 7)])
-def test_large_jxl_is_refused_by_its_header(
-    height: int, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_jxl_is_refused_by_its_header(height: int, width: int) -> None:
     """Width and height are known before decoding."""
     data = jxl(np.zeros((height, width, 3), np.uint8))
-    monkeypatch.setattr("openbind.media.image.MAX_PIXELS", height * width - 1)
-    with pytest.raises(InputError, match=f"{width} × {height} pixels"):
+    limits = LIBRARY.changed(pixels=height * width - 1)
+    with limits.applied(), pytest.raises(InputError, match=f"{width} × {height} pixels"):
         read_image(data)
-    monkeypatch.setattr("openbind.media.image.MAX_PIXELS", height * width)
-    assert read_image(data).size == (width, height)
+    with LIBRARY.changed(pixels=height * width).applied():
+        assert read_image(data).size == (width, height)
 
 
 @pytest.mark.parametrize(("make", "extra"), [(heif, "heif"), (jxl, "jxl")])

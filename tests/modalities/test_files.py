@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from openbind.limits import limits_table
 from openbind.media.motion import SECONDS, UNITS, read_layout
 from openbind.media.photos import EXTRAS
 from openbind.modalities.audio import MODALITY as AUDIO
@@ -27,6 +28,11 @@ def section(title: str) -> list[list[str]]:
 def codes(cell: str) -> list[str]:
     """Return the cell's code spans."""
     return re.findall(r"`([^`]+)`", cell)
+
+
+def test_limits() -> None:
+    """The table of limits is the code's."""
+    assert limits_table() in TEXT
 
 
 def test_extensions_of_images() -> None:

@@ -15,6 +15,7 @@ from openbind.cli.verb import (
     add_space_arguments,
     check_device,
     compute_options,
+    limit_items,
     load_space,
     plain_failures,
     print_json,
@@ -163,7 +164,8 @@ def _update(arguments: argparse.Namespace) -> int:
 
 def _load(index: Index, arguments: argparse.Namespace) -> Space:
     check_device(arguments.device)
-    return index.load_space(device=arguments.device, dtype=arguments.dtype)
+    space = index.load_space(device=arguments.device, dtype=arguments.dtype)
+    return limit_items(space, arguments)
 
 
 def _update_index(index: Index, space: Space, arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from openbind.cli.verb import (
     add_space_arguments,
     check_device,
     compute_options,
+    limit_items,
     load_space,
     parse_weights,
     plain_failures,
@@ -87,6 +88,7 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
     else:
         check_device(arguments.device)
         space = index.load_space(device=arguments.device, dtype=arguments.dtype, modalities=needed)
+        space = limit_items(space, arguments)
     hits = index.search(
         embed_query(space, terms),
         arguments.top_k,

@@ -16,6 +16,7 @@ from openbind.cli.verb import (
     add_compute_arguments,
     check_device,
     compute_options,
+    limit_items,
     load_space,
     space_source,
 )
@@ -110,7 +111,7 @@ def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
         index = Index.open(folders[0])
     if index and not arguments.space and arguments.dtype == "auto":
         check_device(arguments.device)
-        space = index.load_space(device=arguments.device)
+        space = limit_items(index.load_space(device=arguments.device), arguments)
     else:
         space = load_space(arguments, arguments.space or (index.meta.space if index else None))
     if folders and index is None:

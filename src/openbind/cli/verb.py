@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openbind.errors import InputError
+from openbind.limits import COMMAND_LINE, parse_limits
 from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add_space_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_compute_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every verb that embeds: `--device --dtype --batch-size --workers`."""
+    """Add `--device --dtype --batch-size --workers --limit`, for every verb that embeds."""
     parser.add_argument("--device", default="auto", help="cpu, cuda, … (default: a GPU if any)")
     parser.add_argument(
         "--dtype",
@@ -62,6 +63,13 @@ def add_compute_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="decoders ahead of the towers (default: 2–8)"
+    )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="what a file may take at most, such as seconds=7200; may be repeated",
     )
 
 
@@ -104,7 +112,17 @@ def load_space(
 
     check_device(arguments.device)
     name = source or arguments.space or DEFAULT_SPACE
-    return load(name, modalities=modalities, device=arguments.device, dtype=arguments.dtype)
+    space = load(name, modalities=modalities, device=arguments.device, dtype=arguments.dtype)
+    return limit_items(space, arguments)
+
+
+def limit_items(space: Space, arguments: argparse.Namespace) -> Space:
+    """Return a space with the limits of the command line, and what `--limit` changes.
+
+    Raises:
+        ConfigError: no such limit, or no positive number.
+    """
+    return space.with_limits(parse_limits(arguments.limit, COMMAND_LINE))
 
 
 def check_device(device: str) -> None:

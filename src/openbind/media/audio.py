@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openbind.errors import InputError, MissingExtraError
+from openbind.limits import check_audio
 from openbind.media.arrays import is_array, to_numpy
 from openbind.media.soundtrack import SelectRange, measure_track, read_track, seek_track
 from openbind.media.source import open_source
@@ -210,6 +211,7 @@ def read_part(source: Any, select: SelectRange) -> Audio:
 
 
 def _read_part(file: SoundFile, select: SelectRange, source: Any) -> Audio:
+    check_audio(file.samplerate, file.channels, file.frames, source)
     start, end = select(file.frames, file.samplerate)
     if file.tell() != start:
         file.seek(start)
@@ -266,6 +268,7 @@ def _from_array(samples: Any, rate_hz: Any, select: SelectRange, source: Any) ->
         values = values.T
     if values.shape[0] > MAX_CHANNELS:
         raise InputError(source, f"expected at most {MAX_CHANNELS} channels, found {values.shape}")
+    check_audio(int(rate_hz), len(values), values.shape[1], source)
     start, end = select(values.shape[1], int(rate_hz))
     return _checked(Audio(_to_float(values[:, start:end], source), int(rate_hz)), source)
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openbind.errors import InputError
+from openbind.limits import check_limit, current_limits
 from openbind.media.containers import demux_whole
-from openbind.media.image import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
 MAX_ASPECT = 50
-"""Largest ratio of a frame's sides; only squares of the shorter side are used."""
+"""Largest ratio of a pixel's sides that is believed."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class FrameIndex:
     @classmethod
     def build(cls, container: InputContainer, stream: VideoStream, source: Any) -> FrameIndex:
         """Read through the file's packets without decoding."""
-        packets = [
-            (packet.pts, packet.is_keyframe, packet.duration or 0)
-            for packet in demux_whole(container, stream, source)
-            if not packet.is_discard
-        ]
+        packets: list[tuple[int | None, bool, int]] = []
+        for packet in demux_whole(container, stream, source):
+            if not packet.is_discard:
+                packets.append((packet.pts, packet.is_keyframe, packet.duration or 0))
+                check_limit("frames", len(packets), source)
         if not packets:
             raise InputError(source, "has no frames; truncated?")
         # AVI stores no presentation times, and FFmpeg's guesses are wrong for reordered frames.
@@ -54,6 +54,8 @@ class FrameIndex:
         if container.format.name == "avi" or len(shown) < len(packets):
             return cls(tuple(range(len(packets))), (0,), counted=True)
         times = tuple(time for time, _ in shown)
+        if stream.time_base is not None:
+            check_limit("seconds", float((times[-1] - times[0]) * stream.time_base), source)
         keys = sorted(time for time, is_key, _ in packets if is_key and time is not None)
         return cls(times, tuple(keys) or (times[0],), shown[-1][1])
 
@@ -85,7 +87,8 @@ def _square_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
         aspect = Fraction(1)
     # One side is enlarged, so that no pixel is lost.
     width, height = round(frame.width * max(aspect, 1)), round(frame.height / min(aspect, 1))
-    return (width, height) if width * height <= MAX_PIXELS else (frame.width, frame.height)
+    is_small = width * height <= current_limits().frame_pixels
+    return (width, height) if is_small else (frame.width, frame.height)
 
 
 def upright_size(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:

@@ -14,13 +14,13 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from openbind.errors import InputError
+from openbind.limits import check_sides, current_limits
 from openbind.media.arrays import is_array, is_tensor, to_numpy
 from openbind.media.photos import complete_jpeg, foreign_format, read_foreign
 from openbind.media.source import open_source
 
 MAX_PIXELS = 178_956_970
-"""Largest image that is decoded: twice the size at which PIL warns of a decompression bomb, where
-it raises an error itself."""
+"""Where PIL raises an error itself: twice the size at which it warns of a decompression bomb."""
 REFUSED_FORMATS = {"EPS", "WMF"}
 """Formats that PIL passes to other programs (Ghostscript, Windows)."""
 BROKEN = (
@@ -85,7 +85,7 @@ def open_image(source: Any, min_side: int | None = None) -> Iterator[Image.Image
     opened = open_source(source)
     if (kind := foreign_format(opened)) is not None:
         with _image_errors(source):
-            yield read_foreign(opened, kind, MAX_PIXELS, source)
+            yield read_foreign(opened, kind, current_limits().pixels, source)
         return
     with open_lazily(opened, source) as image:
         if min_side is not None:
@@ -130,10 +130,9 @@ def _image_errors(source: Any) -> Iterator[None]:
 
 
 def _check_size(size: tuple[int, int], source: Any) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise InputError(source, f"{size[0]} × {size[1]} pixels, more than {MAX_PIXELS:,}; refused")
     if min(size) < 1:
         raise InputError(source, f"empty image: {size[0]} × {size[1]} pixels")
+    check_sides(*size, source)
 
 
 def _upright(image: Image.Image, source: Any) -> Image.Image:

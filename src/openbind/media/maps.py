@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.limits import check_sides
 from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
-from openbind.media.image import MAX_PIXELS, open_image, open_lazily, turn_upright
+from openbind.media.image import open_image, open_lazily, turn_upright
 from openbind.media.photos import foreign_format
 from openbind.media.source import open_source
 
@@ -149,10 +150,9 @@ def _checked(values: np.ndarray, source: Any) -> np.ndarray:
     if values.dtype.kind not in "iufb":
         raise InputError(source, f"expected numbers, found {values.dtype}")
     height, width = values.shape[:2]
-    if height * width > MAX_PIXELS:
-        raise InputError(source, f"{width} × {height} pixels, more than {MAX_PIXELS:,}; refused")
     if not values.size:
         raise InputError(source, f"empty map: {width} × {height} pixels")
+    check_sides(width, height, source)
     if values.dtype.kind == "f":
         # In float64: a half-precision map has no such values, and no such limit.
         is_mark_HW = np.isfinite(values) & (np.abs(values.astype(np.float64)) > NODATA_BEYOND)

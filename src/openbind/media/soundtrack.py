@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openbind.errors import InputError
+from openbind.limits import check_audio
 from openbind.media.containers import (
     HEADER_TOLERANCE_SECONDS,
     demux_whole,
@@ -60,11 +61,14 @@ def _decode_whole(
     """
     import av
 
-    count = broken = 0
+    count = broken = samples = 0
     for packet in chain(packets, [None]):  # None flushes the decoder
         count += 1
         try:
-            yield from stream.decode(packet)
+            for frame in stream.decode(packet):
+                samples += frame.samples
+                check_audio(frame.sample_rate, frame.layout.nb_channels, samples, source)
+                yield frame
         except av.InvalidDataError:
             broken += 1
     if broken > MAX_BROKEN * count:
@@ -93,6 +97,7 @@ def seek_track(source: Any, select: SelectRange) -> tuple[np.ndarray, int] | Non
         if total_seconds is None or first is None or first.pts is None:
             return None
         rate_hz: int = first.sample_rate
+        check_audio(rate_hz, first.layout.nb_channels, round(total_seconds * rate_hz), source)
         start, end = select(round(total_seconds * rate_hz), rate_hz)
         if 2 * (end - start) > total_seconds * rate_hz:
             return None

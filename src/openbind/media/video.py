@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openbind.errors import InputError
+from openbind.limits import check_sides
 from openbind.media.containers import (
     DEFAULT_FPS,
     HEADER_TOLERANCE_SECONDS,
@@ -25,8 +26,7 @@ from openbind.media.containers import (
     is_repeat,
     open_container,
 )
-from openbind.media.frames import MAX_ASPECT, FrameIndex, to_rgb, upright_size
-from openbind.media.image import MAX_PIXELS
+from openbind.media.frames import FrameIndex, to_rgb, upright_size
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
@@ -364,11 +364,7 @@ def _video_stream(container: InputContainer, source: Any) -> VideoStream:
     if stream.codec_context is None:
         raise InputError(source, "FFmpeg has no decoder for its video codec")
     width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > MAX_PIXELS:
-        raise InputError(source, f"frames of {width} × {height} pixels, more than {MAX_PIXELS:,}")
-    if max(width, height) > MAX_ASPECT * max(1, min(width, height)):
-        reason = f"frames of {width} × {height} pixels, one side over {MAX_ASPECT} times the other"
-        raise InputError(source, reason)
+    check_sides(width, height, source, "frame_pixels")
     stream.thread_type = "AUTO"
     return stream
 

@@ -61,7 +61,11 @@ class Service:
         self.started = int(time.time())
         self.metrics = Metrics()
         self.batcher = Batcher(
-            space, self.limits, self.metrics, batch_size=batch_size, workers=workers
+            space.with_limits(self.limits.item),
+            self.limits,
+            self.metrics,
+            batch_size=batch_size,
+            workers=workers,
         )
         self.metrics.add_gauge(
             "openbind_backlog_seconds",

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from openbind.errors import UnknownNameError
+from openbind.limits import LIBRARY, ItemLimits
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 
@@ -65,10 +66,13 @@ class Decoder:
     Args:
         settings: modality → settings of its preprocessing.
         folder: of the checkpoint, where files such as a vocabulary are.
+        limits: of each item.
     """
 
-    def __init__(self, settings: Mapping[str, Any], folder: Path | None) -> None:
-        self.settings, self.folder = dict(settings), folder
+    def __init__(
+        self, settings: Mapping[str, Any], folder: Path | None, limits: ItemLimits = LIBRARY
+    ) -> None:
+        self.settings, self.folder, self.limits = dict(settings), folder, limits
         self._prepared: dict[str, Preprocess] = {}
 
     def prepare(self, modality: str) -> Preprocess:
@@ -99,8 +103,23 @@ class Decoder:
         preprocess = self.prepare(modality)
         spec: Modality = MODALITIES.get(modality)
         with closing(spec.read_views(item, views)) as parts:
-            for part in parts:
-                yield preprocess(part)
+            for _ in views:
+                # Limits hold while this works, not while its reader does.
+                with self.limits.applied():
+                    sample = preprocess(next(parts))
+                yield sample
+
+    def preprocess(self, modality: str, item: Any) -> Sample:
+        """Decode an item without views.
+
+        Args:
+            modality, item: as for `samples`.
+
+        Raises:
+            InputError: the item can't be used.
+        """
+        with self.limits.applied():
+            return self.prepare(modality)(item)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_prepared": {}}

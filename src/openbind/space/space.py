@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from openbind.configs import from_dict, to_dict
 from openbind.errors import InputError, UnknownNameError
+from openbind.limits import LIBRARY, ItemLimits
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality
 from openbind.model.tower import Tower
@@ -38,6 +39,7 @@ class Space:
             for the length of a call.
         card: sources, licenses and measured numbers.
         folder: where files that travel with the checkpoint (a vocabulary) are.
+        limits: of each item.
 
     Attributes:
         name, dim, modalities, card: as in the config and the card.
@@ -49,13 +51,14 @@ class Space:
         towers: Mapping[str, torch.nn.Module],
         card: Card | None = None,
         folder: Path | None = None,
+        limits: ItemLimits = LIBRARY,
     ) -> None:
         self.config = config
         self.card = card or Card()
         self.folder = folder
         self.towers = dict(towers)
         settings = {name: binding.settings for name, binding in config.modalities.items()}
-        self.decoder = Decoder(settings, folder)
+        self.decoder = Decoder(settings, folder, limits)
 
     @property
     def name(self) -> str:
@@ -208,7 +211,8 @@ class Space:
         """
         self._binding(modality)
         listed = items if is_many(items, _modality(modality)) else [items]
-        samples = [result().clips for result in map_ahead(self.decoder.prepare(modality), listed)]
+        decode = partial(self.decoder.preprocess, modality)
+        samples = [result().clips for result in map_ahead(decode, listed)]
         shapes = {tuple(clips.shape) for clips in samples}
         if len(shapes) > 1:
             raise InputError(
@@ -227,14 +231,29 @@ class Space:
             changes: fields of its settings, such as `clips="cover"` for audio.
 
         Raises:
-            ConfigError: no such field (the nearest is named), or a wrong value.
+            ConfigError: no such field, or a wrong value.
         """
         binding = self._binding(modality)
         kind = _modality(modality).settings
         settings: Any = from_dict(kind, {**to_dict(binding.settings), **to_dict(changes)}, modality)
         modalities = {**self.config.modalities, modality: replace(binding, settings=settings)}
         config = replace(self.config, modalities=modalities)
-        return Space(config, self.towers, self.card, self.folder)
+        return Space(config, self.towers, self.card, self.folder, self.limits)
+
+    @property
+    def limits(self) -> ItemLimits:
+        """What one item may take (`openbind.limits`); no vector depends on them."""
+        return self.decoder.limits
+
+    def with_limits(self, limits: ItemLimits | None = None, **changes: float) -> Space:
+        """Return the same space with other limits of items; towers are shared.
+
+        Args:
+            limits: `LIBRARY`, `COMMAND_LINE`, `SERVICE` or others; None keeps them.
+            changes: fields to change, such as `seconds=7200`, as `ItemLimits.changed`.
+        """
+        chosen = (limits or self.limits).changed(**changes)
+        return Space(self.config, self.towers, self.card, self.folder, chosen)
 
     def patch_embeddings(self, modality: str, tensor: torch.Tensor) -> torch.Tensor:
         """Embed every token of preprocessed tensors, for localization.
@@ -289,9 +308,8 @@ class Space:
         Raises:
             InputError: not vectors of this space; items have to be encoded first.
         """
-        return np.asarray(
-            check_vectors(a_NE, self.dim) @ check_vectors(b_ME, self.dim).T, np.float32
-        )
+        a_NE, b_ME = check_vectors(a_NE, self.dim), check_vectors(b_ME, self.dim)
+        return np.asarray(a_NE @ b_ME.T, np.float32)
 
     def logits(self, a_modality: str, a_NE: Any, b_modality: str, b_ME: Any) -> np.ndarray:
         """Return similarities with the scales that the model was trained with.
@@ -301,7 +319,7 @@ class Space:
             a_NE, b_ME: unit vectors from `encode`, as for `similarity`.
 
         Returns:
-            (n, m) float32: scale_a · scale_b · cosine (the paper's temperatures, section 3).
+            (n, m) float32: scale_a · scale_b · cosine (the paper's section 3).
 
         Raises:
             InputError, UnknownNameError: not vectors of this space; no such modality.
