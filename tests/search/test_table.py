@@ -1,4 +1,4 @@
-"""Rows are read back equal; writes are atomic; conditions are checked."""
+"""Rows are read back equal; writes are atomic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.search.table import FileState, Row, RowTable, check_filter, filtering, one_of
+from openbind.search.table import FileState, Row, RowTable, one_of
 
 
 def row(file: str, segment: int = 0, segments: int = 1) -> Row:
@@ -79,41 +79,6 @@ def test_one_of_quotes() -> None:
     """Quotes are escaped; no values match nothing."""
     assert one_of("id", ["a'b", "c"]) == "id IN ('a''b', 'c')"
     assert one_of("id", []) == "false"
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        "year > 2020 -- recent",
-        "year > 2020 /* recent",
-        "year > 2020) OR (year < 0",
-        "(year > 2020",
-        "year > 2020; x",
-        "path = 'x' OR path = 'y",
-        "path = 'it''s' ) OR (true",
-        'path = "',
-    ],
-)
-def test_conditions_that_could_escape(where: str) -> None:
-    """Comments, semicolons, unbalanced quotes and parentheses are refused."""
-    with pytest.raises(openbind.InputError, match="balanced"):
-        check_filter(where)
-
-
-@pytest.mark.parametrize("where", ["year > 1", "path LIKE '%--)%'", "(a) OR ((b))", "p = 'it''s;'"])
-def test_conditions_in_parentheses(where: str) -> None:
-    """Everything else is wrapped; quoted characters are no syntax."""
-    assert check_filter(where) == f"({where})"
-
-
-def test_errors_of_conditions(table: RowTable) -> None:
-    """LanceDB's errors name the condition and the columns; without one they pass."""
-    table.add([row("a")], np.ones((1, 2)))
-    with pytest.raises(openbind.InputError, match=r"color.*year"), filtering("color = 3"):
-        table.read("(color = 3)")
-    with pytest.raises(ValueError, match="color") as caught, filtering(None):
-        table.read("(color = 3)")
-    assert not isinstance(caught.value, openbind.InputError)
 
 
 def test_missing_tables(table: RowTable, tmp_path: Path) -> None:

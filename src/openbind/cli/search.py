@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--index", metavar="INDEX", help="search this index (`openbind index`) instead of folders"
     )
     parser.add_argument(
-        "--where", metavar="SQL", help='condition on the files of an index, as "year > 2020"'
+        "--where", metavar="FILTER", help='of the files of an index, as "year > 2020"'
     )
     add_part_arguments(parser)
     parser.add_argument(

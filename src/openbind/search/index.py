@@ -12,6 +12,9 @@ import numpy as np
 
 from openbind.errors import InputError
 from openbind.search.ann import search_rows
+from openbind.search.filter_json import read_filter
+from openbind.search.filter_text import parse_filter
+from openbind.search.filters import And, Column, Filter, Within, to_sql
 from openbind.search.meta import (
     Meta,
     has_meta,
@@ -21,7 +24,7 @@ from openbind.search.meta import (
 )
 from openbind.search.results import Hit, Info
 from openbind.search.store import FOLDER, ROWS, Store, writing_in
-from openbind.search.table import SHOWN, RowTable, check_filter, filtering, one_of, vectors_of
+from openbind.search.table import SHOWN, RowTable, one_of, vectors_of
 from openbind.search.update import Changes, update
 from openbind.search.verify import Report, verify
 from openbind.space.space import Space
@@ -242,7 +245,7 @@ class Index(Store):
         top_k: int = 20,
         *,
         modalities: Sequence[str] = (),
-        where: str | None = None,
+        where: str | Mapping[str, Any] | None = None,
         exact: bool = False,
     ) -> list[Hit]:
         """Find the files nearest to a query, each by its best segment.
@@ -251,7 +254,8 @@ class Index(Store):
             query_E: vector of the index's space.
             top_k: number of results at most.
             modalities: of the results; empty for all.
-            where: SQL condition on the columns, such as "year > 2020 AND path LIKE '%beach%'".
+            where: filter of the rows, such as "year > 2020 and path like '%beach%'", or the same as
+                plain values, {"column": "year", "op": ">", "value": 2020} (docs/index.md).
             exact: compare every row even if there is an approximate index.
 
         Returns:
@@ -259,7 +263,7 @@ class Index(Store):
 
         Raises:
             InputError: a vector of wrong length, zero, or not finite; `top_k` below 1; an unknown
-                modality; or an invalid condition.
+                modality; or an invalid filter, with the place.
         """
         meta = self.meta
         query_E = np.asarray(query_E, np.float32)
@@ -268,10 +272,8 @@ class Index(Store):
             raise InputError("the query", f"expected ({meta.dim},) finite numbers, found {found}")
         if top_k < 1:
             raise InputError("top_k", f"expected at least 1, found {top_k}")
-        where = where.strip() or None if where else None
         condition = _condition(meta, modalities, where)
-        with filtering(where):
-            rows = search_rows(self.table, query_E, top_k, condition, None if exact else meta.ann)
+        rows = search_rows(self.table, query_E, top_k, condition, None if exact else meta.ann)
         return self._hits(meta, rows)
 
     def vector(self, row_id: str) -> np.ndarray:
@@ -343,13 +345,20 @@ def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:
     return Path(roots[0]).expanduser().absolute() / FOLDER
 
 
-def _condition(meta: Meta, modalities: Sequence[str], where: str | None) -> str | None:
+def _condition(
+    meta: Meta, modalities: Sequence[str], where: str | Mapping[str, Any] | None
+) -> str | None:
+    """Return both filters as SQL, joined as trees; None for all rows."""
     for name in modalities:
         if name not in meta.modalities:
             known = ", ".join(meta.modalities)
             raise InputError(name, f"not a modality of this index; it has {known}")
-    parts = [one_of("modality", modalities)] if modalities else []
-    return " AND ".join([*parts, *([check_filter(where)] if where else [])]) or None
+    parts: list[Filter] = [Within(Column("modality"), tuple(modalities))] if modalities else []
+    if isinstance(where, Mapping):
+        parts.append(read_filter(where))
+    elif where is not None and where.strip():
+        parts.append(parse_filter(where))
+    return to_sql(And(tuple(parts))) if parts else None
 
 
 def _size_of(path: Path) -> int:

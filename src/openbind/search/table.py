@@ -6,7 +6,6 @@ moment and readers never wait for the writer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -22,8 +21,6 @@ ROWS, FAILURES = "rows", "failures"
 KEPT_VERSIONS = timedelta(minutes=10)
 """Age of versions that a reader may still hold; older ones are deleted from the disk."""
 BATCH_ROWS = 4096
-QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`""")
-"""Strings and quoted names of SQL, whose characters are no syntax."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +80,7 @@ class FileState:
 
 COLUMNS = tuple(field.name for field in fields(Row))
 SHOWN = tuple(name for name in COLUMNS if name != "thumbnail")
-"""Columns of a hit; the ones documented for `where`."""
+"""Columns of a hit, which filters may name."""
 
 
 class RowTable:
@@ -226,39 +223,6 @@ def one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({quoted})" if quoted else "false"
 
 
-def check_filter(where: str) -> str:
-    """Return a caller's condition in parentheses, safe to be combined with others by AND.
-
-    Raises:
-        InputError: it has a comment, a semicolon, or unbalanced quotes or parentheses, and so
-            could mean something else inside the parentheses than alone.
-    """
-    plain = QUOTED.sub("", where)
-    depth = 0
-    for character in plain:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth < 0:
-            break
-    if depth or re.search(r"--|/\*|;|['\"`]", plain):
-        reason = "expected one SQL condition without comments, with balanced quotes and parentheses"
-        raise InputError(where, reason)
-    return f"({where})"
-
-
-@contextmanager
-def filtering(where: str | None) -> Iterator[None]:
-    """Turn LanceDB's errors about a caller's condition into `InputError`."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        if where is None or "LanceError(IO)" in str(error):
-            raise
-        reason = _first_line(error).partition(" Valid fields")[0].partition(", /")[0]
-        reason = reason.removeprefix("Invalid input, ").rstrip(".")
-        columns = f"columns: {', '.join(SHOWN)}"
-        raise InputError(where, f"invalid condition: {reason}; {columns}") from error
-
-
 def vectors_of(column: Any, dim: int) -> np.ndarray:
     """Return an Arrow column of vectors as (n, dim) float32."""
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -287,7 +251,7 @@ def _first_line(error: Exception) -> str:
 def _schema(dim: int) -> Any:
     import pyarrow as pa
 
-    # Users' conditions refer to these columns: their names and types are documented.
+    # Users' filters refer to these columns: their names and types are documented.
     kinds = {
         "root": pa.int16(),
         "segment": pa.int32(),

@@ -91,11 +91,10 @@ class SearchRequest(Strict):
     parts: Annotated[list[QueryPart], Field(min_length=1)]
     top_k: int = Field(20, ge=1, description="number of results")
     modalities: list[str] = Field(default_factory=list, description="of results (default: all)")
-    where: str | None = Field(
+    where: str | dict[str, Any] | None = Field(
         None,
-        max_length=2000,
-        description="an SQL condition on the columns of the index",
-        examples=["year > 2020"],
+        description="filter on the columns of the index, as text or as a tree (docs/index.md)",
+        examples=["year > 2020", {"column": "year", "op": ">", "value": 2020}],
     )
 
 

@@ -323,11 +323,12 @@ async def _gather(
 
 @contextmanager
 def _as_param(name: str) -> Iterator[None]:
-    """Make errors name a part of the request."""
+    """Make errors name a part of the request, or a place in it."""
     try:
         yield
     except InputError as error:
-        raise InputError(name, error.reason) from error
+        place = error.item if error.item.startswith(f"{name}.") else name
+        raise InputError(place, error.reason) from error
 
 
 def _as_string(item: Any, name: str) -> str:
