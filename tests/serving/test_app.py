@@ -137,6 +137,8 @@ ITEMS = {"input": "x", "labels": ["a", "b"]}
         (SEARCH, {"parts": [{"input": "x"}], "where": "year > 2000 -- recent"}, "where"),
         (SEARCH, {"parts": [{"input": "x"}], "where": "size > 9) OR (size > 0"}, "where"),
         (SEARCH, {"parts": [{"input": "x"}], "where": "color = 'red'"}, "where"),
+        (SEARCH, {"parts": [{"input": "x"}], "where": f"{'1+' * 900}1 > 0"}, "where"),
+        (SEARCH, {"parts": [{"input": "x"}], "where": {"not": {"op": "~"}}}, "where.not.op"),
         (CLASSIFY, {"input": "x", "labels": ["a"]}, "labels"),
         (CLASSIFY, {"input": "x", "labels": ["a", " "]}, "labels[1]"),
         (CLASSIFY, {**ITEMS, "templates": ["a {}", "{0}{}"]}, "templates[1]"),
@@ -179,6 +181,8 @@ def test_search(live: httpx.Client, media: Path, data_url: ToUrl) -> None:
     assert [row["modality"] for row in found] == ["audio"] * 3
     assert all(row["end_seconds"] > row["start_seconds"] >= 0 for row in found)
     assert live.post(SEARCH, json={**similar, "where": "size > 999999999"}).json()["data"] == []
+    tree = {"column": "size", "op": ">", "value": 0}
+    assert live.post(SEARCH, json={**similar, "where": tree}).json()["data"] == found
 
 
 def test_classify(
