@@ -42,7 +42,7 @@ class ItemLimits:
         min_rate_hz, max_rate_hz: samples per second of audio.
         channels: of audio.
         rows, columns, cells: of a table of measurements.
-        bytes: of one array: uncompressed, in an archive or in memory.
+        bytes: memory that decoding one image, map or array takes, estimated before it is decoded.
         work_seconds: time that decoding one part of an item may take.
     """
 
@@ -61,7 +61,7 @@ class ItemLimits:
     rows: int = 5_000_000
     columns: int = 2_000
     cells: int = 50_000_000
-    bytes: int = 2 << 30
+    bytes: int = 512 << 20
     work_seconds: float = 600.0
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ COMMAND_LINE = ItemLimits(
     rows=20_000_000,
     columns=10_000,
     cells=200_000_000,
-    bytes=8 << 30,
+    bytes=4 << 30,
     work_seconds=3_600.0,
 )
 """For the command line, which reads its user's own files; `--limit NAME=VALUE` changes them."""
@@ -152,7 +152,7 @@ SERVICE = ItemLimits(
     rows=200_000,
     columns=1_000,
     cells=4_000_000,
-    bytes=64 << 20,
+    bytes=384 << 20,
     work_seconds=20.0,
 )
 """For uploads to the service, which anyone may send."""

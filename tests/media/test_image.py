@@ -140,7 +140,7 @@ def bomb() -> bytes:
         (b"", "empty"),
         (b"not an image at all", "not an image"),
         (encoded(Image.fromarray(PIXELS), "PNG")[:120], "broken or truncated"),
-        (encoded(Image.new("RGB", (300, 300)), "JPEG")[:700], "broken or truncated"),
+        (encoded(Image.new("RGB", (300, 300)), "JPEG")[:700], "truncated"),
         (bomb(), "pixels"),
         (42, "found int"),
         (None, "found NoneType"),
@@ -206,7 +206,7 @@ def test_smaller_side_of_a_jpeg() -> None:
 def test_programs_are_refused() -> None:
     """PostScript, which another program would run, is refused."""
     header = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
-    with pytest.raises(InputError, match="programs"):
+    with pytest.raises(InputError, match="not an image of a known format"):
         read_image(header)
 
 

@@ -13,6 +13,7 @@ from openbind.signal.resize import (
     center_crop,
     crop_thrice,
     normalize,
+    resize_and_crop,
     resize_frames,
     resize_short_side,
     to_tensor,
@@ -89,3 +90,20 @@ def test_crops_refuse() -> None:
     """Frames smaller than the crop are refused."""
     with pytest.raises(ValueError, match="can't crop 9"):
         crop_thrice(torch.zeros(1, 1, 8, 20), 9)
+
+
+@pytest.mark.parametrize("shape", [(7, 420), (330, 6), (20, 1_500)])
+def test_long_images(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the square of a long image is resized, with the same pixels but for rounding."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    found = np.asarray(resize_and_crop(image, 16)).astype(int)
+    monkeypatch.setattr("openbind.signal.resize.LONGEST", 1_000)
+    assert np.abs(found - np.asarray(resize_and_crop(image, 16))).mean() < 1
+
+
+def test_very_long_image() -> None:
+    """Memory is that of the square."""
+    image = resize_and_crop(Image.new("RGB", (1_000_000, 1), "red"), 224)
+    assert image.size == (224, 224)
+    assert image.getpixel((100, 100)) == (255, 0, 0)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from openbind.errors import InputError
+from openbind.limits import check_limit
 
 NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"
 """Signatures of NumPy's files: one array, and a zip of several."""
@@ -33,6 +34,8 @@ BROKEN = (
 )
 """Errors of NumPy on damaged files."""
 
+COPIES = 3
+"""Times the size of an unpacked array that reading it may take."""
 _PARSING = threading.Lock()
 """NumPy parses headers with Python's parser, which isn't thread-safe before 3.12 (cpython issue
 106905)."""
@@ -96,6 +99,7 @@ def load_array(opened: Path | io.BytesIO, item: Any) -> np.ndarray:
             found = np.load(opened, allow_pickle=False)
             if isinstance(found, np.lib.npyio.NpzFile):
                 with found:
+                    _check_size(found.zip, item)
                     if len(found.files) != 1:
                         names = ", ".join(found.files) or "none"
                         raise InputError(item, f"expected one array, found {names}")
@@ -105,3 +109,10 @@ def load_array(opened: Path | io.BytesIO, item: Any) -> np.ndarray:
         raise
     except BROKEN as error:
         raise InputError(item, f"a broken or truncated NumPy file ({error})") from error
+
+
+def _check_size(archive: zipfile.ZipFile | None, item: Any) -> None:
+    """Check the uncompressed size of a zip of arrays, which reading can't exceed."""
+    members = [] if archive is None else archive.infolist()
+    size = sum(member.file_size for member in members)
+    check_limit("bytes", COPIES * size, item, f"{size:,} uncompressed bytes")

@@ -27,8 +27,16 @@ SPREAD = (2.0, 98.0)
 STROKES = ("#e4572e", "#2e9e6b", "#3b7dd8", "#b565c9", "#d99a00", "#159ca8")
 """Colors of channels, visible on white and on black."""
 BACKGROUND = "#ffffff"
+DETAIL = 4
+"""Values of a map for each pixel of its drawing, along both axes."""
 MAX_ASPECT = 3 / 8
 """Largest height of curves, relative to their width."""
+
+
+def subsample(values_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Take every nth row and column of a map that is far larger than its drawing."""
+    step = max(1, min(values_HW.shape) // (DETAIL * max(size)))
+    return values_HW[::step, ::step]
 
 
 def draw_map(values_HW: np.ndarray, size: tuple[int, int]) -> Image.Image:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,40 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from openbind.errors import InputError
-from openbind.limits import check_sides, current_limits
+from openbind.limits import check_limit, check_sides
 from openbind.media.arrays import is_array, is_tensor, to_numpy
-from openbind.media.photos import complete_jpeg, foreign_format, read_foreign
+from openbind.media.jpeg import check_scans, recover_jpeg
+from openbind.media.netpbm import read_deep_netpbm
+from openbind.media.photos import foreign_format, icon_sizes, read_foreign
+from openbind.media.raw import find_preview
+from openbind.media.reduction import convert_in_bands, convert_map, reduction
 from openbind.media.source import open_source
 
 MAX_PIXELS = 178_956_970
 """Where PIL raises an error itself: twice the size at which it warns of a decompression bomb."""
-REFUSED_FORMATS = {"EPS", "WMF"}
-"""Formats that PIL passes to other programs (Ghostscript, Windows)."""
+LARGE_PIXELS = 1 << 24
+"""Images of more pixels are read at a reduced scale where that is enough, in bands of rows."""
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM"),
+    *("WEBP", "TIFF", "JPEG2000", "ICO", "PSD", "TGA", "PCX", "SGI", "AVIF"),
+)
+"""PIL's names of the formats that are read; others are programs, or decoded slowly."""
+BYTES_PER_PIXEL = {
+    "WEBP": 12,
+    "AVIF": 10,
+    "HEIF": 8,
+    "JPEG XL": 16,
+    "JPEG2000": 16,
+    "PSD": 8,
+    "ICO": 8,
+}
+"""Measured memory of decoders; others need the pixels' own size."""
+PROGRESSIVE_BYTES = 6
+"""Bytes a pixel of a progressive JPEG's coefficients: 2 for each of three colors."""
+RGB_BYTES = 4
+"""Bytes of a pixel in PIL's RGB."""
+PLAIN_BYTES = 256
+"""Memory and time of a pixel that is written as text, as bytes."""
 BROKEN = (
     OSError,
     SyntaxError,
@@ -50,53 +76,72 @@ ORIENTATIONS = {
 """Transposition that undoes each EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 
-def read_image(source: Any, min_side: int | None = None) -> Image.Image:
+def read_image(source: Any, min_side: int | None = None, exact_pixels: int = 0) -> Image.Image:
     """Read an image.
 
     Args:
         source: path, bytes, PIL image, or an array or tensor: (H, W), (H, W, 1 | 3 | 4), for
             tensors of PyTorch (1 | 3 | 4, H, W); uint8, or float in [0, 1].
-        min_side: required pixels of the shorter side. A JPEG may then be decoded at a half, a
-            quarter or an eighth of its size, which is faster but not exact.
+        min_side: required pixels of the shorter side. A JPEG, and any image of more than
+            `LARGE_PIXELS`, may then be read at a fraction of its size, which needs less time and
+            memory but isn't exact.
+        exact_pixels: images of at most so many pixels are read exactly.
 
     Returns:
         an RGB image, rotated by its EXIF orientation; transparent pixels become white; the first
-        frame of an animation; 16-bit gray is scaled to 8 bits. The source isn't modified.
+        frame of an animation; 16-bit gray is scaled to 8 bits; of a camera's raw file its preview.
+        The source isn't modified.
 
     Raises:
         InputError: missing, empty, truncated, not an image, too large, or values out of range.
     """
     if isinstance(source, Image.Image):
         with _image_errors(source):
-            return _to_rgb(_upright(source, source), source)
+            _check_size(source.size, source)
+            source.load()
+            return _upright_rgb(source, None, source)
     if is_array(source):
         return _to_rgb(_from_array(source), source)
-    with open_image(source, min_side) as image:
-        return _to_rgb(image, source)
+    with open_image(source, min_side, exact_pixels) as image:
+        return _upright_rgb(image, min_side, source)
 
 
 @contextmanager
-def open_image(source: Any, min_side: int | None = None) -> Iterator[Image.Image]:
-    """Open and decode a path or bytes: the first frame, upright, in its own mode.
+def open_image(
+    source: Any, min_side: int | None = None, exact_pixels: int = 0
+) -> Iterator[Image.Image]:
+    """Open and decode a path or bytes: the first frame, in its own mode, not yet upright.
+
+    Args:
+        source: path or bytes.
+        min_side, exact_pixels: as in `read_image`, for JPEGs.
 
     Raises:
         InputError: as `read_image`; also for PIL's errors inside the context.
     """
-    opened = open_source(source)
+    opened = find_preview(open_source(source), source)
     if (kind := foreign_format(opened)) is not None:
         with _image_errors(source):
-            yield read_foreign(opened, kind, current_limits().pixels, source)
+            yield read_foreign(opened, kind, partial(_check_header, kind, source), source)
+        return
+    if (deep := read_deep_netpbm(opened, source)) is not None:
+        yield Image.fromarray(convert_map(deep[0], partial(_to_eight_bits, white=deep[1])))
         return
     with open_lazily(opened, source) as image:
-        if min_side is not None:
-            image.draft(image.mode, (min_side, min_side))
+        pixels = image.width * image.height
+        reduced_side = min_side if pixels > exact_pixels else None
+        if reduced_side is not None:
+            image.draft(image.mode, (reduced_side, reduced_side))
+        _check_memory(image, pixels, reduced_side is None, source)
         try:
-            upright = _upright(image, source)
+            image.load()
         except OSError:
             if image.format not in ("JPEG", "MPO"):
                 raise
-            upright = _upright(complete_jpeg(opened, min_side), source)
-        yield upright
+            yield recover_jpeg(opened, reduced_side, source)
+            return
+        _check_size(image.size, source)
+        yield image
 
 
 @contextmanager
@@ -106,11 +151,15 @@ def open_lazily(opened: Path | io.BytesIO, source: Any) -> Iterator[Image.Image]
     Raises:
         InputError: as `open_image`.
     """
-    with _image_errors(source), Image.open(opened) as image:
-        if image.format in REFUSED_FORMATS:
-            raise InputError(source, f"{image.format} files are programs; expected an image")
+    for size in icon_sizes(opened):  # PIL decodes icons when it opens them
+        _check_header("ICO", source, size)
+    with _image_errors(source), Image.open(opened, formats=FORMATS) as image:
         _check_size(image.size, source)
         image.seek(0)
+        if any(name == "ppm_plain" for name, *_ in getattr(image, "tile", [])):
+            check_limit("bytes", PLAIN_BYTES * image.width * image.height, source)
+        if image.format in ("JPEG", "MPO"):
+            check_scans(opened, image, source)
         yield image
 
 
@@ -135,20 +184,54 @@ def _check_size(size: tuple[int, int], source: Any) -> None:
     check_sides(*size, source)
 
 
-def _upright(image: Image.Image, source: Any) -> Image.Image:
-    """Decode, then rotate by the EXIF orientation."""
-    _check_size(image.size, source)
-    image.load()
-    return turn_upright(image)
+def _check_header(kind: str, item: Any, size: tuple[int, int]) -> None:
+    """Check the size in a header, and the memory that decoding it takes."""
+    _check_size(size, item)
+    shown = f"{kind} of {size[0]} × {size[1]} pixels"
+    check_limit("bytes", size[0] * size[1] * BYTES_PER_PIXEL[kind], item, shown)
+
+
+def _check_memory(image: Image.Image, full_pixels: int, is_exact: bool, item: Any) -> None:
+    """Check the memory that decoding takes, before it does.
+
+    Args:
+        image: not decoded yet, at the size that it will have.
+        full_pixels: of the file.
+        is_exact: a copy of the same size follows.
+        item: named by errors.
+    """
+    pixel_bytes = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
+    per_pixel = BYTES_PER_PIXEL.get(image.format or "", pixel_bytes)
+    needed = image.width * image.height * (per_pixel + RGB_BYTES * is_exact)
+    if "progressive" in image.info:
+        needed += full_pixels * PROGRESSIVE_BYTES
+    shown = f"{image.format} of {image.width} × {image.height} pixels ({needed:,} bytes)"
+    check_limit("bytes", needed, item, shown)
+
+
+def orientation_of(image: Image.Image) -> Image.Transpose | None:
+    """Return what makes an image upright by its EXIF block; an unreadable one is ignored."""
+    try:
+        return ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except BROKEN:
+        return None
 
 
 def turn_upright(image: Image.Image) -> Image.Image:
-    """Rotate a decoded image by its EXIF orientation; an unreadable one is ignored."""
-    try:
-        transposition = ORIENTATIONS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except BROKEN:
-        transposition = None
-    return image if transposition is None else image.transpose(transposition)
+    """Rotate a decoded image by its EXIF orientation."""
+    orientation = orientation_of(image)
+    return image if orientation is None else image.transpose(orientation)
+
+
+def _upright_rgb(image: Image.Image, min_side: int | None, source: Any) -> Image.Image:
+    """Convert a decoded image to RGB, upright; a large one in bands of rows."""
+    orientation = orientation_of(image)
+    if image.width * image.height <= LARGE_PIXELS:
+        rgb = _to_rgb(image, source)
+    else:
+        factor = reduction(image.size, min_side)
+        rgb = convert_in_bands(image, factor, lambda band: _to_rgb(band, source))
+    return rgb if orientation is None else rgb.transpose(orientation)
 
 
 def _to_rgb(image: Image.Image, source: Any) -> Image.Image:
@@ -172,7 +255,11 @@ def _scale_gray(image: Image.Image, source: Any) -> Image.Image:
         return Image.fromarray(_to_bytes(values, source))
     if values.min() < 0 or values.max() > 65535:
         raise InputError(source, f"gray values {values.min()} to {values.max()}, expected 16 bits")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    return Image.fromarray(_to_eight_bits(values, 65_535))
+
+
+def _to_eight_bits(values: np.ndarray, white: int) -> np.ndarray:
+    return np.round(values.clip(0, white) / (white / 255)).astype(np.uint8)
 
 
 def _from_array(source: Any) -> Image.Image:

@@ -12,10 +12,12 @@ import numpy as np
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.limits import check_sides
+from openbind.limits import check_limit, check_sides
 from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
 from openbind.media.image import open_image, open_lazily, turn_upright
+from openbind.media.netpbm import read_deep_netpbm
 from openbind.media.photos import foreign_format
+from openbind.media.reduction import convert_map
 from openbind.media.source import open_source
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -24,6 +26,9 @@ NODATA_TAG = 42_113
 """TIFF tag of GDAL: the value that marks missing measurements, as text."""
 NODATA_BEYOND = 1e30
 """Larger floats are marks of missing values (-3.4e38 in many GeoTIFFs), not measurements."""
+PIXEL_BYTES = {"1": 4, "L": 4, "I;16": 10}
+MOST_PIXEL_BYTES = 16
+"""Memory of reading a pixel, by PIL's name of its kind, and of all others."""
 DEEP = re.compile(r"(RGBA?|RGBX|LA);16([BLN])")
 """PIL's names of pixels with 16 bits a channel, of which it decodes 8."""
 
@@ -59,7 +64,7 @@ def read_map(source: Any, color: Literal["refuse", "luminance", "keep"] = "refus
 
 def luminance(values_HWC: np.ndarray) -> np.ndarray:
     """Return the weighted mean of red, green and blue, float32."""
-    return np.asarray(values_HWC @ LUMINANCE, dtype=np.float32)
+    return convert_map(values_HWC, lambda rows: (rows @ LUMINANCE).astype(np.float32))
 
 
 def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
@@ -67,10 +72,13 @@ def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
     if foreign_format(opened) is not None:
         with open_image(source) as decoded:
             return _from_image(decoded)
+    if (deep := read_deep_netpbm(opened, source)) is not None:
+        return deep[0]
     with open_lazily(opened, source) as image:
+        _check_memory(image, source)
         if not _pixel_formats(image):
             with open_image(source) as decoded:
-                return _mark_missing(_from_image(decoded), image)
+                return _mark_missing(_from_image(turn_upright(decoded)), image)
         letters, order = DEEP.fullmatch(_pixel_formats(image)[0]).groups()  # type: ignore[union-attr]
     if letters == "LA":
         # Both bytes of gray and of alpha, as four channels.
@@ -79,7 +87,18 @@ def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
     is_big = order == "B" or (order == "N" and sys.byteorder == "big")
     high, low = ("B", "L") if is_big else ("L", "B")
     high_HWC, low_HWC = (_decode_as(f"{letters};16{o}", opened, source) for o in (high, low))
-    return np.asarray(high_HWC.astype(np.uint16) * np.uint16(256) + low_HWC)[:, :, :3]
+    deep_HWC = high_HWC[:, :, :3].astype(np.uint16)
+    deep_HWC <<= 8
+    deep_HWC |= low_HWC[:, :, :3]
+    return deep_HWC
+
+
+def _check_memory(image: Image.Image, item: Any) -> None:
+    """Check the memory that reading a map takes, from its header."""
+    kind = "I;16" if image.mode.startswith("I;16") else image.mode
+    needed = image.width * image.height * PIXEL_BYTES.get(kind, MOST_PIXEL_BYTES)
+    shown = f"a map of {image.width} × {image.height} pixels ({needed:,} bytes)"
+    check_limit("bytes", needed, item, shown)
 
 
 def _pixel_formats(image: Image.Image) -> list[str]:
@@ -154,7 +173,12 @@ def _checked(values: np.ndarray, source: Any) -> np.ndarray:
         raise InputError(source, f"empty map: {width} × {height} pixels")
     check_sides(width, height, source)
     if values.dtype.kind == "f":
-        # In float64: a half-precision map has no such values, and no such limit.
-        is_mark_HW = np.isfinite(values) & (np.abs(values.astype(np.float64)) > NODATA_BEYOND)
-        return np.array(np.where(is_mark_HW, np.nan, values), dtype=np.float32, order="C")
+        return convert_map(values, _without_marks)
     return np.array(values.astype(np.uint8) if values.dtype.kind == "b" else values, order="C")
+
+
+def _without_marks(values: np.ndarray) -> np.ndarray:
+    """Return float32 with NaN for values that no measurement has."""
+    # In float64: a half-precision map has no such values, and no such limit.
+    is_mark = np.isfinite(values) & (np.abs(values.astype(np.float64)) > NODATA_BEYOND)
+    return np.asarray(np.where(is_mark, np.nan, values), dtype=np.float32)

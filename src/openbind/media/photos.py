@@ -1,8 +1,10 @@
-"""Formats of phones and cameras that PIL doesn't read: HEIF, JPEG XL, JPEGs without an end."""
+"""Formats of phones that PIL doesn't read: HEIF and JPEG XL; and the sizes inside icons."""
 
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from openbind.errors import InputError
+from openbind.media.source import read_bytes, read_head
 
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}
 """Brands of files of HEVC images (ISO/IEC 23008-12); AVIF's are others, and are PIL's."""
@@ -17,14 +20,15 @@ JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 """First bytes of a JPEG XL codestream, and of its container (ISO/IEC 18181-2)."""
 EXTRAS = {"HEIF": ("pi-heif", "heif"), "JPEG XL": ("imagecodecs", "jxl")}
 """Format → the package that reads it, and openbind's extra that installs it."""
-JPEG_END = b"\xff\xd9"
-TAILS = (b"", b"\x55" * 64, b"\xaa" * 64)
-"""Endings of an incomplete JPEG's data that decode to different pixels if any are missing."""
+ICON = b"\0\0\1\0"
+PNG = b"\x89PNG\r\n\x1a\n"
+CheckSize = Callable[[tuple[int, int]], None]
+"""Raises an error for an image of a width and height that is too large."""
 
 
 def foreign_format(opened: Path | io.BytesIO) -> str | None:
     """Return "HEIF" or "JPEG XL" by a file's first bytes; None for PIL's formats."""
-    head = _read_head(opened, 64)
+    head = read_head(opened, 64)
     if head.startswith(JXL_HEADS):
         return "JPEG XL"
     if head[4:8] != b"ftyp":
@@ -35,33 +39,33 @@ def foreign_format(opened: Path | io.BytesIO) -> str | None:
     return "HEIF" if brands[0] in HEIF_BRANDS and not is_avif else None
 
 
-def read_foreign(opened: Path | io.BytesIO, kind: str, max_pixels: int, item: Any) -> Image.Image:
+def read_foreign(opened: Path | io.BytesIO, kind: str, check: CheckSize, item: Any) -> Image.Image:
     """Decode an image of `foreign_format`, upright.
 
     Args:
         opened: path or stream.
         kind: "HEIF" or "JPEG XL".
-        max_pixels: largest image that is decoded.
+        check: called with width and height before the image is decoded.
         item: named by errors.
 
     Raises:
-        InputError: the package that reads the format isn't installed, or the image is too large.
+        InputError: the package that reads the format isn't installed; those of `check`.
         Exception: those of the packages, for broken files.
     """
     try:
         read = _read_heif if kind == "HEIF" else _read_jxl
-        return read(opened, max_pixels, item)
+        return read(opened, check)
     except ImportError as error:
         package, extra = EXTRAS[kind]
         reason = f"reading {kind} needs the package {package!r}: pip install 'openbind[{extra}]'"
         raise InputError(item, reason) from error
 
 
-def _read_heif(opened: Path | io.BytesIO, max_pixels: int, item: Any) -> Image.Image:
+def _read_heif(opened: Path | io.BytesIO, check: CheckSize) -> Image.Image:
     import pi_heif
 
     file = pi_heif.open_heif(opened, convert_hdr_to_8bit=True)
-    _check_pixels(file.size, max_pixels, item)
+    check(file.size)
     image: Image.Image = file.to_pillow()
     # The decoder has applied the file's rotation; a copy in its EXIF block must not count again.
     image.info = {}
@@ -69,11 +73,11 @@ def _read_heif(opened: Path | io.BytesIO, max_pixels: int, item: Any) -> Image.I
     return image
 
 
-def _read_jxl(opened: Path | io.BytesIO, max_pixels: int, item: Any) -> Image.Image:
+def _read_jxl(opened: Path | io.BytesIO, check: CheckSize) -> Image.Image:
     import imagecodecs
 
-    data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
-    _check_pixels(_jxl_size(data), max_pixels, item)
+    data = read_bytes(opened)
+    check(_jxl_size(data))
     values = np.asarray(imagecodecs.jpegxl_decode(data, index=0))
     if values.dtype != np.uint8:
         top = 1.0 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
@@ -106,39 +110,20 @@ def _jxl_size(data: bytes) -> tuple[int, int]:
     return height * across // down, height
 
 
-def complete_jpeg(opened: Path | io.BytesIO, min_side: int | None) -> Image.Image:
-    """Decode a JPEG that lacks its last marker but no pixel.
+def icon_sizes(opened: Path | io.BytesIO) -> list[tuple[int, int]]:
+    """Return width and height of the images in an ICO file, which its own list may belie.
 
-    What follows the data then doesn't change a pixel.
-
-    Args:
-        opened: path or stream.
-        min_side: as in `read_image`.
-
-    Raises:
-        OSError: pixels are missing.
+    Other files have none.
     """
-    data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
-    data = data.removesuffix(b"\xff")
-    images = []
-    for tail in TAILS:
-        image = Image.open(io.BytesIO(data + tail + JPEG_END))
-        if min_side is not None:
-            image.draft(image.mode, (min_side, min_side))
-        image.load()
-        images.append(image)
-    if any(image.tobytes() != images[0].tobytes() for image in images[1:]):
-        raise OSError("the end of the JPEG is missing")
-    return images[0]
-
-
-def _check_pixels(size: tuple[int, int], max_pixels: int, item: Any) -> None:
-    if size[0] * size[1] > max_pixels:
-        raise InputError(item, f"{size[0]} × {size[1]} pixels, more than {max_pixels:,}; refused")
-
-
-def _read_head(opened: Path | io.BytesIO, count: int) -> bytes:
-    if isinstance(opened, Path):
-        with opened.open("rb") as file:
-            return file.read(count)
-    return opened.getvalue()[:count]
+    if read_head(opened, len(ICON)) != ICON:
+        return []
+    data, sizes = read_bytes(opened), []
+    for entry in range(int.from_bytes(data[4:6], "little")):
+        start = int.from_bytes(data[18 + 16 * entry : 22 + 16 * entry], "little")
+        if data.startswith(PNG, start):
+            head, order = data[start + 16 : start + 24], ">II"
+        else:
+            head, order = data[start + 4 : start + 12], "<II"
+        if len(head) == 8:
+            sizes.append(struct.unpack(order, head))
+    return [(width, height) for width, height in sizes if width and height]

@@ -40,3 +40,16 @@ def open_source(source: Any) -> Path | io.BytesIO:
         raise
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(source, f"can't be read ({error})") from error
+
+
+def read_bytes(opened: Path | io.BytesIO) -> bytes:
+    """Return the whole content of what `open_source` returned."""
+    return opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
+
+
+def read_head(opened: Path | io.BytesIO, count: int) -> bytes:
+    """Return the first bytes, at most `count`, of what `open_source` returned."""
+    if isinstance(opened, Path):
+        with opened.open("rb") as file:
+            return file.read(count)
+    return opened.getbuffer()[:count].tobytes()

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from openbind.errors import InputError
+from openbind.limits import check_limit, current_limits
 from openbind.media.arrays import is_array, load_array, looks_like_numpy, to_numpy
-from openbind.media.source import open_source
+from openbind.media.source import open_source, read_bytes
 
 SEPARATORS = "\t;,"
 """Column separators, tried in this order on the first line; the default is white space."""
@@ -60,21 +61,25 @@ def read_table(source: Any, choose: Choose | None = None) -> Table:
 
 
 def _read_csv(opened: Path | io.BytesIO, source: Any, choose: Choose | None) -> Table:
-    data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
+    data = read_bytes(opened)
+    check_limit("rows", max(data.count(b"\n"), data.count(b"\r")), source)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(source, "expected a CSV or NumPy file, found other data") from error
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    # Not `splitlines`, which also splits at form feeds and eight other characters.
+    whole = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = [line for line in whole if line.strip() and not line.startswith("#")]
     if not lines:
         raise InputError(source, "empty table: no rows")
     separator = next((mark for mark in SEPARATORS if mark in lines[0]), None)
+    _check_cells(lines, separator, source)
     first = [cell.strip().strip('"') for cell in lines[0].split(separator)]
     columns = None if all(map(_is_number, first)) else tuple(first)
     rows = lines if columns is None else lines[1:]
     if not rows:
         raise InputError(source, "empty table: no rows")
-    if separator:
+    if separator and (separator == ";" or _has_gaps(text, separator)):
         rows = _fill_empty(rows, separator)
     if columns is None:
         return Table(_checked(_parse(rows, separator, None, source), source))
@@ -86,6 +91,16 @@ def _read_csv(opened: Path | io.BytesIO, source: Any, choose: Choose | None) -> 
         found = f"{len(columns)} names for {values_TC.shape[1]} columns"
         raise InputError(source, f"expected a name for each column, found {found}")
     return Table(_checked(values_TC, source), columns)
+
+
+def _check_cells(lines: list[str], separator: str | None, source: Any) -> None:
+    """Check the number of columns and cells before the lines are split."""
+    most = current_limits().columns
+    # A cell and the separator before it have a character each, but for empty cells.
+    long = [line.split(separator, most + 1) for line in lines if len(line) > most]
+    columns = max((len(cells) for cells in long), default=1)
+    check_limit("columns", columns, source)
+    check_limit("cells", len(lines) * len(lines[0].split(separator)), source)
 
 
 def _parse(
@@ -105,6 +120,13 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _has_gaps(text: str, separator: str) -> bool:
+    """Return whether cells may be empty, which is faster to see than to mend."""
+    marks = [separator + after for after in (separator, " ", "\n", "\r")]
+    marks += [before + separator for before in (" ", "\n", "\r")]
+    return text.startswith(separator) or text.endswith(separator) or any(m in text for m in marks)
 
 
 def _fill_empty(rows: list[str], separator: str) -> list[str]:

@@ -41,8 +41,8 @@ VIDEO_EXTENSIONS = frozenset([
 """Extensions of video files, in lower case."""
 MATROSKA, MPEG = b"\x1a\x45\xdf\xa3", b"\0\0\1\xba"
 """First bytes of mkv and webm (RFC 8794, 11.2.1), and of MPEG program streams (ISO 13818-1)."""
-IMAGE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"}
-"""Brands of AVIF and HEIF images, where mp4 and mov have their own (ISO 14496-12, 4.3)."""
+IMAGE_BRANDS = {b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"crx "}
+"""Brands of AVIF, HEIF and CR3 images, where mp4 and mov have their own (ISO 14496-12, 4.3)."""
 
 
 @dataclass(frozen=True, kw_only=True)

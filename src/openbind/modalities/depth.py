@@ -21,8 +21,9 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.media.drawing import draw_map
+from openbind.media.drawing import draw_map, subsample
 from openbind.media.maps import read_map
+from openbind.media.reduction import convert_map
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.disparity import (
     CAMERAS,
@@ -35,7 +36,7 @@ from openbind.signal.disparity import (
     scale_disparity,
     undo_bit_rotation,
 )
-from openbind.signal.resize import center_crop, resize_short_side
+from openbind.signal.resize import resize_and_crop
 
 FARTHEST_METRES = 1_000.0
 """Larger depths mean that the unit is wrong."""
@@ -93,9 +94,13 @@ def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
 
     def preprocess(item: Any) -> Sample:
         source, camera = _split_camera(item, settings.camera)
-        disparity_HW = _to_disparity(read_map(source), settings.units, camera, item)
-        image = Image.fromarray(scale_disparity(disparity_HW, settings.scale))
-        fitted = center_crop(resize_short_side(image, settings.size), settings.size)
+
+        def convert(map_HW: np.ndarray) -> np.ndarray:
+            disparity_HW = _to_disparity(map_HW, settings.units, camera, item)
+            return scale_disparity(disparity_HW, settings.scale)
+
+        image = Image.fromarray(convert_map(read_map(source), convert))
+        fitted = resize_and_crop(image, settings.size)
         return Sample(torch.from_numpy(np.array(fitted))[None, None])
 
     return preprocess
@@ -131,7 +136,7 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
         InputError: the item is unusable.
     """
     source, _ = _split_camera(item, CAMERAS["kv1"])
-    depth_HW = read_map(source).astype(np.float64)
+    depth_HW = subsample(read_map(source), size).astype(np.float64)
     return draw_map(-np.where(depth_HW > 0, depth_HW, np.inf), size)
 
 

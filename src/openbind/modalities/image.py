@@ -17,11 +17,21 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from openbind.media.image import read_image
+from openbind.media.image import LARGE_PIXELS, read_image
 from openbind.media.video import OpenVideo, is_video
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
-from openbind.signal.resize import Triple, center_crop, normalize, resize_short_side, to_tensor
+from openbind.signal.resize import Triple, normalize, resize_and_crop, to_tensor
 
+PHOTOS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".ico"),
+)
+RAW_FILES = (
+    *(".cr2", ".cr3", ".nef", ".nrw", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+)
+"""Extensions of cameras' raw files, of which the preview is read."""
+DETAIL = 4
+"""Pixels of the shorter side for each that is needed, where large images are reduced first."""
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -48,7 +58,7 @@ def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
     """Return the function from an image to its pixels (1, 3, size, size)."""
 
     def preprocess(item: Any) -> Sample:
-        fitted = fit_image(read_image(item), settings)
+        fitted = fit_image(read_image(item, DETAIL * settings.size, LARGE_PIXELS), settings)
         return Sample(normalize(to_tensor(fitted), settings.mean, settings.std)[None])
 
     return preprocess
@@ -66,7 +76,7 @@ def fit_image(image: Image.Image, settings: ImageSettings) -> Image.Image:
         small = image.resize((inner[0], inner[1]), resampling)
         background.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
         return background
-    return center_crop(resize_short_side(image, size, resampling), size)
+    return resize_and_crop(image, size, resampling)
 
 
 def apply_view(item: Any, view: View) -> Image.Image:
@@ -107,7 +117,7 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     Raises:
         InputError: the item is unusable.
     """
-    small = read_image(item, min_side=max(size)).copy()
+    small = read_image(item, min_side=max(size))
     small.thumbnail(size)
     return small
 
@@ -130,29 +140,7 @@ MODALITY = Modality(
     has_clips=False,
     tower="vision",
     scale=1.0,
-    extensions=frozenset(
-        [
-            ".jpg",
-            ".jpeg",
-            ".jpe",
-            ".jfif",
-            ".png",
-            ".gif",
-            ".webp",
-            ".bmp",
-            ".tif",
-            ".tiff",
-            ".ppm",
-            ".pgm",
-            ".avif",
-            ".heic",
-            ".heif",
-            ".hif",
-            ".jxl",
-            ".jp2",
-            ".ico",
-        ]
-    ),
+    extensions=frozenset({*PHOTOS, *RAW_FILES}),
     apply_view=apply_view,
     open_views=open_views,
     thumbnail=thumbnail,

@@ -18,12 +18,17 @@ import torch
 from PIL import Image
 
 from openbind.errors import InputError
-from openbind.media.drawing import draw_map
+from openbind.limits import check_limit
+from openbind.media.drawing import draw_map, subsample
 from openbind.media.maps import luminance, read_map
 from openbind.media.radiometric import read_celsius
+from openbind.media.reduction import convert_map
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample
-from openbind.signal.resize import center_crop, resize_short_side
+from openbind.signal.resize import resize_and_crop
 from openbind.signal.thermal import display_range, mark_missing, replace_telemetry
+
+MEASURING_BYTES = 40
+"""Memory a pixel while the range of a thermal image is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +59,16 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
     def preprocess(item: Any) -> Sample:
         part = Part.of(item)
         map_HW, own_range = _measure(part.item, settings.radiometric)
-        # Cropped after scaling to the whole image's range: a part looks as it does in the whole.
-        unit_HW = part.view.crop(_to_unit(map_HW, own_range, settings))
-        # 8-bit images are scaled as images, as in the recipe that reproduced the paper.
-        image = (
-            Image.fromarray(np.round(unit_HW * 255).astype(np.uint8))
-            if (map_HW.dtype == np.uint8)
-            else Image.fromarray(unit_HW)
-        )
-        fitted = center_crop(resize_short_side(image, settings.size), settings.size)
+        is_displayed = map_HW.dtype == np.uint8
+
+        def convert(rows_HW: np.ndarray) -> np.ndarray:
+            unit_HW = _to_unit(rows_HW, own_range, settings)
+            # 8-bit images are scaled as images, as in the recipe that reproduced the paper.
+            return np.round(unit_HW * 255).astype(np.uint8) if is_displayed else unit_HW
+
+        # Scaled to the whole image's range: a part looks as it does in the whole.
+        image = Image.fromarray(convert_map(part.view.crop(map_HW), convert))
+        fitted = resize_and_crop(image, settings.size)
         values_HW = np.asarray(fitted, dtype=np.float32) / (255 if fitted.mode == "L" else 1)
         scaled_HW = (values_HW - settings.mean) / settings.std
         return Sample(torch.from_numpy(scaled_HW)[None, None])
@@ -76,7 +82,7 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     Raises:
         InputError: the item is unusable.
     """
-    return draw_map(read_map(item, color="luminance").astype(np.float64), size)
+    return draw_map(subsample(read_map(item, color="luminance"), size), size)
 
 
 def _measure(item: Any, radiometric: bool) -> tuple[np.ndarray, tuple[float, float]]:
@@ -90,6 +96,7 @@ def _measure(item: Any, radiometric: bool) -> tuple[np.ndarray, tuple[float, flo
         return map_HW, (0.0, 255.0)
     if is_displayed:
         return map_HW, (float(map_HW.min()), float(map_HW.max()))
+    check_limit("bytes", map_HW.size * MEASURING_BYTES, item)
     map_HW = mark_missing(replace_telemetry(map_HW))
     if not np.isfinite(map_HW).any():
         raise InputError(item, "has no finite values")

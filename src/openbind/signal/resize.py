@@ -10,6 +10,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 Triple = tuple[float, float, float]
+LONGEST = 50
+"""Times the shorter side, up to which the whole longer side of an image is resized."""
+FILTER_REACH = 4
+"""Pixels at the coarser scale, beyond the support of PIL's filters."""
 
 
 def resize_short_side(
@@ -30,6 +34,41 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
     width, height = image.size
     left, top = round((width - size) / 2.0), round((height - size) / 2.0)
     return image.crop((left, top, left + size, top + size))
+
+
+def resize_and_crop(
+    image: Image.Image, size: int, filter: Image.Resampling = Image.Resampling.BICUBIC
+) -> Image.Image:
+    """Resize by `resize_short_side`, then take the square by `center_crop`.
+
+    Of images that are more than `LONGEST` times as long as wide only the square is resized, which
+    is the same but for rounding.
+    """
+    width, height = image.size
+    short = min(width, height)
+    if max(width, height) <= LONGEST * short:
+        return center_crop(resize_short_side(image, size, filter), size)
+    scaled = (int(size * width / short), int(size * height / short))
+    left, top = round((scaled[0] - size) / 2.0), round((scaled[1] - size) / 2.0)
+    across, down = width / scaled[0], height / scaled[1]
+    box = (left * across, top * down, (left + size) * across, (top + size) * down)
+    return _resize_box(image, size, box, filter)
+
+
+def _resize_box(
+    image: Image.Image,
+    size: int,
+    box: tuple[float, float, float, float],
+    filter: Image.Resampling,
+) -> Image.Image:
+    """Resize a part, after cutting it out with what the filter reaches around it."""
+    left, top, right, bottom = box
+    reach = FILTER_REACH * max(1.0, (right - left) / size)
+    first = (max(0, math.floor(left - reach)), max(0, math.floor(top - reach)))
+    part = image.crop((*first, math.ceil(right + reach), math.ceil(bottom + reach)))
+    part = part.crop((0, 0, min(part.width, image.width - first[0]), image.height - first[1]))
+    inner = (left - first[0], top - first[1], right - first[0], bottom - first[1])
+    return part.resize((size, size), filter, inner)
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:
