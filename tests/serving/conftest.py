@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import shutil
 import socket
@@ -11,18 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import pytest
-import uvicorn
+import torch
 from fastapi import FastAPI
 from PIL import Image
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import openbind
 from openbind.evaluation.held_out import held_out_folder
 from openbind.evaluation.samples import SampleItem
 from openbind.search.index import Index, default_folder
 from openbind.serving.app import create_app
+from openbind.serving.server import Server
 from openbind.serving.service import Service
 
 
@@ -40,6 +44,40 @@ def png() -> bytes:
     return out.getvalue()
 
 
+class InProcess:
+    """Decodes in the calling thread, by whatever space a test has."""
+
+    def __init__(self, space: Any) -> None:
+        self.space = space
+
+    def start(self, modality: str, item: bytes) -> Finished:
+        return Finished(lambda: next(iter(self.space.decoder.samples(modality, item))).clips)
+
+    def warm(self, count: int) -> None:
+        """Nothing to start."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class Finished:
+    """What `InProcess` decodes, when it is asked for."""
+
+    seconds = 0.0
+
+    def __init__(self, decode: Callable[[], torch.Tensor]) -> None:
+        self.decode = decode
+
+    def result(self, seconds: float, wanted: Callable[[], bool]) -> torch.Tensor:
+        return self.decode()
+
+
+@pytest.fixture(scope="session")
+def in_process() -> type[InProcess]:
+    """Decoders without processes."""
+    return InProcess
+
+
 @pytest.fixture(scope="session")
 def running() -> Callable[[FastAPI], AbstractContextManager[httpx.Client]]:
     """Return a context that runs an application and yields a client."""
@@ -50,7 +88,7 @@ def running() -> Callable[[FastAPI], AbstractContextManager[httpx.Client]]:
 def _running(app: FastAPI) -> Iterator[httpx.Client]:
     """Run an application as `openbind serve` does, on a free port of this machine."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    server = Server(app, app.state.service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -94,4 +132,59 @@ def index(starter: openbind.Space, media: Path) -> Index:
 def live(starter: openbind.Space, index: Index) -> Iterator[httpx.Client]:
     """A client of a running service that has an index."""
     with _running(create_app(Service(starter, index))) as client:
+        client.get("/")  # the page's cookie
         yield client
+
+
+@pytest.fixture(scope="session")
+def echo() -> ASGIApp:
+    """An application that responds with the size of the body."""
+    return _echo
+
+
+@pytest.fixture(scope="session")
+def request_of() -> Callable[..., tuple[int, bytes, dict[str, str]]]:
+    """Return a function that sends one request to an application, without a server."""
+    return _request
+
+
+async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond with the size of the body."""
+    message = await receive()
+    assert not message.get("more_body")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"%d" % len(message.get("body", b""))})
+
+
+def _request(
+    app: Any, chunks: list[bytes], *, headers: dict[str, Any] | None = None, path: str = "/x"
+) -> tuple[int, bytes, dict[str, str]]:
+    """Send one request; a body without chunks never ends."""
+    given = iter(
+        [
+            {"type": "http.request", "body": chunk, "more_body": at < len(chunks) - 1}
+            for at, chunk in enumerate(chunks)
+        ]
+    )
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        message = next(given, None)
+        if message is None:
+            await asyncio.sleep(60)
+            raise AssertionError
+        return message
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    raw = [
+        (name.lower().encode(), value if isinstance(value, bytes) else value.encode("latin-1"))
+        for name, value in (headers or {}).items()
+    ]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
+    asyncio.run(app(scope, receive, send))
+    if not sent:
+        return 0, b"", {}
+    found = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+    return sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:]), found

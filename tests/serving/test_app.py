@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ import openbind
 from openbind.evaluation.zero_shot import classify
 from openbind.serving.app import create_app
 from openbind.serving.limits import Limits
-from openbind.serving.middleware import COOKIE
+from openbind.serving.server import Server
 from openbind.serving.service import Service
 from openbind.space.pipeline import Batching
 
@@ -104,6 +104,7 @@ def test_messages_make_one_vector(
     )
 
 
+PROMPTS, T0 = "labels × templates", "templates[0]"
 ITEMS = {"input": "x", "labels": ["a", "b"]}
 
 
@@ -143,7 +144,11 @@ ITEMS = {"input": "x", "labels": ["a", "b"]}
         (CLASSIFY, {"input": "x", "labels": ["a", " "]}, "labels[1]"),
         (CLASSIFY, {**ITEMS, "templates": ["a {}", "{0}{}"]}, "templates[1]"),
         (CLASSIFY, {**ITEMS, "templates": ["a {} in {place}"]}, "templates[0]"),
-        (CLASSIFY, {"input": "x", "labels": ["a"] * 2049}, "labels × templates"),
+        (CLASSIFY, {"input": "x", "labels": ["a"] * 2049}, "labels"),
+        (CLASSIFY, {"input": "x", "labels": ["a"] * 1025, "templates": ["{}", "a {}"]}, PROMPTS),
+        (CLASSIFY, {"input": ["x"] * 200, "labels": ["a"] * 2000}, "input × labels"),
+        (CLASSIFY, {"input": "x", "labels": ["a", "b" * 20_000]}, "labels[1]"),
+        (CLASSIFY, {"input": "x", "labels": ["ab"] * 2, "templates": ["{}" + "x" * 20_000]}, T0),
     ],
 )
 def test_invalid_requests(live: httpx.Client, path: str, body: dict[str, Any], param: str) -> None:
@@ -265,6 +270,7 @@ def test_updates_are_seen(
     body = {"parts": [{"input": "rain"}]}
     opened = openbind.Index.open(tmp_path / "index")
     with running(create_app(Service(starter, opened))) as client:
+        client.get("/")
         (dog,) = client.post(SEARCH, json=body).json()["data"]
         shutil.copy(media / "rain.ogg", root)
         (root / "dog.webp").unlink()
@@ -279,6 +285,7 @@ def test_updates_are_seen(
 def test_without_an_index(starter: openbind.Space, running: Running) -> None:
     """A service without an index embeds; its other routes name the option to set."""
     with running(create_app(Service(starter))) as client:
+        client.get("/")
         assert client.post(EMBED, json={"input": "x"}).status_code == 200
         for response in (
             client.post(SEARCH, json={"parts": [{"input": "x"}]}),
@@ -328,38 +335,174 @@ class Sluggish:
         return Batching(compute)
 
 
-@pytest.mark.slow
-def test_shutdown_with_much_work_left(starter: openbind.Space) -> None:
-    """After the grace period open requests are cancelled, and the service ends."""
+def test_shutdown_with_much_work_left(starter: openbind.Space, in_process: Any) -> None:
+    """Requests that are open after the drain time get 503, and the service ends."""
     service = Service(Sluggish(starter), batch_size=1)  # type: ignore[arg-type]
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(service), log_level="critical", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = ShortDrain(create_app(service), service)
     running = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     running.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}{EMBED}"
     texts = [f"text number {n}, one of many that take a while" for n in range(1000)]
-    client = threading.Thread(target=_post, args=(url, {"input": texts}), daemon=True)
-    client.start()
-    while not service.batcher.backlog_seconds:
-        assert client.is_alive()
-        time.sleep(0.01)
-    server.should_exit = True
-    running.join(15)
-    assert not running.is_alive()
+    with ThreadPoolExecutor(1) as pool:
+        response = pool.submit(httpx.post, url, json={"input": texts}, timeout=60)
+        while not service.batcher.backlog_seconds:
+            assert not response.done()
+            time.sleep(0.01)
+        server.should_exit = True
+        running.join(15)
+        assert not running.is_alive()
+        assert error_of(response.result(15), 503)["code"] == "overloaded"
     assert service.batcher.backlog_seconds == 0
-    client.join(15)
     listener.close()
 
 
-def _post(url: str, body: dict[str, Any]) -> None:
-    with suppress(httpx.HTTPError):
-        httpx.post(url, json=body, timeout=60)
+class ShortDrain(Server):
+    """Waits half a second for open requests."""
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self.service.stop(0.5)
+        await uvicorn.Server.shutdown(self, sockets)
+
+
+def test_a_client_that_leaves(starter: openbind.Space, running: Running) -> None:
+    """Its work is given up at once: the place is free for others."""
+    service = Service(Sluggish(starter), batch_size=1)  # type: ignore[arg-type]
+    with running(create_app(service)) as client:
+        texts = [f"text number {n}, one of many that take a while" for n in range(1000)]
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(EMBED, json={"input": texts}, timeout=1)
+        end = time.perf_counter() + 10
+        while service.batcher.backlog_seconds:
+            assert time.perf_counter() < end
+            time.sleep(0.01)
+
+
+def test_a_request_that_takes_too_long(starter: openbind.Space, running: Running) -> None:
+    """Its client gets 503, its work is given up."""
+    limits = Limits(request_seconds=0.5)
+    service = Service(Sluggish(starter), None, limits, batch_size=1)  # type: ignore[arg-type]
+    with running(create_app(service)) as client:
+        response = client.post(EMBED, json={"input": ["a text of its own"] * 100})
+        assert error_of(response, 503)["code"] == "overloaded"
+        assert service.batcher.backlog_seconds == 0
+
+
+def test_many_labels_on_an_idle_service(live: httpx.Client) -> None:
+    """A request isn't charged for its own work: all labels that may be sent are taken."""
+    for count in (1000, 2048, 1000):
+        labels = [f"label {n}" for n in range(count)]
+        response = live.post(CLASSIFY, json={"input": "a dog", "labels": labels})
+        assert response.status_code == 200, response.text
+        assert len(response.json()["data"][0]["labels"]) == count
+
+
+def test_many_parts_by_id(live: httpx.Client) -> None:
+    """As many as may be sent, all read at once; one unknown id is found."""
+    row = live.post(SEARCH, json={"parts": [{"input": "rain"}], "top_k": 1}).json()["data"][0]
+    start = time.perf_counter()
+    response = live.post(SEARCH, json={"parts": [{"id": row["id"]}] * 2048, "top_k": 1})
+    assert response.json()["data"][0]["id"] == row["id"]
+    assert time.perf_counter() - start < 10
+    body = {"parts": [{"id": row["id"]}, {"id": "0" * 24}]}
+    assert error_of(live.post(SEARCH, json=body), 404)["code"] == "item_not_found"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"parts": [' + b"{}," * 1_000_000 + b"{}]}",
+        b'{"parts": [' + b'{"weight":"x"},' * 1_000_000 + b"{}]}",
+        b'{"parts": [{"input": "x"}], "modalities": [' + b'"image",' * 1_000_000 + b'"image"]}',
+        b'{"input": [' + b'"",' * 2_000_000 + b'""]}',
+        b"[" * 1_000_000,
+        b'{"input": ' + b"1" * 1_000_000 + b"}",
+    ],
+    ids=["parts", "wrong parts", "modalities", "input", "depth", "number"],
+)
+def test_bodies_of_many_values(live: httpx.Client, content: bytes) -> None:
+    """They are refused before they are parsed, and nothing else waits for it."""
+    headers = {"Content-Type": "application/json"}
+    for path in (EMBED, SEARCH):
+        start = time.perf_counter()
+        error = error_of(live.post(path, content=content, headers=headers), 400)
+        assert len(str(error["message"])) < 1000
+        assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (EMBED, r'{"input": "\ud800"}'),
+        (EMBED, r'{"input": ["a", "\udc00 \ud800"]}'),
+        (EMBED, r'{"input": "x", "\ud800": 1}'),
+        (SEARCH, r'{"parts": [{"id": "\ud800"}]}'),
+        (SEARCH, r'{"parts": [{"input": "x"}], "where": "path = \ud800"}'),
+        (CLASSIFY, r'{"input": "x", "labels": ["a", "\udfff"]}'),
+    ],
+)
+def test_lone_surrogates(live: httpx.Client, path: str, body: str) -> None:
+    """They are no Unicode: a 400, wherever they stand."""
+    headers = {"Content-Type": "application/json"}
+    assert error_of(live.post(path, content=body.encode(), headers=headers), 400)
+
+
+def test_bodies_that_are_not_json(live: httpx.Client) -> None:
+    """A page of another site can send these without asking; none is read."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        response = live.post(EMBED, content=b'{"input": "x"}', headers={"Content-Type": kind})
+        assert error_of(response, 400)["param"] == "body"
+
+
+def test_pages_of_other_sites(live: httpx.Client, starter: openbind.Space, index: Any) -> None:
+    """They can't learn which files are indexed: ids are signed, files need the page's cookie."""
+    row = live.post(SEARCH, json={"parts": [{"input": "rain"}], "top_k": 1}).json()["data"][0]
+    guess = index.sample(1, 0)[0][0].id
+    assert error_of(live.get(f"/v1/items/{guess}"), 404)["code"] == "item_not_found"
+    with httpx.Client(base_url=live.base_url) as stranger:
+        for key in ("thumbnail_url", "drawing_url", "media_url"):
+            assert error_of(stranger.get(row[key]), 403)["code"] == "session_required"
+            headers = {"Authorization": "Bearer none"}
+            assert stranger.get(row[key], headers=headers).status_code == 200
+            found = live.get(row[key])
+            assert found.headers["cross-origin-resource-policy"] == "same-origin"
+    for site in ("cross-site", "same-site"):
+        headers = {"Sec-Fetch-Site": site}
+        for path in (row["thumbnail_url"], "/v1/atlas", "/v1/models", "/", "/page/page.js"):
+            assert error_of(live.get(path, headers=headers), 403)["code"] == "cross_site"
+        link = {**headers, "Sec-Fetch-Mode": "navigate"}
+        assert live.get("/", headers=link).status_code == 200
+    for site in ("same-origin", "none"):
+        assert live.get("/v1/models", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
+def test_links_out_of_a_root(
+    starter: openbind.Space, media: Path, tmp_path: Path, running: Running
+) -> None:
+    """Their thumbnails aren't served, as little as their files."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    shutil.copy(media / "dog.webp", outside)
+    shutil.copy(media / "rain.webp", root)
+    shutil.copy(media / "dog.webp", root)
+    index = openbind.Index.create(tmp_path / "index", starter, [root])
+    index.update(starter)
+    (root / "dog.webp").unlink()
+    (root / "dog.webp").symlink_to(outside / "dog.webp")
+    with running(create_app(Service(starter, index))) as client:
+        client.get("/")
+        rows = client.post(SEARCH, json={"parts": [{"input": "rain"}]}).json()["data"]
+        statuses = {row["path"]: client.get(row["thumbnail_url"]).status_code for row in rows}
+        assert statuses == {"root/rain.webp": 200, "root/dog.webp": 404}
 
 
 def test_key(starter: openbind.Space, running: Running) -> None:
     """All but the page and the health check need the key, or the cookie of a session."""
     with running(create_app(Service(starter), "secret ünicode")) as client:
+        for encoding in ("utf-8", "latin-1"):
+            sent = {"Authorization": "Bearer secret ünicode".encode(encoding)}
+            assert client.get("/v1/models", headers=sent).status_code == 200
         assert client.get("/health").status_code == 200
         assert client.get("/").status_code == 200
         assert error_of(client.get("/v1/models"), 401)["code"] == "invalid_api_key"
@@ -373,7 +516,7 @@ def test_key(starter: openbind.Space, running: Running) -> None:
         session = client.post("/v1/session", headers=right)
         assert "HttpOnly" in session.headers["set-cookie"]
         assert "secret" not in session.headers["set-cookie"]
-        assert client.cookies[COOKIE]
+        assert len(client.cookies) == 1
         assert client.get("/v1/models").status_code == 200
 
 

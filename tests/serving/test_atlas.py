@@ -15,8 +15,10 @@ import openbind
 from openbind import Index
 from openbind.evaluation.projection import Method
 from openbind.serving.atlas import CACHED_MAPS, COUNTS, Atlas
-from openbind.serving.request_queue import OverloadedError
+from openbind.serving.hits import PublicIds
+from openbind.serving.work import OverloadedError
 
+IDS = PublicIds(b"secret")
 Make = Callable[..., Index]
 
 
@@ -38,7 +40,7 @@ def make(starter: openbind.Space, media: Path, tmp_path: Path) -> Make:
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_few_rows(make: Make, count: int) -> None:
     """An index of hardly anything has a map too."""
-    atlas = Atlas(make(*("dog.webp", "rain.webp", "rain.ogg")[:count]))
+    atlas = Atlas(make(*("dog.webp", "rain.webp", "rain.ogg")[:count]), IDS)
     for method in get_args(Method):
         points = atlas.draw(10, method).result(60).data
         assert len(points) == count
@@ -49,7 +51,7 @@ def test_few_rows(make: Make, count: int) -> None:
 def test_maps_are_cached(make: Make, starter: openbind.Space, media: Path, tmp_path: Path) -> None:
     """Counts share a few sizes; a map is computed again once the index has changed."""
     index = make("dog.webp")
-    atlas = Atlas(index)
+    atlas = Atlas(index, IDS)
     first = atlas.draw(10, "pca").result(60)
     assert atlas.draw(COUNTS[0], "pca").result(60) is first
     assert atlas.draw(COUNTS[0] + 1, "pca").result(60) is not first
@@ -68,7 +70,7 @@ def test_one_map_at_a_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     index, gate = make("dog.webp"), threading.Event()
     sample = index.sample
     monkeypatch.setattr(index, "sample", lambda *given: gate.wait(30) and sample(*given))
-    atlas = Atlas(index)
+    atlas = Atlas(index, IDS)
     first = atlas.draw(10, "pca")
     assert atlas.draw(20, "pca") is first
     with pytest.raises(OverloadedError):
@@ -82,7 +84,7 @@ def test_one_map_at_a_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failed_map_is_not_cached(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next request computes it again."""
     index = make("dog.webp")
-    atlas = Atlas(index)
+    atlas = Atlas(index, IDS)
     with monkeypatch.context() as broken:
         broken.setattr(index, "sample", lambda *given: 1 / 0)
         with pytest.raises(ZeroDivisionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -16,7 +16,7 @@ from openbind.errors import InputError
 from openbind.modalities.spec import Sample
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.limits import Limits
-from openbind.serving.request_queue import OverloadedError
+from openbind.serving.work import EmbeddingResult, OverloadedError
 from openbind.space.pipeline import Batching
 
 
@@ -62,12 +62,17 @@ def slow(starter: openbind.Space) -> Slow:
 
 
 @pytest.fixture
-def make(slow: Slow) -> Iterator[Callable[..., Batcher]]:
+def make(slow: Slow, in_process: Any) -> Iterator[Callable[..., Batcher]]:
     """Make batchers of the slow space; the gates are opened and the batchers closed at the end."""
     made: list[Batcher] = []
 
     def create(batch_size: int | None = None, **limits: Any) -> Batcher:
-        batcher = Batcher(slow, Limits(**limits), batch_size=batch_size)  # type: ignore[arg-type]
+        batcher = Batcher(
+            slow,  # type: ignore[arg-type]
+            Limits(**limits),
+            batch_size=batch_size,
+            decoders=in_process(slow),
+        )
         made.append(batcher)
         return batcher
 
@@ -76,6 +81,11 @@ def make(slow: Slow) -> Iterator[Callable[..., Batcher]]:
     slow.gate.set()
     for batcher in made:
         batcher.close()
+
+
+def submit(batcher: Batcher, modality: str, items: Sequence[Any]) -> Future[EmbeddingResult]:
+    """Queue items of one modality."""
+    return batcher.embed([(modality, item) for item in items])
 
 
 def wait_for(batcher: Batcher, items: int, future: Future[Any] | None = None) -> None:
@@ -94,7 +104,7 @@ def test_vectors_are_those_of_encode(starter: openbind.Space, index: openbind.In
     batcher = Batcher(starter, Limits())
     sent = [(hit.modality, [hit.path.read_bytes()]) for hit in index.sample(99, 0)[0]]
     sent += [("text", texts), ("text", texts[1:2])]
-    futures = [batcher.embed(modality, items) for modality, items in sent]
+    futures = [submit(batcher, modality, items) for modality, items in sent]
     for (modality, items), future in zip(sent, futures, strict=True):
         found = future.result(60)
         np.testing.assert_allclose(found.vectors_NE, starter.encode(modality, items), atol=1e-6)
@@ -106,9 +116,9 @@ def test_vectors_are_those_of_encode(starter: openbind.Space, index: openbind.In
 def test_what_arrives_together_goes_together(slow: Slow, make: Callable[..., Batcher]) -> None:
     """While one request is embedded, thirty others wait; they are one batch."""
     batcher = make()
-    futures = [batcher.embed("text", ["first"])]
+    futures = [submit(batcher, "text", ["first"])]
     assert slow.entered.wait(30)
-    futures += [batcher.embed("text", [f"number {n}"]) for n in range(30)]
+    futures += [submit(batcher, "text", [f"number {n}"]) for n in range(30)]
     wait_for(batcher, 30)
     slow.gate.set()
     wait(futures, 30)
@@ -120,7 +130,7 @@ def test_batches_are_bounded_by_tokens(slow: Slow, make: Callable[..., Batcher])
     batcher = make()
     slow.gate.set()
     texts = ["dog " * (200 if n % 4 == 0 else 2) for n in range(80)]
-    batcher.embed("text", texts).result(60)
+    submit(batcher, "text", texts).result(60)
     assert sum(map(len, slow.batches)) == 80
     for ids_BN in slow.batches:
         lengths_B = (ids_BN != 0).sum(dim=1)
@@ -128,11 +138,17 @@ def test_batches_are_bounded_by_tokens(slow: Slow, make: Callable[..., Batcher])
         assert len(set(lengths_B.tolist())) == 1
 
 
-def test_batch_size(slow: Slow, png: bytes) -> None:
+def test_batch_size(slow: Slow, in_process: Any, png: bytes) -> None:
     """Of images as many as asked for; of text as many tokens as take as long."""
     slow.gate.set()
-    batcher = Batcher(slow, Limits(), batch_size=2, workers=1)  # type: ignore[arg-type]
-    futures = [batcher.embed("image", [png] * 5), batcher.embed("text", ["a b c d"] * 300)]
+    batcher = Batcher(
+        slow,  # type: ignore[arg-type]
+        Limits(),
+        batch_size=2,
+        workers=1,
+        decoders=in_process(slow),
+    )
+    futures = [submit(batcher, "image", [png] * 5), submit(batcher, "text", ["a b c d"] * 300)]
     wait(futures, 60)
     assert max(len(batch) for batch in slow.batches if batch.is_floating_point()) == 2
     assert max(len(batch) for batch in slow.batches if not batch.is_floating_point()) <= 128
@@ -144,9 +160,9 @@ def test_a_query_does_not_wait_for_a_thousand_texts(
 ) -> None:
     """Requests share the tower: the small one is done long before the large one."""
     batcher = make(batch_size=4, wait_seconds=1e9)
-    large = batcher.embed("text", ["a longer text with several words " * 8] * 80)
+    large = submit(batcher, "text", ["a longer text with several words " * 8] * 80)
     wait_for(batcher, 40)  # the first batch has some of them already
-    small = batcher.embed("text", ["a query of about as many words, more or less, " * 6])
+    small = submit(batcher, "text", ["a query of about as many words, more or less, " * 6])
     wait_for(batcher, 1, small)
     slow.gate.set()
     small.result(30)
@@ -155,23 +171,24 @@ def test_a_query_does_not_wait_for_a_thousand_texts(
 
 
 def test_overload(slow: Slow, make: Callable[..., Batcher]) -> None:
-    """More work than may wait is rejected with a time; what was admitted is done."""
+    """More work than may wait is rejected with a time; a query doesn't wait for bulk work."""
     batcher = make(wait_seconds=1.0)
-    first = batcher.embed("text", ["x"] * 300)  # on its own, any request is admitted
+    first = submit(batcher, "text", ["x"] * 300)  # on its own, any request is admitted
     with pytest.raises(OverloadedError) as raised:
-        batcher.embed("text", ["y"])
+        submit(batcher, "text", ["y"] * 300)
     assert 1 <= raised.value.retry_seconds <= 60
+    single = submit(batcher, "text", ["y"])
     slow.gate.set()
     assert len(first.result(60).vectors_NE) == 300
-    assert batcher.embed("text", ["y"]).result(30).vectors_NE.shape == (1, 512)
+    assert single.result(30).vectors_NE.shape == (1, 512)
 
 
 def test_one_bad_item(starter: openbind.Space, png: bytes) -> None:
     """It is named by its index; other requests of the same batch don't notice."""
     batcher = Batcher(starter, Limits(characters=100))
-    bad = batcher.embed("image", [png, png, b"no image", png])
-    long = batcher.embed("text", ["a", "b" * 101])
-    good = batcher.embed("image", [png])
+    bad = submit(batcher, "image", [png, png, b"no image", png])
+    long = submit(batcher, "text", ["a", "b" * 101])
+    good = submit(batcher, "image", [png])
     for future, index in ((bad, 2), (long, 1)):
         with pytest.raises(ItemError) as raised:
             future.result(30)
@@ -180,7 +197,7 @@ def test_one_bad_item(starter: openbind.Space, png: bytes) -> None:
         good.result(30).vectors_NE[0], starter.encode("image", png), atol=1e-6
     )
     with pytest.raises(InputError):
-        batcher.embed("image", [])
+        submit(batcher, "image", [])
     batcher.close()
 
 
@@ -190,9 +207,9 @@ def test_a_failing_tower(slow: Slow, make: Callable[..., Batcher]) -> None:
     slow.fails = True
     slow.gate.set()
     with pytest.raises(RuntimeError, match="out of memory"):
-        batcher.embed("text", ["x"]).result(30)
+        submit(batcher, "text", ["x"]).result(30)
     slow.fails = False
-    assert batcher.embed("text", ["x"]).result(30).vectors_NE.shape == (1, 512)
+    assert submit(batcher, "text", ["x"]).result(30).vectors_NE.shape == (1, 512)
     assert batcher.backlog_seconds == 0
 
 
@@ -201,7 +218,7 @@ def test_memory_of_decoded_items_is_bounded(
 ) -> None:
     """Decoders wait for room instead of running ahead of the towers."""
     batcher = make(decoded_bytes=1_000_000)
-    future = batcher.embed("image", [png] * 12)
+    future = submit(batcher, "image", [png] * 12)
     assert slow.entered.wait(30)
     wait_for(batcher, 2)
     threading.Event().wait(0.3)
@@ -214,12 +231,12 @@ def test_memory_of_decoded_items_is_bounded(
 def test_cancelled(slow: Slow, make: Callable[..., Batcher], png: bytes, stage: str) -> None:
     """At every stage a cancelled request's work is dropped, and close returns."""
     batcher = make(wait_seconds=1.0, decoded_bytes=10)
-    first = batcher.embed("text", ["x"])
+    first = submit(batcher, "text", ["x"])
     assert slow.entered.wait(30)
     if stage in ("queued", "decoding"):
         slow.decoding.clear()
     count = {"queued": 4, "decoding": 1, "decoded": 2}.get(stage, 0)
-    futures = [batcher.embed("image", [png] * 4) for _ in range(count)] or [first]
+    futures = [submit(batcher, "image", [png] * 4) for _ in range(count)] or [first]
     if stage == "decoded":
         wait_for(batcher, 1)
     for future in futures:
@@ -232,7 +249,7 @@ def test_cancelled(slow: Slow, make: Callable[..., Batcher], png: bytes, stage: 
     if futures != [first]:
         assert first.result(30).vectors_NE.shape == (1, 512)
     assert batcher.backlog_seconds == 0
-    assert batcher.embed("text", ["z"] * 40).result(30).vectors_NE.shape == (40, 512)
+    assert submit(batcher, "text", ["z"] * 40).result(30).vectors_NE.shape == (40, 512)
     closing = threading.Thread(target=batcher.close, daemon=True)
     closing.start()
     closing.join(10)
@@ -242,14 +259,14 @@ def test_cancelled(slow: Slow, make: Callable[..., Batcher], png: bytes, stage: 
 def test_close(slow: Slow, make: Callable[..., Batcher]) -> None:
     """What was admitted is finished, nothing more is admitted."""
     batcher = make()
-    future = batcher.embed("text", ["x"])
+    future = submit(batcher, "text", ["x"])
     assert slow.entered.wait(30)
     closing = threading.Thread(target=batcher.close)
     closing.start()
     while not batcher.queue.closed:
         pass
     with pytest.raises(OverloadedError):
-        batcher.embed("text", ["y"])
+        submit(batcher, "text", ["y"])
     assert not future.done()
     slow.gate.set()
     closing.join(30)

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.serving.errors import ApiError, add_handlers
-from openbind.serving.request_queue import OverloadedError
+from openbind.serving.work import OverloadedError
 
 
 class Body(BaseModel):

@@ -31,14 +31,10 @@ from hypothesis.stateful import (
 
 from openbind.errors import InputError
 from openbind.modalities.spec import Sample
-from openbind.serving.batching import Batcher, ItemError
+from openbind.serving.batching import Batcher, ItemError, Lanes
 from openbind.serving.limits import Limits
-from openbind.serving.request_queue import (
-    CLIP_TOKENS,
-    EmbeddingResult,
-    OverloadedError,
-    RequestQueue,
-)
+from openbind.serving.request_queue import RequestQueue
+from openbind.serving.work import CLIP_TOKENS, EmbeddingResult, OverloadedError
 from openbind.space.pipeline import Batching
 
 TEXT, MAP = "text", "depth"
@@ -84,6 +80,16 @@ class StubSpace:
             raise InputError(item, "broken")
         yield Sample(torch.full((1, 1, 1, 1), value))
 
+    def start(self, modality: str, item: bytes) -> SimpleNamespace:
+        """Stand in for processes: the item is decoded when its result is asked for."""
+        return SimpleNamespace(
+            seconds=0.0,
+            result=lambda seconds, wanted: next(self.samples(modality, item)).clips,
+        )
+
+    def close(self) -> None:
+        """Nothing to end."""
+
     def batching(self) -> Batching:
         return Batching(self.compute)
 
@@ -117,7 +123,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.batcher = Batcher(
             self.space,  # type: ignore[arg-type]
             Limits(wait_seconds=1e9),
-            executors=(self.decoders, self.runner),
+            lanes=Lanes(self.decoders, self.decoders, self.decoders, self.runner),
+            decoders=self.space,  # type: ignore[arg-type]
         )
         self.queue = self.batcher.queue
         self.count = 0.0
@@ -136,12 +143,12 @@ class Lifecycle(RuleBasedStateMachine):
         self.count += count
         if modality == MAP and broken is not None and broken < count:
             numbers[broken] = BROKEN
-        items = [encoded(modality, number) for number in numbers]
+        items = [(modality, encoded(modality, number)) for number in numbers]
         if self.closing is not None:
             with pytest.raises(OverloadedError):
-                self.batcher.embed(modality, items)
+                self.batcher.embed(items)
             return Future()
-        future = self.batcher.embed(modality, items)
+        future = self.batcher.embed(items)
         self.sent.append((future, numbers))
         return future
 
@@ -237,10 +244,17 @@ TestLifecycle = Lifecycle.TestCase
 TestLifecycle.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 
-def put(queue: RequestQueue, modality: str, counts: list[int]) -> Future[EmbeddingResult]:
+def put(
+    queue: RequestQueue, modality: str, counts: list[int], client: str = ""
+) -> Future[EmbeddingResult]:
     """Queue a request with an item of so many tokens each."""
-    request = queue.add(modality, len(counts))
-    queue.put(request, 0, [torch.zeros(1, 2)] * len(counts), counts)
+    item = "x" if modality == TEXT else b"x"
+    request, tasks = queue.add([(modality, item)] * len(counts), client)
+    for _ in range(tasks):
+        task = queue.next_task(text=modality == TEXT)
+        assert task is not None
+        size = len(task.items)
+        queue.put(task, [torch.zeros(1, 2)] * size, counts[task.first : task.first + size])
     return request.future
 
 
@@ -252,7 +266,7 @@ def test_batches_are_bounded() -> None:
     put(queue, MAP, [0] * 30)
     sizes = []
     while batch := queue.take():
-        assert len({item.request.modality for item in batch}) == 1
+        assert len({item.modality for item in batch}) == 1
         longest = max(item.length for item in batch)
         assert len(batch) * longest <= queue.batch_tokens
         assert longest <= 2 * min(item.length for item in batch)
@@ -261,40 +275,90 @@ def test_batches_are_bounded() -> None:
 
 
 def test_requests_are_interleaved() -> None:
-    """A small request that comes later is in the next batch."""
+    """A small request that comes later is in the next batch, of the same client or another."""
+    for client in ("bulk", "other"):
+        queue = RequestQueue(Limits(wait_seconds=1e9))
+        put(queue, TEXT, [400] * 100, "bulk")
+        queue.take()
+        small = put(queue, TEXT, [400], client)
+        assert any(item.request.future is small for item in queue.take())
+
+
+def test_clients_share_equally() -> None:
+    """However many requests one of them sends: the other's query doesn't wait for them."""
     queue = RequestQueue(Limits(wait_seconds=1e9))
-    put(queue, TEXT, [400] * 100)
+    for _ in range(50):
+        put(queue, TEXT, [400] * 4, "flood")
     queue.take()
-    small = put(queue, TEXT, [400])
-    assert any(item.request.future is small for item in queue.take())
+    query = put(queue, TEXT, [400], "other")
+    assert queue.take()[0].request.future is query
+    bulk = [put(queue, TEXT, [400] * 20, client) for client in ("flood", "other")]
+    turns = [item.request for _ in range(8) for item in queue.take()]
+    counts = [sum(request.client == client for request in turns) for client in ("flood", "other")]
+    assert counts[1] >= 20  # done, although the flood was there first
+    assert bulk[0] not in turns
+
+
+def test_long_decoding_is_charged() -> None:
+    """A client whose last file took long waits for others, not they for it."""
+    queue = RequestQueue(Limits(wait_seconds=1e9))
+    queue.charge("bombs", 5.0)
+    queue.add([(MAP, b"x")], "bombs")
+    queue.add([(MAP, b"x")] * 3, "other")
+    clients = [task.request.client for _ in range(4) if (task := queue.next_task(text=False))]
+    assert clients == ["other", "other", "other", "bombs"]
+
+
+def test_texts_and_files_are_read_apart() -> None:
+    """Some texts at once, so that a thread isn't busy for long; one file at a time."""
+    queue = RequestQueue(Limits(wait_seconds=1e9))
+    _, tasks = queue.add([(TEXT, "x" * 15_000)] * 5 + [(MAP, b"x")] * 2 + [(TEXT, "y")])
+    assert tasks == 3 + 2 + 1
+    sizes = []
+    while task := queue.next_task(text=True):
+        sizes.append((task.first, len(task.items)))
+    assert sizes == [(0, 2), (2, 2), (4, 1), (7, 1)]
+    assert queue.next_task(text=False) is not None
 
 
 def test_memory_of_decoded_items_is_bounded() -> None:
     """A decoder waits for room; cancelling its request lets it go on at once."""
     queue = RequestQueue(Limits(decoded_bytes=8))
-    first, second = queue.add(TEXT, 1), queue.add(TEXT, 1)
-    queue.put(first, 0, [torch.zeros(1, 2)], [5])
-    blocked = threading.Thread(
-        target=queue.put, args=(second, 0, [torch.zeros(1, 2)], [5]), daemon=True
-    )
+    put(queue, TEXT, [5])
+    second, _ = queue.add([(TEXT, "x")])
+    found: list[Any] = []
+    blocked = threading.Thread(target=lambda: found.append(queue.next_task(text=True)), daemon=True)
     blocked.start()
     blocked.join(0.1)
     assert blocked.is_alive()
     assert second.future.cancel()
     blocked.join(10)
-    assert not blocked.is_alive()
-    assert [item.request for item in queue.waiting] == [first]
+    assert found == [None]
+    assert len(queue.waiting) == 1
 
 
 def test_admission_follows_the_work_left() -> None:
-    """A cancelled request's work no longer counts."""
+    """Of others; what is cancelled no longer counts, and a query waits for little of a bulk."""
     queue = RequestQueue(Limits(wait_seconds=1.0))
-    large = queue.add(TEXT, 2000)  # on its own, a request is never too large
+    large, _ = queue.add([(TEXT, "x")] * 2000)  # on its own, a request is never too large
     with pytest.raises(OverloadedError) as raised:
-        queue.add(TEXT, 1)
-    assert raised.value.retry_seconds == 20
+        queue.add([(TEXT, "x")] * 2000)
+    assert raised.value.retry_seconds >= 20
     copy = pickle.loads(pickle.dumps(raised.value))
-    assert copy.retry_seconds == 20
+    assert copy.retry_seconds == raised.value.retry_seconds
+    queue.add([(TEXT, "x")])[0].future.cancel()
     large.future.cancel()
     assert queue.backlog_seconds == 0
-    queue.add(TEXT, 1)
+    queue.add([(TEXT, "x")] * 2000)
+
+
+def test_close_ends_what_is_left() -> None:
+    """After its time, open requests get an error instead of waiting for ever."""
+    queue = RequestQueue(Limits())
+    request, _ = queue.add([(TEXT, "x")])
+    queue.close(0.05)
+    with pytest.raises(OverloadedError):
+        request.future.result(0)
+    assert queue.next_task(text=True) is None
+    with pytest.raises(OverloadedError):
+        queue.add([(TEXT, "x")])

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "OPENBIND_API_KEY"
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
-GRACE_SECONDS = 30
-"""Time for open requests to finish after a signal to stop; then they are cancelled."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,11 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
     try:
-        import uvicorn
-
+        from openbind.serving.access import is_loopback
         from openbind.serving.app import create_app
         from openbind.serving.memory import limit_arenas
-        from openbind.serving.middleware import is_loopback
+        from openbind.serving.server import Server, raise_descriptors
         from openbind.serving.service import Service
     except ModuleNotFoundError as error:
         raise MissingExtraError("the service", error.name or "fastapi", "serve") from error
@@ -78,19 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
             f"other machines could use the service; set a key with {KEY_VARIABLE} or --api-key",
         )
     limit_arenas()
+    raise_descriptors()
     with _listen(arguments.host, arguments.port) as listener:
         space, index = _open(arguments)
         service = Service(space, index, batch_size=arguments.batch_size, workers=arguments.workers)
-        config = uvicorn.Config(
-            create_app(service, api_key),
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        service.batcher.warm()
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         what = f"{index.rows} rows of {index.folder}" if index else f"the space {space.name}"
         print(f"serving {what} at http://{host}:{listener.getsockname()[1]}/", file=sys.stderr)
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(create_app(service, api_key), service).run(sockets=[listener])
     return 0
 
 

@@ -132,6 +132,10 @@ ReadViews = Callable[[Any, Sequence[View]], Iterator[Any]]
 Thumbnail = Callable[[Any, tuple[int, int]], Image.Image]
 
 
+def _no_files(settings: Any) -> tuple[str, ...]:
+    return ()  # a function with a name, so that modalities can be sent to processes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Modality:
     """Everything about one kind of input.
@@ -174,7 +178,7 @@ class Modality:
     version: int = 1
     array_dims: int | None = None
     extensions: frozenset[str] = frozenset()
-    files: Callable[[Any], tuple[str, ...]] = lambda settings: ()
+    files: Callable[[Any], tuple[str, ...]] = _no_files
     apply_view: ApplyView | None = None
     open_views: ReadViews | None = None
     thumbnail: Thumbnail | None = None

@@ -282,9 +282,23 @@ class Index(Store):
         Raises:
             InputError: no such row.
         """
-        found = self._row(row_id, ["vector"])
-        vector_E: np.ndarray = vectors_of(found.column("vector"), self.table.dim)[0]
+        vector_E: np.ndarray = self.vectors([row_id])[0]
         return vector_E
+
+    def vectors(self, row_ids: Sequence[str]) -> np.ndarray:
+        """Return the vectors of rows, (n, dim), in the order of their ids.
+
+        Raises:
+            InputError: no such row.
+        """
+        query = self.table.rows.search().select(["id", "vector"])
+        found = query.where(one_of("id", row_ids)).limit(max(1, len(set(row_ids)))).to_arrow()
+        known = {row_id: at for at, row_id in enumerate(found.column("id").to_pylist())}
+        for row_id in row_ids:
+            if row_id not in known:
+                raise _no_row(row_id)
+        vectors_KE = vectors_of(found.column("vector"), self.table.dim)
+        return vectors_KE[[known[row_id] for row_id in row_ids]]
 
     def hit(self, row_id: str) -> Hit:
         """Return a row as a hit with score 1.
@@ -322,7 +336,7 @@ class Index(Store):
         query = self.table.rows.search().select(list(columns))
         found = query.where(one_of("id", [row_id])).limit(1).to_arrow()
         if not found.num_rows:
-            raise InputError(row_id, "no such row in the index; it may have been deleted")
+            raise _no_row(row_id)
         return found
 
     def _hits(self, meta: Meta, rows: Iterable[dict[str, Any]]) -> list[Hit]:
@@ -338,6 +352,10 @@ class Index(Store):
             for row in rows
             if row["root"] in roots
         ]
+
+
+def _no_row(row_id: str) -> InputError:
+    return InputError(row_id, "no such row in the index; it may have been deleted")
 
 
 def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:

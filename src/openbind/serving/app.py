@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Request
 from pydantic_core import to_json
 from starlette.responses import FileResponse, Response
 
@@ -19,23 +19,27 @@ from openbind import __version__
 from openbind.evaluation.projection import Method
 from openbind.media.types import media_type
 from openbind.modalities.thumbnails import LARGE, draw_thumbnail
+from openbind.search.results import Hit
 from openbind.serving import schemas
+from openbind.serving.access import (
+    HeaderMiddleware,
+    HostMiddleware,
+    KeyMiddleware,
+    OriginMiddleware,
+    Session,
+)
 from openbind.serving.atlas import COUNTS
+from openbind.serving.bodies import body_schemas, json_body, read_json
 from openbind.serving.errors import ApiError, add_handlers
 from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
 from openbind.serving.memory import keep_releasing
 from openbind.serving.metrics import CONTENT_TYPE, MetricsMiddleware
-from openbind.serving.middleware import (
-    COOKIE,
-    BodyMiddleware,
-    HeaderMiddleware,
-    HostMiddleware,
-    KeyMiddleware,
-    session_token,
-)
+from openbind.serving.middleware import BodyMiddleware, TimeMiddleware
 from openbind.serving.payloads import message_terms
 from openbind.serving.service import Service
 
+CLOSE_SECONDS = 3
+"""Time to end the threads when no request is open any more."""
 PAGE_TYPES = {
     "index.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
@@ -53,7 +57,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "Invalid request; `param` names the part, the message gives the reason",
         401: "Missing or wrong API key",
-        403: "Host not allowed: a service without an API key serves this machine only",
+        403: "Host or origin not allowed: other sites' pages, and other machines without a key",
         404: "No such model, item or index",
         408: "The request body timed out",
         413: "The request body is too large",
@@ -80,13 +84,14 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
         service: the application closes it when it ends.
         api_key: required from clients; None serves requests to this machine's own names only.
     """
+    session = Session.of(api_key or service.secret.hex())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         releasing = asyncio.create_task(keep_releasing())
         yield
         releasing.cancel()
-        await asyncio.to_thread(service.close)
+        await asyncio.to_thread(service.close, CLOSE_SECONDS)
 
     app = FastAPI(
         title="openbind",
@@ -97,28 +102,37 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
         docs_url=None,  # its scripts would be loaded from another server
         redoc_url=None,
     )
+    app.state.service = service
     add_handlers(app)
     app.add_middleware(BodyMiddleware, limits=service.limits)
+    app.add_middleware(TimeMiddleware, limits=service.limits, stopping=service.stopping)
     if api_key is None:
         app.add_middleware(HostMiddleware)
     else:
         open_paths = ["/", "/health", *(f"/page/{name}" for name in PAGE_TYPES)]
-        app.add_middleware(KeyMiddleware, api_key=api_key, open_paths=open_paths)
+        app.add_middleware(KeyMiddleware, api_key=api_key, session=session, open_paths=open_paths)
+    app.add_middleware(OriginMiddleware)
     app.add_middleware(HeaderMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     _add_embedding(app, service)
     _add_search(app, service)
-    _add_items(app, service)
+    _add_items(app, service, session)
     _add_state(app, service)
-    _add_page(app, api_key)
-    _remove_422(app)
+    _add_page(app, session, is_open=api_key is None)
+    _describe(app)
     return app
 
 
 def _add_embedding(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/embeddings", response_model=schemas.EmbeddingResponse, tags=["vectors"])
-    async def embed(request: schemas.EmbeddingRequest) -> Response:
+    @app.post(
+        "/v1/embeddings",
+        response_model=schemas.EmbeddingResponse,
+        openapi_extra=json_body(schemas.EmbeddingRequest),
+        tags=["vectors"],
+    )
+    async def embed(http: Request) -> Response:
         """Embed items of one modality, or the parts of `messages` as one vector."""
+        request = await read_json(http, schemas.EmbeddingRequest, service.limits.json_values)
         service.check_model(request.model)
         if request.dimensions not in (None, service.space.dim):
             message = f"this space has {service.space.dim} dimensions"
@@ -128,44 +142,50 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
         modality = service.check_modality(request.modality)
         if request.messages is not None:
             known = service.space.modalities
+            parts = sum(map(schemas.Message.count, request.messages))
+            service.check_count(parts, "messages")
             terms = await asyncio.to_thread(message_terms, request.messages, known)
-            found = await service.combine(terms, "messages")
+            found = await service.combine(terms, "messages", _client(http))
         else:
             given = [request.input] if isinstance(request.input, str) else request.input or []
             items = await service.read_items(modality, given, "input")
-            found = await service.embed(modality, items, "input")
+            found = await service.embed(modality, items, "input", _client(http))
         usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
         fields = {"object": schemas.LIST, "model": service.space.name, "usage": usage}
         as_base64 = request.encoding_format == "base64"
         content = await asyncio.to_thread(_write_vectors, fields, found.vectors_NE, as_base64)
         return Response(content, media_type="application/json")
 
-    @app.post("/v1/classify", tags=["vectors"])
-    async def classify(request: schemas.ClassifyRequest) -> schemas.ClassifyResponse:
+    @app.post(
+        "/v1/classify",
+        response_model=schemas.ClassifyResponse,
+        openapi_extra=json_body(schemas.ClassifyRequest),
+        tags=["vectors"],
+    )
+    async def classify(http: Request) -> Response:
         """Compute the probability of each label for each item, zero-shot."""
+        request = await read_json(http, schemas.ClassifyRequest, service.limits.json_values)
         service.check_model(request.model)
         modality = service.check_modality(request.modality)
         given = [request.input] if isinstance(request.input, str) else request.input
         items = await service.read_items(modality, given, "input")
-        rows_NK = await service.classify(modality, items, request.labels, request.templates)
-        rows = [
-            schemas.ClassifyRow(
-                object="classification", index=at, labels=_rank(request.labels, probabilities_K)
-            )
-            for at, probabilities_K in enumerate(rows_NK)
-        ]
-        return schemas.ClassifyResponse(object="list", data=rows, model=service.space.name)
+        labels, templates = request.labels, request.templates
+        rows_NK = await service.classify(modality, items, labels, templates, _client(http))
+        fields = {"object": schemas.LIST, "model": service.space.name}
+        content = await asyncio.to_thread(_write_probabilities, fields, labels, rows_NK)
+        return Response(content, media_type="application/json")
 
 
 def _add_search(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/search", tags=["search"])
-    async def search(request: schemas.SearchRequest) -> schemas.SearchResponse:
+    @app.post("/v1/search", openapi_extra=json_body(schemas.SearchRequest), tags=["search"])
+    async def search(http: Request) -> schemas.SearchResponse:
         """Find the items nearest to texts, images, audio, indexed items, or a weighted sum."""
         start = time.perf_counter()
-        hits = await service.search(request)
+        request = await read_json(http, schemas.SearchRequest, service.limits.json_values)
+        hits = await service.search(request, _client(http))
         return schemas.SearchResponse(
             object="list",
-            data=[hit_row(hit) for hit in hits],
+            data=[hit_row(hit, service.ids) for hit in hits],
             model=service.space.name,
             seconds=time.perf_counter() - start,
         )
@@ -193,33 +213,45 @@ def _add_search(app: FastAPI, service: Service) -> None:
         )
 
 
-def _add_items(app: FastAPI, service: Service) -> None:
+def _add_items(app: FastAPI, service: Service, session: Session) -> None:
+    def check_page(request: Request) -> None:
+        """Keep other sites' pages from loading files: only ours has the cookie."""
+        if "authorization" not in request.headers and not session.is_in(request.headers):
+            message = (
+                "files are for the service's own page, and for clients that send the header "
+                "`Authorization: Bearer KEY` (without a key any word)"
+            )
+            raise ApiError(403, message, code="session_required")
+
+    async def find(id: str) -> Hit:
+        return await asyncio.to_thread(find_hit, service.need_index(), service.ids, id)
+
+    page_only = [Depends(check_page)]
+
     @app.get("/v1/items/{id}", tags=["items"])
     async def item(id: str) -> schemas.HitRow:
         """Describe an indexed item."""
-        return hit_row(await asyncio.to_thread(find_hit, service.need_index(), id))
+        return hit_row(await find(id), service.ids)
 
-    @app.get("/v1/items/{id}/thumbnail", responses=IMAGE, tags=["items"])
+    @app.get("/v1/items/{id}/thumbnail", responses=IMAGE, tags=["items"], dependencies=page_only)
     async def thumbnail(id: str) -> Response:
         """Return a small image of an indexed item: a plot of audio, depth and IMU data."""
-        index = service.need_index()
-        hit = await asyncio.to_thread(find_hit, index, id)
-        image = await asyncio.to_thread(index.thumbnail, hit.id)
-        return _image(image, hit.id, "private, max-age=3600")
+        hit = await find(id)
+        image = await asyncio.to_thread(service.thumbnail, hit)
+        return _image(image, id, "private, max-age=3600")
 
-    @app.get("/v1/items/{id}/drawing", responses=IMAGE, tags=["items"])
+    @app.get("/v1/items/{id}/drawing", responses=IMAGE, tags=["items"], dependencies=page_only)
     async def drawing(id: str) -> Response:
         """Return a large image of an indexed item: of depth, thermal and IMU data a plot."""
-        hit = await asyncio.to_thread(find_hit, service.need_index(), id)
+        hit = await find(id)
         path = await asyncio.to_thread(resolve_path, hit)
         image = await asyncio.to_thread(draw_thumbnail, hit.modality, path, LARGE)
-        return _image(image, hit.id, "private, no-cache")
+        return _image(image, id, "private, no-cache")
 
-    @app.api_route("/v1/items/{id}/media", methods=["GET"], responses=MEDIA, tags=["items"])
+    @app.get("/v1/items/{id}/media", responses=MEDIA, tags=["items"], dependencies=page_only)
     async def media(id: str) -> FileResponse:
         """Return an indexed item's file, or a range of it."""
-        hit = await asyncio.to_thread(find_hit, service.need_index(), id)
-        path = await asyncio.to_thread(resolve_path, hit)
+        path = await asyncio.to_thread(resolve_path, await find(id))
         kind = media_type(path)
         return FileResponse(
             path,
@@ -230,9 +262,9 @@ def _add_items(app: FastAPI, service: Service) -> None:
         )
 
 
-def _image(content: bytes | None, row_id: str, cache: str) -> Response:
+def _image(content: bytes | None, public_id: str, cache: str) -> Response:
     if content is None:
-        message = f"item {row_id!r} has no image"
+        message = f"item {public_id!r} has no image"
         raise ApiError(404, message, param="id", code="image_not_found")
     return Response(content, media_type=IMAGE_TYPE, headers={"Cache-Control": cache})
 
@@ -261,13 +293,16 @@ def _add_state(app: FastAPI, service: Service) -> None:
         return Response(text, media_type=CONTENT_TYPE)
 
 
-def _add_page(app: FastAPI, api_key: str | None) -> None:
+def _add_page(app: FastAPI, session: Session, *, is_open: bool) -> None:
     folder = files("openbind") / "serving" / "page"
     contents = {name: (folder / name).read_bytes() for name in PAGE_TYPES}
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        return Response(contents["index.html"], media_type=PAGE_TYPES["index.html"])
+        response = Response(contents["index.html"], media_type=PAGE_TYPES["index.html"])
+        if is_open:
+            session.put_in(response)
+        return response
 
     @app.get("/page/{name}", include_in_schema=False)
     async def page_file(name: str) -> Response:
@@ -276,38 +311,54 @@ def _add_page(app: FastAPI, api_key: str | None) -> None:
         return Response(contents[name], media_type=PAGE_TYPES[name])
 
     @app.post("/v1/session", status_code=204, tags=["state"])
-    async def session() -> Response:
+    async def start_session() -> Response:
         """Set a cookie that stands for the API key: images and players send no header."""
         response = Response(status_code=204)
-        if api_key is not None:
-            response.set_cookie(COOKIE, session_token(api_key), httponly=True, samesite="strict")
+        session.put_in(response)
         return response
 
 
-def _remove_422(app: FastAPI) -> None:
-    """Remove FastAPI's 422 from the OpenAPI description; such requests are answered with 400."""
+def _client(http: Request) -> str:
+    """Return who sent a request: clients share the machine equally."""
+    return http.client.host if http.client else ""
+
+
+def _describe(app: FastAPI) -> None:
+    """Complete the OpenAPI description: bodies; and invalid requests are a 400, not a 422."""
     description = app.openapi()
     for path in description["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None)
+    known = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
-        description["components"]["schemas"].pop(name, None)
+        known.pop(name, None)
+    bodies = (schemas.EmbeddingRequest, schemas.ClassifyRequest, schemas.SearchRequest)
+    known.update(body_schemas(bodies))
 
 
 def _write_vectors(fields: dict[str, Any], vectors_NE: np.ndarray, as_base64: bool) -> bytes:
     """Return a JSON response with vectors, as numbers or as base64 of little-endian float32."""
-    rows = (
-        [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors_NE]
-        if as_base64
-        else vectors_NE.tolist()
-    )
-    data = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(rows)]
-    return to_json({**fields, "data": data})
+
+    def write(at: int, row_E: np.ndarray) -> bytes:
+        encoded = base64.b64encode(row_E.astype("<f4").tobytes()).decode() if as_base64 else None
+        return to_json({"object": "embedding", "index": at, "embedding": encoded or row_E.tolist()})
+
+    return _write_list(fields, map(write, range(len(vectors_NE)), vectors_NE))
 
 
-def _rank(labels: Sequence[str], probabilities_K: np.ndarray) -> list[schemas.LabelProbability]:
-    order = np.argsort(-probabilities_K, kind="stable")
-    return [
-        schemas.LabelProbability(label=labels[k], probability=float(probabilities_K[k]))
-        for k in order
-    ]
+def _write_probabilities(
+    fields: dict[str, Any], labels: Sequence[str], rows_NK: np.ndarray
+) -> bytes:
+    """Return a JSON response with each item's labels, most probable first."""
+
+    def write(at: int, row_K: np.ndarray) -> bytes:
+        order = np.argsort(-row_K, kind="stable")
+        ranked = [{"label": labels[k], "probability": float(row_K[k])} for k in order]
+        return to_json({"object": "classification", "index": at, "labels": ranked})
+
+    return _write_list(fields, map(write, range(len(rows_NK)), rows_NK))
+
+
+def _write_list(fields: dict[str, Any], rows: Iterable[bytes]) -> bytes:
+    """Return a JSON response with rows that are written one by one: other threads go on."""
+    return to_json(fields)[:-1] + b',"data":[' + b",".join(rows) + b"]}"

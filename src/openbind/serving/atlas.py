@@ -11,9 +11,9 @@ import numpy as np
 from openbind.evaluation.projection import Method, center_modalities, project
 from openbind.search.index import Index
 from openbind.search.results import Hit
-from openbind.serving.hits import public_path
-from openbind.serving.request_queue import OverloadedError
+from openbind.serving.hits import PublicIds, public_path
 from openbind.serving.schemas import AtlasPoint, AtlasResponse
+from openbind.serving.work import OverloadedError
 
 COUNTS = (200, 400, 800, 1600)
 """Sizes of maps; a requested count is rounded up to one of them."""
@@ -29,10 +29,12 @@ class Atlas:
 
     Args:
         index: the index to sample.
+        ids: of its rows, for clients.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, ids: PublicIds) -> None:
         self.index = index
+        self.ids = ids
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(1, "openbind-serve-atlas")
         self._maps: OrderedDict[tuple[int, int, Method], Future[AtlasResponse]] = OrderedDict()
@@ -65,8 +67,8 @@ class Atlas:
         return found
 
     def close(self) -> None:
-        """Wait for the map being computed, and end the thread."""
-        self._executor.shutdown()
+        """End the thread after the map being computed, if any."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _compute(self, count: int, method: Method) -> AtlasResponse:
         hits, vectors_NE = self.index.sample(count, SEED)
@@ -75,17 +77,19 @@ class Atlas:
         else:
             centered_NE = center_modalities([hit.modality for hit in hits], vectors_NE)
             points_N2 = project(centered_NE, method, SEED)
-        data = [_point(hit, *map(float, point)) for hit, point in zip(hits, points_N2, strict=True)]
+        data = [
+            self._point(hit, x, y) for hit, (x, y) in zip(hits, points_N2.tolist(), strict=True)
+        ]
         return AtlasResponse(object="atlas", method=method, data=data)
 
-
-def _point(hit: Hit, x: float, y: float) -> AtlasPoint:
-    return AtlasPoint(
-        id=hit.id,
-        modality=hit.modality,
-        path=public_path(hit),
-        x=x,
-        y=y,
-        start_seconds=hit.start_s,
-        thumbnail_url=f"v1/items/{hit.id}/thumbnail",
-    )
+    def _point(self, hit: Hit, x: float, y: float) -> AtlasPoint:
+        public_id = self.ids.public(hit.id)
+        return AtlasPoint(
+            id=public_id,
+            modality=hit.modality,
+            path=public_path(hit),
+            x=x,
+            y=y,
+            start_seconds=hit.start_s,
+            thumbnail_url=f"v1/items/{public_id}/thumbnail",
+        )

@@ -1,34 +1,36 @@
 """Dynamic batching: requests that arrive together go through a tower together.
 
-A few threads decode items; one thread runs the towers, on whatever is decoded and fits one batch.
-What arrives while it runs is the next batch, so no request waits for a batch to fill.
+Processes decode files, a thread tokenizes texts, one thread runs the towers on whatever is decoded
+and fits one batch. What arrives while it runs is the next batch, so no request waits for a batch
+to fill. Files that take long to decode wait for one another in a lane of their own.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from openbind.errors import InputError
+from openbind.modalities import TEXT
+from openbind.serving.decoders import Abandoned, Decoders, Decoding
 from openbind.serving.limits import Limits, check_item
-from openbind.serving.request_queue import (
-    BATCH_CLIPS,
-    DecodedItem,
-    EmbeddingResult,
-    Request,
-    RequestQueue,
-)
+from openbind.serving.request_queue import BATCH_CLIPS, RequestQueue
+from openbind.serving.work import DecodedItem, EmbeddingResult, Task
 from openbind.space.space import Space
 from openbind.space.vectors import clip_vectors
 
 DECODERS = 2
-"""Decoding threads; the threads of the tower take the rest of the machine."""
+"""Decoding processes for quick files, and as many for slow ones."""
 GPU_BATCH_CLIPS = 128
+DEADLINE = 3
+"""Times its CPU time that an item may take: processes share the machine."""
 
 
 class ItemError(InputError):
@@ -50,6 +52,34 @@ class BatchObserver(Protocol):
         """Record a batch."""
 
 
+@dataclass(frozen=True)
+class Lanes:
+    """What runs the parts of the work, each a few calls at a time.
+
+    Args:
+        text: tokenizes texts.
+        quick: decodes files.
+        slow: decodes those that take long.
+        model: runs the towers, one call at a time.
+    """
+
+    text: Executor
+    quick: Executor
+    slow: Executor
+    model: Executor
+
+    @classmethod
+    def threads(cls, workers: int) -> Lanes:
+        """Return threads, `workers` of them for either kind of file."""
+        counts = {"text": 1, "quick": workers, "slow": workers, "model": 1}
+        return cls(**{k: ThreadPoolExecutor(n, f"openbind-serve-{k}") for k, n in counts.items()})
+
+    def shutdown(self, *, wait: bool) -> None:
+        """End all threads, after what they run now."""
+        for lane in (self.text, self.quick, self.slow, self.model):
+            lane.shutdown(wait=wait, cancel_futures=True)
+
+
 class Batcher:
     """Embeds the items of many concurrent requests.
 
@@ -58,8 +88,9 @@ class Batcher:
         limits: of items, of queued work, of memory.
         observer: called after every batch.
         batch_size: clips of one batch; None chooses by device.
-        workers: decoding threads; None starts `DECODERS`.
-        executors: run the decoding and, one call at a time, the towers; threads by default.
+        workers: decoding processes; None starts `DECODERS`.
+        lanes: run the work; threads by default.
+        decoders: decode files; processes by default.
     """
 
     def __init__(
@@ -70,43 +101,53 @@ class Batcher:
         *,
         batch_size: int | None = None,
         workers: int | None = None,
-        executors: tuple[Executor, Executor] | None = None,
+        lanes: Lanes | None = None,
+        decoders: Decoders | None = None,
     ) -> None:
         self.space = space
         self.limits = limits
+        self.workers = workers or DECODERS
         self._compute = space.batching().compute
         clips = BATCH_CLIPS if space.batching().device == "cpu" else GPU_BATCH_CLIPS
         self.queue = RequestQueue(limits, batch_size or clips)
+        self.decoders = decoders or Decoders(space.decoder, limits)
         self._observer = observer
-        self._decoders, self._runner = executors or (
-            ThreadPoolExecutor(workers or DECODERS, "openbind-serve-decode"),
-            ThreadPoolExecutor(1, "openbind-serve-model"),
-        )
+        self._lanes = lanes or Lanes.threads(self.workers)
+        self._slow_items = 0
+        self._lock = threading.Lock()
 
     @property
     def backlog_seconds(self) -> float:
         """Estimated time until all open requests are answered."""
         return self.queue.backlog_seconds
 
-    def embed(self, modality: str, items: Sequence[Any]) -> Future[EmbeddingResult]:
-        """Queue items of one modality, to be embedded in batches with those of other requests.
+    def warm(self) -> None:
+        """Start the decoding processes before the first file comes."""
+        self.decoders.warm(self.workers)
+
+    def embed(self, items: Sequence[tuple[str, Any]], client: str = "") -> Future[EmbeddingResult]:
+        """Queue the items of a request, to be embedded in batches with those of others.
 
         Args:
-            modality: one of the space's.
-            items: texts, or contents of files; at least one.
+            items: (modality, item) pairs: texts, or contents of files; at least one.
+            client: who sent the request; clients share the machine equally.
 
         Returns:
-            a future of the vectors. It raises `ItemError` for the first item that can't be used;
-            `cancel` takes the request out at any stage.
+            a future of the vectors, in order. It raises `ItemError` for an item that can't be
+            used; `cancel` takes the request out at any stage.
 
         Raises:
             InputError: no items.
-            OverloadedError: more work is queued than the limits allow, or the batcher is closed.
+            OverloadedError: its turn would come too late, or the batcher is closed.
         """
         if not items:
             raise InputError("items", "expected at least one")
-        request = self.queue.add(modality, len(items))
-        self._decoders.submit(self._decode, request, list(items))
+        request, tasks = self.queue.add(items, client)
+        texts = sum(modality == TEXT for modality, _ in items)
+        for _ in range(tasks - (len(items) - texts)):
+            self._lanes.text.submit(self._read_texts)
+        for _ in range(len(items) - texts):
+            self._lanes.quick.submit(self._decode_quickly)
         return request.future
 
     def run_batch(self) -> bool:
@@ -126,54 +167,115 @@ class Batcher:
                 self.queue.fail(item.request, error)
         if self._observer is not None:
             seconds = time.perf_counter() - start
-            self._observer.batch_done(batch[0].request.modality, len(batch), seconds)
+            self._observer.batch_done(batch[0].modality, len(batch), seconds)
         return True
 
-    def close(self) -> None:
-        """Answer the open requests, admit no more, and end the threads."""
-        self.queue.close()
-        self._decoders.shutdown()
-        self._runner.shutdown()
+    def close(self, seconds: float | None = None) -> None:
+        """Admit no more, answer the open requests, and end threads and processes.
+
+        Args:
+            seconds: what isn't answered by then gets `OverloadedError`; None waits on.
+        """
+        self.queue.close(seconds)
+        self._lanes.shutdown(wait=seconds is None)
+        self.decoders.close()
 
     def _run(self) -> None:
         while self.run_batch():
             pass
 
-    def _decode(self, request: Request, items: list[Any]) -> None:
-        """Decode a request's items, as far ahead of the towers as memory allows."""
+    def _put(self, task: Task, clips: Sequence[torch.Tensor], tokens: Sequence[int]) -> None:
+        if self.queue.put(task, clips, tokens):
+            self._lanes.model.submit(self._run)
+
+    def _read_texts(self) -> None:
+        """Tokenize the next texts."""
+        task = self.queue.next_task(text=True)
+        if task is None:
+            return
         try:
-            _check_items(items, self.limits)
-            # Texts take no time to decode: they are queued together, everything else one by one.
-            step = len(items) if isinstance(items[0], str) else 1
-            for first in range(0, len(items), step):
-                chosen = enumerate(items[first : first + step], first)
-                decoded = [self._decode_item(request.modality, *item) for item in chosen]
-                if not self.queue.is_open(request):
-                    return
-                tokens = [self._count_tokens(request.modality, clips) for clips in decoded]
-                self.queue.put(request, first, decoded, tokens)
-                self._runner.submit(self._run)
+            clips = [self._tokenize(task, at) for at in range(len(task.items))]
+            self._put(task, clips, [self._count_tokens(task.modality, ids) for ids in clips])
         except Exception as error:  # whatever it is, the caller gets it
-            self.queue.fail(request, error)
+            self.queue.fail(task.request, error)
 
-    def _decode_item(self, modality: str, index: int, item: Any) -> torch.Tensor:
-        """Return the clips of an item, (clips, ...)."""
+    def _tokenize(self, task: Task, at: int) -> torch.Tensor:
+        """Return the token ids of a text, (1, context)."""
         try:
-            (sample,) = self.space.decoder.samples(modality, item)
+            check_item(task.items[at], self.limits)
+            (sample,) = self.space.decoder.samples(task.modality, task.items[at])
         except InputError as error:
-            raise ItemError(index, error.reason) from error
-        clips: torch.Tensor = sample.clips
-        return clips
+            raise ItemError(task.first + at, error.reason) from error
+        ids: torch.Tensor = sample.clips
+        return ids
 
-    def _count_tokens(self, modality: str, clips: torch.Tensor) -> int:
-        if clips.is_floating_point():
-            return 0
+    def _count_tokens(self, modality: str, ids: torch.Tensor) -> int:
         pad = getattr(self.space.config.modalities[modality].settings, "pad", 0)
-        return max(1, int((clips != pad).sum()))
+        return max(1, int((ids != pad).sum()))
+
+    def _decode_quickly(self) -> None:
+        """Decode the next file; hand it to the slow lane if it takes long."""
+        task = self.queue.next_task(text=False)
+        if task is None:
+            return
+        try:
+            decoding = self.decoders.start(task.modality, task.items[0])
+        except Exception as error:
+            self.queue.fail(task.request, error)
+            return
+        if self._finish(task, decoding, self.limits.quick_seconds):
+            return
+        with self._lock:
+            is_free, self._slow_items = self._slow_items < self.workers, self._slow_items + 1
+        if is_free:
+            decoding.defer()
+            self._lanes.slow.submit(self._decode_slowly, task, decoding)
+        else:
+            # It starts anew when the lane is free: its process must not compete with quick ones.
+            decoding.end()
+            self._lanes.slow.submit(self._decode_slowly, task, None)
+
+    def _decode_slowly(self, task: Task, decoding: Decoding | None) -> None:
+        """Decode a file until its deadline."""
+        try:
+            if decoding is None:
+                if not self.queue.is_open(task.request):
+                    return
+                decoding = self.decoders.start(task.modality, task.items[0])
+                decoding.defer()
+            if not self._finish(task, decoding, DEADLINE * self.limits.item.work_seconds):
+                decoding.end()
+                reason = f"takes more than {self.limits.item.work_seconds:g} s to decode"
+                raise ItemError(task.first, reason)
+        except Exception as error:
+            self.queue.fail(task.request, error)
+        finally:
+            with self._lock:
+                self._slow_items -= 1
+
+    def _finish(self, task: Task, decoding: Decoding, seconds: float) -> bool:
+        """Queue a file's clips for the tower.
+
+        Returns:
+            False if it isn't decoded so many seconds after its start.
+        """
+        try:
+            clips = decoding.result(seconds, lambda: self.queue.is_open(task.request))
+            if clips is None:
+                return False
+            self._put(task, [clips], [0])
+        except Abandoned:
+            pass
+        except InputError as error:
+            self.queue.fail(task.request, ItemError(task.first, error.reason))
+        except Exception as error:  # whatever it is, the caller gets it
+            self.queue.fail(task.request, error)
+        self.queue.charge(task.request.client, decoding.seconds)
+        return True
 
     def _embed(self, batch: Sequence[DecodedItem]) -> list[np.ndarray]:
         """Run the tower, and pool the clips of each item as `Space.encode` does."""
-        modality, length = batch[0].request.modality, batch[0].length
+        modality, length = batch[0].modality, batch[0].length
         clips = torch.cat([item.clips for item in batch])
         # Together larger than a batch: only the clips of a single long item.
         parts = clips.split(max(1, self.queue.batch_tokens // length))
@@ -181,16 +283,3 @@ class Batcher:
         ends = np.cumsum([len(item.clips) for item in batch])
         items = np.split(rows_BE.float().numpy(), ends[:-1])
         return [clip_vectors(rows_SE).mean_vector() for rows_SE in items]
-
-
-def _check_items(items: Sequence[Any], limits: Limits) -> None:
-    """Check all items before the first is decoded.
-
-    Raises:
-        ItemError: one exceeds a limit.
-    """
-    for index, item in enumerate(items):
-        try:
-            check_item(item, limits)
-        except InputError as error:
-            raise ItemError(index, error.reason) from error

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from openbind.errors import MissingExtraError, OpenbindError
-from openbind.serving.request_queue import OverloadedError
+from openbind.serving.work import OverloadedError
 
 INVALID = "invalid_request_error"
 TYPES = {
@@ -58,13 +58,13 @@ class ApiError(Exception):
         return JSONResponse({"error": error}, self.status, self.headers)
 
 
-def overloaded(seconds: int) -> ApiError:
-    """Return the 503 that asks a client to retry."""
+def overloaded(seconds: int, headers: Mapping[str, str] | None = None) -> ApiError:
+    """Return the 503 that asks a client to retry, with more headers if any."""
     return ApiError(
         503,
         f"server overloaded; retry in {seconds} s",
         code="overloaded",
-        headers={"Retry-After": str(seconds)},
+        headers={"Retry-After": str(seconds), **(headers or {})},
     )
 
 

@@ -1,7 +1,10 @@
-"""Results over HTTP: found by the row's id alone, their files only inside the indexed folders."""
+"""Results over HTTP: found by a signed id alone, their files only inside the indexed folders."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
 from pathlib import Path
 
 from openbind.errors import InputError
@@ -14,17 +17,86 @@ from openbind.serving.schemas import HitRow
 UNKNOWN = "application/octet-stream"
 
 
-def find_hit(index: Index, row_id: str) -> Hit:
-    """Look up a row.
+SECRET = "service.key"
+"""The file in an index's folder that ids are signed with."""
+SECRET_BYTES = 32
+SIGNATURE_BYTES = 12
+
+
+class PublicIds:
+    """Ids of rows as clients see them.
+
+    A row's own id is a hash of its path: who guesses a path could ask whether it is indexed. So
+    clients get it with a signature, and nothing is looked up without the right one.
+
+    Args:
+        secret: signs the ids; see `read_secret`.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def public(self, row_id: str) -> str:
+        """Return a row's id for clients."""
+        return f"{row_id}-{self._sign(row_id)}"
+
+    def row(self, public_id: str) -> str:
+        """Return the row's own id.
+
+        Raises:
+            ApiError: 404, an id that this service never gave out.
+        """
+        row_id, _, signature = public_id.rpartition("-")
+        if not secrets.compare_digest(signature.encode(), self._sign(row_id).encode()):
+            raise not_found(public_id)
+        return row_id
+
+    def _sign(self, row_id: str) -> str:
+        signed = hashlib.blake2b(row_id.encode(), key=self._secret, digest_size=SIGNATURE_BYTES)
+        return signed.hexdigest()
+
+
+def read_secret(folder: Path) -> bytes:
+    """Return the secret of an index, made when it is first served; only its owner may read it.
+
+    An index in a folder that can't be written gets another one each time it is served.
+    """
+    path, made = folder / SECRET, secrets.token_bytes(SECRET_BYTES)
+    try:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(made)
+    except FileExistsError:
+        found = path.read_bytes()
+        return found if len(found) == SECRET_BYTES else made
+    except OSError:
+        pass
+    return made
+
+
+def not_found(public_id: str) -> ApiError:
+    """Return the error of an id that isn't in the index."""
+    message = f"no item {public_id[:80]!r} in the index"
+    return ApiError(404, message, param="id", code="item_not_found")
+
+
+def find_hit(index: Index, ids: PublicIds, public_id: str) -> Hit:
+    """Look up a row by its public id.
 
     Raises:
         ApiError: 404, no such row.
     """
     try:
-        return index.hit(row_id)
+        return index.hit(ids.row(public_id))
     except InputError as error:
-        message = f"no item {row_id[:80]!r} in the index"
-        raise ApiError(404, message, param="id", code="item_not_found") from error
+        raise not_found(public_id) from error
+
+
+def leads_out(hit: Hit) -> bool:
+    """Return whether a row's file is a link to somewhere outside its indexed folder."""
+    try:
+        return not hit.path.resolve().is_relative_to(hit.root.resolve())
+    except (OSError, RuntimeError):  # a loop of links
+        return True
 
 
 def resolve_path(hit: Hit) -> Path:
@@ -36,7 +108,7 @@ def resolve_path(hit: Hit) -> Path:
     """
     gone = ApiError(
         404,
-        f"the file of item {hit.id!r} no longer exists; update the index",
+        "the file of this item no longer exists; update the index",
         param="id",
         code="file_not_found",
     )
@@ -58,11 +130,12 @@ def public_path(hit: Hit) -> str:
         return hit.path.name
 
 
-def hit_row(hit: Hit) -> HitRow:
+def hit_row(hit: Hit, ids: PublicIds) -> HitRow:
     """Return a result as it is sent to clients."""
+    public_id = ids.public(hit.id)
     return HitRow(
         object="hit",
-        id=hit.id,
+        id=public_id,
         modality=hit.modality,
         path=public_path(hit),
         score=hit.score,
@@ -74,7 +147,7 @@ def hit_row(hit: Hit) -> HitRow:
         height=hit.height,
         duration_seconds=hit.duration,
         media_type=media_type(hit.path),
-        media_url=f"v1/items/{hit.id}/media",
-        thumbnail_url=f"v1/items/{hit.id}/thumbnail",
-        drawing_url=f"v1/items/{hit.id}/drawing",
+        media_url=f"v1/items/{public_id}/media",
+        thumbnail_url=f"v1/items/{public_id}/thumbnail",
+        drawing_url=f"v1/items/{public_id}/drawing",
     )

@@ -13,6 +13,9 @@ from openbind.media.arrays import NPZ
 from openbind.media.image import BROKEN
 from openbind.media.series import duration_of
 
+MAX_ITEMS = 2048
+"""Items of any list in a request."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -21,27 +24,36 @@ class Limits:
     Args:
         body_bytes: size of one request body.
         held_bytes: size of all bodies in progress; beyond it clients get 503.
-        drain_bytes: read and discarded of a body that is too large, so that its sender gets to
-            read the response.
         body_seconds: wait between two chunks of a body.
+        body_rate: bytes a second that a body must keep up after that time.
+        json_values: of one body.
+        request_seconds: to answer a request; then its work is given up.
         items: of one request: inputs, parts of a query, labels times templates.
+        scores: of one classification: inputs times labels.
         characters: of one text.
         item: what decoding one item may take.
         results: of one search.
         wait_seconds: estimated time of the queued work; beyond it clients get 503.
-        decoded_bytes: memory of decoded items that wait for the model.
+        decoded_bytes: memory of decoded items that wait for the model; of texts as much again.
+        decode_bytes: all memory to decode one item.
+        quick_seconds: items that take longer to decode wait for one another, not others for them.
     """
 
     body_bytes: int = 32 << 20
     held_bytes: int = 256 << 20
-    drain_bytes: int = 128 << 20
     body_seconds: float = 30.0
-    items: int = 2048
+    body_rate: int = 32 << 10
+    json_values: int = 1 << 16
+    request_seconds: float = 300.0
+    items: int = MAX_ITEMS
+    scores: int = 1 << 18
     characters: int = 32_768
     item: ItemLimits = SERVICE
     results: int = 200
     wait_seconds: float = 20.0
     decoded_bytes: int = 256 << 20
+    decode_bytes: int = 1 << 30
+    quick_seconds: float = 0.25
 
 
 def check_item(item: Any, limits: Limits) -> None:

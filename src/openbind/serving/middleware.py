@@ -1,149 +1,117 @@
-"""Middleware: allowed hosts, the API key, headers for browsers, limits of request bodies."""
+"""Middleware for requests on their way: limits of the size and time of bodies and requests."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
-from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
+import time
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openbind.serving.errors import ApiError, overloaded
 from openbind.serving.limits import Limits
 
-COOKIE = "openbind_session"
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 RETRY_SECONDS = 2
-"""When to retry while too many bodies are being received."""
-BROWSER_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
-    "media-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+"""When to retry while too many bodies are being received, and after a request took too long."""
+CLOSE = {"Connection": "close"}
+"""Header of responses to requests whose body isn't read to its end."""
 METHODS_WITHOUT_BODY = frozenset(["GET", "HEAD", "OPTIONS"])
 
 
-def session_token(api_key: str) -> str:
-    """Return the value of the page's cookie: a hash, from which the key can't be recovered."""
-    return hashlib.blake2b(api_key.encode(), digest_size=32, person=b"openbind-page").hexdigest()
+class Stopping:
+    """Tells open requests that the service stops."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.Event()
+
+    def begin(self, seconds: float) -> None:
+        """End open requests in so many seconds; call it in the event loop."""
+        asyncio.get_running_loop().call_later(seconds, self._now.set)
+
+    async def wait(self) -> None:
+        """Wait until open requests have to end."""
+        await self._now.wait()
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine only."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+class TimeMiddleware:
+    """Gives requests up whose client has left, that take too long, or that are open at the end.
 
-
-class HostMiddleware:
-    """Rejects requests with another Host header, against DNS rebinding.
-
-    A page of another site, whose name was made to resolve to this machine, sends its own name.
-
-    Args:
-        app: the application to protect.
-        hosts: allowed names, without port.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = LOOPBACK_HOSTS) -> None:
-        self.app = app
-        self.hosts = tuple(hosts)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a request, or reject it with 403."""
-        if scope["type"] != "http" or await self._is_allowed(scope, receive):
-            await self.app(scope, receive, send)
-            return
-        host = Headers(scope=scope).get("host", "")[:80]
-        message = f"Host {host!r} not allowed; set an API key to serve other hosts"
-        await ApiError(403, message, code="host_not_allowed").response()(scope, receive, send)
-
-    async def _is_allowed(self, scope: Scope, receive: Receive) -> bool:
-        """Let Starlette compare the header; only its plain-text response is replaced."""
-        allowed = False
-
-        async def accept(scope: Scope, receive: Receive, send: Send) -> None:
-            nonlocal allowed
-            allowed = True
-
-        async def ignore(message: Message) -> None:
-            return
-
-        check = TrustedHostMiddleware(accept, self.hosts, www_redirect=False)
-        await check(scope, receive, ignore)
-        return allowed
-
-
-class KeyMiddleware:
-    """Rejects requests without the API key.
+    Giving up cancels the request, and so its work. Its client gets 503, unless the response has
+    begun: a file that is being sent is sent to its end.
 
     Args:
         app: the application to protect.
-        api_key: expected as `Authorization: Bearer …`, or as the cookie of a session.
-        open_paths: served without it: the page, its files, the health check.
+        limits: of the time of a request.
+        stopping: when the service stops.
     """
 
-    def __init__(self, app: ASGIApp, api_key: str, open_paths: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, stopping: Stopping) -> None:
         self.app = app
-        self.api_key = api_key
-        self.session = session_token(api_key)
-        self.open_paths = frozenset(open_paths)
+        self.seconds = limits.request_seconds
+        self.stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a request, or reject it with 401."""
-        is_open = scope["type"] != "http" or scope["path"] in self.open_paths
-        if is_open or self._has_key(Headers(scope=scope)):
+        """Run a request, or give it up."""
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        error = ApiError(
-            401,
-            "missing or wrong API key; expected the header `Authorization: Bearer KEY`",
-            code="invalid_api_key",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-        await error.response()(scope, receive, send)
-
-    def _has_key(self, headers: Headers) -> bool:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _equal(given.strip(), self.api_key):
-            return True
+        exchange = _Exchange(scope, receive, send)
+        work = asyncio.ensure_future(self.app(scope, exchange.receive, exchange.send))
+        left = asyncio.ensure_future(exchange.wait_until_left())
+        end = asyncio.ensure_future(self.stopping.wait())
         try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return cookie is not None and _equal(cookie.value, self.session)
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait({work, left, end}, timeout=self.seconds, return_when=first)
+            if exchange.started:
+                await asyncio.wait({work, left}, return_when=first)
+            if work.done() or exchange.ended:
+                await work
+                return
+            work.cancel()
+            await asyncio.wait({work})
+            if not left.done() and not exchange.started:
+                await overloaded(RETRY_SECONDS, CLOSE).response()(scope, receive, send)
+        finally:
+            for task in (work, left, end):
+                task.cancel()
 
 
-def _equal(given: str, expected: str) -> bool:
-    """Compare in constant time."""
-    return secrets.compare_digest(given.encode(), expected.encode())
+class _Exchange:
+    """A request and its response while they are transferred."""
 
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._received = asyncio.Event()
+        self._left = asyncio.Event()
+        self.started = self.ended = False
+        if scope["method"] in METHODS_WITHOUT_BODY:
+            self._received.set()
 
-class HeaderMiddleware:
-    """Adds security headers for browsers to every response.
+    async def receive(self) -> Message:
+        """Return the next part of the body; after the last, wait until the client leaves."""
+        if self._received.is_set():
+            await self._left.wait()
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._left.set()
+        if not message.get("more_body", False):
+            self._received.set()
+        return message
 
-    Args:
-        app: the application to protect.
-    """
+    async def send(self, message: Message) -> None:
+        """Send a part of the response."""
+        self.started = True
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a request, and add the headers to its response."""
-
-        async def add(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in BROWSER_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self.app(scope, receive, add if scope["type"] == "http" else send)
+    async def wait_until_left(self) -> None:
+        """Wait until the client has left."""
+        await self._received.wait()
+        while not self._left.is_set():
+            if (await self._receive())["type"] == "http.disconnect":
+                self._left.set()
 
 
 class BodyMiddleware:
@@ -151,7 +119,7 @@ class BodyMiddleware:
 
     Args:
         app: the application to protect.
-        limits: of one body, of all bodies together, of the wait between two chunks.
+        limits: of one body, of all bodies together, of their time.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
@@ -160,13 +128,15 @@ class BodyMiddleware:
         self.held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a request with its whole body, or reject it."""
+        """Run a request with its whole body, or reject it, and read no more of it."""
         if scope["type"] != "http" or scope["method"] in METHODS_WITHOUT_BODY:
             await self.app(scope, receive, send)
             return
         body = _Body()
         try:
-            error = await self._receive(body, receive)
+            claimed = Headers(scope=scope).get("content-length", "0")
+            error = self._check_size(int(claimed)) if claimed.isdecimal() else None
+            error = error or await self._receive(body, receive)
             if error is not None:
                 await error.response()(scope, receive, send)
             elif not body.disconnected:
@@ -175,41 +145,33 @@ class BodyMiddleware:
             self.held_bytes -= body.size
 
     async def _receive(self, body: _Body, receive: Receive) -> ApiError | None:
-        discarded = 0
-        error: ApiError | None = None
+        start = time.perf_counter()
         while True:
+            end = start + self.limits.body_seconds + body.size / self.limits.body_rate
+            wait = min(self.limits.body_seconds, end - time.perf_counter())
             try:
-                message = await asyncio.wait_for(receive(), self.limits.body_seconds)
+                message = await asyncio.wait_for(receive(), max(wait, 0))
             except asyncio.TimeoutError:
-                reason = f"request body timed out after {self.limits.body_seconds:g} s"
-                return ApiError(408, reason, code="body_timeout")
+                reason = "request body timed out: it came too slowly, or stopped"
+                return ApiError(408, reason, code="body_timeout", headers=CLOSE)
             if message["type"] == "http.disconnect":
                 body.disconnected = True
-                return error
+                return None
             chunk = message.get("body", b"")
-            if error is None:
-                body.add(chunk)
-                self.held_bytes += len(chunk)
-                error = self._check(body)
-                if error is not None:
-                    self.held_bytes -= body.size
-                    body.drop()
-            else:
-                # Keep reading for a while: a client that is still sending doesn't read responses.
-                discarded += len(chunk)
-                if discarded > self.limits.drain_bytes:
-                    return error
-            if not message.get("more_body", False):
+            body.add(chunk)
+            self.held_bytes += len(chunk)
+            error = self._check_size(body.size)
+            if error is None and self.held_bytes > self.limits.held_bytes:
+                error = overloaded(RETRY_SECONDS, CLOSE)
+            if error is not None or not message.get("more_body", False):
                 return error
 
-    def _check(self, body: _Body) -> ApiError | None:
-        if body.size > self.limits.body_bytes:
-            limit = self.limits.body_bytes
-            message = f"request body exceeds {limit:,} bytes; split it into several requests"
-            return ApiError(413, message, code="body_too_large")
-        if self.held_bytes > self.limits.held_bytes:
-            return overloaded(RETRY_SECONDS)
-        return None
+    def _check_size(self, size: int) -> ApiError | None:
+        if size <= self.limits.body_bytes:
+            return None
+        limit = self.limits.body_bytes
+        message = f"request body exceeds {limit:,} bytes; split it into several requests"
+        return ApiError(413, message, code="body_too_large", headers=CLOSE)
 
 
 class _Body:
@@ -223,10 +185,6 @@ class _Body:
     def add(self, chunk: bytes) -> None:
         self.chunks.append(chunk)
         self.size += len(chunk)
-
-    def drop(self) -> None:
-        self.chunks.clear()
-        self.size = 0
 
     def replay(self, receive: Receive) -> Receive:
         """Return a `receive` that yields the whole body as one message, then the client's next."""

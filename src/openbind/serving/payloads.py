@@ -5,27 +5,40 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from openbind.errors import InputError
 from openbind.modalities import TEXT
 from openbind.search.query import Term
 from openbind.serving.schemas import ContentPart, Message
 
+PIECE = 1 << 20
+"""Characters of base64 that are decoded at once; a multiple of four."""
 Payload = str | bytes
 """A text, or the content of a file."""
 
 
-def read_payload(modality: str, given: str, name: str) -> Payload:
+def read_payload(modality: str, given: Any, name: str) -> Payload:
     """Return an item of a request: text unchanged, any other modality from a data URL.
 
     Args:
         modality: of the item.
-        given: the string in the request.
+        given: the value in the request.
         name: of its field in the request, for errors.
 
     Raises:
-        InputError: an empty text, or not a valid data URL; URLs and paths are never opened.
+        InputError: no string, an empty text, or not a valid data URL; URLs and paths are never
+            opened.
     """
+    if isinstance(given, int | list):
+        reason = (
+            "token ids are not supported, since vocabularies differ; send the text itself "
+            "(LangChain: check_embedding_ctx_length=False)"
+        )
+        raise InputError(name, reason)
+    if not isinstance(given, str):
+        raise InputError(name, f"expected a string, found {type(given).__name__}")
     if modality == TEXT:
         if not given.strip():
             raise InputError(name, "empty text")
@@ -56,7 +69,12 @@ def read_base64(content: str, name: str) -> bytes:
         InputError: not base64, or empty.
     """
     try:
-        data = base64.b64decode(content, validate=True)
+        if content.find("=", 0, len(content) - 2) >= 0:
+            raise ValueError("padding before the end")
+        # In pieces, between which other threads go on.
+        pieces = range(0, len(content), PIECE)
+        decode = partial(base64.b64decode, validate=True)
+        data = b"".join(decode(content[at : at + PIECE]) for at in pieces)
     except (binascii.Error, ValueError) as error:
         raise InputError(name, f"invalid base64 ({error})") from error
     if not data:

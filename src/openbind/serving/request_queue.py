@@ -1,113 +1,50 @@
-"""Open requests and their decoded items: admission, fair order, batches, and cancellation.
+"""Open requests and their items: admission, fair order, batches, and cancellation.
 
 No threads and no towers here; `openbind.serving.batching` drives it. A request is open until its
 future is done. Whatever ends it (a result, an error, its client's `cancel`), at whatever stage, it
 leaves every list at that moment.
+
+The order is start-time fair queueing: an item's place is a time on a clock that shows how far
+every client would have come by now if the machine were divided equally. A request starts at the
+clock's time, its items follow at the pace of its share, and what a client's items really took
+moves its next request back. So one query doesn't wait for a thousand texts, neither of another
+client nor of its own.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from openbind.errors import OpenbindError
+from openbind.modalities import TEXT
 from openbind.serving.limits import Limits
+from openbind.serving.work import (
+    CLIP_TOKENS,
+    DecodedItem,
+    EmbeddingResult,
+    OverloadedError,
+    Request,
+    Task,
+    cut_tasks,
+    units_of,
+)
 
 BATCH_CLIPS = 16
 """Clips of one batch on a CPU."""
-CLIP_TOKENS = 256
-"""Text tokens that take as long as a clip of any other modality."""
-SHORT_TOKENS = 16
-"""Texts up to this length cost about the same."""
-FIRST_SECONDS_PER_ITEM = 0.02
+FIRST_SECONDS_PER_UNIT = 0.02
 """Assumed cost of an item until the first batch is measured."""
 SMOOTHING = 0.8
 """Weight of the previous estimate when a batch has been measured."""
 
 
-class OverloadedError(OpenbindError, RuntimeError):
-    """More work is queued than the limits allow, or the service is shutting down.
-
-    Attributes:
-        retry_seconds: when to try again.
-    """
-
-    def __init__(self, retry_seconds: float) -> None:
-        self.retry_seconds = max(1, math.ceil(retry_seconds))
-        super().__init__(f"server overloaded; retry in {self.retry_seconds} s")
-
-
-@dataclass(frozen=True)
-class EmbeddingResult:
-    """The vectors of one request.
-
-    Args:
-        vectors_NE: (items, dim) float32, unit rows.
-        tokens: tokens of its texts; 0 for other modalities.
-    """
-
-    vectors_NE: np.ndarray
-    tokens: int
-
-
-@dataclass(eq=False)
-class Request:
-    """Items of one modality that one caller waits for.
-
-    Args:
-        modality: of all items.
-        left: items that have no vector yet.
-    """
-
-    modality: str
-    left: int
-    future: Future[EmbeddingResult] = field(default_factory=Future)
-    rows: dict[int, np.ndarray] = field(default_factory=dict)
-    tokens: int = 0
-    order: int | None = None
-    arrived: float = field(default_factory=time.perf_counter)
-
-
-@dataclass(frozen=True, eq=False)
-class DecodedItem:
-    """One item of a request, ready for its tower.
-
-    Args:
-        request: the request it belongs to.
-        index: its position in the request.
-        clips: (clips, ...) as the tower takes them.
-        tokens: of a text; 0 for other modalities.
-        order: items with the lowest are embedded first.
-    """
-
-    request: Request
-    index: int
-    clips: torch.Tensor
-    tokens: int
-    order: int
-
-    @property
-    def length(self) -> int:
-        """Tokens that each of its rows counts for."""
-        return self.tokens or CLIP_TOKENS
-
-    def batches_with(self, other: DecodedItem) -> bool:
-        """Return whether both fit in one batch without the shorter being mostly padding."""
-        a, b = max(self.length, SHORT_TOKENS), max(other.length, SHORT_TOKENS)
-        same_modality = self.request.modality == other.request.modality
-        same_shape = self.clips.shape[1:] == other.clips.shape[1:]
-        return same_modality and same_shape and max(a, b) <= 2 * min(a, b)
-
-
 class RequestQueue:
-    """Open requests and the decoded items that wait for a tower. Thread-safe.
+    """Open requests, their items to decode, and the decoded ones. Thread-safe.
 
     Args:
         limits: of the queued work and of the memory of decoded items.
@@ -115,18 +52,18 @@ class RequestQueue:
 
     Attributes:
         batch_tokens: tokens of one batch, padding included.
-        decoded_bytes: memory of the items that wait for a tower.
     """
 
     def __init__(self, limits: Limits, batch_clips: int = BATCH_CLIPS) -> None:
         self.limits = limits
         self.batch_tokens = batch_clips * CLIP_TOKENS
-        self.decoded_bytes = 0
         self._changed = threading.Condition()
         self._open: set[Request] = set()
+        self._pending: dict[bool, dict[Request, deque[Task]]] = {True: {}, False: {}}
         self._waiting: list[DecodedItem] = []
-        self._seconds_per_item: dict[str, float] = {}
-        self._order = 0
+        self._seconds_per_unit: dict[str, float] = {}
+        self._clock = 0.0
+        self._starts: dict[str, float] = {}
         self._finished_at = 0.0
         self._closing = False
 
@@ -142,6 +79,12 @@ class RequestQueue:
             return tuple(self._waiting)
 
     @property
+    def decoded_bytes(self) -> int:
+        """Memory of the items that wait for a tower."""
+        with self._changed:
+            return sum(item.clips.nbytes for item in self._waiting)
+
+    @property
     def closed(self) -> bool:
         """Whether it admits nothing more."""
         return self._closing
@@ -150,63 +93,102 @@ class RequestQueue:
     def backlog_seconds(self) -> float:
         """Estimated time until all open requests are answered."""
         with self._changed:
-            return sum(request.left * self._cost(request.modality) for request in self._open)
+            return sum(map(self._seconds_left, self._open))
 
-    def add(self, modality: str, count: int) -> Request:
+    def add(self, items: Sequence[tuple[str, Any]], client: str = "") -> tuple[Request, int]:
         """Admit a request.
 
         Args:
-            modality: of its items.
-            count: number of items, at least one.
+            items: (modality, item) pairs, at least one.
+            client: who sent it.
+
+        Returns:
+            the request, and the number of its tasks.
 
         Raises:
-            OverloadedError: more work is queued than the limits allow, or the queue is closed.
+            OverloadedError: its turn would come too late, or the queue is closed. Its own work
+                doesn't count: its items are limited elsewhere.
         """
+        units = [units_of(item) for _, item in items]
         with self._changed:
-            backlog = self.backlog_seconds
-            # A request on its own is never too large: its items are limited elsewhere.
-            too_much = backlog and backlog + count * self._cost(modality) > self.limits.wait_seconds
-            if too_much or self._closing:
-                raise OverloadedError(backlog / 2)
-            request = Request(modality, count)
+            costs = [unit * self._cost(name) for unit, (name, _) in zip(units, items, strict=True)]
+            wait = self._turn_seconds(client, sum(costs))
+            if wait > self.limits.wait_seconds or self._closing:
+                raise OverloadedError(wait / 2)
+            left: dict[str, float] = defaultdict(float)
+            for (modality, _), unit in zip(items, units, strict=True):
+                left[modality] += unit
+            share = 1 + sum(other.client == client for other in self._open)
+            start = max(self._clock, self._starts.get(client, 0.0))
+            request = Request(client, start, share, left, count=len(items))
+            self._starts[client] = start + share * costs[0]
+            tasks = cut_tasks(request, items, costs)
             self._open.add(request)
+            for text, pending in self._pending.items():
+                chosen = deque(task for task in tasks if task.is_text == text)
+                if chosen:
+                    pending[request] = chosen
         request.future.add_done_callback(lambda _: self._release(request))
-        return request
+        return request, len(tasks)
 
     def is_open(self, request: Request) -> bool:
         """Return whether somebody still waits for the request."""
         with self._changed:
             return request in self._open
 
-    def put(
-        self, request: Request, first: int, items: Sequence[torch.Tensor], tokens: Sequence[int]
-    ) -> None:
-        """Queue decoded items of a request for their tower, once there is room for them.
+    def next_task(self, *, text: bool) -> Task | None:
+        """Remove and return the items to decode next, once there is room for them.
+
+        Args:
+            text: choose among texts; False: among all other modalities.
+
+        Returns:
+            None if there is nothing to decode.
+        """
+        pending = self._pending[text]
+        with self._changed:
+            self._changed.wait_for(lambda: not pending or self._has_room(text))
+            if not pending:
+                return None
+            request = min(pending, key=lambda request: pending[request][0].orders[0])
+            task = pending[request].popleft()
+            if not pending[request]:
+                del pending[request]
+            return task
+
+    def put(self, task: Task, clips: Sequence[torch.Tensor], tokens: Sequence[int]) -> bool:
+        """Queue the decoded items of a task for their tower.
 
         Items of a request that is no longer open are dropped.
 
         Args:
-            request: from `add`.
-            first: position of the first item in the request; the others follow it.
-            items: each (clips, ...).
+            task: from `next_task`.
+            clips: of each item, (clips, ...).
             tokens: number of tokens of each; 0 for modalities other than text.
+
+        Returns:
+            whether they were queued.
         """
         with self._changed:
-            self._changed.wait_for(lambda: request not in self._open or self._has_room())
+            request = task.request
             if request not in self._open:
-                return
-            for index, (clips, count) in enumerate(zip(items, tokens, strict=True), first):
-                # Items of one request follow one another, interleaved with those of others: a
-                # single query doesn't wait for a thousand texts.
-                request.order = self._order if request.order is None else request.order + 1
-                request.tokens += count
-                self._waiting.append(DecodedItem(request, index, clips, count, request.order))
-                self.decoded_bytes += clips.nbytes
+                return False
+            for at, (item, order) in enumerate(zip(task.items, task.orders, strict=True)):
+                request.tokens += tokens[at]
+                made = (task.modality, task.first + at, clips[at], tokens[at], order)
+                self._waiting.append(DecodedItem(request, *made, units_of(item)))
+            return True
+
+    def charge(self, client: str, seconds: float) -> None:
+        """Move a client's next request back by the time that an item of it took to decode."""
+        with self._changed:
+            self._starts[client] = max(self._clock, self._starts.get(client, 0.0)) + seconds
 
     def take(self) -> list[DecodedItem]:
         """Remove and return the next batch: the first item in order and those that fit beside it.
 
-        Items of similar length come first, since shorter ones are padded to the longest.
+        Those whose turn has come are first, then those of similar length, since shorter ones are
+        padded to the longest.
 
         Returns:
             items of one modality and shape; empty if nothing waits.
@@ -215,8 +197,9 @@ class RequestQueue:
             if not self._waiting:
                 return []
             first = min(self._waiting, key=lambda item: item.order)
+            clock = self._clock = max(self._clock, first.order)
             others = [i for i in self._waiting if i is not first and i.batches_with(first)]
-            others.sort(key=lambda item: (abs(item.length - first.length), item.order))
+            others.sort(key=lambda i: (i.order > clock, abs(i.length - first.length), i.order))
             batch, rows, longest = [first], len(first.clips), first.length
             for item in others:
                 rows, longest = rows + len(item.clips), max(longest, item.length)
@@ -224,7 +207,6 @@ class RequestQueue:
                     break
                 batch.append(item)
             self._drop(batch)
-            self._order = max(self._order, first.order)
             self._changed.notify_all()
         return batch
 
@@ -239,10 +221,10 @@ class RequestQueue:
             for item, row_E in zip(batch, rows_BE, strict=True):
                 request = item.request
                 request.rows[item.index] = row_E
-                request.left -= 1
-                if request.left:
+                request.left[item.modality] -= item.units
+                if len(request.rows) < request.count:
                     continue
-                vectors_NE = np.stack([request.rows[at] for at in sorted(request.rows)])
+                vectors_NE = np.stack([request.rows[at] for at in range(request.count)])
                 if self._release(request):
                     request.future.set_result(EmbeddingResult(vectors_NE, request.tokens))
             self._measure(batch)
@@ -253,11 +235,21 @@ class RequestQueue:
             if self._release(request):
                 request.future.set_exception(error)
 
-    def close(self) -> None:
-        """Admit nothing more, and wait until every open request is answered or cancelled."""
+    def refuse(self) -> None:
+        """Admit nothing more."""
+        self._closing = True
+
+    def close(self, seconds: float | None = None) -> None:
+        """Admit nothing more, and wait until every open request is answered or cancelled.
+
+        Args:
+            seconds: after so long the rest is answered with `OverloadedError`; None waits on.
+        """
         with self._changed:
-            self._closing = True
-            self._changed.wait_for(lambda: not self._open)
+            self.refuse()
+            self._changed.wait_for(lambda: not self._open, seconds)
+            for request in list(self._open):
+                self.fail(request, OverloadedError(1))
 
     def _release(self, request: Request) -> bool:
         """Remove a request from every list.
@@ -270,28 +262,47 @@ class RequestQueue:
             if request not in self._open:
                 return False
             self._open.discard(request)
-            if request.left:
-                self._drop([item for item in self._waiting if item.request is request])
+            for pending in self._pending.values():
+                pending.pop(request, None)
+            self._drop([item for item in self._waiting if item.request is request])
+            self._starts = {k: start for k, start in self._starts.items() if start > self._clock}
             self._changed.notify_all()
             return request.future.set_running_or_notify_cancel()
 
     def _drop(self, items: Sequence[DecodedItem]) -> None:
         dropped = set(items)
         self._waiting = [item for item in self._waiting if item not in dropped]
-        self.decoded_bytes -= sum(item.clips.nbytes for item in dropped)
 
-    def _has_room(self) -> bool:
-        return not self._waiting or self.decoded_bytes < self.limits.decoded_bytes
+    def _has_room(self, text: bool) -> bool:
+        held = [i.clips.nbytes for i in self._waiting if (i.modality == TEXT) == text]
+        return sum(held) < self.limits.decoded_bytes
 
     def _cost(self, modality: str) -> float:
-        return self._seconds_per_item.get(modality, FIRST_SECONDS_PER_ITEM)
+        return self._seconds_per_unit.get(modality, FIRST_SECONDS_PER_UNIT)
+
+    def _seconds_left(self, request: Request) -> float:
+        return sum(units * self._cost(modality) for modality, units in request.left.items())
+
+    def _turn_seconds(self, client: str, own: float) -> float:
+        """Estimate how long others would delay a request of `own` seconds.
+
+        Of each other request no more is done before its end than of itself; of each other client
+        no more than of its own.
+        """
+        by_client: dict[str, float] = defaultdict(float)
+        for request in self._open:
+            left = self._seconds_left(request)
+            by_client[request.client] += min(left, own) if request.client == client else left
+        mine = by_client.pop(client, 0.0)
+        return mine + sum(min(left, mine + own) for left in by_client.values())
 
     def _measure(self, batch: Sequence[DecodedItem]) -> None:
-        """Update the seconds per item, decoding included, of the time in which there was work."""
-        now, modality = time.perf_counter(), batch[0].request.modality
+        """Update the seconds per unit, decoding included, of the time in which there was work."""
+        now, modality = time.perf_counter(), batch[0].modality
         since = max(self._finished_at, min(item.request.arrived for item in batch))
         self._finished_at = now
-        old, new = self._seconds_per_item.get(modality), (now - since) / len(batch)
-        self._seconds_per_item[modality] = (
+        old = self._seconds_per_unit.get(modality)
+        new = (now - since) / sum(item.units for item in batch)
+        self._seconds_per_unit[modality] = (
             new if old is None else SMOOTHING * old + (1 - SMOOTHING) * new
         )

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from openbind.serving.limits import MAX_ITEMS
+
 Weight = Annotated[float, Field(allow_inf_nan=False, ge=-1000, le=1000)]
 """Of a part of a query; negative weights subtract."""
 Text = Annotated[str, Field(min_length=1)]
@@ -34,17 +36,23 @@ class Message(Strict):
     """A chat message; its role is ignored."""
 
     role: str = Field("user", max_length=64)
-    content: str | Annotated[list[ContentPart], Field(min_length=1)]
+    content: str | Annotated[list[ContentPart], Field(min_length=1, max_length=MAX_ITEMS)]
     name: str | None = None
+
+    def count(self) -> int:
+        """Return the number of its parts."""
+        return 1 if isinstance(self.content, str) else len(self.content)
 
 
 class EmbeddingRequest(Strict):
     """Items of one modality, one vector each; or `messages`, whose parts make one vector."""
 
     model: str | None = Field(None, description="name of the space; a service has one")
-    input: str | list[Any] | None = Field(None, description=INPUT, examples=["a dog barking"])
+    input: str | Annotated[list[Any], Field(max_length=MAX_ITEMS)] | None = Field(
+        None, description=INPUT, examples=["a dog barking"]
+    )
     modality: str | None = Field(None, description=INPUT_MODALITY)
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
     encoding_format: Literal["float", "base64"] = Field(
         "float", description="base64 encodes little-endian float32"
     )
@@ -88,9 +96,11 @@ class QueryPart(Strict):
 class SearchRequest(Strict):
     """A weighted sum of parts, and filters of the results."""
 
-    parts: Annotated[list[QueryPart], Field(min_length=1)]
+    parts: Annotated[list[QueryPart], Field(min_length=1, max_length=MAX_ITEMS)]
     top_k: int = Field(20, ge=1, description="number of results")
-    modalities: list[str] = Field(default_factory=list, description="of results (default: all)")
+    modalities: list[str] = Field(
+        default_factory=list, max_length=64, description="of results (default: all)"
+    )
     where: str | dict[str, Any] | None = Field(
         None,
         description="filter on the columns of the index, as text or as a tree (docs/index.md)",
@@ -132,10 +142,12 @@ class ClassifyRequest(Strict):
     """Items of one modality, and the labels to choose from."""
 
     model: str | None = None
-    input: str | Annotated[list[str], Field(min_length=1)] = Field(description=INPUT)
+    input: str | Annotated[list[str], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
+        description=INPUT
+    )
     modality: str | None = Field(None, description=INPUT_MODALITY)
-    labels: Annotated[list[Text], Field(min_length=2)]
-    templates: Annotated[list[Text], Field(min_length=1)] = Field(
+    labels: Annotated[list[Text], Field(min_length=2, max_length=MAX_ITEMS)]
+    templates: Annotated[list[Text], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
         default=["{}"],
         description="prompt templates with one {} for the label; their embeddings are averaged",
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from openbind.errors import InputError, UnknownNameError
 from openbind.evaluation.projection import Method
-from openbind.evaluation.zero_shot import class_probabilities, fill_template
+from openbind.evaluation.zero_shot import class_probabilities
 from openbind.modalities import MODALITIES, TEXT
 from openbind.search.index import Index
 from openbind.search.query import Term
@@ -20,12 +21,14 @@ from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.errors import ApiError
-from openbind.serving.hits import find_hit
+from openbind.serving.hits import SECRET_BYTES, PublicIds, leads_out, not_found, read_secret
 from openbind.serving.limits import Limits
 from openbind.serving.metrics import Metrics
+from openbind.serving.middleware import Stopping
 from openbind.serving.payloads import Payload, read_payload
-from openbind.serving.request_queue import EmbeddingResult
+from openbind.serving.prompts import write_prompts
 from openbind.serving.schemas import AtlasResponse, ModalityRow, ModelRow, QueryPart, SearchRequest
+from openbind.serving.work import EmbeddingResult
 from openbind.space.space import Space
 from openbind.space.vectors import combine, unit_rows
 
@@ -56,12 +59,17 @@ class Service:
             index.check_space(space)
         self.space = space
         self.index = index
-        self.atlas = None if index is None else Atlas(index)
+        self.secret = (
+            secrets.token_bytes(SECRET_BYTES) if index is None else read_secret(index.folder)
+        )
+        self.ids = PublicIds(self.secret)
+        self.atlas = None if index is None else Atlas(index, self.ids)
         self.limits = limits or Limits()
         self.started = int(time.time())
         self.metrics = Metrics()
+        self.stopping = Stopping()
         self.batcher = Batcher(
-            space.with_limits(self.limits.item),
+            space,
             self.limits,
             self.metrics,
             batch_size=batch_size,
@@ -77,9 +85,18 @@ class Service:
                 "openbind_index_rows", "Rows of the index", lambda: float(index.rows)
             )
 
-    def close(self) -> None:
-        """Answer the open requests, admit no more, and end all threads."""
-        self.batcher.close()
+    def stop(self, seconds: float) -> None:
+        """Admit no more, and give up what is open in so many seconds; call it in the event loop."""
+        self.batcher.queue.refuse()
+        self.stopping.begin(seconds)
+
+    def close(self, seconds: float | None = None) -> None:
+        """Admit no more, answer the open requests, and end all threads and processes.
+
+        Args:
+            seconds: what isn't answered by then gets `OverloadedError`; None waits on.
+        """
+        self.batcher.close(seconds)
         if self.atlas is not None:
             self.atlas.close()
 
@@ -136,36 +153,36 @@ class Service:
             raise InputError(name, "expected at least one item")
 
         def read() -> list[Payload]:
-            return [
-                read_payload(modality, _as_string(item, f"{name}[{at}]"), f"{name}[{at}]")
-                for at, item in enumerate(given)
-            ]
+            return [read_payload(modality, item, f"{name}[{at}]") for at, item in enumerate(given)]
 
         return await asyncio.to_thread(read)
 
-    async def embed(self, modality: str, items: Sequence[Payload], name: str) -> EmbeddingResult:
+    async def embed(
+        self, modality: str, items: Sequence[Payload], name: str, client: str = ""
+    ) -> EmbeddingResult:
         """Embed items of one modality, in batches with those of other requests.
 
         Args:
             modality: one of the space's.
             items: one or more.
             name: of their list in the request, for errors.
+            client: who sent them.
 
         Raises:
             InputError: an item can't be used.
             OverloadedError: too much work is queued.
         """
-        try:
-            return await asyncio.wrap_future(self.batcher.embed(modality, items))
-        except ItemError as error:
-            raise InputError(f"{name}[{error.index}]", error.reason) from error
+        return await self._embed(
+            [(modality, item) for item in items], lambda at: f"{name}[{at}]", client
+        )
 
-    async def combine(self, terms: Sequence[Term], name: str) -> EmbeddingResult:
+    async def combine(self, terms: Sequence[Term], name: str, client: str = "") -> EmbeddingResult:
         """Embed terms of any modalities and return their weighted sum.
 
         Args:
             terms: items, or vectors of indexed items.
             name: of their list in the request, for errors.
+            client: who sent them.
 
         Returns:
             one unit vector (1, dim), and the tokens of all texts.
@@ -175,16 +192,20 @@ class Service:
             OverloadedError: too much work is queued.
         """
         self.check_count(len(terms), name)
-        found = await _gather(
-            self._embed_term(term, f"{name}[{at}]") for at, term in enumerate(terms)
-        )
-        weighted = [
-            (each.vectors_NE[0], term.weight) for each, term in zip(found, terms, strict=True)
-        ]
+        vectors = [term.item for term in terms]
+        new = [at for at, item in enumerate(vectors) if not isinstance(item, np.ndarray)]
+        tokens = 0
+        if new:
+            items = [(terms[at].modality, vectors[at]) for at in new]
+            found = await self._embed(items, lambda at: f"{name}[{new[at]}]", client)
+            tokens = found.tokens
+            for at, vector_E in zip(new, found.vectors_NE, strict=True):
+                vectors[at] = vector_E
+        weighted = [(item, term.weight) for item, term in zip(vectors, terms, strict=True)]
         with _as_param(name):
-            return EmbeddingResult(combine(weighted)[None], sum(each.tokens for each in found))
+            return EmbeddingResult(combine(weighted)[None], tokens)
 
-    async def search(self, request: SearchRequest) -> Sequence[Hit]:
+    async def search(self, request: SearchRequest, client: str = "") -> Sequence[Hit]:
         """Find the indexed items nearest to the weighted sum of the parts.
 
         Raises:
@@ -197,8 +218,9 @@ class Service:
             raise InputError("top_k", f"exceeds the limit of {self.limits.results} results")
         for at, name in enumerate(request.modalities):
             self.check_modality(name, f"modalities[{at}]")
-        terms = [await self._read_part(part, at) for at, part in enumerate(request.parts)]
-        query_E = (await self.combine(terms, "parts")).vectors_NE[0]
+        self.check_count(len(request.parts), "parts")
+        terms = await asyncio.to_thread(self._read_parts, request.parts)
+        query_E = (await self.combine(terms, "parts", client)).vectors_NE[0]
 
         def find() -> Sequence[Hit]:
             with _as_param("where"):
@@ -214,6 +236,7 @@ class Service:
         items: Sequence[Payload],
         labels: Sequence[str],
         templates: Sequence[str],
+        client: str = "",
     ) -> np.ndarray:
         """Return the probability of each label, as `openbind.evaluation.zero_shot.classify`.
 
@@ -222,6 +245,7 @@ class Service:
             items: one or more.
             labels: names of the classes.
             templates: prompt templates, see `openbind.evaluation.zero_shot.fill_template`.
+            client: who sent them.
 
         Returns:
             (items, labels) float32, rows sum to 1.
@@ -231,17 +255,17 @@ class Service:
             OverloadedError: too much work is queued.
         """
         self.check_modality(TEXT)
-        self.check_count(len(labels) * len(templates), "labels × templates")
-        for at, template in enumerate(templates):
-            with _as_param(f"templates[{at}]"):
-                fill_template(template, "")
-        prompts = [fill_template(template, label) for label in labels for template in templates]
-        read = await self.read_items(TEXT, prompts, "labels")
-        found, texts = await _gather(
-            [self.embed(modality, items, "input"), self.embed(TEXT, read, "labels")]
-        )
-        means_KE = texts.vectors_NE.reshape(len(labels), len(templates), -1).mean(axis=1)
-        return class_probabilities(self.space, modality, found.vectors_NE, unit_rows(means_KE))
+        prompts = write_prompts(len(items), labels, templates, self.limits)
+        pairs = [(modality, item) for item in items] + [(TEXT, prompt) for prompt in prompts]
+
+        def name(at: int) -> str:
+            label = (at - len(items)) // len(templates)
+            return f"input[{at}]" if at < len(items) else f"labels[{label}]"
+
+        found = await self._embed(pairs, name, client)
+        vectors_NE, texts_NE = np.split(found.vectors_NE, [len(items)])
+        means_KE = texts_NE.reshape(len(labels), len(templates), -1).mean(axis=1)
+        return class_probabilities(self.space, modality, vectors_NE, unit_rows(means_KE))
 
     async def map(self, count: int, method: Method) -> AtlasResponse:
         """Return a map of the index.
@@ -255,6 +279,10 @@ class Service:
         future = await asyncio.to_thread(self.atlas.draw, count, method)
         # Others may wait for the same map: a client that leaves doesn't cancel it.
         return await asyncio.shield(asyncio.wrap_future(future))
+
+    def thumbnail(self, hit: Hit) -> bytes | None:
+        """Return the thumbnail of a hit; None if it has none, or is a link out of its folder."""
+        return None if leads_out(hit) else self.need_index().thumbnail(hit.id)
 
     def need_index(self) -> Index:
         """Return the index.
@@ -288,37 +316,42 @@ class Service:
             ],
         )
 
-    async def _read_part(self, part: QueryPart, at: int) -> Term:
-        """Return a part of a query: an item, or the vector of an indexed one."""
-        name = f"parts[{at}]"
-        if (part.input is None) == (part.id is None):
-            raise InputError(name, "expected either 'input' or 'id'")
-        if part.id is not None:
-            index, row_id = self.need_index(), part.id
-            hit = await asyncio.to_thread(find_hit, index, row_id)
-            vector_E = await asyncio.to_thread(index.vector, row_id)
-            return Term(hit.modality, np.asarray(vector_E), part.weight)
-        modality = self.check_modality(part.modality, f"{name}.modality")
-        (item,) = await self.read_items(modality, [part.input], f"{name}.input")
-        return Term(modality, item, part.weight)
+    def _read_parts(self, parts: Sequence[QueryPart]) -> list[Term]:
+        """Return the parts of a query: items, and the vectors of indexed ones."""
+        vectors = self._read_vectors(parts)
+        terms = []
+        for at, part in enumerate(parts):
+            name = f"parts[{at}]"
+            if (part.input is None) == (part.id is None):
+                raise InputError(name, "expected either 'input' or 'id'")
+            modality = self.check_modality(part.modality, f"{name}.modality")
+            if part.input is None:
+                terms.append(Term(modality, vectors[part.id or ""], part.weight))
+            else:
+                item = read_payload(modality, part.input, f"{name}.input[0]")
+                terms.append(Term(modality, item, part.weight))
+        return terms
 
-    async def _embed_term(self, term: Term, name: str) -> EmbeddingResult:
-        if isinstance(term.item, np.ndarray):
-            return EmbeddingResult(term.item[None], 0)
-        with _as_param(name):
-            return await asyncio.wrap_future(self.batcher.embed(term.modality, [term.item]))
+    def _read_vectors(self, parts: Sequence[QueryPart]) -> dict[str, np.ndarray]:
+        """Return the vectors of the indexed items in a query, all read at once."""
+        given = list(dict.fromkeys(part.id for part in parts if part.id is not None))
+        if not given:
+            return {}
+        rows = {self.ids.row(each): each for each in given}
+        try:
+            found = self.need_index().vectors(list(rows))
+        except InputError as error:
+            raise not_found(rows.get(error.item, error.item)) from error
+        return dict(zip(given, found, strict=True))
 
-
-async def _gather(
-    calls: Iterable[Coroutine[Any, Any, EmbeddingResult]],
-) -> list[EmbeddingResult]:
-    """Await several calls at once; when one fails, the others are cancelled."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+    async def _embed(
+        self, items: Sequence[tuple[str, Payload]], name: Callable[[int], str], client: str
+    ) -> EmbeddingResult:
+        """Embed the items of a request; errors name an item by its position."""
+        try:
+            return await asyncio.wrap_future(self.batcher.embed(items, client))
+        except ItemError as error:
+            raise InputError(name(error.index), error.reason) from error
 
 
 @contextmanager
@@ -329,20 +362,3 @@ def _as_param(name: str) -> Iterator[None]:
     except InputError as error:
         place = error.item if error.item.startswith(f"{name}.") else name
         raise InputError(place, error.reason) from error
-
-
-def _as_string(item: Any, name: str) -> str:
-    """Return a string; token ids above all are rejected, as their vocabulary is another one.
-
-    Raises:
-        InputError: not a string.
-    """
-    if isinstance(item, str):
-        return item
-    if isinstance(item, int | list):
-        raise InputError(
-            name,
-            "token ids are not supported, since vocabularies differ; send the text itself "
-            "(LangChain: check_embedding_ctx_length=False)",
-        )
-    raise InputError(name, f"expected a string, found {type(item).__name__}")
