@@ -125,4 +125,5 @@ def test_a_taken_port(run: Run) -> None:
 def test_without_the_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "openbind.serving.server", raising=False)
     assert "openbind[serve]" in run("serve", "--port", "0")[2]

@@ -94,6 +94,10 @@ def test_wrong_queries(index: Index) -> None:
 def test_rows_by_id(index: Index) -> None:
     """A hit's vector finds itself; its thumbnail is a small JPEG; unknown ids are refused."""
     hits, vectors_KE = index.sample(6, 1)
+    ids = [hit.id for hit in hits]
+    np.testing.assert_array_equal(index.vectors([*ids[::-1], ids[0]])[-2::-1], vectors_KE)
+    with pytest.raises(openbind.InputError, match="no such row"):
+        index.vectors([ids[0], "nope"])
     for hit, vector_E in zip(hits, vectors_KE, strict=True):
         np.testing.assert_array_equal(index.vector(hit.id), vector_E)
         assert index.hit(hit.id) == hit

@@ -291,14 +291,7 @@ class Index(Store):
         Raises:
             InputError: no such row.
         """
-        query = self.table.rows.search().select(["id", "vector"])
-        found = query.where(one_of("id", row_ids)).limit(max(1, len(set(row_ids)))).to_arrow()
-        known = {row_id: at for at, row_id in enumerate(found.column("id").to_pylist())}
-        for row_id in row_ids:
-            if row_id not in known:
-                raise _no_row(row_id)
-        vectors_KE = vectors_of(found.column("vector"), self.table.dim)
-        return vectors_KE[[known[row_id] for row_id in row_ids]]
+        return self.table.vectors(row_ids)
 
     def hit(self, row_id: str) -> Hit:
         """Return a row as a hit with score 1.
@@ -336,7 +329,7 @@ class Index(Store):
         query = self.table.rows.search().select(list(columns))
         found = query.where(one_of("id", [row_id])).limit(1).to_arrow()
         if not found.num_rows:
-            raise _no_row(row_id)
+            raise InputError(row_id, "no such row in the index; it may have been deleted")
         return found
 
     def _hits(self, meta: Meta, rows: Iterable[dict[str, Any]]) -> list[Hit]:
@@ -352,10 +345,6 @@ class Index(Store):
             for row in rows
             if row["root"] in roots
         ]
-
-
-def _no_row(row_id: str) -> InputError:
-    return InputError(row_id, "no such row in the index; it may have been deleted")
 
 
 def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:

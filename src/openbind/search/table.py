@@ -168,6 +168,21 @@ class RowTable:
             with _writing():
                 self.failures.delete(one_of("file", files))
 
+    def vectors(self, row_ids: Sequence[str]) -> np.ndarray:
+        """Return the vectors of rows, (n, dim), in the order of their ids.
+
+        Raises:
+            InputError: no such row.
+        """
+        query = self.rows.search().select(["id", "vector"]).where(one_of("id", row_ids))
+        found = query.limit(max(1, len(set(row_ids)))).to_arrow()
+        known = {row_id: at for at, row_id in enumerate(found.column("id").to_pylist())}
+        for row_id in row_ids:
+            if row_id not in known:
+                raise InputError(row_id, "no such row in the index; it may have been deleted")
+        vectors_KE = vectors_of(found.column("vector"), self.dim)
+        return vectors_KE[[known[row_id] for row_id in row_ids]]
+
     def files(self) -> dict[str, FileState]:
         """Return the files that have rows, by key."""
         names = [field.name for field in fields(FileState)]

@@ -57,13 +57,13 @@ class Lanes:
     """What runs the parts of the work, each a few calls at a time.
 
     Args:
-        text: tokenizes texts.
+        tokens: tokenizes texts.
         quick: decodes files.
         slow: decodes those that take long.
         model: runs the towers, one call at a time.
     """
 
-    text: Executor
+    tokens: Executor
     quick: Executor
     slow: Executor
     model: Executor
@@ -71,12 +71,12 @@ class Lanes:
     @classmethod
     def threads(cls, workers: int) -> Lanes:
         """Return threads, `workers` of them for either kind of file."""
-        counts = {"text": 1, "quick": workers, "slow": workers, "model": 1}
+        counts = {"tokens": 1, "quick": workers, "slow": workers, "model": 1}
         return cls(**{k: ThreadPoolExecutor(n, f"openbind-serve-{k}") for k, n in counts.items()})
 
     def shutdown(self, *, wait: bool) -> None:
         """End all threads, after what they run now."""
-        for lane in (self.text, self.quick, self.slow, self.model):
+        for lane in (self.tokens, self.quick, self.slow, self.model):
             lane.shutdown(wait=wait, cancel_futures=True)
 
 
@@ -145,7 +145,7 @@ class Batcher:
         request, tasks = self.queue.add(items, client)
         texts = sum(modality == TEXT for modality, _ in items)
         for _ in range(tasks - (len(items) - texts)):
-            self._lanes.text.submit(self._read_texts)
+            self._lanes.tokens.submit(self._read_texts)
         for _ in range(len(items) - texts):
             self._lanes.quick.submit(self._decode_quickly)
         return request.future

@@ -35,13 +35,12 @@ NICE, SLOW_NICE = 5, 15
 """Priorities of the processes, and of those that take long: towers and quick items go first."""
 POLL_SECONDS = 0.05
 """Between two looks whether somebody still waits for the item."""
-PRELOADED = [
+PRELOADED = (
     "openbind.serving.decoders",
-    *(f"openbind.modalities.{name}" for name in ("image", "video", "audio", "depth", "thermal")),
-    "openbind.modalities.imu",
+    *(place.partition(":")[0] for place in MODALITIES.table.values()),
     "av",
     "soundfile",
-]
+)
 """What the process that is forked imports once."""
 
 
@@ -197,7 +196,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(list(PRELOADED))
     return context
 
 
