@@ -39,7 +39,7 @@ STEPS = [
     {"space"},
     {"modalities"},
     {"model", "media", "signal"},
-    {"registry", "atomic", "download", "limits"},
+    {"registry", "atomic", "download", "limits", "names"},
     {"configs"},
     {"errors"},
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from openbind.checkpoints import hub, native
-from openbind.checkpoints.formats import Listing, detect
+from openbind.checkpoints.formats import Listing, detect, load_as
 from openbind.download import cache_directory, download
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.presets import PRESETS
@@ -144,7 +144,7 @@ def load(
     stated = found.dtype(listing)
     if precision is None:
         precision = parse_dtype(stated) if stated else _fastest_dtype(target)
-    space = found.load(listing, modalities=chosen, device=target, dtype=precision)
+    space = load_as(found, listing, modalities=chosen, device=target, dtype=precision)
     entry = ENTRIES.get(str(name))
     if entry is not None and entry.url:
         space.config = replace(space.config, name=entry.name)
@@ -174,9 +174,9 @@ def find(
     if text.startswith(HUB):
         repo_id, _, revision = text.removeprefix(HUB).partition("@")
         return hub.pull(repo_id, modalities=modalities, revision=revision or None)
-    path = Path(name).expanduser()
+    path = native.find_result(Path(name).expanduser())
     if path.exists():
-        return native.find_result(path)
+        return path
     is_repo_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text) is not None
     hint = f"a repository of the Hugging Face Hub is {HUB}{text}" if is_repo_id else ""
     raise UnknownNameError("space or path", text, ENTRIES, hint)

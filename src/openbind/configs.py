@@ -4,13 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
-from openbind.errors import ConfigError
+from openbind.errors import ConfigError, shorten
 
 Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a field of an `Annotated` number may be, bounds included; of a tuple, its length.
+
+    Files are written by others: a range keeps a number from taking gigabytes or days.
+    """
+
+    low: float
+    high: float
+
+
+Divisor = Annotated[float, Range(1e-9, 1e9)]
+"""What values are divided by, such as a standard deviation."""
+Epsilon = Annotated[float, Range(0, 1)]
+"""What is added to a variance before its root."""
+Rate = Annotated[int, Range(1, 1_000_000)]
+"""Samples per second."""
+Width = Annotated[int, Range(1, 65_536)]
+"""Features, dimensions, channels of a network."""
+Side = Annotated[int, Range(1, 4_096)]
+"""Rows or columns of what a network takes."""
+
+
+def checked(config: Config) -> Config:
+    """Return a dataclass whose values were checked as those of a file.
+
+    Raises:
+        ConfigError: a value is of a wrong type or out of its range.
+    """
+    return from_dict(type(config), to_dict(config))
 
 
 def to_dict(config: Any) -> Any:
@@ -37,12 +71,12 @@ def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
         ConfigError: an unknown key (with the nearest known one), a missing key, or a wrong type.
     """
     if not isinstance(values, dict):
-        raise ConfigError(f"{where or kind.__name__}: expected a mapping, found {values!r}")
+        raise ConfigError(f"{where or kind.__name__}: expected a mapping, found {shorten(values)}")
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     for key in values:
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1)
+            near = difflib.get_close_matches(str(key)[:100], fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
             raise ConfigError(f"{_join(where, key)}: unknown key; {hint}")
     given = {key: _read(hints[key], value, _join(where, key)) for key, value in values.items()}
@@ -57,7 +91,8 @@ def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
 
 
 def _join(where: str, key: object) -> str:
-    return f"{where}.{key}" if where else str(key)
+    name = key if isinstance(key, str) and len(key) <= 80 else shorten(key)
+    return f"{where}.{name}" if where else str(name)
 
 
 def _read(hint: Any, value: Any, where: str) -> Any:
@@ -65,11 +100,13 @@ def _read(hint: Any, value: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
+    if origin is Annotated:
+        return _read_range(args, value, where)
     if origin in (typing.Union, types.UnionType):
         return _read_union(args, value, where)
     if origin is typing.Literal:
-        if value not in args:
-            raise ConfigError(f"{where}: expected one of {list(args)}, found {value!r}")
+        if not isinstance(value, str | int) or value not in args:
+            raise ConfigError(f"{where}: expected one of {list(args)}, found {shorten(value)}")
         return value
     if hasattr(hint, "from_plain"):
         return value if isinstance(value, hint) else hint.from_plain(value, where)
@@ -80,15 +117,36 @@ def _read(hint: Any, value: Any, where: str) -> Any:
         return _read_tuple(args, value, where)
     if origin is dict:
         if not isinstance(value, dict):
-            raise ConfigError(f"{where}: expected a mapping, found {value!r}")
+            raise ConfigError(f"{where}: expected a mapping, found {shorten(value)}")
         return {key: _read(args[1], item, _join(where, key)) for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = _to_float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: expected a finite number, found {value}")
     if isinstance(value, bool) and hint is not bool:
-        raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
+        raise ConfigError(f"{where}: expected {hint.__name__}, found {shorten(value)}")
     if not isinstance(value, hint):
-        raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
+        raise ConfigError(f"{where}: expected {hint.__name__}, found {shorten(value)}")
     return value
+
+
+def _to_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _read_range(args: tuple[Any, ...], value: Any, where: str) -> Any:
+    is_float = args[0] is float and isinstance(value, float)  # a range may include infinity
+    found = value if is_float else _read(args[0], value, where)
+    size = len(found) if isinstance(found, tuple) else found
+    for allowed in args[1:]:
+        if isinstance(allowed, Range) and not allowed.low <= size <= allowed.high:
+            what = "a length" if isinstance(found, tuple) else "a number"
+            between = f"from {allowed.low:,} to {allowed.high:,}"
+            raise ConfigError(f"{where}: expected {what} {between}, found {shorten(size)}")
+    return found
 
 
 def _read_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -107,7 +165,7 @@ def _read_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _read_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}: expected a list, found {value!r}")
+        raise ConfigError(f"{where}: expected a list, found {shorten(value)}")
     if len(args) == 2 and args[1] is Ellipsis:
         return tuple(_read(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(args) != len(value):
@@ -127,7 +185,8 @@ def schema(kind: type) -> dict[str, Any]:
     Args:
         kind: the dataclass. A class with `from_plain` has its schema in `plain_schema()`.
     """
-    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = dataclasses.fields(kind)
     properties = {field.name: _value_schema(hints[field.name]) for field in fields}
     missing = dataclasses.MISSING
     for field in fields:
@@ -138,6 +197,13 @@ def schema(kind: type) -> dict[str, Any]:
     return {**found, "required": required} if required else found
 
 
+def _range_schema(args: tuple[Any, ...]) -> dict[str, Any]:
+    is_list = typing.get_origin(args[0]) is tuple
+    low, high = ("minItems", "maxItems") if is_list else ("minimum", "maximum")
+    ranges = [each for each in args[1:] if isinstance(each, Range)]
+    return {key: value for each in ranges for key, value in ((low, each.low), (high, each.high))}
+
+
 def _value_schema(hint: Any) -> dict[str, Any]:
     """Return the schema of the values of one annotation."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -145,6 +211,8 @@ def _value_schema(hint: Any) -> dict[str, Any]:
         return {}
     if hint is type(None):
         return {"type": "null"}
+    if origin is Annotated:
+        return _value_schema(args[0]) | _range_schema(args)
     if origin in (typing.Union, types.UnionType):
         return {"anyOf": [_value_schema(arg) for arg in args]}
     if origin is typing.Literal:

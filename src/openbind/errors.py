@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -106,9 +107,9 @@ class UnknownNameError(OpenbindError, ValueError):
         self.kind = kind
         self.name = name
         self.known = tuple(sorted(known))
-        near = difflib.get_close_matches(name, self.known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name[:100], self.known, n=3, cutoff=0.5)
         parts = [
-            f"no {kind} named {name!r}",
+            f"no {kind} named {shorten(name)}",
             f"did you mean {' or '.join(map(repr, near))}?" if near else "",
             f"known: {', '.join(self.known)}" if self.known else "none are known",
             hint,
@@ -153,3 +154,18 @@ def describe(item: Any, limit: int = 120) -> str:
         return f"<{type(item).__name__} {tuple(shape)} {getattr(item, 'dtype', '')}>"
     text = str(item)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shorten(value: Any) -> str:
+    """Return how a value is written, shortened; of nested ones only the beginning is visited."""
+    return _SHORT.repr(value)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, shortened; of an empty one its type."""
+    line = str(error).strip().partition("\n")[0]
+    return describe(line, 300) if line else type(error).__name__

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from openbind.checkpoints.native import build_tower
 from openbind.checkpoints.tensors import move_tensor
+from openbind.errors import CheckpointError, ConfigError
 from openbind.space.card import Card
-from openbind.space.config import SpaceConfig
+from openbind.space.config import SpaceConfig, read_space_config, write_space_config
 from openbind.space.space import Space
 
 
@@ -37,7 +38,14 @@ def assemble(
         device: of the towers.
         dtype: precision to compute in; None takes the tensors' own (of several the widest).
         mapped: the tensors are mapped from a file and not used elsewhere, so copied ones are freed.
+
+    Raises:
+        CheckpointError: a value of the config is out of its range.
     """
+    try:
+        config = read_space_config(write_space_config(config))
+    except ConfigError as error:
+        raise CheckpointError(config.name, str(error)) from error
     precision = dtype or widest([t for name in config.towers for t in states[name].values()])
     towers = {}
     for name, spec in config.towers.items():

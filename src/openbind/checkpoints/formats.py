@@ -14,7 +14,7 @@ import torch
 
 from openbind.checkpoints.repository import read_json
 from openbind.checkpoints.tensors import open_tensors
-from openbind.errors import CheckpointError
+from openbind.errors import CheckpointError, OpenbindError, first_line
 from openbind.registry import Registry
 from openbind.space.space import Space
 
@@ -190,4 +190,25 @@ def load_checkpoint(
         raise CheckpointError(
             path, f"hints for the format {chosen.name}: expected {taken}; found {refused[0]}"
         )
-    return chosen.load(listing, modalities=modalities, device=device, dtype=dtype, **given)
+    return load_as(chosen, listing, modalities=modalities, device=device, dtype=dtype, **given)
+
+
+def load_as(chosen: CheckpointFormat, listing: Listing, **options: Any) -> Space:
+    """Load a path as a space of a known format; `options` are those of `CheckpointFormat.load`.
+
+    Raises:
+        CheckpointError: unusable, in whatever way it is damaged.
+        UnknownNameError: no such modality.
+    """
+    try:
+        return chosen.load(listing, **options)
+    except OpenbindError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError) as error:
+        raise CheckpointError(listing.path, _unusable(chosen, error)) from error
+    except (MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(listing.path, _unusable(chosen, error)) from error
+
+
+def _unusable(chosen: CheckpointFormat, error: Exception) -> str:
+    return f"can't be used as {chosen.name} ({type(error).__name__}: {first_line(error)})"

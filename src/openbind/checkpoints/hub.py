@@ -9,7 +9,8 @@ from pathlib import Path
 
 from openbind.checkpoints import native
 from openbind.checkpoints.formats import FORMATS, Listing, rank_formats
-from openbind.errors import CheckpointError
+from openbind.errors import CheckpointError, first_line
+from openbind.names import plain_name
 from openbind.space.space import Space
 
 _SMALL_FILES = ["*.json", "README.md"]
@@ -79,7 +80,7 @@ def push_to_hub(
                 repo_id=repo_id, folder_path=Path(folder) / "space", commit_message=message
             )
         except Exception as error:  # depends on the client's HTTP library
-            raise CheckpointError(repo_id, f"the upload failed: {_first_line(error)}") from error
+            raise CheckpointError(repo_id, f"the upload failed: {first_line(error)}") from error
     return str(commit.commit_url)
 
 
@@ -91,7 +92,7 @@ def _fetch(repo_id: str, patterns: list[str], revision: str | None) -> Path:
     except Exception as error:  # depends on the client's HTTP library
         raise CheckpointError(
             repo_id,
-            f"can't be fetched from the Hugging Face Hub: {_first_line(error)}",
+            f"can't be fetched from the Hugging Face Hub: {first_line(error)}",
         ) from error
 
 
@@ -103,8 +104,11 @@ def _list_files(repo_id: str, folder: Path, commit: str) -> tuple[str, ...]:
         names = HfApi().list_repo_files(repo_id, revision=commit)
     except Exception:  # depends on the client's HTTP library
         return Listing(folder).names
-    return tuple(name for name in names if "/" not in name)
+    return tuple(filter(_is_plain, names))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _is_plain(name: str) -> bool:
+    try:
+        return bool(plain_name(name))
+    except ValueError:
+        return False

@@ -27,7 +27,8 @@ from openbind.checkpoints.renaming import (
 )
 from openbind.checkpoints.repository import read_json, read_license, repository_id
 from openbind.checkpoints.tensors import INDEX, open_tensors
-from openbind.errors import CheckpointError, ConfigError, UnknownNameError
+from openbind.configs import checked
+from openbind.errors import CheckpointError, ConfigError, UnknownNameError, shorten
 from openbind.model.config import (
     Activation,
     HeadConfig,
@@ -132,9 +133,11 @@ def load_huggingface(
     folder = Path(directory)
     values = read_json(folder / CONFIG)
     kind = values.get("model_type")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         known = " or ".join(KINDS)
-        raise CheckpointError(folder / CONFIG, f"model_type: expected {known}, found {kind!r}")
+        raise CheckpointError(
+            folder / CONFIG, f"model_type: expected {known}, found {shorten(kind)}"
+        )
     wanted = list(_TOWERS) if modalities is None else list(modalities)
     for name in wanted:
         if name not in _TOWERS:
@@ -168,12 +171,14 @@ def _tower_config(kind: str, tower: str, values: dict[str, Any], folder: Path) -
     """Return one tower's config."""
     # In older files this key takes precedence.
     own = values.get(f"{tower}_config_dict") or values.get(f"{tower}_config") or {}
+    if not isinstance(own, dict):
+        raise CheckpointError(folder / CONFIG, f"{tower}_config: expected a mapping")
     v = {**_DEFAULTS[kind, tower], **own}
-    if v["hidden_act"] not in _ACTIVATIONS:
+    if not isinstance(v["hidden_act"], str) or v["hidden_act"] not in _ACTIVATIONS:
         raise CheckpointError(
             folder / CONFIG,
             f"{tower}_config.hidden_act: expected one of {sorted(_ACTIVATIONS)}, "
-            f"found {v['hidden_act']!r}",
+            f"found {shorten(v['hidden_act'])}",
         )
     if not v.get("vision_use_head", True):
         raise CheckpointError(
@@ -192,8 +197,8 @@ def _tower_config(kind: str, tower: str, values: dict[str, Any], folder: Path) -
         )
         stem = _vision_stem(kind, v) if tower == "vision" else _text_stem(kind, v)
         head = _head(kind, tower, v, values.get("projection_dim", 512))
-        return TowerConfig(stem=stem, trunk=trunk, head=head)
-    except (ValueError, TypeError) as error:
+        return checked(TowerConfig(stem=stem, trunk=trunk, head=head))
+    except (ArithmeticError, ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(folder / CONFIG, f"{tower}_config: {error}") from error
 
 
@@ -292,6 +297,7 @@ def _card(folder: Path, kind: str, limits: list[str]) -> Card:
 
 def _sniff(listing: Listing) -> int:
     kind = listing.config.get("model_type")
+    kind = kind if isinstance(kind, str | None) else ""
     return 90 if kind in KINDS else 40 if kind is not None else 0
 
 

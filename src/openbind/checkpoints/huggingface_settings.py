@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from openbind.errors import CheckpointError
+from openbind.checkpoints.repository import read_inside, read_json
+from openbind.configs import from_dict
+from openbind.errors import CheckpointError, ConfigError, first_line, shorten
 from openbind.modalities import MODALITIES
 from openbind.model.config import PatchStem, TokenStem, TowerConfig
 
@@ -33,21 +34,25 @@ def image_settings(folder: Path, kind: str, tower: TowerConfig) -> tuple[Any, li
         chosen |= {"mean": _HALF, "std": _HALF}
     for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
         if values.get(theirs):
-            chosen[ours] = tuple(float(number) for number in values[theirs])
+            chosen[ours] = values[theirs]
     limits = []
     resample = values.get("resample", 3)
-    if resample in _FILTERS:
+    if isinstance(resample, int) and resample in _FILTERS:
         chosen["filter"] = _FILTERS[resample]
     else:
         limits.append(
             "Images are resized bicubically; the model's own preprocessing uses Pillow's "
-            f"filter {resample}."
+            f"filter {shorten(resample)}."
         )
     resized = values.get("size", size)
-    resized = set(resized.values()) if isinstance(resized, dict) else {resized}
-    if resized != {size}:
-        limits.append(f"Images are resized to {size} pixels; the model's own size is {resized}.")
-    return MODALITIES.get("image").settings(**chosen), limits
+    sizes = list(resized.values()) if isinstance(resized, dict) else [resized]
+    if any(other != size for other in sizes):
+        shown = " × ".join(map(shorten, sizes[:2]))
+        limits.append(f"Images are resized to {size} pixels; the model's own size is {shown}.")
+    try:
+        return from_dict(MODALITIES.get("image").settings, chosen), limits
+    except ConfigError as error:
+        raise CheckpointError(folder, f"preprocessing of images: {error}") from error
 
 
 def text_settings(folder: Path, kind: str, tower: TowerConfig) -> Any:
@@ -57,7 +62,7 @@ def text_settings(folder: Path, kind: str, tower: TowerConfig) -> Any:
         CheckpointError: there is no such file.
     """
     assert isinstance(tower.stem, TokenStem)
-    path = folder / TOKENIZER
+    path = read_inside(folder, TOKENIZER)
     if not path.is_file():
         raise CheckpointError(path, "no such file; the tokenizer belongs beside the weights")
     chosen: dict[str, Any] = {"tokenizer": TOKENIZER, "context": tower.stem.context}
@@ -70,13 +75,12 @@ def text_settings(folder: Path, kind: str, tower: TowerConfig) -> Any:
 def _read_processor(folder: Path) -> dict[str, Any]:
     alone, joined = folder / "preprocessor_config.json", folder / "processor_config.json"
     for path in (alone, joined):
-        if not path.is_file():
-            continue
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            return dict(values if path is alone else values.get("image_processor", {}))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CheckpointError(path, f"not readable: {error}") from error
+        if path.is_file():
+            values = read_json(path)
+            found = values if path is alone else values.get("image_processor", {})
+            if not isinstance(found, dict):
+                raise CheckpointError(path, "image_processor: expected a mapping")
+            return found
     return {}
 
 
@@ -84,7 +88,10 @@ def _pad_id(path: Path) -> int:
     """Return the padding id: the tokenizer's own, or that of its `<pad>`, else SigLIP's 1."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(path, f"not a vocabulary: {first_line(error)}") from error
     if tokenizer.padding:
         return int(tokenizer.padding["pad_id"])
     found = tokenizer.token_to_id("<pad>")

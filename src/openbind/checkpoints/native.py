@@ -7,11 +7,13 @@ preprocessing needs (a vocabulary).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +21,31 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from openbind.atomic import atomic_folder, recover_folder
 from openbind.checkpoints.formats import CONFIG, CheckpointFormat, Listing
-from openbind.checkpoints.repository import read_json
-from openbind.checkpoints.tensors import move_tensor
+from openbind.checkpoints.repository import read_inside, read_json
+from openbind.checkpoints.tensors import SafetensorsFile, move_tensor
 from openbind.configs import from_dict, to_dict
-from openbind.errors import CheckpointError, ConfigError, UnknownNameError
+from openbind.errors import (
+    CheckpointError,
+    ConfigError,
+    UnknownNameError,
+    first_line,
+    shorten,
+)
 from openbind.modalities import MODALITIES
 from openbind.model import TOWERS
 from openbind.model.blank import blank_weights
+from openbind.names import plain_name
 from openbind.space.card import Card, to_model_card
 from openbind.space.config import SpaceConfig, TowerSpec, read_space_config, write_space_config
 from openbind.space.space import Space
 
 VERSION = 1
-CARD, README = "card.json", "README.md"
+CARD, README, WEIGHTS = "card.json", "README.md", ".safetensors"
+DIGESTS = "digests"
+"""Key of config.json: file → SHA-256, of the weights and of what preprocessing needs."""
+_BLOCK = 1 << 20
 RESULT = "space"
 """Subfolder of a training run that holds the trained space."""
 
@@ -48,19 +61,21 @@ def save(
         dtype: precision of the stored weights; None keeps theirs.
 
     Raises:
-        CheckpointError: the directory holds something other than a space.
+        CheckpointError: the directory holds something other than a space, or can't be written.
     """
     final = Path(directory)
     if final.exists() and any(final.iterdir()) and not (final / CONFIG).is_file():
         raise CheckpointError(final, "not empty and not a space; choose another directory")
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
     try:
-        _write(space, temporary, dtype)
-        temporary.chmod(0o755)
-        _replace_directory(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _check_config(space.config)
+        with atomic_folder(final) as folder:
+            _write(space, folder, dtype)
+    except ConfigError as error:
+        raise CheckpointError(final, f"`load` would refuse this space: {error}") from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            final, f"couldn't be written ({error}); nothing was changed"
+        ) from error
 
 
 def load(
@@ -83,13 +98,15 @@ def load(
         UnknownNameError: the space has no such modality.
     """
     folder = Path(directory)
-    config, card = read_config(folder), read_card(folder)
+    (config, digests), card = _read_config(folder), read_card(folder)
     if modalities is not None:
         config = select_modalities(config, list(modalities))
     precision = dtype or getattr(torch, config.dtype or "float32")
+    blanks = {name: _build_blank(folder, name, spec) for name, spec in config.towers.items()}
+    _check_digests(folder, config, digests)
     towers = {
-        name: _load_tower(folder / f"{name}.safetensors", spec, device, precision)
-        for name, spec in config.towers.items()
+        name: _load_tower(read_inside(folder, _weights_of(name)), blank, device, precision)
+        for name, blank in blanks.items()
     }
     return Space(config, towers, card, folder)
 
@@ -107,10 +124,42 @@ def select_modalities(config: SpaceConfig, modalities: list[str]) -> SpaceConfig
 
 
 def find_result(path: Path) -> Path:
-    """Return the trained space in a training run's folder; any other path unchanged."""
+    """Return the trained space in a training run's folder; any other path unchanged.
+
+    A space is recovered first whose writer was killed while it replaced it.
+    """
     result = path / RESULT
+    for folder in (path, result):
+        recover_folder(folder)
     is_run = not (path / CONFIG).exists() and (result / CONFIG).is_file()
     return result if is_run else path
+
+
+@dataclass(frozen=True)
+class _Digests:
+    """The part of config.json that `SpaceConfig` doesn't have: file → SHA-256 in hexadecimal."""
+
+    digests: dict[str, str]
+
+
+def _check_config(given: SpaceConfig | dict[str, Any]) -> SpaceConfig:
+    """Return a config whose values were checked, and that its names of files are plain ones.
+
+    Raises:
+        ConfigError: names the place of a wrong value.
+    """
+    plain = write_space_config(given) if isinstance(given, SpaceConfig) else given
+    config = read_space_config(plain)
+    listed = [(f"towers.{name[:40]}", _weights_of(name)) for name in config.towers]
+    for name, binding in config.modalities.items():
+        files = MODALITIES.get(name).files(binding.settings)
+        listed += [(f"modalities.{name}.settings", file) for file in files]
+    for place, file in listed:
+        try:
+            plain_name(file)
+        except ValueError as error:
+            raise ConfigError(f"{place}: {error}") from error
+    return config
 
 
 def build_tower(spec: TowerSpec) -> torch.nn.Module:
@@ -120,42 +169,59 @@ def build_tower(spec: TowerSpec) -> torch.nn.Module:
 
 
 def _write(space: Space, folder: Path, dtype: torch.dtype | None) -> None:
-    values = {"format": VERSION, **write_space_config(space.config)}
-    _write_json(folder / CONFIG, values)
-    _write_json(folder / CARD, to_dict(space.card))
-    readme = to_model_card(space.name, space.modalities, space.card)
-    (folder / README).write_text(readme, encoding="utf-8")
+    """Write all files; the config comes last, with their digests."""
     for name, tower in space.towers.items():
         state = {
             key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
             for key, value in tower.state_dict().items()
         }
-        save_file(state, folder / f"{name}.safetensors")
+        save_file(state, folder / _weights_of(name))
     for name, binding in space.config.modalities.items():
         for file in MODALITIES.get(name).files(binding.settings):
-            if space.folder is None:
-                raise CheckpointError(file, f"the space has no folder with this file of {name}")
-            shutil.copyfile(space.folder / file, folder / file)
+            _copy(space.folder, file, folder, name)
+    digests = compute_digests(folder, [path.name for path in folder.iterdir()])
+    values = {"format": VERSION, **write_space_config(space.config), DIGESTS: digests}
+    _write_json(folder / CONFIG, values)
+    _write_json(folder / CARD, to_dict(space.card))
+    readme = to_model_card(space.name, space.modalities, space.card)
+    (folder / README).write_text(readme, encoding="utf-8")
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors creates files that only their owner may read
-        with path.open("rb+") as written:
-            os.fsync(written.fileno())
 
 
-def _replace_directory(new: Path, final: Path) -> None:
-    """Rename `new` to `final`; an old `final` is kept beside it until then."""
-    if not final.exists():
-        new.rename(final)
-        return
-    old = final.with_name(f".{final.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    final.rename(old)
-    new.rename(final)
-    shutil.rmtree(old)
+def _copy(source: Path | None, file: str, folder: Path, modality: str) -> None:
+    """Copy a file that a modality's preprocessing needs."""
+    if source is None:
+        raise CheckpointError(file, f"the space has no folder with this file of {modality}")
+    copied, target = read_inside(source, file), read_inside(folder, file)
+    if file in (CONFIG, CARD, README) or file.endswith(WEIGHTS):
+        raise CheckpointError(copied, f"a file of {modality} can't have this name in a space")
+    shutil.copyfile(copied, target)
+
+
+def compute_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of files of a folder, in hexadecimal; missing files have none."""
+    present = sorted(name for name in names if (folder / name).is_file())
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return dict(
+            zip(present, pool.map(lambda name: _digest(folder / name), present), strict=True)
+        )
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _write_json(path: Path, values: Any) -> None:
     path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _weights_of(tower: str) -> str:
+    return f"{tower}{WEIGHTS}"
 
 
 def read_config(folder: Path) -> SpaceConfig:
@@ -164,15 +230,22 @@ def read_config(folder: Path) -> SpaceConfig:
     Raises:
         CheckpointError: no config.json, of another version, or invalid.
     """
+    return _read_config(folder)[0]
+
+
+def _read_config(folder: Path) -> tuple[SpaceConfig, dict[str, str]]:
+    """Return the config, and the digests of the other files; {} if the writer stored none."""
     values = read_json(folder / CONFIG)
-    version = values.pop("format", None)
+    version, digests = values.pop("format", None), values.pop(DIGESTS, {})
     if version != VERSION:
         raise CheckpointError(
-            folder / CONFIG, f"expected format {VERSION}, found {version}; update openbind?"
+            folder / CONFIG,
+            f"expected format {VERSION}, found {shorten(version)}; update openbind?",
         )
     try:
-        return read_space_config(values)
-    except ConfigError as error:
+        config = _check_config(values)
+        return config, from_dict(_Digests, {"digests": digests}).digests
+    except (ConfigError, UnknownNameError) as error:
         raise CheckpointError(folder / CONFIG, str(error)) from error
 
 
@@ -190,23 +263,50 @@ def read_card(folder: Path) -> Card:
         raise CheckpointError(folder / CARD, str(error)) from error
 
 
-def _load_tower(
-    path: Path, spec: TowerSpec, device: str | torch.device, dtype: torch.dtype
-) -> torch.nn.Module:
-    """Build a tower without initial weights and load the file's into it."""
+def _build_blank(folder: Path, name: str, spec: TowerSpec) -> torch.nn.Module:
+    """Build a tower without memory for weights, of the shapes that its file's header states."""
+    path = read_inside(folder, _weights_of(name))
     if not path.is_file():
         raise CheckpointError(path, "no such file, but config.json has this tower")
+    found = SafetensorsFile(path).shapes()
+    try:
+        with blank_weights():
+            tower = build_tower(spec)
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = f"towers.{name}: no network can be built from it ({first_line(error)})"
+        raise CheckpointError(folder / CONFIG, reason) from error
+    expected = {key: tuple(value.shape) for key, value in tower.state_dict().items()}
+    if expected != found:
+        raise CheckpointError(path, _difference(expected, found))
+    return tower
+
+
+def _check_digests(folder: Path, config: SpaceConfig, digests: dict[str, str]) -> None:
+    """Compare the files that a space needs with the digests that were stored with it."""
+    needed = {_weights_of(name) for name in config.towers}.union(
+        file
+        for name, binding in config.modalities.items()
+        for file in MODALITIES.get(name).files(binding.settings)
+    )
+    stored = {name: digests[name] for name in needed & digests.keys()}
+    for name, found in compute_digests(folder, stored).items():
+        if found != stored[name]:
+            raise CheckpointError(
+                folder / name,
+                f"damaged or changed: expected the sha256 {stored[name]}, found {found}. Get the "
+                f"file again; if you changed it yourself, delete {DIGESTS!r} from {CONFIG}",
+            )
+
+
+def _load_tower(
+    path: Path, tower: torch.nn.Module, device: str | torch.device, dtype: torch.dtype
+) -> torch.nn.Module:
+    """Load a file's weights, whose shapes are those of the blank tower, into it."""
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(path, f"truncated or not a safetensors file: {error}") from error
-    with blank_weights():
-        tower = build_tower(spec)
     blank = tower.state_dict()
-    expected = {key: tuple(value.shape) for key, value in blank.items()}
-    found = {key: tuple(value.shape) for key, value in state.items()}
-    if expected != found:
-        raise CheckpointError(path, _difference(expected, found))
     placed = {key: move_tensor(value, device, dtype) for key, value in state.items()}
     for key, value in placed.items():
         # Convolutions are faster with channels-last weights, where a tower uses them.
@@ -239,14 +339,13 @@ def _sniff(listing: Listing) -> int:
 
 
 def _weights(listing: Listing, modalities: Iterable[str] | None) -> list[list[str]]:
-    bindings = listing.config.get("modalities", {})
-    chosen = bindings if modalities is None else [m for m in modalities if m in bindings]
-    return [sorted({f"{bindings[name]['tower']}.safetensors" for name in chosen})]
+    config = read_config(listing.path)
+    chosen = [m for m in config.modalities if modalities is None or m in modalities]
+    return [sorted(_weights_of(name) for name in config.narrow(chosen).towers)]
 
 
 def _stated_dtype(listing: Listing) -> str | None:
-    stated: str | None = listing.config.get("dtype")
-    return stated
+    return read_config(listing.path).dtype
 
 
 FORMAT = CheckpointFormat(

@@ -30,6 +30,7 @@ from openbind.checkpoints.renaming import (
     tower_names,
 )
 from openbind.checkpoints.repository import read_json, read_license
+from openbind.configs import checked, from_dict
 from openbind.errors import CheckpointError, ConfigError, UnknownNameError
 from openbind.modalities import MODALITIES
 from openbind.model.config import (
@@ -124,8 +125,8 @@ def load_openclip(
     towers = [tower for modality, tower in _TOWERS.items() if modality in wanted]
     configs = {tower: getattr(reader, tower)() for tower in towers}
     states = {tower: _take(state, tower, configs[tower], name) for tower in towers}
-    settings = {m: _settings(m, configs[t], stated) for m, t in _TOWERS.items() if m in wanted}
     try:
+        settings = {m: _settings(m, configs[t], stated) for m, t in _TOWERS.items() if m in wanted}
         config = bind("openclip", configs, {"image": 1.0, "text": reader.scale()}, settings)
     except ConfigError as error:
         raise CheckpointError(name, str(error)) from error
@@ -139,8 +140,8 @@ class _Stated:
     """Values of `open_clip_config.json`; None if absent."""
 
     activation: Activation | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    mean: Any = None
+    std: Any = None
 
 
 def _read_config(folder: Path | None) -> _Stated:
@@ -151,7 +152,7 @@ def _read_config(folder: Path | None) -> _Stated:
     try:
         quick = values["model_cfg"].get("quick_gelu", False)
         image = values.get("preprocess_cfg", {})
-        mean, std = (tuple(image[k]) if k in image else None for k in ("mean", "std"))
+        mean, std = image.get("mean"), image.get("std")
     except (KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(path, f"not readable as OpenCLIP's config: {error}") from error
     return _Stated(activation="quick_gelu" if quick else "gelu", mean=mean, std=std)
@@ -162,7 +163,7 @@ def _settings(modality: str, config: TowerConfig, stated: _Stated) -> Any:
         return text_settings(config)
     chosen = {key: value for key, value in (("mean", stated.mean), ("std", stated.std)) if value}
     size = config.stem.size[0] if isinstance(config.stem, PatchStem) else 0
-    return MODALITIES.get(modality).settings(size=size, **chosen)
+    return from_dict(MODALITIES.get(modality).settings, {"size": size, **chosen})
 
 
 def _card(name: str, license: str, activation: str | None) -> Card:
@@ -275,7 +276,10 @@ class _Reader:
     ) -> TowerConfig:
         pool: Pool = "eot" if isinstance(stem, TokenStem) else "cls"
         head = HeadConfig(embed_dim=embed_dim, pool=pool, norm_eps=NORM_EPS)
-        return TowerConfig(stem=stem, trunk=trunk, head=head)
+        try:
+            return checked(TowerConfig(stem=stem, trunk=trunk, head=head))
+        except ConfigError as error:
+            raise CheckpointError(self.source, str(error)) from error
 
     def _shape(self, name: str, axes: int) -> tuple[int, ...]:
         return shape_of(self.state, name, axes, self.source)

@@ -7,24 +7,44 @@ import re
 from pathlib import Path
 from typing import Any
 
-from openbind.errors import CheckpointError
+from openbind.errors import CheckpointError, first_line
+from openbind.names import inside
+
+MAX_BYTES = 16 << 20
+"""Of a file of JSON: a table of shards has some 100 bytes a tensor."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        CheckpointError: no such file, or not a JSON object.
+        CheckpointError: no such file, too large, too deep, or not a JSON object.
     """
     if not path.is_file():
         raise CheckpointError(path, "no such file")
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CheckpointError(path, f"expected JSON of at most {MAX_BYTES:,} bytes")
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(path, f"not readable as JSON: {error}") from error
+    except (OSError, RecursionError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(path, f"not readable as JSON: {first_line(error)}") from error
     if not isinstance(values, dict):
         raise CheckpointError(path, f"expected a JSON object, found a {type(values).__name__}")
     return values
+
+
+def read_inside(folder: Path, name: str) -> Path:
+    """Return the path of a file of a checkpoint by a name that one of its files has.
+
+    Raises:
+        CheckpointError: the name isn't a plain one, or a link out of the folder.
+    """
+    try:
+        return inside(folder, name)
+    except ValueError as error:
+        raise CheckpointError(folder, str(error)) from error
 
 
 def read_license(folder: Path | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import mmap
 import os
 import pickle
@@ -18,7 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from openbind.errors import CheckpointError
+from openbind.checkpoints.repository import read_inside, read_json
+from openbind.errors import CheckpointError, first_line
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # first bytes of PyTorch's files, new and old
 _LFS = b"version https://git-lfs"
@@ -37,6 +37,10 @@ class SafetensorsFile(Mapping[str, Tensor]):
         except (SafetensorError, OSError) as error:
             raise CheckpointError(path, f"truncated or not a safetensors file: {error}") from error
         self._names = dict.fromkeys(list[str](self._file.keys()))
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all tensors; only the header is read."""
+        return {name: tuple(self._file.get_slice(name).get_shape()) for name in self._names}
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
@@ -58,20 +62,28 @@ class ShardedFile(Mapping[str, Tensor]):
     """Tensors of several files by name, from an index of shards."""
 
     def __init__(self, index: Path) -> None:
-        try:
-            self._file_of: dict[str, str] = dict(json.loads(index.read_text())["weight_map"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(index, f"not readable as an index of shards: {error}") from error
+        found = read_json(index).get("weight_map")
+        if not isinstance(found, dict) or not all(isinstance(f, str) for f in found.values()):
+            raise CheckpointError(
+                index, "expected an index of shards: a weight_map of tensors to files"
+            )
+        self._file_of: dict[str, str] = found
         self._index = index
         self._open: dict[str, Mapping[str, Tensor]] = {}
 
     def __getitem__(self, name: str) -> Tensor:
-        file = Path(self._file_of[name]).name
+        file = self._file_of[name]
         if file not in self._open:
-            self._open[file] = open_tensors(self._index.parent / file)
+            self._open[file] = self._open_shard(file)
         if name not in self._open[file]:
             raise CheckpointError(self._index.parent / file, f"{name}: missing")
         return self._open[file][name]
+
+    def _open_shard(self, file: str) -> Mapping[str, Tensor]:
+        path = read_inside(self._index.parent, file)
+        if path.name.endswith(INDEX):
+            raise CheckpointError(self._index, f"expected a file of tensors, found {file!r}")
+        return open_tensors(path)
 
     def __contains__(self, name: object) -> bool:
         return name in self._file_of
@@ -177,16 +189,17 @@ def _open_torch(path: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(path, _refusal(str(error))) from error
+        raise CheckpointError(path, explain_refusal(error)) from error
     except Exception as error:  # a damaged file can raise anything
-        first = str(error).partition("\n")[0]
-        raise CheckpointError(path, f"not readable as a PyTorch file: {first}") from error
+        raise CheckpointError(
+            path, f"not readable as a PyTorch file: {first_line(error)}"
+        ) from error
     return _only_tensors(path, found)
 
 
-def _refusal(message: str) -> str:
+def explain_refusal(error: pickle.UnpicklingError) -> str:
     """Return which object isn't a tensor, without PyTorch's advice to unpickle it."""
-    named = re.search(r"GLOBAL ([\w.]+)", message)
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
     what = f", such as {named[1]}" if named else ""
     return f"expected tensors only, found other objects{what}; they were not unpickled"
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from openbind.configs import Divisor, Range
 from openbind.media.audio import OpenAudio, read_audio
 from openbind.media.drawing import draw_wave
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
@@ -57,13 +58,13 @@ class AudioSettings:
     """
 
     features: KaldiFbank | PowerMel = field(default_factory=KaldiFbank)
-    clip_samples: int = 32_000
-    frames: int = 204
-    clips: int | Literal["cover"] = 3
+    clip_samples: Annotated[int, Range(1, 10_000_000)] = 32_000
+    frames: Annotated[int, Range(1, 10_000)] = 204
+    clips: Annotated[int, Range(1, 1_000)] | Literal["cover"] = 3
     mono: Literal["mix", "first"] = "first"
     center: bool = True
     mean: float = -4.268
-    std: float = 9.138
+    std: Divisor = 9.138
 
 
 def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from openbind.configs import Side
 from openbind.errors import InputError
 from openbind.media.drawing import draw_map, subsample
 from openbind.media.maps import read_map
@@ -74,7 +75,7 @@ class DepthSettings:
             published ones.
     """
 
-    size: int = 224
+    size: Side = 224
     units: Units | float = "metres"
     camera: DepthCamera = CAMERAS["kv1"]
     scale: DisparityScale = SCALES["metric"]

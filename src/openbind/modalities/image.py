@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from openbind.configs import Divisor, Side
 from openbind.media.image import LARGE_PIXELS, read_image
 from openbind.media.video import OpenVideo, is_video
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
@@ -47,11 +48,11 @@ class ImageSettings:
         mean, std: normalization per channel, of values in [0, 1].
     """
 
-    size: int = 224
+    size: Side = 224
     fit: Literal["crop", "pad", "squash"] = "crop"
     filter: Literal["bicubic", "bilinear"] = "bicubic"
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
-    std: Triple = (0.26862954, 0.26130258, 0.27577711)
+    std: tuple[Divisor, Divisor, Divisor] = (0.26862954, 0.26130258, 0.27577711)
 
 
 def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:

@@ -18,13 +18,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from openbind.configs import Range, Rate
 from openbind.media.drawing import draw_series
 from openbind.media.motion import STANDARD_GRAVITY
 from openbind.media.series import AXES, Series, exact_rate, read_series
@@ -46,8 +47,8 @@ class ImuSettings:
         rotation: unit of the last three, likewise; degrees are converted to radians.
     """
 
-    steps: int = 2_000
-    rate_hz: int = 200
+    steps: Annotated[int, Range(1, 1_000_000)] = 2_000
+    rate_hz: Rate = 200
     clips: Literal["center", "cover"] = "center"
     acceleration: Literal["m/s2", "g"] = "m/s2"
     rotation: Literal["rad/s", "deg/s"] = "rad/s"

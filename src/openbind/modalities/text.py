@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
-from openbind.errors import CheckpointError, InputError
+from openbind.configs import Range, Width
+from openbind.errors import CheckpointError, InputError, first_line
 from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.names import inside
 from openbind.signal.bpe import ClipTokenizer
 
 CLIP = "clip"
@@ -39,8 +41,8 @@ class TextSettings:
     """
 
     tokenizer: str = CLIP
-    context: int = 77
-    pad: int = 0
+    context: Width = 77
+    pad: Annotated[int, Range(0, 10_000_000)] = 0
     lower: bool = False
 
 
@@ -50,7 +52,11 @@ def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
         encode_clip = ClipTokenizer(VOCABULARY, settings.context)
         return lambda item: Sample(encode_clip([check_text(item)]))
 
-    encode = _read_tokenizer((folder or Path()) / settings.tokenizer, settings.context)
+    try:
+        path = inside(folder or Path(), settings.tokenizer)
+    except ValueError as error:
+        raise CheckpointError(folder, str(error)) from error
+    encode = _read_tokenizer(path, settings.context)
 
     def preprocess(item: Any) -> Sample:
         ids = torch.full((1, settings.context), settings.pad, dtype=torch.int64)
@@ -67,9 +73,12 @@ def _read_tokenizer(path: Path, context: int) -> Callable[[str], list[int]]:
 
     if not path.is_file():
         raise CheckpointError(path, "no such file; expected the space's vocabulary")
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(context)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(context)
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(path, f"not a vocabulary: {first_line(error)}") from error
     return lambda text: list(tokenizer.encode(text).ids)
 
 

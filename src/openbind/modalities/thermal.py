@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from openbind.configs import Divisor, Side
 from openbind.errors import InputError
 from openbind.limits import check_limit
 from openbind.media.drawing import draw_map, subsample
@@ -45,12 +46,12 @@ class ThermalSettings:
         mean, std: final normalization.
     """
 
-    size: int = 224
+    size: Side = 224
     radiometric: bool = False
     low: float | None = None
     high: float | None = None
     mean: float = 0.0
-    std: float = 1.0
+    std: Divisor = 1.0
 
 
 def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:

@@ -17,12 +17,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
+from openbind.configs import Divisor, Range, Side
 from openbind.errors import InputError
 from openbind.media.video import VIDEO_EXTENSIONS, OpenVideo
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample, View
@@ -43,13 +44,13 @@ class VideoSettings:
         mean, std: per channel, of values in [0, 1].
     """
 
-    size: int = 224
-    clips: int | Literal["cover"] = 5
-    clip_seconds: float = 2.0
-    frames: int = 2
+    size: Side = 224
+    clips: Annotated[int, Range(1, 1_000)] | Literal["cover"] = 5
+    clip_seconds: Annotated[float, Range(1e-3, 3_600)] = 2.0
+    frames: Annotated[int, Range(1, 256)] = 2
     crops: Literal[1, 3] = 3
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
-    std: Triple = (0.26862954, 0.26130258, 0.27577711)
+    std: tuple[Divisor, Divisor, Divisor] = (0.26862954, 0.26130258, 0.27577711)
 
 
 def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from openbind.configs import Epsilon, Range, Side, Width
 
 Activation = Literal["gelu", "quick_gelu", "gelu_tanh"]
 Pool = Literal["cls", "eot", "last", "attention"]
+Depth = Annotated[int, Range(1, 1_000)]
+"""Blocks of a network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +30,13 @@ class PatchStem:
         cls_token: prepend a learned token.
     """
 
-    channels: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    size: tuple[int, int]
-    frames: int = 1
+    channels: Annotated[int, Range(1, 1_024)]
+    kernel: tuple[Side, Side]
+    stride: tuple[Side, Side]
+    size: tuple[Side, Side]
+    frames: Annotated[int, Range(1, 64)] = 1
     norm: bool = False
-    norm_eps: float = 1e-5
+    norm_eps: Epsilon = 1e-5
     bias: bool = False
     cls_token: bool = True
 
@@ -54,8 +58,8 @@ class TokenStem:
             CLIP (where the end token has the highest id of the vocabulary).
     """
 
-    vocabulary: int
-    context: int
+    vocabulary: Annotated[int, Range(1, 10_000_000)]
+    context: Width
     eot: int | None = None
 
     def __post_init__(self) -> None:
@@ -78,11 +82,11 @@ class WindowStem:
         norm_eps: epsilon of that LayerNorm.
     """
 
-    channels: int
-    kernel: int
-    steps: int
+    channels: Annotated[int, Range(1, 1_024)]
+    kernel: Annotated[int, Range(1, 65_536)]
+    steps: Annotated[int, Range(1, 1_000_000)]
     norm: bool = True
-    norm_eps: float = 1e-5
+    norm_eps: Epsilon = 1e-5
 
     def __post_init__(self) -> None:
         if min(self.channels, self.kernel) < 1 or self.steps < self.kernel:
@@ -110,12 +114,12 @@ class TrunkConfig:
             (FLIP, arXiv 2212.00794).
     """
 
-    width: int
-    depth: int
-    heads: int
-    mlp_ratio: float = 4.0
+    width: Width
+    depth: Depth
+    heads: Width
+    mlp_ratio: Annotated[float, Range(0.01, 100)] = 4.0
     activation: Activation = "gelu"
-    norm_eps: float = 1e-6
+    norm_eps: Epsilon = 1e-6
     bias_kv: bool = False
     causal: bool = False
     pre_norm: bool = False
@@ -151,9 +155,9 @@ class HeadConfig:
         dropout: before that Linear, in training.
     """
 
-    embed_dim: int
+    embed_dim: Width
     pool: Pool = "cls"
-    norm_eps: float = 1e-6
+    norm_eps: Epsilon = 1e-6
     project: bool = True
     bias: bool = False
     dropout: float = 0.0

@@ -7,8 +7,11 @@ normalization has a name here, and others can be passed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+
+from openbind.configs import Divisor, Range
 
 NEAR_METRES, FAR_METRES = 0.01, 50.0
 """Range of depths; others are clipped, missing ones (0) to the nearest (Omnivore, issue 12)."""
@@ -37,8 +40,8 @@ class DepthCamera:
         focal_pixels: horizontal focal length, the first number of SUN RGB-D's `intrinsics.txt`.
     """
 
-    baseline_metres: float
-    focal_pixels: float
+    baseline_metres: Annotated[float, Range(1e-6, 1e3)]
+    focal_pixels: Annotated[float, Range(1e-3, 1e6)]
 
 
 CAMERAS = {
@@ -68,12 +71,12 @@ class DisparityScale:
         mean, std: final normalization.
     """
 
-    divide: float = 1.0
-    low: float = 0.01
-    high: float = 75.0
-    peak: float = 75.0
+    divide: Divisor = 1.0
+    low: Annotated[float, Range(-np.inf, np.inf)] = 0.01
+    high: Annotated[float, Range(-np.inf, np.inf)] = 75.0
+    peak: Divisor = 75.0
     mean: float = 0.0
-    std: float = 1.0
+    std: Divisor = 1.0
 
 
 SCALES = {

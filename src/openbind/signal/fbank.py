@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+
+from openbind.configs import Divisor, Range, Rate
+
+Samples = Annotated[int, Range(1, 1_000_000)]
+"""Of a frame, a hop, a transform."""
+Mels = Annotated[int, Range(1, 1_024)]
+"""Bins of a spectrogram."""
 
 CHUNK = 8
 """Clips computed together, so that intermediates fit the processor's cache."""
@@ -34,15 +41,15 @@ class KaldiFbank:
     """
 
     kind: Literal["kaldi"] = "kaldi"
-    rate_hz: int = 16_000
-    window: int = 400
-    hop: int = 160
-    fft: int = 512
-    mels: int = 128
-    low_hz: float = 20.0
-    high_hz: float = 8_000.0
-    preemphasis: float = 0.97
-    floor: float = 1.1920929e-07
+    rate_hz: Rate = 16_000
+    window: Samples = 400
+    hop: Samples = 160
+    fft: Samples = 512
+    mels: Mels = 128
+    low_hz: Annotated[float, Range(0, 1e6)] = 20.0
+    high_hz: Annotated[float, Range(0, 1e6)] = 8_000.0
+    preemphasis: Annotated[float, Range(0, 1)] = 0.97
+    floor: Annotated[float, Range(1e-30, 1)] = 1.1920929e-07
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +66,12 @@ class PowerMel:
     """
 
     kind: Literal["power_mel"] = "power_mel"
-    rate_hz: int = 44_100
-    window: int = 2_048
-    hop: int = 1_024
-    mels: int = 96
-    gain: float = 10_000.0
-    peak: float = 9.457798957824707
+    rate_hz: Rate = 44_100
+    window: Samples = 2_048
+    hop: Samples = 1_024
+    mels: Mels = 96
+    gain: Annotated[float, Range(1e-9, 1e9)] = 10_000.0
+    peak: Divisor = 9.457798957824707
 
 
 def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from openbind.configs import from_dict, to_dict
-from openbind.errors import ConfigError
+from openbind.configs import Range, Width, from_dict, to_dict
+from openbind.errors import ConfigError, shorten
 from openbind.modalities import MODALITIES
 from openbind.model import TOWERS
+
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+"""Precisions that towers compute in."""
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Binding:
 
     tower: str
     settings: Any
-    scale: float = 1.0
+    scale: Annotated[float, Range(1e-6, 1e6)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ class SpaceConfig:
     """
 
     name: str
-    dim: int
+    dim: Width
     towers: dict[str, TowerSpec]
     modalities: dict[str, Binding]
     dtype: str | None = None
@@ -102,4 +106,22 @@ def read_space_config(values: dict[str, Any]) -> SpaceConfig:
             raise ConfigError(f"modalities.{name}.tower: no tower named {binding.tower!r}")
         modalities[name] = Binding(tower=binding.tower, settings=settings, scale=binding.scale)
     rest = {k: v for k, v in values.items() if k not in ("towers", "modalities")}
-    return from_dict(SpaceConfig, {**rest, "towers": towers, "modalities": modalities})
+    config = from_dict(SpaceConfig, {**rest, "towers": towers, "modalities": modalities})
+    if config.dtype not in (None, *DTYPES):
+        raise ConfigError(f"dtype: expected one of {DTYPES}, found {shorten(config.dtype)}")
+    if not config.name.isprintable() or len(config.name) > MAX_NAME:
+        reason = f"expected at most {MAX_NAME} printable characters, found {shorten(config.name)}"
+        raise ConfigError(f"name: {reason}")
+    for name, tower in towers.items():
+        dim = embed_dim(tower.config)
+        if dim not in (None, config.dim):
+            raise ConfigError(f"dim: {config.dim}, but the tower {name} has {dim} dimensions")
+    return config
+
+
+def embed_dim(config: Any) -> int | None:
+    """Return the dimensions of a tower's embedding; None if its config doesn't state them."""
+    stated = getattr(config, "embed_dim", None) or getattr(
+        getattr(config, "head", None), "embed_dim", None
+    )
+    return stated if isinstance(stated, int) else None

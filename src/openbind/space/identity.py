@@ -13,6 +13,7 @@ import torch
 from openbind.configs import to_dict
 from openbind.errors import CheckpointError
 from openbind.modalities import MODALITIES
+from openbind.names import inside
 from openbind.space.config import TowerSpec
 
 
@@ -36,7 +37,7 @@ def modality_identity(
     parts = [modality, kind.version, to_dict(settings), to_dict(spec)]
     digest.update(json.dumps(parts, sort_keys=True).encode())
     for name in kind.files(settings):
-        digest.update(f"/{name}/".encode() + _file_digest((folder or Path()) / name))
+        digest.update(f"/{name}/".encode() + _file_digest(folder or Path(), name))
     for key, value in sorted(tower.state_dict().items()):
         digest.update(f"/{key} {value.dtype} {tuple(value.shape)}/".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -49,8 +50,10 @@ def fingerprint(parts: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
-def _file_digest(path: Path) -> bytes:
+def _file_digest(folder: Path, name: str) -> bytes:
     try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+        return hashlib.blake2b(inside(folder, name).read_bytes(), digest_size=16).digest()
+    except ValueError as error:
+        raise CheckpointError(folder, str(error)) from error
     except OSError as error:
-        raise CheckpointError(path, "no such file, though the space needs it") from error
+        raise CheckpointError(folder / name, "no such file, though the space needs it") from error

@@ -23,7 +23,8 @@ import torch
 
 from openbind.atomic import atomic_path
 from openbind.checkpoints.native import RESULT
-from openbind.errors import CheckpointError
+from openbind.checkpoints.tensors import explain_refusal
+from openbind.errors import CheckpointError, first_line
 
 FORMAT = 2
 
@@ -129,8 +130,12 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         # Mapped: the processes of one machine share the memory.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise CheckpointError(path, f"truncated or not a checkpoint: {error}") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(path, explain_refusal(error)) from error
+    except Exception as error:  # a damaged file can raise anything
+        raise CheckpointError(
+            path, f"truncated or not a checkpoint: {first_line(error)}"
+        ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(path, f"expected a checkpoint of format {FORMAT}")
     return dict(state)

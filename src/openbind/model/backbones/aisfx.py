@@ -10,18 +10,21 @@ folded into the convolutions, since the tower is used for inference only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from openbind.configs import Range, Width
 
 
 @dataclass(frozen=True, kw_only=True)
 class AiSFXConfig:
     """Architecture; the defaults are the published model's."""
 
-    channels: tuple[int, ...] = (64, 128, 256, 512)
-    embed_dim: int = 384
+    channels: Annotated[tuple[Width, ...], Range(1, 16)] = (64, 128, 256, 512)
+    embed_dim: Width = 384
 
 
 class ConvBlock(nn.Module):

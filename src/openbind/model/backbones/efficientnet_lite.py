@@ -17,21 +17,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from openbind.configs import Range, Width
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
     """One stage of inverted bottlenecks; the first block has the stride."""
 
-    repeats: int
-    kernel: int
-    stride: int
-    expand: int
-    channels: int
+    repeats: Annotated[int, Range(1, 100)]
+    kernel: Annotated[int, Range(1, 31)]
+    stride: Annotated[int, Range(1, 31)]
+    expand: Annotated[int, Range(1, 100)]
+    channels: Width
 
 
 # Table 1 of the paper scaled to Lite2: width x1.1, rounded to multiples of 8; depth x1.2, rounded
@@ -58,10 +61,10 @@ class LayoutConfig:
         share: fraction of the embedding's squared length.
     """
 
-    stage: int = 5
-    grid: int = 3
-    dim: int = 128
-    share: float = 0.5
+    stage: Annotated[int, Range(1, 16)] = 5
+    grid: Annotated[int, Range(1, 64)] = 3
+    dim: Width = 128
+    share: Annotated[float, Range(0, 1)] = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +75,12 @@ class EfficientNetLiteConfig:
     images (recipes/starter/README.md). `embed_dim` includes the layout's dimensions.
     """
 
-    stem_channels: int = 32
-    stages: tuple[StageConfig, ...] = LITE2_STAGES
-    width: int = 1280
-    num_classes: int = 1000
-    temperature: float = 1.5
-    embed_dim: int = 384
+    stem_channels: Width = 32
+    stages: Annotated[tuple[StageConfig, ...], Range(1, 16)] = LITE2_STAGES
+    width: Width = 1280
+    num_classes: Width = 1000
+    temperature: Annotated[float, Range(1e-3, 1e3)] = 1.5
+    embed_dim: Width = 384
     layout: LayoutConfig | None = None
 
 

@@ -8,11 +8,13 @@ grid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from openbind.configs import Range, Width
 from openbind.model.backbones.efficientnet_lite import (
     LITE2_STAGES,
     Body,
@@ -33,10 +35,10 @@ class EfficientNetLiteMapConfig:
         embed_dim: dimensions of the joint space.
     """
 
-    stem_channels: int = 32
-    stages: tuple[StageConfig, ...] = LITE2_STAGES[:5]
-    grid: int = 3
-    embed_dim: int = 384
+    stem_channels: Width = 32
+    stages: Annotated[tuple[StageConfig, ...], Range(1, 16)] = LITE2_STAGES[:5]
+    grid: Annotated[int, Range(1, 64)] = 3
+    embed_dim: Width = 384
 
 
 class EfficientNetLiteMap(nn.Module):

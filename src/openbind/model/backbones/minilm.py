@@ -9,25 +9,29 @@ as all-MiniLM-L6-v2 was trained (Reimers and Gurevych 2019, arXiv:1908.10084, se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from openbind.configs import Epsilon, Range, Width
+from openbind.model.config import Depth
 
 
 @dataclass(frozen=True, kw_only=True)
 class MiniLMConfig:
     """Architecture; the defaults are all-MiniLM-L6-v2's."""
 
-    vocab_size: int = 30522
-    width: int = 384
-    num_layers: int = 6
-    num_heads: int = 12
-    mlp_width: int = 1536
-    max_tokens: int = 512
-    norm_eps: float = 1e-12
-    pad_id: int = 0
-    embed_dim: int = 384
+    vocab_size: Annotated[int, Range(1, 10_000_000)] = 30522
+    width: Width = 384
+    num_layers: Depth = 6
+    num_heads: Width = 12
+    mlp_width: Width = 1536
+    max_tokens: Width = 512
+    norm_eps: Epsilon = 1e-12
+    pad_id: Annotated[int, Range(0, 10_000_000)] = 0
+    embed_dim: Width = 384
 
 
 class EncoderLayer(nn.Module):
