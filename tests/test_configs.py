@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openbind.configs import from_dict, schema, to_dict
+from openbind.configs import Range, checked, from_dict, schema, to_dict
 from openbind.errors import ConfigError
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import parse_yaml
@@ -38,10 +39,18 @@ class Outer:
     mode: Literal["a", "b"] = "a"
     either: Inner | Other | None = None
     table: dict[str, Inner] | None = None
+    share: Annotated[float, Range(0, 1)] = 0.5
+    top: Annotated[float, Range(0, math.inf)] = 1.0
+    layers: Annotated[tuple[Annotated[int, Range(1, 9)], ...], Range(1, 3)] | None = None
 
 
 @settings(deadline=None)
-@given(st.integers(), st.floats(allow_nan=False), st.lists(st.text()), st.sampled_from(["a", "b"]))
+@given(
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.lists(st.text()),
+    st.sampled_from(["a", "b"]),
+)
 @pytest.mark.slow
 def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> None:
     """A round trip restores nested dataclasses and tuples."""
@@ -67,6 +76,10 @@ def test_round_trip(width: int, rate: float, names: list[str], mode: str) -> Non
             {"inner": {"width": 1}, "table": {"x": {"width": None}}},
             r"table\.x\.width: expected int",
         ),
+        ({"inner": {"width": 1}, "share": 1.5}, "share: expected a number from 0 to 1, found 1.5"),
+        ({"inner": {"width": 1}, "layers": []}, "layers: expected a length from 1 to 3, found 0"),
+        ({"inner": {"width": 1}, "layers": [10]}, r"layers\[0\]: expected a number from 1 to 9"),
+        ({"inner": {"width": 1}, "layers": 5}, "layers: expected a list"),
     ],
 )
 def test_refuses_what_does_not_fit(values: dict[str, object], message: str) -> None:
@@ -87,3 +100,34 @@ def test_schema_of_recipes(name: str) -> None:
     jsonschema.validate(recipe, schema(Recipe))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**recipe, "shedule": {}}, schema(Recipe))
+
+
+@pytest.mark.parametrize("key", ["rate", "share", "top"])
+def test_numbers_are_finite(key: str) -> None:
+    """NaN is never a number; infinity is one where a range says so."""
+    for value in (math.nan, math.inf, -math.inf, 10**400):
+        values = {"inner": {"width": 1}, key: value}
+        if key == "top" and value == math.inf:
+            assert from_dict(Outer, values).top == math.inf
+            continue
+        with pytest.raises(ConfigError, match=rf"{key}: expected a (finite )?number"):
+            from_dict(Outer, values)
+
+
+def test_errors_are_short() -> None:
+    """Of what was found only the beginning is written, however nested or long it is."""
+    nested: list[object] = [1]
+    for _ in range(60):
+        nested = [nested] * 9
+    for value in (nested, {"x" * 10**6: 1}, "x" * 10**6, [[[[[[[[[[]]]]]]]]]]):
+        for values in (value, {"inner": value}, {"inner": {"width": value}}, {"mode": value}):
+            with pytest.raises(ConfigError) as caught:
+                from_dict(Outer, values)
+            assert len(str(caught.value)) < 1_000
+
+
+def test_checked() -> None:
+    """A dataclass that was built in Python is checked as one of a file."""
+    assert checked(Outer(inner=Inner(width=3))) == Outer(inner=Inner(width=3))
+    with pytest.raises(ConfigError, match="share"):
+        checked(Outer(inner=Inner(width=3), share=2.0))

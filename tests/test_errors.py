@@ -22,6 +22,8 @@ from openbind.errors import (
     OpenbindError,
     UnknownNameError,
     describe,
+    first_line,
+    shorten,
 )
 from openbind.registry import Registry
 
@@ -118,3 +120,17 @@ def test_missing_extra_says_what_to_install() -> None:
         "video",
         "av",
     )
+
+
+def test_shortened_values_and_messages() -> None:
+    """Only the beginning of a value is visited, only the first line of a message is kept."""
+    nested: list[object] = [1]
+    for _ in range(60):
+        nested = [nested] * 9
+    assert len(shorten(nested)) <= 200
+    assert shorten("x" * 10**6).startswith("'xxx")
+    assert (shorten(3), shorten([1, None])) == ("3", "[1, None]")
+    assert first_line(ValueError("\na\nb")) == "a"
+    assert first_line(KeyError()) == "KeyError"
+    assert len(first_line(ValueError("x" * 10**6))) <= 300
+    assert len(str(UnknownNameError("model", "x" * 10**6, ["a"]))) < 300

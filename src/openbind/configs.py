@@ -139,14 +139,15 @@ def _to_float(value: int) -> float:
 
 def _read_range(args: tuple[Any, ...], value: Any, where: str) -> Any:
     is_float = args[0] is float and isinstance(value, float)  # a range may include infinity
-    found = value if is_float else _read(args[0], value, where)
-    size = len(found) if isinstance(found, tuple) else found
+    is_list = typing.get_origin(args[0]) is tuple and isinstance(value, list | tuple)
+    found = value if is_float or is_list else _read(args[0], value, where)
+    size = len(found) if is_list else found
     for allowed in args[1:]:
         if isinstance(allowed, Range) and not allowed.low <= size <= allowed.high:
-            what = "a length" if isinstance(found, tuple) else "a number"
+            what = "a length" if is_list else "a number"
             between = f"from {allowed.low:,} to {allowed.high:,}"
             raise ConfigError(f"{where}: expected {what} {between}, found {shorten(size)}")
-    return found
+    return _read(args[0], value, where) if is_list else found
 
 
 def _read_union(args: tuple[Any, ...], value: Any, where: str) -> Any:

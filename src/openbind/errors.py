@@ -158,11 +158,12 @@ def describe(item: Any, limit: int = 120) -> str:
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 3
 
 
 def shorten(value: Any) -> str:
     """Return how a value is written, shortened; of nested ones only the beginning is visited."""
-    return _SHORT.repr(value)
+    return describe(_SHORT.repr(value), 200)
 
 
 def first_line(error: BaseException) -> str:

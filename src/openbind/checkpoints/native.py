@@ -288,6 +288,8 @@ def _check_digests(folder: Path, config: SpaceConfig, digests: dict[str, str]) -
         for name, binding in config.modalities.items()
         for file in MODALITIES.get(name).files(binding.settings)
     )
+    for name in needed:
+        read_inside(folder, name)
     stored = {name: digests[name] for name in needed & digests.keys()}
     for name, found in compute_digests(folder, stored).items():
         if found != stored[name]:

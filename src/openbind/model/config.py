@@ -9,7 +9,7 @@ from openbind.configs import Epsilon, Range, Side, Width
 
 Activation = Literal["gelu", "quick_gelu", "gelu_tanh"]
 Pool = Literal["cls", "eot", "last", "attention"]
-Depth = Annotated[int, Range(1, 1_000)]
+Depth = Annotated[int, Range(1, 256)]
 """Blocks of a network."""
 
 
