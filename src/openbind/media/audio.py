@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from openbind.errors import InputError, MissingExtraError
 from openbind.limits import check_audio
 from openbind.media.arrays import is_array, to_numpy
-from openbind.media.soundtrack import SelectRange, measure_track, read_track, seek_track
+from openbind.media.soundtrack import SelectRange, Track, measure_track, seek_track
 from openbind.media.source import open_source
 from openbind.media.truncation import (
     check_truncation,
@@ -31,7 +31,10 @@ MAX_CHANNELS = 16
 MPEG = {"MP3", "MPEG"}
 """libsndfile's names of MP3."""
 INEXACT_SEEKS = MPEG | {"OGG"}
-"""Formats whose first samples are wrong after libsndfile seeks a second time."""
+"""Formats whose samples are wrong after libsndfile seeks a second time, or into the last page."""
+NEAR_SAMPLES = 1 << 20
+"""Samples of these formats that are decoded before a part, more than a page of Ogg has (255 packets
+of 4,096 samples); to a part farther away, the file is opened again."""
 UNKNOWN_LENGTH = 1 << 62
 """libsndfile reports more samples than this for a FLAC that was written into a pipe."""
 SIZED = {"WAV", "WAVEX", "AIFF"}
@@ -39,8 +42,8 @@ SIZED = {"WAV", "WAVEX", "AIFF"}
 MAX_LEVEL = float(1 << 32)
 """Largest magnitude of a sample. Integers of 32 bits that weren't scaled are within it; spectra of
 samples from about 1e16 on overflow."""
-READ_BLOCK = 1 << 22
-"""Samples read at a time where a header promises more than memory should be reserved for."""
+READ_VALUES = 1 << 22
+"""Samples of all channels that are read at a time."""
 FFMPEG_SIGNATURES = (
     (4, b"ftyp"),
     (0, b"\x1a\x45\xdf\xa3"),
@@ -73,8 +76,8 @@ class Audio:
 class OpenAudio:
     """Audio kept open, to read several parts of it. Use it as a context manager, in one thread.
 
-    Parts are sought where the format allows. Files that can't be sought are decoded once, and kept
-    in memory until the end.
+    Parts are sought where the format allows; in other formats, parts in ascending order are decoded
+    in one pass. Only the part that is read is in memory, or a short file.
 
     Args:
         source: path or bytes of any format that libsndfile or, with the extra "video", FFmpeg
@@ -87,8 +90,9 @@ class OpenAudio:
         self.source = source
         self._files = ExitStack()
         self._file: SoundFile | None = None
+        self._position = 0
         self._refusal: str | None = None
-        self._whole: tuple[np.ndarray, int] | None = None
+        self._track: Track | None = None
 
     def __enter__(self) -> OpenAudio:
         return self
@@ -142,21 +146,46 @@ class OpenAudio:
             import soundfile
 
             try:
-                return _read_part(self._open_file(), select, self.source)
+                return self._read_file(select)
             except (soundfile.SoundFileError, TypeError, _UnknownLengthError) as error:
                 # soundfile raises TypeError for the extension ".raw".
                 self._refusal = str(error)
             self._files.close()
             _check_ffmpeg(self.source, self._refusal)
-        samples_TC, rate_hz = seek_track(self.source, select) or self._part_of_whole(select)
+        samples_TC, rate_hz = seek_track(self.source, select) or self._read_track(select)
         return Audio(np.ascontiguousarray(samples_TC.T), rate_hz)
 
+    def _read_file(self, select: SelectRange) -> Audio:
+        """Read a part with libsndfile."""
+        file = self._file or self._open_file()
+        check_audio(file.samplerate, file.channels, file.frames, self.source)
+        start, end = select(file.frames, file.samplerate)
+        file = self._go_to(start)
+        blocks = list(_read_blocks(file, end - start)) or [np.zeros((0, file.channels), np.float32)]
+        samples_TC = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        self._position = found = start + len(samples_TC)
+        if found < end and not (file.format in SIZED and len(samples_TC)):
+            missing = f"truncated: found {found:,} of {end:,} samples"
+            report_missing(self.source, missing, is_mostly_there(found, file.frames))
+        return Audio(np.ascontiguousarray(samples_TC.T), file.samplerate)
+
+    def _go_to(self, start: int) -> SoundFile:
+        """Return the file, at a sample."""
+        file = self._file or self._open_file()
+        near = NEAR_SAMPLES if _seeks_inexactly(file) else 0
+        if not 0 <= start - self._position <= near:
+            if near and self._position:
+                file = self._open_file()
+            self._position = max(0, start - near)
+            file.seek(self._position)
+        for block_TC in _read_blocks(file, start - self._position):
+            self._position += len(block_TC)
+        return file
+
     def _open_file(self) -> SoundFile:
-        """Open with libsndfile: once, or for each part where a second seek is inexact."""
+        """Open with libsndfile."""
         import soundfile
 
-        if self._file is not None and not _seeks_inexactly(self._file):
-            return self._file
         self._files.close()
         opened = open_source(self.source)
         check_truncation(self.source, opened)
@@ -167,14 +196,19 @@ class OpenAudio:
             raise _UnknownLengthError("its header has no length of the whole")
         if file.format in MPEG and not has_length:
             raise _UnknownLengthError("its header has no length of the whole")
-        self._file = file
+        if _seeks_inexactly(file):
+            # Otherwise soundfile seeks before and after each read.
+            setattr(file, "seekable", lambda: False)  # noqa: B010 - a method of the class
+        self._file, self._position = file, 0
         return file
 
-    def _part_of_whole(self, select: SelectRange) -> tuple[np.ndarray, int]:
-        self._whole = self._whole or read_track(self.source)
-        whole_TC, rate_hz = self._whole
-        start, end = select(len(whole_TC), rate_hz)
-        return whole_TC[start:end], rate_hz
+    def _read_track(self, select: SelectRange) -> tuple[np.ndarray, int]:
+        """Read a part of what has to be decoded from its start."""
+        if self._track is None:
+            self._track = Track(self.source)
+            self._files.callback(self._track.close)
+        samples, rate_hz = self._track.length()
+        return self._track.read(*select(samples, rate_hz)), rate_hz
 
 
 def _seeks_inexactly(file: SoundFile) -> bool:
@@ -210,30 +244,15 @@ def read_part(source: Any, select: SelectRange) -> Audio:
         return audio.read(select)
 
 
-def _read_part(file: SoundFile, select: SelectRange, source: Any) -> Audio:
-    check_audio(file.samplerate, file.channels, file.frames, source)
-    start, end = select(file.frames, file.samplerate)
-    if file.tell() != start:
-        file.seek(start)
-    samples_TC = _read_samples(file, end - start)
-    found = start + len(samples_TC)
-    if found < end:
-        missing = f"truncated: found {found:,} of {end:,} samples"
-        if not (file.format in SIZED and len(samples_TC)):
-            report_missing(source, missing, is_mostly_there(found, file.frames))
-    return Audio(np.ascontiguousarray(samples_TC.T), file.samplerate)
-
-
-def _read_samples(file: SoundFile, count: int) -> np.ndarray:
-    """Read up to `count` samples of all channels."""
-    if count <= READ_BLOCK:
-        return np.asarray(file.read(count, dtype="float32", always_2d=True))
-    blocks = [file.read(READ_BLOCK, dtype="float32", always_2d=True)]
-    left = count - READ_BLOCK
-    while left and len(blocks[-1]) == READ_BLOCK:
-        blocks.append(file.read(min(left, READ_BLOCK), dtype="float32", always_2d=True))
-        left -= len(blocks[-1])
-    return np.concatenate(blocks)
+def _read_blocks(file: SoundFile, count: int) -> Iterator[np.ndarray]:
+    """Read up to `count` samples, a bounded number at a time: headers promise any length."""
+    most = max(1, READ_VALUES // file.channels)
+    while count > 0:
+        block_TC = np.asarray(file.read(min(count, most), dtype="float32", always_2d=True))
+        yield block_TC
+        count -= len(block_TC)
+        if not len(block_TC):
+            return
 
 
 def _check_ffmpeg(source: Any, refusal: str) -> None:

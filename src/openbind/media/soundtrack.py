@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -31,24 +33,85 @@ PREROLL_SECONDS = Fraction(1, 2)
 """Decoded before a part and dropped: longer than the memory of any codec (Opus 80 ms, RFC 7845,
 4.6; MP3 at most 9 frames of 26 ms)."""
 
+KEPT_VALUES = 1 << 24
+"""Samples of all channels (64 MB) up to which a track is kept in memory."""
 MAX_BROKEN = 0.1
 """Fraction of a track's packets that may be broken."""
 
 
-def read_track(source: Any) -> tuple[np.ndarray, int]:
-    """Decode the default audio track of a path or bytes.
+class Track:
+    """The default audio track of a file that has to be decoded from its start.
 
-    Returns:
-        samples_TC float32, and their rate in Hz.
+    A short one is kept in memory. Of a long one only the part that is read is; parts in ascending
+    order are decoded in one pass.
+
+    Args:
+        source: path or bytes.
 
     Raises:
-        InputError: no audio track, broken, or truncated.
+        InputError: here and in every method: no audio track, broken, or truncated.
         MissingExtraError: PyAV is not installed.
     """
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._chunks: Generator[tuple[np.ndarray, int], None, None] | None = None
+        self._held: deque[np.ndarray] = deque()
+        self._start = self._end = 0
+
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray | None, int, int]:
+        """Decode to the end: the samples of a short track, their number, their rate in Hz."""
+        kept: list[np.ndarray] | None = []
+        count = rate_hz = 0
+        for chunk_TC, found_hz in _decode_track(self.source):
+            count, rate_hz = count + len(chunk_TC), found_hz
+            if kept is not None:
+                kept.append(chunk_TC)
+                kept = kept if count * chunk_TC.shape[1] <= KEPT_VALUES else None
+        if kept is None:
+            return None, count, rate_hz
+        return np.concatenate(kept) if kept else np.zeros((0, 1), np.float32), count, rate_hz
+
+    def length(self) -> tuple[int, int]:
+        """Return the number of samples and their rate in Hz, as decoded."""
+        return self._whole[1:]
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Return the samples from `start` to `end`, samples_TC float32."""
+        whole_TC = self._whole[0]
+        if whole_TC is not None:
+            return whole_TC[start:end]
+        if self._chunks is None or start < self._start:
+            self.close()
+            self._chunks = _decode_track(self.source)
+        while self._end < end and (decoded := next(self._chunks, None)):
+            self._held.append(decoded[0])
+            self._end += len(decoded[0])
+            self._drop(start)
+        self._drop(start)
+        if not self._held:
+            return np.zeros((0, 1), np.float32)
+        return np.concatenate(self._held)[start - self._start : end - self._start]
+
+    def _drop(self, start: int) -> None:
+        """Forget the chunks that end before a sample."""
+        while self._held and self._start + len(self._held[0]) <= start:
+            self._start += len(self._held.popleft())
+
+    def close(self) -> None:
+        """Close the file that a part was read from."""
+        if self._chunks is not None:
+            self._chunks.close()
+        self._chunks, self._start, self._end = None, 0, 0
+        self._held.clear()
+
+
+def _decode_track(source: Any) -> Generator[tuple[np.ndarray, int], None, None]:
+    """Yield the samples of the default audio track, chunk_TC float32, with their rate in Hz."""
     with _open_track(source) as (container, stream):
         packets = demux_whole(container, stream, source)
-        samples_TC = _join(_decode_whole(stream, packets, source))
-        return samples_TC, stream.rate
+        yield from _interleave(_decode_whole(stream, packets, source))
 
 
 def _decode_whole(
@@ -89,7 +152,7 @@ def seek_track(source: Any, select: SelectRange) -> tuple[np.ndarray, int] | Non
         to a millisecond; None where the whole has to be decoded.
 
     Raises:
-        InputError, MissingExtraError: as `read_track`.
+        InputError, MissingExtraError: as `Track`.
     """
     with _open_track(source) as (container, stream):
         total_seconds = header_seconds(container, stream)
@@ -128,7 +191,7 @@ def measure_track(source: Any) -> Fraction:
     it.
 
     Raises:
-        InputError, MissingExtraError: as `read_track`.
+        InputError, MissingExtraError: as `Track`.
     """
     with _open_track(source) as (container, stream):
         seconds = header_seconds(container, stream)
@@ -177,15 +240,32 @@ def _open_track(source: Any) -> Iterator[tuple[InputContainer, AudioStream]]:
             raise InputError(source, f"changes its channels or rate ({error})") from error
 
 
-def _join(frames: Iterable[AudioFrame]) -> np.ndarray:
-    """Concatenate decoded frames to samples_TC float32."""
+def _interleave(frames: Iterable[AudioFrame]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the samples of decoded frames, chunk_TC float32, and their rate in Hz.
+
+    Where channels or rate change, as in a chain of recordings, the rest is converted.
+    """
     import av
 
     # Interleaved: PyAV reads past the end of planar frames of more than eight channels.
-    interleaved = av.AudioResampler(format="flt")
-    chunks = [
-        chunk.to_ndarray().reshape(-1, chunk.layout.nb_channels)
-        for frame in frames
-        for chunk in interleaved.resample(frame)
-    ]
+    converter, kind, first = av.AudioResampler(format="flt"), None, None
+    for frame in frames:
+        first = first or (frame.layout.name, frame.sample_rate)
+        found = (frame.layout.name, frame.sample_rate, frame.format.name)
+        if kind not in (None, found):
+            yield from map(_to_array, converter.resample(None))
+            converter = av.AudioResampler("flt", *first)
+        kind = found
+        yield from map(_to_array, converter.resample(frame))
+    if kind is not None:
+        yield from map(_to_array, converter.resample(None))
+
+
+def _to_array(chunk: AudioFrame) -> tuple[np.ndarray, int]:
+    return chunk.to_ndarray().reshape(-1, chunk.layout.nb_channels), chunk.sample_rate
+
+
+def _join(frames: Iterable[AudioFrame]) -> np.ndarray:
+    """Concatenate decoded frames to samples_TC float32."""
+    chunks = [chunk_TC for chunk_TC, _ in _interleave(frames)]
     return np.concatenate(chunks) if chunks else np.zeros((0, 1), np.float32)

@@ -10,9 +10,12 @@ Source  spec 3.3: 16 kHz, Kaldi log-mel, 204 frames, mean -4.268, std 9.138 (AST
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,12 +25,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from openbind.configs import Divisor, Range
-from openbind.media.audio import OpenAudio, read_audio
+from openbind.media.audio import Audio, OpenAudio
 from openbind.media.drawing import draw_wave
-from openbind.modalities.spec import Modality, Preprocess, Sample, View
-from openbind.signal.clips import cover_clips, sample_range, uniform_clips
+from openbind.modalities.spec import Modality, Part, Preprocess, Sample, View
+from openbind.signal.clips import Clip, cover_clips, sample_range, uniform_clips
 from openbind.signal.fbank import KaldiFbank, PowerMel, kaldi_fbank, power_mel
-from openbind.signal.resample import resample
+from openbind.signal.resample import input_range, resample
 
 # fmt: off
 AUDIO_EXTENSIONS = frozenset([
@@ -39,6 +42,12 @@ AUDIO_EXTENSIONS = frozenset([
 """Extensions of audio files, in lower case."""
 SILENT = 1e-6
 """Energy of a silent channel, as a fraction of the loudest one's: 60 dB below it."""
+LONG_SAMPLES = 1 << 21
+"""Samples of each channel up to which a part is read as a whole: 47 s at 44.1 kHz."""
+CLIPS_TOGETHER = 32
+"""Clips whose spectrograms are computed together."""
+PEAK_SAMPLES = 128
+"""Samples of which the loudest is drawn."""
 CANCELED = 0.25
 """Energy of an average of channels that cancel, as a fraction of that of independent ones."""
 
@@ -67,27 +76,100 @@ class AudioSettings:
     std: Divisor = 9.138
 
 
+DRAWN = AudioSettings(mono="mix")
+
+
 def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
     """Return the function from a recording to its clips (clips, 1, mels, frames)."""
     rate_hz = settings.features.rate_hz
 
     def preprocess(item: Any) -> Sample:
-        audio = read_audio(item)
-        samples_CT = torch.from_numpy(audio.samples_CT)
-        if settings.mono == "mix":
-            samples_CT = mix(samples_CT)
-        samples_CT = resample(samples_CT, audio.rate_hz, rate_hz)
-        total = samples_CT.shape[1]
-        seconds, clip_seconds = Fraction(total, rate_hz), Fraction(settings.clip_samples, rate_hz)
-        if settings.clips == "cover":
-            clips = cover_clips(seconds, clip_seconds)
-        else:
-            clips = uniform_clips(seconds, clip_seconds, settings.clips)
-        cut = [samples_CT[:, slice(*sample_range(clip, rate_hz))] for clip in clips]
+        part = Part.of(item)
+        with _open(part.item) as audio:
+            excerpt = _Excerpt.read(audio, part.view, settings)
+            seconds = Fraction(excerpt.samples, rate_hz)
+            clips = _cut(seconds, settings)
+            # A few clips at a time: those of a long recording would fill the memory.
+            mels, peaks = [], []
+            for start in range(0, len(clips), CLIPS_TOGETHER):
+                cut = [
+                    excerpt.window(*sample_range(clip, rate_hz))
+                    for clip in clips[start : start + CLIPS_TOGETHER]
+                ]
+                mels.append(_mels(cut, settings))
+                peaks += [samples_CT[0] for samples_CT in map(_peaks, cut)]
         times = tuple((float(start), float(min(end, seconds))) for start, end in clips)
-        return Sample(_mels(cut, settings), times)
+        return Sample(torch.cat(mels), times, partial(draw_wave, torch.cat(peaks).numpy()))
 
     return preprocess
+
+
+@dataclass(frozen=True)
+class _Excerpt:
+    """A part of a recording, with one channel at a tower's rate; a long one is read in windows.
+
+    Args:
+        audio: the recording.
+        settings: of the tower.
+        first, last: samples of the part.
+        from_hz: rate of the recording.
+        short_CT: a short part, resampled; None if it is long.
+    """
+
+    audio: OpenAudio
+    settings: AudioSettings
+    first: int
+    last: int
+    from_hz: int
+    short_CT: torch.Tensor | None
+
+    @classmethod
+    def read(cls, audio: OpenAudio, view: View, settings: AudioSettings) -> _Excerpt:
+        """Read a part if it is short."""
+        first = last = 0
+
+        def select(samples: int, rate_hz: int) -> tuple[int, int]:
+            nonlocal first, last
+            first, last = view.steps(samples, rate_hz, audio.source)
+            return first, last if last - first <= LONG_SAMPLES else first + 1
+
+        found = audio.read(select)
+        short_CT = None
+        if last - first <= LONG_SAMPLES:
+            short_CT = _to_rate(found, settings)
+        return cls(audio, settings, first, last, found.rate_hz, short_CT)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples at the tower's rate."""
+        if self.short_CT is not None:
+            return self.short_CT.shape[1]
+        rate = Fraction(self.settings.features.rate_hz, self.from_hz)
+        return math.ceil((self.last - self.first) * rate)
+
+    def window(self, start: int, end: int) -> torch.Tensor:
+        """Return samples at the tower's rate, (1, samples); fewer behind the part's end."""
+        if self.short_CT is not None:
+            return self.short_CT[:, start:end]
+        rate_hz = self.settings.features.rate_hz
+        first, last, before = input_range(start, end, self.from_hz, rate_hz)
+        first, last = self.first + first, min(self.first + last, self.last)
+        found = self.audio.read(lambda samples, rate_hz: (min(first, last - 1), last))
+        return _to_rate(found, self.settings)[:, before : before + end - start]
+
+
+def _to_rate(audio: Audio, settings: AudioSettings) -> torch.Tensor:
+    """Return one channel, (1, samples), at the tower's rate."""
+    samples_CT = torch.from_numpy(audio.samples_CT)
+    samples_CT = mix(samples_CT) if settings.mono == "mix" else samples_CT[:1]
+    return resample(samples_CT, audio.rate_hz, settings.features.rate_hz)
+
+
+def _cut(seconds: Fraction, settings: AudioSettings) -> list[Clip]:
+    clip_seconds = Fraction(settings.clip_samples, settings.features.rate_hz)
+    if settings.clips == "cover":
+        return cover_clips(seconds, clip_seconds)
+    return uniform_clips(seconds, clip_seconds, settings.clips)
 
 
 def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
@@ -99,23 +181,44 @@ def apply_view(item: Any, view: View) -> tuple[np.ndarray, int]:
         InputError: the item is unusable, or the span lies outside it.
     """
     with OpenAudio(item) as audio:
-        return _read_excerpt(audio, view)
+        excerpt = audio.read(partial(view.steps, item=item))
+        return excerpt.samples_CT, excerpt.rate_hz
 
 
 def open_views(item: Any, views: Sequence[View]) -> Iterator[Any]:
-    """Yield the excerpts of an item that is opened once, as `apply_view`."""
+    """Yield parts of an item that is opened once; each is decoded when it is preprocessed.
+
+    Preprocess a part before taking the next: they share the open file, which is closed at the end.
+    """
     with OpenAudio(item) as audio:
         for view in views:
-            yield item if view == View() else _read_excerpt(audio, view)
+            yield Part(audio, view)
 
 
 def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
-    """Draw the loudness over time.
+    """Draw the loudness over time; of a long recording, by moments of it.
 
     Raises:
         InputError: the item is unusable.
     """
-    return draw_wave(mix(torch.from_numpy(read_audio(item).samples_CT))[0].numpy(), size)
+    part = Part.of(item)
+    with _open(part.item) as audio:
+        excerpt = _Excerpt.read(audio, part.view, DRAWN)
+        if excerpt.short_CT is not None:
+            return draw_wave(excerpt.short_CT[0].numpy(), size)
+        edges = np.linspace(0, excerpt.samples, size[0] + 1).astype(int).tolist()
+        step = min(DRAWN.features.rate_hz // 10, edges[1])
+        moments = [excerpt.window(start, start + step)[0] for start in edges[:-1]]
+    return draw_wave(torch.cat(moments).numpy(), size)
+
+
+def _open(item: Any) -> AbstractContextManager[OpenAudio]:
+    return nullcontext(item) if isinstance(item, OpenAudio) else OpenAudio(item)
+
+
+def _peaks(samples_CT: torch.Tensor) -> torch.Tensor:
+    """Return the loudest sample of every few, for drawing."""
+    return F.max_pool1d(samples_CT.abs(), PEAK_SAMPLES, ceil_mode=True)
 
 
 def mix(samples_CT: torch.Tensor) -> torch.Tensor:
@@ -143,14 +246,6 @@ def mix(samples_CT: torch.Tensor) -> torch.Tensor:
         loudest = int(energy_C.argmax())
         return samples_CT[loudest : loudest + 1]
     return mixed_CT
-
-
-def _read_excerpt(audio: OpenAudio, view: View) -> tuple[np.ndarray, int]:
-    def select(samples: int, rate_hz: int) -> tuple[int, int]:
-        return view.steps(samples, rate_hz, audio.source)
-
-    excerpt = audio.read(select)
-    return excerpt.samples_CT, excerpt.rate_hz
 
 
 def _mels(clips: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
@@ -182,6 +277,7 @@ MODALITY = Modality(
     has_clips=True,
     tower="audio",
     scale=20.0,
+    version=2,
     extensions=AUDIO_EXTENSIONS,
     apply_view=apply_view,
     open_views=open_views,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ CHANNEL_COUNTS = (1, 3, 4)
 """Lengths of a map's third axis that make it the channels of one item."""
 
 
+Draw = Callable[[tuple[int, int]], Image.Image]
+
+
 @dataclass(frozen=True)
 class Sample:
     """One preprocessed item: the input of a tower.
@@ -26,10 +29,13 @@ class Sample:
         clips: (clips, ...) one row per clip of the item; items that aren't cut into clips have
             one row.
         times: start and end of each clip in seconds, for recordings.
+        draw: (width, height) → an RGB image of at most that size, from what was decoded anyway;
+            None where only `Modality.thumbnail` draws.
     """
 
     clips: torch.Tensor
     times: tuple[tuple[float, float], ...] | None = None
+    draw: Draw | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

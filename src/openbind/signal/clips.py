@@ -6,6 +6,8 @@ import math
 from fractions import Fraction
 
 Clip = tuple[Fraction, Fraction]
+MOST_CLIPS = 512
+"""Clips that cover an input at most: of a longer one they are spread with gaps between them."""
 
 
 def uniform_clips(
@@ -32,9 +34,12 @@ def uniform_clips(
 
 
 def cover_clips(seconds: Fraction | float, clip_seconds: Fraction | float) -> list[Clip]:
-    """Spread ⌈seconds / clip⌉ clips evenly, to cover the whole (paper, section 3.1)."""
+    """Spread ⌈seconds / clip⌉ clips evenly, to cover the whole (paper, section 3.1).
+
+    There are at most `MOST_CLIPS`.
+    """
     total, clip = Fraction(seconds), Fraction(clip_seconds)
-    return uniform_clips(total, clip, max(1, math.ceil(total / clip)))
+    return uniform_clips(total, clip, min(MOST_CLIPS, max(1, math.ceil(total / clip))))
 
 
 def sample_range(clip: Clip, rate_hz: int) -> tuple[int, int]:

@@ -21,8 +21,10 @@ ROLLOFF = 0.99
 """Cut-off as a fraction of the lower rate's Nyquist frequency."""
 DENSE_WEIGHTS = 1 << 19
 """Largest kernel, phases times taps, for which the convolution is faster."""
-BLOCK = 1 << 16
-"""Output samples computed together, which bounds the memory of gathered taps."""
+BLOCK_VALUES = 1 << 22
+"""Gathered taps computed together, which bounds their memory."""
+TABLE_WEIGHTS = 1 << 22
+"""Largest table of weights, phases times taps; larger ones are computed where they are used."""
 
 
 def resample(samples_CT: torch.Tensor, from_hz: int | Fraction, to_hz: int) -> torch.Tensor:
@@ -51,6 +53,27 @@ def resample(samples_CT: torch.Tensor, from_hz: int | Fraction, to_hz: int) -> t
     return run(samples_CT, old, new, length)
 
 
+def input_range(start: int, end: int, from_hz: int | Fraction, to_hz: int) -> tuple[int, int, int]:
+    """Return which input samples decide a range of output samples.
+
+    Args:
+        start, end: first output sample, and one past the last.
+        from_hz, to_hz: as for `resample`.
+
+    Returns:
+        first input sample, one past the last (it may lie behind the end of the signal), and how
+        many output samples of that range come before `start`. `resample` of the range has the very
+        numbers that it has of the whole.
+    """
+    if from_hz == to_hz:
+        return start, end, 0
+    new, old = (to_hz / Fraction(from_hz)).as_integer_ratio()
+    width = _width(old, new)
+    # Ranges begin where the phases do.
+    cycle = max(0, (start * old // new - width) // old)
+    return cycle * old, math.ceil(end * old / new) + width + old + 2, start - cycle * new
+
+
 def _convolve(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
     """Compute all phases together, with a stride of `old` samples."""
     kernel = _dense_kernel(old, new).to(samples_CT.dtype)
@@ -67,16 +90,19 @@ def _convolve(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torc
 
 def _gather(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torch.Tensor:
     """Gather the taps of each output sample."""
-    weights, starts = _taps(old, new)
-    weights = weights.to(samples_CT.dtype)
-    taps = weights.shape[1]
+    width = _width(old, new)
+    taps = 2 * width + 2
+    table = _taps(old, new) if new * taps <= TABLE_WEIGHTS else None
     windows = F.pad(samples_CT, (taps, taps + old)).unfold(-1, taps, 1)
     blocks = []
-    for start in range(0, length, BLOCK):
-        output = torch.arange(start, min(start + BLOCK, length))
+    step = max(1, BLOCK_VALUES // taps)
+    for start in range(0, length, step):
+        output = torch.arange(start, min(start + step, length))
         phase = output % new
-        first = output.div(new, rounding_mode="floor") * old + starts[phase] + taps
-        blocks.append(torch.einsum("...tk,tk->...t", windows[..., first, :], weights[phase]))
+        weights = _weights(old, new, phase) if table is None else table[phase]
+        first = output.div(new, rounding_mode="floor") * old + _starts(old, new, phase) + taps
+        gathered = windows[..., first, :]
+        blocks.append(torch.einsum("...tk,tk->...t", gathered, weights.to(samples_CT.dtype)))
     return torch.cat(blocks, dim=-1)
 
 
@@ -85,34 +111,41 @@ def _width(old: int, new: int) -> int:
     return math.ceil(ZERO_CROSSINGS * old / (min(old, new) * ROLLOFF))
 
 
+def _starts(old: int, new: int, phase: torch.Tensor) -> torch.Tensor:
+    """Return the input sample of each phase's first tap."""
+    return (phase * old).div(new, rounding_mode="floor") - _width(old, new)
+
+
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
-def _taps(old: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return weights (phases, taps) and the input sample of each phase's first tap.
+def _taps(old: int, new: int) -> torch.Tensor:
+    """Return the weights of all phases (phases, taps)."""
+    return _weights(old, new, torch.arange(new))
+
+
+def _weights(old: int, new: int, phase: torch.Tensor) -> torch.Tensor:
+    """Return the weights of some phases (phases, taps).
 
     Computed in float32 and rounded in torchaudio's order: others change the samples by about 1e-5
     of full scale, which is visible in the logarithm of quiet bins.
     """
     cutoff = min(old, new) * ROLLOFF
-    width = _width(old, new)
-    starts = (torch.arange(new) * old).div(new, rounding_mode="floor") - width
-    indices = starts[:, None] + torch.arange(2 * width + 2)
+    indices = _starts(old, new, phase)[:, None] + torch.arange(2 * _width(old, new) + 2)
     # Distance of each tap from the output sample, in zero crossings of the sinc.
-    phases = torch.arange(0, -new, -1, dtype=torch.float32)[:, None] / new
-    t = (phases + indices.float() / old) * cutoff
+    t = ((-phase).float()[:, None] / new + indices.float() / old) * cutoff
     t = t.clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
     window = torch.cos(t * math.pi / ZERO_CROSSINGS / 2) ** 2
     t = t * math.pi
     weights = torch.where(t == 0, torch.ones(()), t.sin() / t)
-    return weights * (window * (cutoff / old)), starts
+    return weights * (window * (cutoff / old))
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def _dense_kernel(old: int, new: int) -> torch.Tensor:
     """Return one dense filter per phase, (phases, 1, old + 2 · width + 2)."""
-    weights, starts = _taps(old, new)
-    width = _width(old, new)
+    weights, width = _taps(old, new), _width(old, new)
     kernel = torch.zeros(new, old + 2 * width + 2, dtype=weights.dtype)
+    starts = _starts(old, new, torch.arange(new))
     indices = starts[:, None] + width + torch.arange(weights.shape[1])
     return kernel.scatter_(1, indices, weights)[:, None]
