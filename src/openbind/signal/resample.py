@@ -23,8 +23,9 @@ DENSE_WEIGHTS = 1 << 19
 """Largest kernel, phases times taps, for which the convolution is faster."""
 BLOCK_VALUES = 1 << 22
 """Gathered taps computed together, which bounds their memory."""
-TABLE_WEIGHTS = 1 << 22
-"""Largest table of weights, phases times taps; larger ones are computed where they are used."""
+SMALL_TABLE, LARGE_TABLE = 1 << 22, 1 << 24
+"""Weights, phases times taps, of tables of which several are kept, and of which one is. Larger ones
+are computed where they are used."""
 
 
 def resample(samples_CT: torch.Tensor, from_hz: int | Fraction, to_hz: int) -> torch.Tensor:
@@ -92,7 +93,7 @@ def _gather(samples_CT: torch.Tensor, old: int, new: int, length: int) -> torch.
     """Gather the taps of each output sample."""
     width = _width(old, new)
     taps = 2 * width + 2
-    table = _taps(old, new) if new * taps <= TABLE_WEIGHTS else None
+    table = _taps(old, new) if new * taps <= LARGE_TABLE else None
     windows = F.pad(samples_CT, (taps, taps + old)).unfold(-1, taps, 1)
     blocks = []
     step = max(1, BLOCK_VALUES // taps)
@@ -116,11 +117,24 @@ def _starts(old: int, new: int, phase: torch.Tensor) -> torch.Tensor:
     return (phase * old).div(new, rounding_mode="floor") - _width(old, new)
 
 
-@lru_cache(maxsize=8)
-@torch.inference_mode(False)
 def _taps(old: int, new: int) -> torch.Tensor:
     """Return the weights of all phases (phases, taps)."""
-    return _weights(old, new, torch.arange(new))
+    is_small = new * (2 * _width(old, new) + 2) <= SMALL_TABLE
+    return (_small_table if is_small else _large_table)(old, new)
+
+
+@torch.inference_mode(False)
+def _table(old: int, new: int) -> torch.Tensor:
+    taps = 2 * _width(old, new) + 2
+    table = torch.empty(new, taps)
+    # Some phases at a time: what is computed on the way is larger than the table.
+    for phase in torch.arange(new).split(max(1, BLOCK_VALUES // taps)):
+        table[phase[0] : phase[-1] + 1] = _weights(old, new, phase)
+    return table
+
+
+_small_table = lru_cache(maxsize=8)(_table)
+_large_table = lru_cache(maxsize=1)(_table)
 
 
 def _weights(old: int, new: int, phase: torch.Tensor) -> torch.Tensor:
