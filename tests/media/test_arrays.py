@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openbind.errors import InputError
+from openbind.errors import InputError, LimitError
+from openbind.limits import LIBRARY
 from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
 
 
@@ -86,3 +87,13 @@ def test_many_threads_at_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: load_array(io.BytesIO(data), "x"), range(2_000)))
     assert all(values.tolist() == [0, 1, 2, 3, 4, 5] for values in found)
+
+
+def test_archive_that_unpacks_to_much() -> None:
+    """The uncompressed size is limited before anything is unpacked."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, np.zeros(10_000))
+    assert load_array(io.BytesIO(buffer.getvalue()), "x").shape == (10_000,)
+    with LIBRARY.changed(bytes=100_000).applied(), pytest.raises(LimitError) as caught:
+        load_array(buffer, "x")
+    assert caught.value.limit == "bytes"

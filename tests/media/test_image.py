@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from openbind.errors import InputError
+from openbind.errors import InputError, LimitError
+from openbind.limits import LIBRARY
 from openbind.media.image import read_image
 
 RANDOM = np.random.default_rng(0)
@@ -117,14 +118,14 @@ def test_source_is_not_changed() -> None:
     np.testing.assert_array_equal(np.asarray(rgb), PIXELS)
 
 
-def bomb() -> bytes:
-    """A PNG of a few bytes with 400 megapixels in its header."""
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of a few bytes with many pixels in its header."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -141,7 +142,7 @@ def bomb() -> bytes:
         (b"not an image at all", "not an image"),
         (encoded(Image.fromarray(PIXELS), "PNG")[:120], "broken or truncated"),
         (encoded(Image.new("RGB", (300, 300)), "JPEG")[:700], "truncated"),
-        (bomb(), "pixels"),
+        (png_header(20_000, 20_000), "pixels"),
         (42, "found int"),
         (None, "found NoneType"),
         (np.zeros((4, 4, 5), np.uint8), "1, 3 or 4 channels"),
@@ -237,3 +238,45 @@ def test_damage_escapes_as_nothing_else(kind: str, place: int, value: int) -> No
     data[place % len(data)] = value
     with contextlib.suppress(InputError):
         assert read_image(bytes(data)).mode == "RGB"
+
+
+@pytest.mark.parametrize("size", [(20_000, 20), (20, 20_000), (9_000_000, 1)])
+def test_extreme_sides(size: tuple[int, int]) -> None:
+    """One side far longer than the other is refused by the header."""
+    data = png_header(*size)
+    with pytest.raises(LimitError) as caught:
+        read_image(data)
+    assert caught.value.limit == "side_ratio"
+
+
+def test_icon_that_hides_an_image() -> None:
+    """What is inside an icon counts, not what its list says."""
+    data = png_header(13_000, 13_000)
+    head = b"\0\0\1\0\1\0" + struct.pack("<BBBBHHII", 0, 0, 0, 0, 1, 32, len(data), 22)
+    with pytest.raises(LimitError, match="13000 × 13000"):
+        read_image(head + data)
+    icon = encoded(Image.fromarray(PIXELS[:, :12]), "ICO", sizes=[(12, 12)])
+    np.testing.assert_array_equal(np.asarray(read_image(icon)), PIXELS[:, :12])
+
+
+def test_memory_is_limited_by_the_header() -> None:
+    """Formats are refused by what their decoders take."""
+    data = encoded(Image.fromarray(PIXELS), "WEBP", lossless=True)
+    with LIBRARY.changed(bytes=240 * 16 - 1).applied(), pytest.raises(LimitError) as caught:
+        read_image(data)
+    assert caught.value.limit == "bytes"
+
+
+def test_large_image_is_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a size, what is needed decides the scale; orientation and colors hold."""
+    scene = Image.fromarray(PIXELS).resize((800, 480))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(scene, "PNG", exif=exif)
+    whole = read_image(data)
+    assert read_image(data, min_side=100, exact_pixels=1 << 24).size == (480, 800)
+    monkeypatch.setattr("openbind.media.image.LARGE_PIXELS", 1_000)
+    found = read_image(data, min_side=100, exact_pixels=1_000)
+    assert found.size == (120, 200)
+    difference = np.asarray(found, int) - np.asarray(whole.reduce(4))
+    assert np.abs(difference).max() <= 1

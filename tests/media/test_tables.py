@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from openbind.errors import InputError
+from openbind.errors import InputError, LimitError
+from openbind.limits import LIBRARY
 from openbind.media.tables import read_table
 
 VALUES_TC = np.array([[1.5, -2.0, 3.25], [4.0, 5.5, -6e-3]])
@@ -137,3 +138,36 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="allow_pickle"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"," * 3_000,
+        b"1 " * 3_000,
+        b"a,b\n1,2\n" + b"1," * 3_000,
+        b"1,2,3,4,5,6\x0c" * 3_000,
+        "1,2,3,4,5,6\u2028".encode() * 3_000,
+    ],
+)
+def test_too_many_columns(data: bytes) -> None:
+    """Columns are counted before anything is parsed; only line ends end a line."""
+    with pytest.raises(LimitError) as caught:
+        read_table(data)
+    assert caught.value.limit == "columns"
+
+
+def test_too_many_rows_and_cells() -> None:
+    """Rows and cells are limited too."""
+    data = b"1,2,3\n" * 10
+    for limit in ("rows", "cells"):
+        with LIBRARY.changed(**{limit: 9}).applied(), pytest.raises(LimitError) as caught:
+            read_table(data)
+        assert caught.value.limit == limit
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends(end: str) -> None:
+    """Lines of all systems, with and without empty cells."""
+    table = read_table(end.join(["a,b", "1,2", ",4", "5, ", ""]).encode())
+    np.testing.assert_array_equal(table.values_TC, [[1, 2], [np.nan, 4], [5, np.nan]])
