@@ -165,3 +165,20 @@ def test_infinite_is_beyond_the_range() -> None:
         found, expected = METRES.copy(), METRES.copy()
         found[:80], expected[:80] = value, same
         assert torch.equal(prepare(found), prepare(expected))
+
+
+@pytest.mark.parametrize("missing", [0.0, np.nan, -np.inf])
+def test_holes_count_as_their_neighbors(missing: float) -> None:
+    """A thin shadow changes little if it is filled, and much if it counts as the nearest."""
+    holed = np.full((224, 224), 3.0, np.float32)
+    whole = prepare(holed, scale=PLAIN, holes="neighbor")
+    holed[:, 100:104] = missing
+    torch.testing.assert_close(prepare(holed, scale=PLAIN, holes="neighbor"), whole)
+    assert prepare(holed, scale=PLAIN)[..., 102].min() > 100 * whole.max()
+
+
+def test_holes_of_stored_integers_keep_their_unit() -> None:
+    millimetres = np.full((224, 224), 3_000, np.uint16)
+    whole = prepare(millimetres, units="by_type", holes="neighbor")
+    millimetres[50:60, 50:60] = 0
+    torch.testing.assert_close(prepare(millimetres, units="by_type", holes="neighbor"), whole)

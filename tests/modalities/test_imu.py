@@ -137,3 +137,21 @@ def test_an_excerpt_is_its_steps() -> None:
     assert len(apply_view((WAVES_TC, 200), View(seconds=99.0)).values_TC) == 2_000
     with pytest.raises(InputError, match=r"lasts 10\.00 s"):
         apply_view((WAVES_TC, 200), View(span=(10.0, 12.0)))
+
+
+def test_mirrored_edges() -> None:
+    """What is longer than a recording is the recording backwards and forwards again."""
+    clip_CT = prepare((WAVES_TC[:300], 200), edges="mirror").clips[0]
+    there, back = WAVES_TC[:300].T, WAVES_TC[:300][::-1].T
+    for start, expected_CT in ((0, there), (300, back), (600, there)):
+        found_CT = clip_CT[:, start : start + 300].numpy()
+        np.testing.assert_allclose(found_CT, expected_CT, atol=1e-6)
+
+
+def test_gravity_stays_even_at_mirrored_edges() -> None:
+    """Resampling around the mean doesn't ring at the ends of a constant."""
+    still_TC = np.tile([0, 0, 9.81, 0, 0, 0], (125, 1))
+    clip_CT = prepare((still_TC, 12.5), edges="mirror", steps=100, rate_hz=10).clips[0]
+    np.testing.assert_allclose(clip_CT[2].numpy(), 9.81, atol=1e-4)
+    rung_T = prepare((still_TC, 12.5), steps=100, rate_hz=10).clips[0, 2]
+    assert (rung_T - 9.81).abs().max() > 0.2

@@ -13,6 +13,7 @@ from openbind.signal.disparity import (
     DepthCamera,
     DisparityScale,
     counts_to_metres,
+    fill_holes,
     metres_to_disparity,
     scale_disparity,
     undo_bit_rotation,
@@ -87,3 +88,29 @@ def test_refuses() -> None:
         undo_bit_rotation(np.zeros((2, 2), np.int32))
     with pytest.raises(ValueError, match="0 < near < far"):
         metres_to_disparity(np.ones((2, 2)), CAMERAS["kv1"], near_metres=0.0)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.98))
+def test_holes_get_the_nearest_value(seed: int, missing: float) -> None:
+    """Every missing pixel gets the value of one that no other is nearer than."""
+    rng = np.random.default_rng(seed)
+    depth_HW = np.arange(1, 8 * 11 + 1).reshape(8, 11) * (rng.random((8, 11)) > missing)
+    filled_HW = fill_holes(depth_HW)
+    known = np.argwhere(depth_HW)
+    if not len(known):
+        assert filled_HW is depth_HW
+        return
+    for pixel in np.argwhere(depth_HW == 0):
+        square_K = ((known - pixel) ** 2).sum(1)
+        source = np.argwhere(depth_HW == filled_HW[tuple(pixel)])[0]
+        assert ((source - pixel) ** 2).sum() == square_K.min()
+    np.testing.assert_array_equal(filled_HW[depth_HW > 0], depth_HW[depth_HW > 0])
+
+
+def test_holes_between_near_and_far() -> None:
+    """A shadow beside a near thing is filled from its two sides; nothing is interpolated."""
+    row = np.array([[1.0, 0, 0, 0, 0, 3.0]])
+    np.testing.assert_array_equal(fill_holes(row), [[1, 1, 1, 3, 3, 3]])
+    np.testing.assert_array_equal(row, [[1, 0, 0, 0, 0, 3]])
+    whole = np.ones((2, 2))
+    assert fill_holes(whole) is whole

@@ -33,6 +33,7 @@ from openbind.signal.disparity import (
     DepthCamera,
     DisparityScale,
     counts_to_metres,
+    fill_holes,
     metres_to_disparity,
     scale_disparity,
     undo_bit_rotation,
@@ -73,12 +74,15 @@ class DepthSettings:
         camera: converts depth to disparity.
         scale: scales disparity to the range of the tower's training; `SCALES` holds the
             published ones.
+        holes: what a missing value counts as: "near" the nearest depth there is, as published;
+            "neighbor" the depth of the nearest pixel that has one.
     """
 
     size: Side = 224
     units: Units | float = "metres"
     camera: DepthCamera = CAMERAS["kv1"]
     scale: DisparityScale = SCALES["metric"]
+    holes: Literal["near", "neighbor"] = "near"
 
     def __post_init__(self) -> None:
         """Check a number.
@@ -95,12 +99,16 @@ def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
 
     def preprocess(item: Any) -> Sample:
         source, camera = _split_camera(item, settings.camera)
+        map_HW = read_map(source)
+        if settings.holes == "neighbor":
+            # Maps of floats may mark what is missing by NaN.
+            map_HW = fill_holes(np.nan_to_num(map_HW, nan=0.0, posinf=np.inf, neginf=0.0))
 
         def convert(map_HW: np.ndarray) -> np.ndarray:
             disparity_HW = _to_disparity(map_HW, settings.units, camera, item)
             return scale_disparity(disparity_HW, settings.scale)
 
-        image = Image.fromarray(convert_map(read_map(source), convert))
+        image = Image.fromarray(convert_map(map_HW, convert))
         fitted = resize_and_crop(image, settings.size)
         return Sample(torch.from_numpy(np.array(fitted))[None, None])
 

@@ -45,6 +45,9 @@ class ImuSettings:
         acceleration: unit of the first three columns where their names don't state it; "g" is
             converted to m/s².
         rotation: unit of the last three, likewise; degrees are converted to radians.
+        edges: what a recording shorter than a window is continued with: "zeros", as in IMU2CLIP, or
+            "mirror", itself backwards. With "mirror" it is also resampled around its mean, so that
+            gravity doesn't begin and end at once.
     """
 
     steps: Annotated[int, Range(1, 1_000_000)] = 2_000
@@ -52,6 +55,7 @@ class ImuSettings:
     clips: Literal["center", "cover"] = "center"
     acceleration: Literal["m/s2", "g"] = "m/s2"
     rotation: Literal["rad/s", "deg/s"] = "rad/s"
+    edges: Literal["zeros", "mirror"] = "zeros"
 
 
 def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
@@ -61,7 +65,9 @@ def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
     def preprocess(item: Any) -> Sample:
         series = read_series(item)
         motion_CT = torch.from_numpy(series.values_TC.T.copy()) * _factors(series, settings)
-        motion_CT = resample(motion_CT, exact_rate(series.rate_hz), settings.rate_hz)
+        center_C1 = motion_CT.mean(dim=1, keepdim=True) if settings.edges == "mirror" else 0.0
+        motion_CT = resample(motion_CT - center_C1, exact_rate(series.rate_hz), settings.rate_hz)
+        motion_CT = motion_CT + center_C1
         seconds = Fraction(motion_CT.shape[1], settings.rate_hz)
         if settings.clips == "cover":
             clips = cover_clips(seconds, window_seconds)
@@ -111,10 +117,15 @@ def _factors(series: Series, settings: ImuSettings) -> torch.Tensor:
 
 
 def _cut(motion_CT: torch.Tensor, clip: Clip, settings: ImuSettings) -> torch.Tensor:
-    """Return a window, padded with zeros at its end."""
+    """Return a window, continued at its end as `settings.edges` says."""
     start = int(clip[0] * settings.rate_hz)
-    window = motion_CT[:, start : start + settings.steps]
-    return F.pad(window, (0, settings.steps - window.shape[1]))
+    window_CT = motion_CT[:, start : start + settings.steps]
+    missing = settings.steps - window_CT.shape[1]
+    if settings.edges == "zeros" or not missing:
+        return F.pad(window_CT, (0, missing))
+    there_and_back_CT = torch.cat([window_CT, window_CT.flip(1)], dim=1)
+    times = -(-settings.steps // there_and_back_CT.shape[1])
+    return there_and_back_CT.repeat(1, times)[:, : settings.steps]
 
 
 MODALITY = Modality(

@@ -20,5 +20,6 @@ TOWERS = Registry(
             "openbind.model.backbones.efficientnet_lite_map:EfficientNetLiteMap"
         ),
         "aisfx": "openbind.model.backbones.aisfx:AiSFX",
+        "motion_statistics": "openbind.model.backbones.motion_statistics:MotionStatistics",
     },
 )

@@ -117,6 +117,54 @@ def counts_to_metres(counts_HW: np.ndarray, per_metre: float) -> np.ndarray:
     return (counts_HW / np.float64(per_metre)).astype(np.float32)
 
 
+def fill_holes(depth_HW: np.ndarray) -> np.ndarray:
+    """Give each missing value (0) that of the nearest pixel that has one.
+
+    What is missing at the edge of a thing is mostly what the thing hides from the projector, which
+    is behind it.
+
+    Args:
+        depth_HW: depths or disparities in any unit.
+
+    Returns:
+        the filled map, or the same one if nothing or everything is missing. Of pixels that are
+        equally near, the one above and the one to the left are preferred.
+    """
+    missing = depth_HW == 0
+    if not missing.any() or missing.all():
+        return depth_HW
+    rows_K, columns_K = np.nonzero(missing)
+    above_HW, distance_HW = _nearest_in_column(~missing)
+    nearest_K, source_K = distance_HW[rows_K, columns_K] ** 2, columns_K.copy()
+    for step in range(1, depth_HW.shape[1]):
+        if step**2 >= nearest_K.max():
+            break
+        for columns in (columns_K - step, columns_K + step):
+            other_K = columns.clip(0, depth_HW.shape[1] - 1)
+            found_K = distance_HW[rows_K, other_K] ** 2 + step**2
+            nearer = (found_K < nearest_K) & (other_K == columns)
+            nearest_K, source_K = (
+                np.where(nearer, found_K, nearest_K),
+                np.where(nearer, other_K, source_K),
+            )
+    filled_HW = depth_HW.copy()
+    filled_HW[rows_K, columns_K] = depth_HW[above_HW[rows_K, source_K], source_K]
+    return filled_HW
+
+
+def _nearest_in_column(is_known_HW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row of the nearest known pixel of a column, and its distance; inf if none is."""
+    height = len(is_known_HW)
+    row_H1 = np.arange(height)[:, None]
+    above_HW = np.maximum.accumulate(np.where(is_known_HW, row_H1, -1), axis=0)
+    below_HW = np.where(is_known_HW, row_H1, height)[::-1]
+    below_HW = np.minimum.accumulate(below_HW, axis=0)[::-1]
+    up_HW = np.where(above_HW >= 0, row_H1 - above_HW, np.inf)
+    down_HW = np.where(below_HW < height, below_HW - row_H1, np.inf)
+    row_HW = np.where(up_HW <= down_HW, above_HW, below_HW)
+    return row_HW, np.minimum(up_HW, down_HW)
+
+
 def metres_to_disparity(
     metres_HW: np.ndarray,
     camera: DepthCamera,
