@@ -231,7 +231,7 @@ class Batcher:
             decoding.defer()
             self._lanes.slow.submit(self._decode_slowly, task, decoding)
         else:
-            # It starts anew when the lane is free: its process must not compete with quick ones.
+            # It starts again when the lane is free: its process must not compete with quick ones.
             decoding.end()
             self._lanes.slow.submit(self._decode_slowly, task, None)
 

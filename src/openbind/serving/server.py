@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         for name in ("uvicorn.error", "asyncio"):
-            logging.getLogger(name).addFilter(RepeatFilter())
+            logging.getLogger(name).addFilter(REPEATS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, answer what is open, end the service."""
@@ -161,12 +161,16 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log a record."""
-        now, message = time.monotonic(), str(record.msg)[:200]
+        kind = record.exc_info[0] if record.exc_info else None
+        now, message = time.monotonic(), f"{str(record.msg)[:200]} {kind}"
         if now - self._last.get(message, -LOG_SECONDS) < LOG_SECONDS:
             return False
         self._last = {k: at for k, at in self._last.items() if now - at < LOG_SECONDS}
         self._last[message] = now
         return True
+
+
+REPEATS = RepeatFilter()
 
 
 def max_connections() -> int:

@@ -1,0 +1,22 @@
+"""Honest requests beside bombs: none fails, none waits for long, and the service ends when told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+SECONDS = 36
+
+
+@pytest.mark.slow
+def test_soak() -> None:
+    """The 99th percentile stays below three times what it is without bombs."""
+    command = [sys.executable, str(SCRIPT), "--seconds", str(SECONDS), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["wrong"] == []
