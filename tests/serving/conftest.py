@@ -129,10 +129,14 @@ def index(starter: openbind.Space, media: Path) -> Index:
 
 
 @pytest.fixture(scope="session")
-def live(starter: openbind.Space, index: Index) -> Iterator[httpx.Client]:
+def live(
+    starter: openbind.Space, index: Index, data_url: Callable[[bytes], str], png: bytes
+) -> Iterator[httpx.Client]:
     """A client of a running service that has an index."""
     with _running(create_app(Service(starter, index))) as client:
         client.get("/")  # the page's cookie
+        body = {"modality": "image", "input": data_url(png)}  # starts a decoder
+        client.post("/v1/embeddings", json=body).raise_for_status()
         yield client
 
 
