@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
-from openbind.download import cache_directory, download
+from openbind.download import _KeepHttps, cache_directory, download
 from openbind.errors import CheckpointError
 
 CONTENT = bytes(range(256)) * 12_000
@@ -27,6 +31,8 @@ class Server(http.server.ThreadingHTTPServer):
 
     limit: int | None = None
     supports_ranges = True
+    ignores_versions = False
+    shift = 0
     validator: str | None = "ETag"
     content = CONTENT
 
@@ -52,7 +58,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         wanted = self.headers.get("Range")
         server.ranges.append(wanted)
-        if not server.supports_ranges or self.headers.get("If-Range") not in (None, server.version):
+        is_other = self.headers.get("If-Range") not in (None, server.version)
+        if not server.supports_ranges or (is_other and not server.ignores_versions):
             wanted = None
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
         total = len(server.content)
@@ -64,7 +71,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if wanted else 200)
         if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+            self.send_header("Content-Range", f"bytes {start + server.shift}-{total - 1}/{total}")
         if server.validator:
             self.send_header(server.validator, server.version)
         self.send_header("Content-Length", str(total - start))
@@ -150,6 +157,31 @@ def test_server_without_ranges(server: Server, tmp_path: Path) -> None:
     server.supports_ranges = False
     download(server.url, target, SIZES, progress=False)
     assert target.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("shift", [0, 7])
+def test_wrong_parts(server: Server, tmp_path: Path, shift: int) -> None:
+    """A part of another version, or from another byte, is never appended."""
+    target = tmp_path / "weights.pth"
+    interrupt(server, target)
+    server.shift = shift
+    if not shift:
+        server.content, server.ignores_versions = CHANGED, True
+    with pytest.raises(CheckpointError, match="another part or version"):
+        download(server.url, target, SIZES, progress=False)
+    assert not target.exists()
+    download(server.url, target, SIZES, progress=False)
+    assert target.read_bytes() == server.content
+
+
+@pytest.mark.parametrize("url", ["http://b/x", "ftp://b/x", "file:///etc/passwd"])
+def test_redirects_stay_encrypted(url: str) -> None:
+    """From https only to https; from http to either."""
+    handler, old = _KeepHttps(), urllib.request.Request("https://a/x")
+    with pytest.raises(urllib.error.HTTPError, match="away from https"):
+        handler.redirect_request(old, io.BytesIO(), 302, "Found", Message(), url)  # type: ignore[arg-type]
+    followed = handler.redirect_request(old, io.BytesIO(), 302, "Found", Message(), "https://b/x")  # type: ignore[arg-type]
+    assert followed is not None
 
 
 def test_complete_part(server: Server, tmp_path: Path) -> None:

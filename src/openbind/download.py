@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from email.message import Message
 from pathlib import Path
+from typing import IO
 
 import platformdirs
 
@@ -86,7 +87,7 @@ def _fetch(url: str, part: Path, sizes: tuple[int, int], progress: bool) -> int:
         request.add_header("Range", f"bytes={start}-")
         request.add_header("If-Range", version)
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
+        response = urllib.request.build_opener(_KeepHttps).open(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         total = _total_size(error.headers, 0)
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start == total:
@@ -97,6 +98,9 @@ def _fetch(url: str, part: Path, sizes: tuple[int, int], progress: bool) -> int:
     with response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0
+        elif not _continues(response.headers, start, version):
+            part.unlink()
+            raise OSError("the server answered with another part or version of the file")
         total = _total_size(response.headers, start)
         _check_size(url, total, sizes)
         _check_disk_space(part, total - start)
@@ -105,6 +109,30 @@ def _fetch(url: str, part: Path, sizes: tuple[int, int], progress: bool) -> int:
             _version_file(part).write_text(_version_of(response.headers))
         _write(response, part, start, total, progress)
     return total
+
+
+class _KeepHttps(urllib.request.HTTPRedirectHandler):
+    """Refuses redirects from https to anything that isn't encrypted."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return the next request, as urllib decides, or refuse it."""
+        if req.type == "https" and not newurl.lower().startswith("https:"):
+            raise urllib.error.HTTPError(newurl, code, "redirect away from https", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _continues(headers: Message, start: int, version: str) -> bool:
+    """Return whether a partial answer begins where the file ends, and is of its version."""
+    begins = headers.get("Content-Range", "").replace(" ", "").startswith(f"bytes{start}-")
+    return begins and _version_of(headers) in ("", version)
 
 
 def _version_file(part: Path) -> Path:

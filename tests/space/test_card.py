@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,24 @@ def test_shipped_readme() -> None:
     config = read_config(folder)
     expected = to_model_card(config.name, config.modalities, read_card(folder))
     assert (folder / "README.md").read_text(encoding="utf-8") == expected
+
+
+def test_foreign_cards_are_shown_as_they_are() -> None:
+    """HTML, links, images, tables and line breaks of a card stay text in its model card."""
+    bad = "a\n# b <img src=x onerror=alert(1)> [c](javascript:d) ![e](f) | g `h` *i* &lt; \x1b[2J"
+    card = Card(
+        summary=bad,
+        license=bad,
+        trained_pairs=((bad, bad),),
+        sources=(Source(name=bad, use=bad, license=bad, origin=bad),),
+        measurements=(Measurement(task=bad, metric=bad, value=1, chance=0, data=bad),),
+        limits=(bad,),
+    )
+    text = ModelCard(to_model_card(bad, ["image"], card)).text
+    assert "<img" not in text
+    assert "\x1b" not in text
+    assert not re.search(r"(?<!\\)[\[`*!]", text)
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings[1:] == ["## Results", "## Sources", "## Limitations"]
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 6}

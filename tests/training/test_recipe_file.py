@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import pickle
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,48 @@ def test_yaml() -> None:
         parse_yaml("!!python/object/apply:os.system ['true']")
     with pytest.raises(ConfigError, match="not readable as YAML"):
         parse_yaml("a: [1")
+
+
+LAUGHS = "start: [" + ", ".join(
+    f"&a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'lol'}]" for n in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAUGHS + "]",
+        f"{LAUGHS}]\nname: x",
+        "start: &a [*a]",
+        "a: &a {b: *a}",
+        "[" * 100_000,
+        "{" * 100_000,
+        "a: " + "1" * 5_000,
+        "a: [" + "1," * 20_000 + "]",
+        "a: " + "x" * 200_000,
+        "? [1]\n: 2",
+        "\ud800",
+        "? " + "x" * 5_000 + "\n: 1\n? " + "x" * 5_000 + "\n: 1",
+    ],
+)
+def test_yaml_of_others(tmp_path: Path, text: str) -> None:
+    """Aliases, depth and length are bounded, and so is the error."""
+    start = time.process_time()
+    with pytest.raises(ConfigError) as caught:
+        parse_yaml(text)
+    assert len(str(caught.value)) < 1_000
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8", errors="replace")
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(tmp_path / "recipe.yaml")
+    assert len(str(caught.value)) < 1_000
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../x", "", "-x", "x" * 101])
+def test_names_of_recipes(world: Any, name: str) -> None:
+    """A name is no path."""
+    with pytest.raises(ConfigError, match="name: expected"):
+        read_recipe(world.recipe, {"name": f"'{name}'"})
 
 
 def test_no_file(tmp_path: Path) -> None:

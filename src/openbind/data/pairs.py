@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from openbind.embedding.items import Item
-from openbind.errors import ConfigError
+from openbind.errors import ConfigError, shorten
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Common names of splits, in lower case → the name used here."""
@@ -101,7 +101,7 @@ def read_name(value: Any) -> str | None:
         ValueError: a list or an object; the caller adds the location.
     """
     if isinstance(value, list | tuple | dict):
-        raise ValueError(f"expected one label or split, found {value!r:.60}")
+        raise ValueError(f"expected one label or split, found {shorten(value)}")
     text = "" if value is None else str(value).strip()
     return sys.intern(text) if text else None
 
@@ -123,14 +123,16 @@ def read_span(start: Any, end: Any) -> tuple[float, float] | None:
     if all(missing):
         return None
     if any(missing):
-        raise ValueError(f"expected start and end or neither, found {start!r} and {end!r}")
+        raise ValueError(
+            f"expected start and end or neither, found {shorten(start)} and {shorten(end)}"
+        )
     try:
         span = (float(start), float(end))
-    except (TypeError, ValueError) as error:
-        found = f"{start!r} and {end!r}"
+    except (OverflowError, TypeError, ValueError) as error:
+        found = f"{shorten(start)} and {shorten(end)}"
         raise ValueError(f"expected start and end in seconds, found {found}") from error
     if not 0 <= span[0] < span[1] < math.inf:
-        raise ValueError(f"expected 0 ≤ start < end, found {start} and {end}")
+        raise ValueError(f"expected 0 ≤ start < end, found {span[0]:g} and {span[1]:g}")
     return span
 
 

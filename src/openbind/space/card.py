@@ -144,24 +144,37 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
 
 
+def escape(text: str) -> str:
+    """Return a text of a card as Markdown that shows it: one line, no HTML, links or formatting.
+
+    Cards come with foreign checkpoints, and are written into a new model card.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]|!~])", r"\\\1", line)
+
+
 def _to_markdown(name: str, card: Card) -> str:
-    lines = [f"# {name}", "", card.summary, "", f"License: {card.license or 'not stated'}", ""]
+    license = escape(card.license or "not stated")
+    lines = [f"# {escape(name)}", "", escape(card.summary), "", f"License: {license}", ""]
     if card.trained_pairs:
-        pairs = ", ".join(f"{a}–{b}" for a, b in card.trained_pairs)
+        pairs = ", ".join(f"{escape(a)}–{escape(b)}" for a, b in card.trained_pairs)
         lines += [f"Trained pairs: {pairs}. All other pairs of modalities are emergent.", ""]
     if card.measurements:
         lines += ["## Results", ""]
         lines += ["| task | metric | value | chance | data |", "|---|---|---|---|---|"]
         lines += [
-            f"| {m.task} | {m.metric} | {m.value:.3f} | {m.chance:.3f} | {m.data} |"
+            f"| {escape(m.task)} | {escape(m.metric)} | {m.value:.3f} | {m.chance:.3f} "
+            f"| {escape(m.data)} |"
             for m in card.measurements
         ]
         lines.append("")
     if card.sources:
         lines += ["## Sources", ""]
         lines += ["| name | use | license | origin |", "|---|---|---|---|"]
-        lines += [f"| {s.name} | {s.use} | {s.license} | {s.origin} |" for s in card.sources]
+        cells = [(s.name, s.use, s.license, s.origin) for s in card.sources]
+        lines += [f"| {' | '.join(map(escape, row))} |" for row in cells]
         lines.append("")
     if card.limits:
-        lines += ["## Limitations", "", *(f"- {limit}" for limit in card.limits), ""]
+        lines += ["## Limitations", "", *(f"- {escape(limit)}" for limit in card.limits), ""]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from openbind.data.sources import PairSource
 from openbind.data.views import ViewPlan
+from openbind.errors import shorten
 from openbind.training.optimization import Schedule
 from openbind.training.towers import TowerPlan
 
@@ -176,8 +177,9 @@ class Recipe:
     card: CardPlan = field(default_factory=CardPlan)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w.-]+", self.name):
-            raise ValueError(f"name: expected letters, digits, '.', '_', '-', found {self.name!r}")
+        if not re.fullmatch(r"\w[\w.-]{0,99}", self.name):
+            found = f"expected letters, digits, '.', '_', '-', found {shorten(self.name)}"
+            raise ValueError(f"name: {found}")
         if not self.pairs:
             raise ValueError("pairs: expected at least one")
         if self.batch_size < 2:

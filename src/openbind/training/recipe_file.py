@@ -15,10 +15,13 @@ from openbind.configs import from_dict, to_dict
 from openbind.data.augment import read_augmentations
 from openbind.data.pairs import Rows
 from openbind.data.sources import PairSource
-from openbind.errors import ConfigError, MissingExtraError
+from openbind.errors import ConfigError, MissingExtraError, describe, first_line
 from openbind.modalities import MODALITIES
 from openbind.training.losses import LOSSES
 from openbind.training.recipe import Recipe
+
+MAX_CHARACTERS, MAX_VALUES = 200_000, 10_000
+"""Of a recipe's text, and of the values in it."""
 
 
 def read_recipe(path: str | os.PathLike[str], changes: Mapping[str, str] | None = None) -> Recipe:
@@ -40,7 +43,7 @@ def read_recipe(path: str | os.PathLike[str], changes: Mapping[str, str] | None 
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read as a recipe ({error})") from error
+        raise ConfigError(f"{path}: can't be read as a recipe ({first_line(error)})") from error
     try:
         values = parse_yaml(text)
         for key, value in (changes or {}).items():
@@ -66,7 +69,7 @@ def parse_yaml(text: str) -> Any:
     """Parse YAML into plain values; `1e-3` is a number, as in YAML 1.2.
 
     Raises:
-        ConfigError: not YAML, or a key is repeated.
+        ConfigError: not YAML, a key is repeated, or too large, also by aliases, or too deep.
         MissingExtraError: PyYAML isn't installed.
     """
     try:
@@ -74,10 +77,42 @@ def parse_yaml(text: str) -> Any:
     except ImportError as error:
         raise MissingExtraError("reading recipes", "yaml", "train") from error
 
+    if len(text) > MAX_CHARACTERS:
+        reason = f"expected at most {MAX_CHARACTERS:,} characters, found {len(text):,}"
+        raise ConfigError(reason)
     try:
-        return yaml.load(text, Loader=_strict_loader())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not readable as YAML: {error}") from error
+        loader = _strict_loader()(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count_nodes(node, {})
+        return loader.construct_document(node)
+    except (RecursionError, ValueError, yaml.YAMLError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"not readable as YAML: {describe(error, 500)}") from error
+
+
+def _count_nodes(node: Any, known: dict[int, int]) -> int:
+    """Return the number of values below a node, each alias counted as what it stands for.
+
+    Raises:
+        ConfigError: too many, or a value that contains itself.
+    """
+    if id(node) in known:
+        if known[id(node)] == 0:
+            raise ConfigError(f"line {node.start_mark.line + 1}: a value contains itself")
+        return known[id(node)]
+    known[id(node)] = 0
+    children = node.value if isinstance(node.value, list) else []
+    parts = [
+        part for child in children for part in (child if isinstance(child, tuple) else [child])
+    ]
+    count = 1 + sum(_count_nodes(part, known) for part in parts)
+    if count > MAX_VALUES:
+        raise ConfigError(f"expected at most {MAX_VALUES:,} values, aliases included")
+    known[id(node)] = count
+    return count
 
 
 def check_names(recipe: Recipe) -> None:
@@ -109,10 +144,12 @@ def _strict_loader() -> Any:
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:
         keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[str] = set()
+        for key in map(repr, keys):
+            if key in seen:
                 line = node.start_mark.line + 1
-                raise ConfigError(f"{key!r} is repeated in the mapping at line {line}")
+                raise ConfigError(f"{describe(key)} is repeated in the mapping at line {line}")
+            seen.add(key)
         return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)

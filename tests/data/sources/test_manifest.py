@@ -246,3 +246,11 @@ def test_equal_words_are_kept_once(root: Path) -> None:
     assert first.label is second.label
     assert first.split is second.split
     assert first.recording is second.recording
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "x/" * 5_000, "a\0b"])
+def test_names_that_no_file_can_have(root: Path, name: str) -> None:
+    """They are files that aren't there."""
+    write(root, [{"image": name, "audio": "1.wav"}], "jsonl")
+    with pytest.raises(InputError, match="no such file"):
+        read(root, manifest="m.jsonl")

@@ -83,6 +83,13 @@ def test_broken(tmp_path: Path, name: str, content: bytes, message: str) -> None
     assert name in str(caught.value)
 
 
+def test_deep_jsonl(tmp_path: Path) -> None:
+    """Nesting without end is an error of its line."""
+    (tmp_path / "a.jsonl").write_text("{}\n" + "[" * 100_000)
+    with pytest.raises(InputError, match="line 2: not JSON"):
+        open_records(tmp_path / "a.jsonl")
+
+
 def test_truncated_parquet(tmp_path: Path) -> None:
     """A damaged column is found when it is read."""
     path = write_parquet(tmp_path / "a.parquet", [{"a": "x" * 50_000 + str(i)} for i in range(9)])
@@ -103,3 +110,17 @@ def test_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"openbind\[parquet\]"):
         open_records(path)
+
+
+def test_parquet_of_other_encodings(tmp_path: Path) -> None:
+    """Cells and columns that aren't UTF-8 are errors of the file."""
+    cells = pa.Array.from_buffers(pa.string(), 1, pa.array([b"a\xff"], pa.binary()).buffers())
+    pq.write_table(pa.table({"image": cells}), tmp_path / "cells.parquet")
+    table = open_records(tmp_path / "cells.parquet")
+    with pytest.raises(InputError, match="broken after row 0"):
+        list(table.records(["image"]))
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "names.parquet")
+    content = (tmp_path / "names.parquet").read_bytes().replace(b"image", b"imag\xff")
+    (tmp_path / "names.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"names\.parquet"):
+        open_records(tmp_path / "names.parquet")

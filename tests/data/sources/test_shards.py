@@ -146,6 +146,25 @@ def test_no_such_shards(tmp_path: Path) -> None:
         read(tmp_path, shards="s-{1..0}.tar")
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["{0..99999999}.tar", "{0..999}" * 9, "{0..9" + "9" * 6000 + "}", f"{{0{'0' * 40}..1}}"],
+)
+def test_ranges_are_bounded(tmp_path: Path, pattern: str) -> None:
+    """They are counted before they are expanded."""
+    with pytest.raises(ConfigError, match="at most 100,000"):
+        read(tmp_path, shards=pattern)
+
+
+@pytest.mark.parametrize("metadata", ["[" * 100_000, "1" * 5_000, '{"text": [[[[1]]]]}'])
+def test_metadata_of_others(tmp_path: Path, metadata: str) -> None:
+    """Deep and long JSON is an error of its shard."""
+    pack(tmp_path / "a.tar", {"1.png": png(), "1.json": metadata.encode()})
+    with pytest.raises(InputError, match=r"a\.tar") as caught:
+        read(tmp_path, pair=("image", "text"), shards="a.tar")
+    assert len(str(caught.value)) < 1_000
+
+
 def test_what_is_no_member(tmp_path: Path) -> None:
     """Folders and hidden files are skipped; links and sparse files are counted."""
     pack(

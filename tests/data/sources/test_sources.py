@@ -80,7 +80,7 @@ def test_videos(root: Path) -> None:
         ({"manifest": "a.csv", "column": {}}, "data.column: .*did you mean 'columns'"),
         ({"videos": "b", "columns": {"image": "x"}}, "data.columns: unknown key"),
         ({"videos": "b", "seconds": 0}, "data: seconds"),
-        ({"videos": "b", "seconds": float("nan")}, "data: seconds"),
+        ({"videos": "b", "seconds": float("nan")}, "data.seconds: expected a finite"),
         ({"folders": {"image": "a"}, "by": "name"}, "data.by: expected one of"),
         ({"folders": {"image": "image", "texts": "text"}}, "did you mean 'text'"),
         ({"manifest": "m.csv", "columns": {"texts": "text"}}, "did you mean 'text'"),

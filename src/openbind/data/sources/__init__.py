@@ -9,7 +9,7 @@ from typing import Any
 
 from openbind.configs import from_dict, schema
 from openbind.data.pairs import Rows
-from openbind.errors import ConfigError
+from openbind.errors import ConfigError, shorten
 from openbind.modalities import MODALITIES
 from openbind.registry import Registry
 
@@ -45,12 +45,20 @@ class PairSource(ABC):
         """
         known = SOURCES.names()
         if not isinstance(values, dict):
-            raise ConfigError(f"{where}: expected a mapping, found {values!r}")
+            raise ConfigError(f"{where}: expected a mapping, found {shorten(values)}")
         names = [key for key in values if key in known]
         if len(names) != 1:
-            near = [n for key in values for n in difflib.get_close_matches(str(key), known, n=1)]
+            near = [
+                n
+                for key in list(values)[:20]
+                for n in difflib.get_close_matches(str(key)[:100], known, n=1)
+            ]
             hint = f"; did you mean {near[0]!r}?" if near and not names else ""
-            found = " and ".join(names) or ", ".join(map(str, values)) or "nothing"
+            found = (
+                " and ".join(names)
+                or ", ".join(str(key)[:40] for key in list(values)[:8])
+                or "nothing"
+            )
             raise ConfigError(f"{where}: expected one of {', '.join(known)}, found {found}{hint}")
         source: PairSource = from_dict(SOURCES.get(names[0]), values, where)
         return source

@@ -17,7 +17,7 @@ from openbind.data.sources import PairSource
 from openbind.data.sources.records import Record, RecordFile, open_records
 from openbind.data.sources.trees import locate
 from openbind.embedding.items import Item, StoredVector
-from openbind.errors import ConfigError, InputError
+from openbind.errors import ConfigError, InputError, shorten
 from openbind.modalities import MODALITIES, TEXT
 
 CHECKED_ROWS = 20
@@ -95,8 +95,15 @@ def _check_files(rows: list[Row], root: Path) -> None:
     for row in rows:
         for item in (item for items in row.items.values() for item in items):
             path = item.path if isinstance(item, StoredVector) else item
-            if isinstance(path, Path) and not path.exists():
+            if isinstance(path, Path) and not _exists(path):
                 raise InputError(path, f"no such file; relative paths start from {root}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that the system doesn't allow
+        return False
 
 
 def _find_columns(
@@ -195,7 +202,7 @@ class _RowReader:
                 texts.append(text.strip())
             elif text is not None:
                 raise ValueError(
-                    f"{column.name}: expected a text, or a list of texts, found {text!r:.60}"
+                    f"{column.name}: expected a text, or a list of texts, found {shorten(text)}"
                 )
         texts = [text for text in texts if text]
         if column.modality == TEXT and not column.holds_vectors:
@@ -210,7 +217,7 @@ class _RowReader:
         match = VECTOR_CELL.fullmatch(text)
         if match is None:
             raise ValueError(
-                f"{column.name}: expected 'file.npy' or 'file.npy#row', found {text!r}"
+                f"{column.name}: expected 'file.npy' or 'file.npy#row', found {shorten(text)}"
             )
         path = self._vector_files.setdefault(match["path"], Path(self.root, match["path"]))
         return StoredVector(path, int(match["row"] or 0))

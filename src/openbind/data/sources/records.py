@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from openbind.errors import ConfigError, InputError, MissingExtraError
+from openbind.errors import ConfigError, InputError, MissingExtraError, first_line, shorten
 from openbind.media.source import open_source
 
 Record = Mapping[str, Any]
@@ -89,10 +89,12 @@ def _open_jsonl(path: Path) -> RecordFile:
                     continue
                 try:
                     record = json.loads(text)
-                except ValueError as error:
-                    raise InputError(path, f"line {line}: not JSON ({error})") from error
+                except (RecursionError, ValueError) as error:
+                    raise InputError(
+                        path, f"line {line}: not JSON ({first_line(error)})"
+                    ) from error
                 if not isinstance(record, dict):
-                    found = f"expected an object {{…}}, found {record!r:.60}"
+                    found = f"expected an object {{…}}, found {shorten(record)}"
                     raise InputError(path, f"line {line}: {found}")
                 yield line, record
 
@@ -116,11 +118,11 @@ def _open_parquet(path: Path) -> RecordFile:
                 for batch in file.iter_batches(columns=list(wanted)):
                     yield from enumerate(batch.to_pylist(), start=done + 1)
                     done += len(batch)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise InputError(path, f"broken after row {done} ({error})") from error
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise InputError(path, f"broken after row {done} ({first_line(error)})") from error
 
     try:
         columns = tuple(pyarrow.parquet.read_schema(path).names)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(path, f"not a Parquet file ({error})") from error
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"not a Parquet file ({first_line(error)})") from error
     return RecordFile(columns, records, "row")

@@ -17,13 +17,15 @@ from typing import Any
 from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split
 from openbind.data.sources import PairSource
 from openbind.embedding.items import Item, Member
-from openbind.errors import ConfigError, InputError
+from openbind.errors import ConfigError, InputError, first_line, shorten
 from openbind.media.source import open_source
 from openbind.modalities import MODALITIES, TEXT, modality_of_file
 
 METADATA, LABEL, CAPTION = "json", "cls", "txt"
 """WebDataset's extensions of a sample's metadata, label and text."""
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MAX_SHARDS, MAX_RANGE = 100_000, 30
+"""Shards of one pattern, and characters of one `{000..012}`."""
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 """Magic bytes of compressed files."""
 BLOCK_BYTES = 512
@@ -167,7 +169,7 @@ class _RowReader:
         found = [sample.texts[extension] for extension in extensions] or metadata.get(TEXT, [])
         texts = found if isinstance(found, list) else [found]
         if not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"{TEXT}: expected a text, or a list of texts, found {found!r:.60}")
+            raise ValueError(f"{TEXT}: expected a text, or a list of texts, found {shorten(found)}")
         return tuple(text.strip() for text in texts if text.strip())
 
     def _holds(self, modality: str, extension: str) -> bool:
@@ -192,10 +194,10 @@ class _RowReader:
 def _parse_metadata(text: str) -> dict[str, Any]:
     try:
         metadata = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{METADATA}: not JSON ({error})") from error
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"{METADATA}: not JSON ({first_line(error)})") from error
     if not isinstance(metadata, dict):
-        raise ValueError(f"{METADATA}: expected an object {{…}}, found {metadata!r:.60}")
+        raise ValueError(f"{METADATA}: expected an object {{…}}, found {shorten(metadata)}")
     return metadata
 
 
@@ -255,6 +257,7 @@ def _read_text(archive: tarfile.TarFile, member: Member) -> str:
 def _expand(pattern: str, root: Path) -> list[str]:
     """List the shards of a pattern in sorted order, as paths relative to `root`."""
     names: list[str] = []
+    _check_ranges(pattern)
     for name in _expand_ranges(os.path.expanduser(pattern)):
         if "*" not in name:
             names.append(name)
@@ -267,6 +270,18 @@ def _expand(pattern: str, root: Path) -> list[str]:
     return names
 
 
+def _check_ranges(pattern: str) -> None:
+    """Check that `{000..012}` count up, and not too far, before any is expanded."""
+    count = 1
+    for match in RANGE.finditer(pattern):
+        first, last = (int(number[:20]) for number in match.groups())
+        if first > last:
+            raise ConfigError(f"shards: {match[0][:40]} counts down in {shorten(pattern)}")
+        count *= last - first + 1
+        if count > MAX_SHARDS or len(match[0]) > MAX_RANGE:
+            raise ConfigError(f"shards: expected at most {MAX_SHARDS:,}, found {shorten(pattern)}")
+
+
 def _expand_ranges(pattern: str) -> Iterator[str]:
     """Expand `{000..012}`; numbers are padded to the width of the first."""
     match = RANGE.search(pattern)
@@ -274,8 +289,6 @@ def _expand_ranges(pattern: str) -> Iterator[str]:
         yield pattern
         return
     first, last = match.groups()
-    if int(first) > int(last):
-        raise ConfigError(f"shards: {match[0]} counts down in {pattern!r}")
     for number in range(int(first), int(last) + 1):
         text = str(number).zfill(len(first))
         yield from _expand_ranges(f"{pattern[: match.start()]}{text}{pattern[match.end() :]}")
