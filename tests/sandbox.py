@@ -54,8 +54,10 @@ def _modality(name: str) -> Callable[[str], Any]:
     preprocess = spec.prepare(settings, None)
 
     def load(path: str) -> None:
-        preprocess(path)
-        render_thumbnail(name, path)
+        # Arrays have no times.
+        item = (path, 50.0) if name == "imu" and path.endswith(".npz") else path
+        preprocess(item)
+        render_thumbnail(name, item)
 
     return load
 
@@ -83,7 +85,7 @@ def _pairs(path: str) -> None:
     from openbind.data.sources.manifest import Manifest
     from openbind.data.sources.shards import Shards
 
-    pair = ("image", "text")
+    pair = ("image", "audio") if b"audio" in Path(path).read_bytes() else ("image", "text")
     file = Path(path)
     name = file.name
     source = Shards(shards=name) if file.suffix == ".tar" else Manifest(manifest=name)
