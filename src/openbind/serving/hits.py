@@ -17,7 +17,7 @@ from openbind.serving.schemas import HitRow
 UNKNOWN = "application/octet-stream"
 
 
-SECRET = "service.key"
+SECRET = "service.key"  # noqa: S105  # the name of a file
 """The file in an index's folder that ids are signed with."""
 SECRET_BYTES = 32
 SIGNATURE_BYTES = 12

@@ -81,7 +81,8 @@ def read_boxes(path: Path) -> tuple[tuple[int, int], list[Box]]:
         InputError: no such file, or a malformed one.
     """
     try:
-        root = ElementTree.parse(path).getroot()
+        # Expat limits how far entities expand (2.4.1), and fetches none.
+        root = ElementTree.parse(path).getroot()  # noqa: S314
         width, height = (int(root.findtext(f"size/{side}", "")) for side in ("width", "height"))
         found = [
             [float(thing.findtext(f"bndbox/{side}", "")) for side in SIDES]
