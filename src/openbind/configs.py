@@ -30,12 +30,26 @@ Divisor = Annotated[float, Range(1e-9, 1e9)]
 """What values are divided by, such as a standard deviation."""
 Epsilon = Annotated[float, Range(0, 1)]
 """What is added to a variance before its root."""
-Rate = Annotated[int, Range(1, 1_000_000)]
+Rate = Annotated[int, Range(1, 400_000)]
 """Samples per second."""
 Width = Annotated[int, Range(1, 65_536)]
 """Features, dimensions, channels of a network."""
-Side = Annotated[int, Range(1, 4_096)]
+Side = Annotated[int, Range(1, 2_048)]
 """Rows or columns of what a network takes."""
+MAX_NUMBERS = 200_000_000
+"""Numbers of one item as a network takes it, and of what is computed on the way: 0.8 GB."""
+
+
+def check_numbers(count: float) -> None:
+    """Check how many numbers one item becomes by its settings.
+
+    Raises:
+        ValueError: too many.
+    """
+    if count > MAX_NUMBERS:
+        raise ValueError(
+            f"an item would have {count:,} numbers, at most {MAX_NUMBERS:,} are allowed"
+        )
 
 
 def checked(config: Config) -> Config:

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from openbind.configs import Divisor, Range
+from openbind.configs import Divisor, Range, check_numbers
 from openbind.media.audio import Audio, OpenAudio
 from openbind.media.drawing import draw_wave
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample, View
@@ -74,6 +74,17 @@ class AudioSettings:
     center: bool = True
     mean: float = -4.268
     std: Divisor = 9.138
+
+    def __post_init__(self) -> None:
+        """Check the size of an item.
+
+        Raises:
+            ValueError: too many samples, or overlapping frames of them.
+        """
+        mel, count = self.features, 1 if self.clips == "cover" else self.clips
+        length = mel.fft if isinstance(mel, KaldiFbank) else mel.window
+        columns = max(self.frames, self.clip_samples // mel.hop)
+        check_numbers(count * columns * max(length, mel.mels))
 
 
 DRAWN = AudioSettings(mono="mix")

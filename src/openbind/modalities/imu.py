@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from openbind.configs import Range, Rate
+from openbind.configs import Range
 from openbind.media.drawing import draw_series
 from openbind.media.motion import STANDARD_GRAVITY
 from openbind.media.series import AXES, Series, exact_rate, read_series
@@ -51,7 +51,7 @@ class ImuSettings:
     """
 
     steps: Annotated[int, Range(1, 1_000_000)] = 2_000
-    rate_hz: Rate = 200
+    rate_hz: Annotated[int, Range(1, 10_000)] = 200
     clips: Literal["center", "cover"] = "center"
     acceleration: Literal["m/s2", "g"] = "m/s2"
     rotation: Literal["rad/s", "deg/s"] = "rad/s"

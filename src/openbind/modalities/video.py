@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from openbind.configs import Divisor, Range, Side
+from openbind.configs import Divisor, Range, Side, check_numbers
 from openbind.errors import InputError
 from openbind.media.video import VIDEO_EXTENSIONS, OpenVideo
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample, View
@@ -51,6 +51,15 @@ class VideoSettings:
     crops: Literal[1, 3] = 3
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[Divisor, Divisor, Divisor] = (0.26862954, 0.26130258, 0.27577711)
+
+    def __post_init__(self) -> None:
+        """Check the size of an item.
+
+        Raises:
+            ValueError: too many pixels.
+        """
+        count = 1 if self.clips == "cover" else self.clips
+        check_numbers(count * self.crops * self.frames * 3 * self.size**2)
 
 
 def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:

@@ -160,7 +160,7 @@ class HeadConfig:
     norm_eps: Epsilon = 1e-6
     project: bool = True
     bias: bool = False
-    dropout: float = 0.0
+    dropout: Annotated[float, Range(0, 1)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

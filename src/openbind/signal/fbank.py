@@ -51,6 +51,17 @@ class KaldiFbank:
     preemphasis: Annotated[float, Range(0, 1)] = 0.97
     floor: Annotated[float, Range(1e-30, 1)] = 1.1920929e-07
 
+    def __post_init__(self) -> None:
+        """Check that the parts fit each other.
+
+        Raises:
+            ValueError: frames longer than the transform, or no range of frequencies.
+        """
+        if self.window > self.fft:
+            raise ValueError(f"window: expected at most fft = {self.fft}, found {self.window}")
+        if self.low_hz >= self.high_hz:
+            raise ValueError(f"expected low_hz below high_hz, found {self.low_hz}, {self.high_hz}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PowerMel:
