@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,6 +147,35 @@ def test_units_of_times(name: str, scale: float, first: float) -> None:
     table = csv(times, WAVES_TC[:500], HEADER.replace("time", name))
     assert read_series(table).rate_hz == 50
     assert duration_of(table) == pytest.approx(499 * 0.02, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["time", "timestamp", "datetime", "Date", "timestamp_ms"])
+@pytest.mark.parametrize("zone", ["", "Z", "+05:30"])
+def test_dates_as_times(name: str, zone: str) -> None:
+    """Dates are times in seconds, whatever unit the column's name states."""
+    start = datetime(2026, 5, 1, 23, 59, 58)
+    lines = [HEADER.replace("time", name)]
+    for step, row in enumerate(WAVES_TC[:500]):
+        moment = (start + timedelta(milliseconds=20 * step)).isoformat(timespec="milliseconds")
+        lines.append(",".join([moment + zone, *map(str, row)]))
+    table = "\n".join(lines).encode()
+    series = read_series(table)
+    assert series.rate_hz == 50
+    np.testing.assert_allclose(series.values_TC, WAVES_TC[:500], atol=1e-6)
+
+
+def test_a_date_beside_times() -> None:
+    """Other times come first, and with a rate a date isn't read at all."""
+    lines = ["date,seconds," + HEADER.partition(",")[2]]
+    lines += [
+        ",".join(["1 May", str(i / 50), *map(str, row)]) for i, row in enumerate(WAVES_TC[:99])
+    ]
+    table = "\n".join(lines).encode()
+    assert read_series(table).rate_hz == 50
+    dated = table.replace(b",seconds,", b",other,")
+    assert read_series((dated, 25)).rate_hz == 25
+    with pytest.raises(InputError):
+        read_series(dated)
 
 
 @pytest.mark.parametrize("name", ["time", "t", "timestamp", "seconds"])

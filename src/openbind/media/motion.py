@@ -61,7 +61,7 @@ TIME_SPELLINGS = {
     **dict.fromkeys(("us", "µs", "μs", "usec", "micros", "microsecond", "microseconds"), "us"),
     **dict.fromkeys(("ns", "nsec", "nanos", "nanosecond", "nanoseconds"), "ns"),
 }
-TIME_WORDS = {"t", "time", "times", "timestamp", "timestamps", "elapsed", "ts"}
+TIME_WORDS = {"t", "time", "times", "timestamp", "timestamps", "elapsed", "ts", "datetime", "date"}
 """Words that make a column one of times; so do the units of `TIME_SPELLINGS` on their own."""
 SENSORS: tuple[tuple[str, str, str | None], ...] = (
     (r"mag|quat|euler|attitude|orient|roll|pitch|yaw|heading|bias|drift|uncalib|std|var", "", None),
@@ -75,6 +75,8 @@ SENSORS: tuple[tuple[str, str, str | None], ...] = (
 )
 """Patterns of column names, tried in this order → the sensor, and its unit where the name implies
 one (Core Motion's user acceleration, Physics Toolbox's gF); no sensor means another quantity."""
+OTHER = re.compile(r"sample|index|step|label|mag|quat|euler|roll|pitch|yaw")
+"""Names that aren't axes, where no column names a sensor."""
 PREFERRED: dict[Quantity, tuple[str, ...]] = {
     "acceleration": ("g-force", "accelerometer", "linear"),
     "rotation": ("gyroscope", "rotation rate"),
@@ -154,7 +156,7 @@ def read_layout(names: Sequence[str], item: Any) -> Layout:
 
 def _by_axis(others: Sequence[int], names: Sequence[str]) -> list[Column]:
     """Order columns that name no sensor: by their axes if they are x, y, z twice."""
-    if len(others) not in (3, 6):
+    if len(others) not in (3, 6) or any(OTHER.search(names[i].lower()) for i in others):
         return []
     axes = ["xyz".find(names[i].strip().lower()) for i in others]
     if any(sorted(group) != [0, 1, 2] for group in (axes[:3], axes[3:]) if group):
@@ -183,10 +185,11 @@ def _time_of(name: str) -> tuple[str | None, int] | None:
     words = _words(rest)
     stated = [TIME_SPELLINGS[word] for word in words if word in TIME_SPELLINGS]
     is_time = bool(TIME_WORDS & {*words}) or words in ([s] for s in TIME_SPELLINGS if len(s) > 1)
-    if not is_time or {"date", "zone"} & {*words}:
+    if not is_time or "zone" in words:
         return None
     # Ego4D has a canonical clock, Sensor Logger the elapsed seconds, SensorLog one per sensor.
-    ranks = ("canonical|elapsed", "acceler|motion|gyro", "")
+    # Dates are of whole days or seconds in many files that have other times.
+    ranks = ("canonical|elapsed", "acceler|motion|gyro", "^(?!.*date)", "")
     rank = next(i for i, pattern in enumerate(ranks) if re.search(pattern, "".join(words)))
     if bracket is not None:
         return TIME_SPELLINGS.get(re.sub(r"[^a-zµμ]", "", bracket.lower())), rank

@@ -11,10 +11,16 @@ import numpy as np
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.media.maps import read_map
-from openbind.media.source import open_source
+from openbind.media.source import open_source, read_bytes
 
 CENTIKELVIN_AT_0 = 27_315
 """0 °C in hundredths of a kelvin, the unit of radiometric TIFFs of microbolometer cameras."""
+DJI_REASON = (
+    "a radiometric JPEG of DJI, whose raw counts become temperatures by its Thermal SDK only; "
+    "convert it to a float TIFF with the SDK's `dji_irp -a measure` or DJI's Thermal Analysis Tool"
+)
+HEAD_BYTES = 1 << 16
+"""Where a JPEG names its camera; older ones of DJI write FLIR's data."""
 PLAUSIBLE_CELSIUS = (-100.0, 400.0)
 """Range of the median of a scene, which another unit would leave."""
 
@@ -36,16 +42,15 @@ def read_celsius(source: Any) -> np.ndarray:
     if not isinstance(source, str | os.PathLike | bytes | bytearray | memoryview):
         return _to_celsius(read_map(source), source)
     opened = open_source(source)
-    data = opened.read_bytes() if isinstance(opened, Path) else opened.getvalue()
+    data = read_bytes(opened)
     if not data.startswith(b"\xff\xd8"):
         return _to_celsius(read_map(source), source)
+    if b"DJI" in data[:HEAD_BYTES] and b"FLIR" not in data[:HEAD_BYTES]:
+        raise InputError(source, DJI_REASON)
     try:
         import flyr
     except ImportError as error:
         raise MissingExtraError("reading FLIR's temperatures", "flyr", "flir") from error
-    if b"DJI" in data[:4096] and b"FLIR" not in data[:65_536]:
-        reason = "a radiometric JPEG of DJI, which only its Thermal SDK decodes; export a TIFF"
-        raise InputError(source, reason)
     try:
         thermogram = flyr.unpack(str(opened) if isinstance(opened, Path) else opened)
         return np.asarray(thermogram.celsius, dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -119,13 +119,15 @@ def duration_of(source: Any) -> float | None:
 
 
 def _read(source: Any, item: Any, timed: bool, motion: bool = True) -> _Recording:
-    """Read a table's sensors; `timed` requires that the unit of its times is known."""
+    """Read a table's sensors; `timed` reads its times, too, whose unit must be known."""
     if is_array(source):
         return _Recording(read_table(source).values_TC)
     layouts: list[Layout] = []
 
     def choose(names: tuple[str, ...]) -> list[int]:
         layout = read_layout(names, item)
+        if not timed:
+            layout = replace(layout, time=None)
         if motion and not layout.columns:
             found = ", ".join(names[:12])
             reason = "expected columns such as accel_x, accel_y, accel_z, gyro_x, gyro_y, gyro_z"
@@ -136,10 +138,10 @@ def _read(source: Any, item: Any, timed: bool, motion: bool = True) -> _Recordin
     table = read_table(source, choose)
     if not layouts:
         return _Recording(table.values_TC)
-    return _arrange(table, layouts[0], timed, item)
+    return _arrange(table, layouts[0], item)
 
 
-def _arrange(table: Table, layout: Layout, timed: bool, item: Any) -> _Recording:
+def _arrange(table: Table, layout: Layout, item: Any) -> _Recording:
     """Put a table's columns into the order of `Series`, in SI units where they are stated."""
     places = {column: place for place, column in enumerate(layout.used)}
     names = table.columns or ()
@@ -150,10 +152,11 @@ def _arrange(table: Table, layout: Layout, timed: bool, item: Any) -> _Recording
     known: list[Quantity] = ["acceleration", "rotation"]
     is_si = tuple(layout.factors.get(quantity) is not None for quantity in known)
     seconds_T = None
-    if layout.time is not None and timed:
+    if layout.time is not None:
         times_T = table.values_TC[:, places[layout.time]].astype(np.float64)
         name = names[places[layout.time]]
-        seconds_T = _to_seconds(times_T, layout.time_unit, name, item)
+        unit = "s" if name in table.dates else layout.time_unit
+        seconds_T = _to_seconds(times_T, unit, name, item)
     return _Recording(np.concatenate(parts, axis=1), seconds_T, (is_si[0], is_si[1]), names)
 
 

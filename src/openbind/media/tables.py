@@ -14,6 +14,7 @@ import numpy as np
 from openbind.errors import InputError
 from openbind.limits import check_limit, current_limits
 from openbind.media.arrays import is_array, load_array, looks_like_numpy, to_numpy
+from openbind.media.dates import is_like_date, to_seconds
 from openbind.media.source import open_source, read_bytes
 
 SEPARATORS = "\t;,"
@@ -30,10 +31,12 @@ class Table:
     Args:
         values_TC: (steps, columns) float64, or float32 if the source has it; NaN where missing.
         columns: their names, if the source has any.
+        dates: names of columns that held dates or times of day, converted to seconds.
     """
 
     values_TC: np.ndarray
     columns: tuple[str, ...] | None = None
+    dates: frozenset[str] = frozenset()
 
 
 def read_table(source: Any, choose: Choose | None = None) -> Table:
@@ -41,8 +44,9 @@ def read_table(source: Any, choose: Choose | None = None) -> Table:
 
     Args:
         source: path or bytes of a CSV file (commas, semicolons, tabs or spaces; the first line
-            may name the columns; lines that start with # are skipped; empty cells are NaN) or
-            of a `.npy` or `.npz` file of one array; an array or tensor (T, C) or (T,).
+            may name the columns; lines that start with # are skipped; empty cells are NaN, dates
+            and times of day seconds) or of a `.npy` or `.npz` file of one array; an array or
+            tensor (T, C) or (T,).
         choose: called with the names of a CSV file's columns, if it has any, returns those to
             read; others may hold text.
 
@@ -84,13 +88,16 @@ def _read_csv(opened: Path | io.BytesIO, source: Any, choose: Choose | None) -> 
     if columns is None:
         return Table(_checked(_parse(rows, separator, None, source), source))
     chosen = None if choose is None else choose(columns)
-    values_TC = _parse(rows, separator, chosen, source)
+    dates = _find_dates(rows[0], separator, chosen)
+    values_TC = _parse(rows, separator, chosen, source, dates)
+    names = frozenset(columns[index] for index in dates if index < len(columns))
     if chosen is not None:
-        return Table(_checked(values_TC, source), tuple(columns[index] for index in chosen))
+        read = tuple(columns[index] for index in chosen)
+        return Table(_checked(values_TC, source), read, names)
     if len(columns) != values_TC.shape[1]:
         found = f"{len(columns)} names for {values_TC.shape[1]} columns"
         raise InputError(source, f"expected a name for each column, found {found}")
-    return Table(_checked(values_TC, source), columns)
+    return Table(_checked(values_TC, source), columns, names)
 
 
 def _check_cells(lines: list[str], separator: str | None, source: Any) -> None:
@@ -103,12 +110,30 @@ def _check_cells(lines: list[str], separator: str | None, source: Any) -> None:
     check_limit("cells", len(lines) * len(lines[0].split(separator)), source)
 
 
+def _find_dates(row: str, separator: str | None, chosen: Sequence[int] | None) -> list[int]:
+    """Return the columns to read that hold dates in the first row."""
+    cells = row.split(separator)
+    indices = range(len(cells)) if chosen is None else [i for i in chosen if i < len(cells)]
+    return [index for index in indices if is_like_date(cells[index])]
+
+
 def _parse(
-    rows: list[str], separator: str | None, chosen: Sequence[int] | None, source: Any
+    rows: list[str],
+    separator: str | None,
+    chosen: Sequence[int] | None,
+    source: Any,
+    dates: Sequence[int] = (),
 ) -> np.ndarray:
     try:
         return np.loadtxt(
-            rows, delimiter=separator, ndmin=2, comments=None, quotechar='"', usecols=chosen
+            rows,
+            delimiter=separator,
+            ndmin=2,
+            comments=None,
+            quotechar='"',
+            usecols=chosen,
+            converters=dict.fromkeys(dates, to_seconds),
+            encoding="utf-8",
         )
     except ValueError as error:
         raise InputError(source, f"expected a table of numbers: {error}") from error
