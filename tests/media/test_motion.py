@@ -124,8 +124,8 @@ def test_contradictions(columns: list[str], message: str) -> None:
 
 
 def test_other_columns_are_none() -> None:
-    """Sample numbers, dates, magnetometers and angles are neither times nor sensors."""
-    layout = read_layout(["sample", "index", "date_time", "mag_x", "roll", "steps", "max"], "table")
+    """Sample numbers, zones, magnetometers and angles are neither times nor sensors."""
+    layout = read_layout(["sample", "index", "time_zone", "mag_x", "roll", "steps", "max"], "table")
     assert (layout.time, layout.columns) == (None, {})
 
 
