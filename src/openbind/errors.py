@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -38,8 +40,8 @@ class InputError(OpenbindError, ValueError):
 
     def __init__(self, item: Any, reason: str) -> None:
         self.item = describe(item)
-        self.reason = reason
-        super().__init__(f"{self.item}: {reason}")
+        self.reason = printable(reason)
+        super().__init__(f"{self.item}: {self.reason}")
 
 
 class LimitError(InputError):
@@ -81,8 +83,8 @@ class CheckpointError(OpenbindError, ValueError):
 
     def __init__(self, path: Any, reason: str) -> None:
         self.path = str(path)
-        self.reason = reason
-        super().__init__(f"{self.path}: {reason}")
+        self.reason = printable(reason)
+        super().__init__(f"{printable(self.path)}: {self.reason}")
 
 
 class ConfigError(OpenbindError, ValueError):
@@ -152,7 +154,7 @@ def describe(item: Any, limit: int = 120) -> str:
     shape = getattr(item, "shape", None)
     if shape is not None:
         return f"<{type(item).__name__} {tuple(shape)} {getattr(item, 'dtype', '')}>"
-    text = str(item)
+    text = printable(str(item))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -170,3 +172,33 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, shortened; of an empty one its type."""
     line = str(error).strip().partition("\n")[0]
     return describe(line, 300) if line else type(error).__name__
+
+
+CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters, line ends, marks that turn the direction of writing, bytes that are no text
+(Unicode 16, chapter 23): a name that has them could forge lines or steer a terminal."""
+
+
+def printable(text: str) -> str:
+    r"""Escape what could forge lines or steer a terminal: an ESC in a file's name as `\x1b`."""
+    return CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+@contextmanager
+def decoding(item: Any) -> Iterator[None]:
+    """Convert whatever a decoder raises into an `InputError` that names the item.
+
+    Damaged and hostile files make libraries raise anything: MemoryError, OverflowError, errors of
+    their own, and panics of Rust, which aren't even exceptions (`BaseException`). Errors of
+    openbind and of the system pass unchanged.
+    """
+    try:
+        yield
+    except (OpenbindError, OSError, GeneratorExit, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        name, line = type(error).__name__, first_line(error)
+        reason = name if line == name else f"{name}: {line}"
+        raise InputError(item, f"can't be decoded ({reason})") from error

@@ -15,22 +15,33 @@ def test_classify(run: Run, media: Path) -> None:
     """A image of a dog is a dog; the probabilities sum to 1."""
     image = next(media.glob("dog.[!o]*"))
     code, out, _ = run("classify", image, "--labels", "dog, rooster,rain", "--json")
-    (result,) = json.loads(out)
+    (result,) = json.loads(out)["results"]
     assert code == 0
     assert next(iter(result["labels"])) == "dog"
     assert sum(result["labels"].values()) == pytest.approx(1, abs=1e-4)
 
 
 def test_several_modalities_in_order(run: Run, media: Path) -> None:
-    """Files of any modality, in the order given; several templates are averaged."""
+    """Files of any modality, each once, in the order given; several templates are averaged."""
     image, sound = next(media.glob("dog.[!o]*")), media / "dog.ogg"
     options = ("--labels", "dog,rooster", "--template", "{}", "--template", "a photo of a {}")
     code, out, err = run("classify", sound, image, sound, *options, "--json", "--device", "cpu")
     assert code == 0, err
     found = json.loads(out)
-    assert [result["path"] for result in found] == [str(sound), str(image), str(sound)]
-    assert found[0] == found[2]
-    assert found[1]["modality"] == "image"
+    assert [result["path"] for result in found["results"]] == [str(sound), str(image)]
+    assert found["results"][1]["modality"] == "image"
+    assert found["summary"]["read"].keys() == {"audio", "image"}
+
+
+def test_a_folder(run: Run, media: Path) -> None:
+    """A broken file is named and counted, the rest is classified; --strict makes it a failure."""
+    (media / "broken.png").write_bytes(b"no image")
+    (media / "notes.xyz").touch()
+    code, out, err = run("classify", media, "--labels", "dog,rain")
+    assert (code, len(out.splitlines())) == (0, 6)
+    assert "broken.png" in err.splitlines()[-2]
+    assert "2 skipped: 1 of other types (1 XYZ), 1 failed to decode" in err.splitlines()[-1]
+    assert run("classify", media, "--labels", "dog,rain", "--strict")[0] == 1
 
 
 @pytest.mark.parametrize("template", ["a dog", "{} {}", "a {} in {place}"])

@@ -15,7 +15,7 @@ def test_search_by_text(run: Run, media: Path) -> None:
     """Text finds the dog among images; a second run returns the same from the cache."""
     code, out, err = run("search", media, "--text", "a dog", "--modalities", "image", "-k", 2)
     assert code == 0
-    assert "skipped" not in err
+    assert "3 read: 3 image" in err.splitlines()[-1]
     assert len(out.splitlines()) == 2
     assert "dog." in out.splitlines()[0]
     assert run("search", media, "--text", "a dog", "--modalities", "image", "-k", 2)[1] == out
@@ -52,5 +52,8 @@ def test_broken_files_are_skipped_and_counted(run: Run, media: Path) -> None:
     assert len(out.splitlines()) == 6
     assert "skipped" in err
     assert "broken.png" in err
-    assert "6 files embedded, 2 skipped" in err
+    assert "6 read: 3 audio (3 OGG), 3 image" in err.splitlines()[-1]
+    assert "2 failed to decode" in err.splitlines()[-1]
+    found = json.loads(run("search", media, "--text", "rain", "--json")[1])
+    assert found["summary"]["skipped"] == {"failed to decode": 2}
     assert run("search", media, "--text", "rain", "--strict")[0] == 1

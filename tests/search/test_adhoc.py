@@ -32,7 +32,7 @@ def test_files_are_found_by_modality(folder: Path) -> None:
     """Files of other types are counted; a folder without any is an error."""
     found = find_files([folder], ["image"])
     assert [Path(str(entry.item)).stem for entry in found.entries] == ["broken", "one", "two"]
-    assert found.others == 2
+    assert found.summary.others == {"docx": 1, "ogg": 1}
     with pytest.raises(openbind.InputError, match="5 of other types"):
         find_files([folder], ["imu"])
 

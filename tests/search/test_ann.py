@@ -31,6 +31,7 @@ def fill(folder: Path, count: int, segments: int = 1) -> tuple[RowTable, np.ndar
             root=0,
             path=f"{n // segments}.x",
             modality="image",
+            settings="",
             segment=n % segments,
             segments=segments,
             start_s=None,

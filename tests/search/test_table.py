@@ -21,6 +21,7 @@ def row(file: str, segment: int = 0, segments: int = 1) -> Row:
         root=0,
         path=f"{file}'s ü.jpg",
         modality="image",
+        settings="",
         segment=segment,
         segments=segments,
         start_s=None,

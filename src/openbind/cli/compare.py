@@ -8,11 +8,13 @@ from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
     add_part_arguments,
+    add_set_argument,
     add_space_arguments,
     compute_options,
     load_space,
     print_json,
     query_terms,
+    with_settings,
 )
 from openbind.errors import InputError, describe
 
@@ -20,6 +22,7 @@ from openbind.errors import InputError, describe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     add_part_arguments(parser)
+    add_set_argument(parser)
     add_space_arguments(parser)
     add_compute_arguments(parser)
 
@@ -33,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     space = load_space(arguments, modalities={term.modality for term in terms})
+    space = with_settings(space, arguments)
     options = compute_options(arguments)
     vectors_NE = np.stack(
         [space.encode(term.modality, [term.item], **options)[0] for term in terms]

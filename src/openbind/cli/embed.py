@@ -12,18 +12,24 @@ from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
     add_library_arguments,
+    add_set_argument,
     add_space_arguments,
     compute_options,
+    exit_code,
     load_space,
+    path_overrides,
     plain_failures,
     print_json,
+    print_line,
     report_failures,
     space_source,
+    with_settings,
 )
 from openbind.errors import InputError
 
 if TYPE_CHECKING:
     from openbind.embedding.many import Failure
+    from openbind.embedding.scan import Summary
 
 EXTENSIONS = (".parquet", ".npz")
 
@@ -49,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ray-address", metavar="ADDRESS", help="of a cluster (default: one on this machine)"
     )
+    add_set_argument(parser)
     add_space_arguments(parser)
     add_compute_arguments(parser)
 
@@ -66,10 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
     from openbind.search.adhoc import embed_paths
     from openbind.search.export import file_batch, write_npz, write_parquet
 
+    space = load_space(arguments, modalities=arguments.modalities or None)
     library = embed_paths(
-        load_space(arguments, modalities=arguments.modalities or None),
+        with_settings(space, arguments),
         arguments.paths,
         modalities=arguments.modalities,
+        overrides=path_overrides(arguments),
         cached=not arguments.no_cache,
         progress=True,
         **compute_options(arguments),
@@ -77,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if library.entries:
         write = write_parquet if extension == ".parquet" else write_npz
         write([file_batch(library.entries, library.vectors_KE)], arguments.output)
-    return _report(arguments, len(library.entries), library.failures)
+    return _report(arguments, len(library.entries), library.failures, library.summary)
 
 
 def _run_on_ray(arguments: argparse.Namespace) -> int:
@@ -87,8 +96,11 @@ def _run_on_ray(arguments: argparse.Namespace) -> int:
 
     if arguments.output.suffix.lower() != ".parquet":
         raise InputError(arguments.output, "--engine ray writes Parquet: expected .parquet")
+    if arguments.settings:
+        raise InputError("--set", "only with --engine local; say the settings in --type")
     space = load_space(arguments)
-    found = find_files(arguments.paths, arguments.modalities or space.modalities)
+    overrides = path_overrides(arguments)
+    found = find_files(arguments.paths, arguments.modalities or space.modalities, overrides)
     outcome = embed_on_ray(
         space,
         space_source(arguments.space),
@@ -98,16 +110,25 @@ def _run_on_ray(arguments: argparse.Namespace) -> int:
         progress=True,
         **compute_options(arguments),
     )
-    return _report(arguments, outcome.files, (*found.failures, *outcome.failures))
+    modality_of = {str(entry.item): entry.modality for entry in found.entries}
+    for failure in outcome.failures:
+        modality = modality_of.get(failure.name)
+        if modality is not None:
+            found.summary.note_failed(modality, Path(failure.name))
+    failures = (*found.failures, *outcome.failures)
+    return _report(arguments, outcome.files, failures, found.summary)
 
 
-def _report(arguments: argparse.Namespace, files: int, failures: Sequence[Failure]) -> int:
+def _report(
+    arguments: argparse.Namespace, files: int, failures: Sequence[Failure], summary: Summary
+) -> int:
     if files:
-        print(f"{files} vectors written to {arguments.output}", file=sys.stderr)
+        print_line(f"{files} vectors written to {arguments.output}", file=sys.stderr)
     if arguments.json:
-        skipped = plain_failures(failures)
-        print_json({"output": str(arguments.output), "files": files, "skipped": skipped})
-    return report_failures(failures, files, arguments.strict)
+        counts = {"files": files, "skipped": plain_failures(failures), "summary": summary.plain()}
+        print_json({"output": str(arguments.output), **counts})
+    report_failures(failures, summary)
+    return exit_code(failures, files, arguments.strict)
 
 
 VERB = Verb(

@@ -13,18 +13,23 @@ from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
     add_space_arguments,
+    add_type_argument,
     check_device,
     compute_options,
     limit_items,
     load_space,
     plain_failures,
     print_json,
+    print_line,
+    report_failures,
     space_source,
+    type_overrides,
 )
 from openbind.errors import InputError
 
 if TYPE_CHECKING:
     from openbind.search.index import Index
+    from openbind.search.verify import Report
     from openbind.space.space import Space
 
 LISTED = 10
@@ -63,15 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--qdrant", metavar="URL", help="of a server, or a folder")
     export.add_argument("--collection", default="openbind", help="of Qdrant (default: openbind)")
     for action in (create, grow):
-        action.add_argument(
-            "--type",
-            dest="type_overrides",
-            action="append",
-            default=[],
-            metavar="MODALITY=PATTERN",
-            help="modality of files whose extension doesn't determine it, as depth='scans/*'; the "
-            "pattern is matched with paths below the folders, and * matches / too",
-        )
+        add_type_argument(action)
     for action in (create, grow, update, verify):
         add_compute_arguments(action)
     for action in (grow, remove, update, info, verify):
@@ -96,7 +93,7 @@ def _create(arguments: argparse.Namespace) -> int:
     space = load_space(arguments)
     source = space_source(arguments.space)
     folder = Path(arguments.index_dir or default_folder(arguments.folders))
-    overrides = _type_overrides(arguments)
+    overrides = type_overrides(arguments, patterns=True)
     if has_meta(folder):
         index = _same_index(folder, arguments.folders, overrides)
     else:
@@ -112,14 +109,15 @@ def _same_index(folder: Path, roots: Sequence[str], overrides: dict[str, str]) -
     Raises:
         InputError: its folders or type overrides differ.
     """
+    from openbind.embedding.overrides import parse_type
     from openbind.search.index import Index
 
     index = Index.open(folder)
     meta = index.meta
     wanted = {Path(root).expanduser().absolute() for root in roots}
     known = {root.path for root in meta.roots}
-    indexed = {override.pattern: override.modality for override in meta.type_overrides}
-    if wanted != known or overrides != indexed:
+    given = [parse_type(pattern, notation) for pattern, notation in overrides.items()]
+    if wanted != known or given != list(meta.type_overrides):
         raise InputError(
             folder,
             f"has an index already, over {', '.join(map(str, sorted(known)))}; add folders with "
@@ -128,19 +126,8 @@ def _same_index(folder: Path, roots: Sequence[str], overrides: dict[str, str]) -
     return index
 
 
-def _type_overrides(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return pattern → modality of `--type`."""
-    found = {}
-    for given in arguments.type_overrides:
-        modality, equals, pattern = given.partition("=")
-        if not (modality and equals and pattern):
-            raise InputError(f"--type {given}", "expected MODALITY=PATTERN")
-        found[pattern] = modality
-    return found
-
-
 def _add(arguments: argparse.Namespace) -> int:
-    index, overrides = _open(arguments), _type_overrides(arguments)
+    index, overrides = _open(arguments), type_overrides(arguments, patterns=True)
     if not (arguments.folders or overrides):
         raise InputError("index add", "give folders, or --type MODALITY=PATTERN, or both")
     index.add(arguments.folders, overrides)
@@ -176,7 +163,6 @@ def _update_index(index: Index, space: Space, arguments: argparse.Namespace) -> 
         progress=True,
         **compute_options(arguments),
     )
-    skipped = plain_failures(changes.failures)
     counts = {
         "embedded": changes.embedded,
         "moved": changes.moved,
@@ -185,16 +171,15 @@ def _update_index(index: Index, space: Space, arguments: argparse.Namespace) -> 
     }
     if arguments.json and arguments.action != "verify":
         postponed = [str(path) for path in changes.postponed]
-        print_json(
-            {"index": str(index.folder), **counts, "postponed": postponed, "skipped": skipped}
-        )
-        return 0
-    for failure in skipped:
-        print(f"skipped {failure['path']}: {failure['reason']}", file=sys.stderr)
-    for path in changes.postponed:
-        print(f"postponed {path}: it changed while it was read", file=sys.stderr)
-    done = f"{index.folder}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
-    print(done, file=sys.stderr if arguments.json else sys.stdout)
+        details = {"postponed": postponed, "skipped": plain_failures(changes.failures)}
+        summary = changes.summary.plain()
+        print_json({"index": str(index.folder), **counts, **details, "summary": summary})
+    else:
+        for path in changes.postponed:
+            print_line(f"postponed {path}: it changed while it was read", file=sys.stderr)
+        done = ", ".join(f"{count} {name}" for name, count in counts.items())
+        print_line(f"{index.folder}: {done}", file=sys.stderr if arguments.json else sys.stdout)
+    report_failures(changes.failures, changes.summary)
     return 0
 
 
@@ -205,37 +190,55 @@ def _info(arguments: argparse.Namespace) -> int:
         return 0
     print(f"space      {info.space} ({info.dim} dimensions, {info.fingerprint[:8]})")
     for root in info.roots:
-        print(f"root       {root}")
+        print_line(f"root       {root}")
+    for pattern, notation in info.type_overrides.items():
+        print_line(f"type       {notation}={pattern}")
     print(f"files      {info.files:,} ({info.failed:,} more could not be embedded)")
     for name, count in info.by_modality.items():
         print(f"           {count:,} {name}")
     print(f"rows       {info.rows:,}")
     print(f"on disk    {info.bytes / 1e6:,.1f} MB")
     print(f"search     {info.ann or 'exact'}")
+    if info.summary is not None:
+        print_line(f"last scan  {info.summary}")
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from openbind.search.verify import repair
-
-    index = _open(arguments)
-    report = index.verify(progress=True)
-    if arguments.repair and not report.clean:
-        repair(index, report)
-        _update_index(index, _load(index, arguments), arguments)
-        report = index.verify(progress=True)
+    report = _verified(arguments)
     if arguments.json:
         print_json({**asdict(report), "clean": report.clean})
         return 0 if report.clean else 1
     for name, items in asdict(report).items():
         if isinstance(items, tuple):
             for item in items[:LISTED]:
-                print(f"{name:10} {item}")
+                print_line(f"{name:10} {item}")
             if len(items) > LISTED:
                 print(f"{name:10} and {len(items) - LISTED} more")
+    print_line(str(report.summary), file=sys.stderr)
     state = "clean" if report.clean else "not clean; `--repair` embeds again what is wrong"
     print(f"{report.files:,} files, {report.rows:,} rows: {state}")
     return 0 if report.clean else 1
+
+
+def _verified(arguments: argparse.Namespace) -> Report:
+    """Verify, and with `--repair` embed again what is wrong; if the table can't be read, all."""
+    from openbind.search.index import Index
+    from openbind.search.table import DamagedTableError
+    from openbind.search.verify import repair
+
+    try:
+        index = _open(arguments)
+        report = index.verify(progress=True)
+        if report.clean or not arguments.repair:
+            return report
+        repair(index, report)
+    except DamagedTableError:
+        if not arguments.repair:
+            raise
+        index = Index.reset(arguments.index)
+    _update_index(index, _load(index, arguments), arguments)
+    return index.verify(progress=True)
 
 
 def _export(arguments: argparse.Namespace) -> int:

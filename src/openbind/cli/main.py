@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from openbind import __version__
-from openbind.errors import OpenbindError, UnknownNameError
+from openbind.errors import OpenbindError, UnknownNameError, printable
 from openbind.registry import Registry
 
 VERBS = Registry(
@@ -101,6 +101,8 @@ def _run_verb(name: str, arguments: list[str]) -> int:
     try:
         code: int = verb.run(parser.parse_args(arguments))
     except (OpenbindError, OSError) as error:
-        print(f"openbind {name}: {error}", file=sys.stderr)
+        # Line by line: names in the message can't steer the terminal.
+        lines = map(printable, f"openbind {name}: {error}".splitlines())
+        print(*lines, sep="\n", file=sys.stderr)
         return FAILED
     return code

@@ -10,17 +10,22 @@ from openbind.cli.verb import (
     add_compute_arguments,
     add_library_arguments,
     add_part_arguments,
+    add_set_argument,
     add_space_arguments,
     check_device,
     compute_options,
+    exit_code,
     limit_items,
     load_space,
     parse_weights,
+    path_overrides,
     plain_failures,
     positive,
     print_json,
+    print_line,
     query_terms,
     report_failures,
+    with_settings,
 )
 from openbind.errors import InputError
 
@@ -53,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of results (default: 10)",
     )
+    add_set_argument(parser)
     add_space_arguments(parser)
     add_compute_arguments(parser)
     # An index has a space of its own; only for folders there is a default.
@@ -77,9 +83,13 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
     from openbind.search.index import Index
     from openbind.search.query import embed_query
 
-    for name in ("strict", "no_cache"):
-        if getattr(arguments, name):
-            raise InputError(f"--{name.replace('_', '-')}", "only for folders, not for an index")
+    for name, given in (
+        ("--strict", arguments.strict),
+        ("--no-cache", arguments.no_cache),
+        ("--type", arguments.type_overrides),
+    ):
+        if given:
+            raise InputError(name, "only for folders, not for an index")
     index = Index.open(arguments.index)
     needed = {term.modality for term in terms}
     if arguments.space:
@@ -90,7 +100,7 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
         space = index.load_space(device=arguments.device, dtype=arguments.dtype, modalities=needed)
         space = limit_items(space, arguments)
     hits = index.search(
-        embed_query(space, terms),
+        embed_query(with_settings(space, arguments), terms),
         arguments.top_k,
         modalities=arguments.modalities,
         where=arguments.where,
@@ -120,12 +130,13 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
 
     chosen = arguments.modalities
     needed = {*chosen, *(term.modality for term in terms)} if chosen else None
-    space = load_space(arguments, modalities=needed)
+    space = with_settings(load_space(arguments, modalities=needed), arguments)
     query_E = embed_query(space, terms)
     library = embed_paths(
         space,
         arguments.paths,
         modalities=chosen,
+        overrides=path_overrides(arguments),
         cached=not arguments.no_cache,
         progress=True,
         **compute_options(arguments),
@@ -141,19 +152,26 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
         for rank, (row, score) in enumerate(ranked, 1)
     ]
     if arguments.json:
-        skipped = plain_failures(library.failures)
-        print_json({"results": hits, "files": len(library.entries), "skipped": skipped})
+        print_json(
+            {
+                "results": hits,
+                "files": len(library.entries),
+                "skipped": plain_failures(library.failures),
+                "summary": library.summary.plain(),
+            }
+        )
     else:
         for hit in hits:
             _print_hit(hit)
-    return report_failures(library.failures, len(library.entries), arguments.strict)
+    report_failures(library.failures, library.summary)
+    return exit_code(library.failures, len(library.entries), arguments.strict)
 
 
 def _print_hit(hit: dict[str, Any]) -> None:
     """Print one line; for a segment of a long recording with its start."""
     start = hit.get("start_s")
     at = f"  at {int(start) // 60}:{int(start) % 60:02}" if start else ""
-    print(f"{hit['rank']:3}  {hit['score']:+.3f}  {hit['modality']:8} {hit['path']}{at}")
+    print_line(f"{hit['rank']:3}  {hit['score']:+.3f}  {hit['modality']:8} {hit['path']}{at}")
 
 
 VERB = Verb(

@@ -18,6 +18,7 @@ from openbind.cli.verb import (
     compute_options,
     limit_items,
     load_space,
+    report_failures,
     space_source,
 )
 from openbind.errors import InputError, MissingExtraError
@@ -119,8 +120,8 @@ def _update(index: Index, space: Space, folders: Sequence[str], options: Compute
     """Add folders to an index, update it, and report the files that failed."""
     known = index.info().roots
     index.add([folder for folder in folders if Path(folder).expanduser().absolute() not in known])
-    for failure in index.update(space, progress=True, **options).failures:
-        print(f"skipped {failure.name}: {failure.reason}", file=sys.stderr)
+    changes = index.update(space, progress=True, **options)
+    report_failures(changes.failures, changes.summary)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from openbind.errors import InputError
+from openbind.errors import InputError, printable
 from openbind.limits import COMMAND_LINE, parse_limits
 from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from openbind.embedding.many import ComputeOptions, Failure
+    from openbind.embedding.overrides import TypeOverride
+    from openbind.embedding.scan import Summary
     from openbind.search.query import Term
     from openbind.space.space import Space
 
 DEFAULT_SPACE = "starter"
+TYPE = re.compile(r"(?P<notation>\w+(?:\([^()]*\))?)(?:=(?P<pattern>.+))?", re.DOTALL)
+"""Of `--type`: what files are, and the pattern of their paths."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -158,6 +163,79 @@ def add_library_arguments(parser: argparse.ArgumentParser, paths: str = "+") -> 
         metavar="MODALITY,…",
         help="comma-separated (default: all of the space)",
     )
+    add_type_argument(parser)
+
+
+def add_type_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--type`: what files are whose extension doesn't determine it, and how they are read."""
+    parser.add_argument(
+        "--type",
+        dest="type_overrides",
+        action="append",
+        default=[],
+        metavar="MODALITY=PATTERN",
+        help="modality of files whose extension doesn't determine it, as depth='scans/*', if need "
+        "be with settings of its preprocessing, as 'depth(units=5000)=tum/*.png'; the pattern is "
+        "matched with paths below the folders, and * matches / too; may be repeated",
+    )
+
+
+def type_overrides(arguments: argparse.Namespace, *, patterns: bool) -> dict[str, str]:
+    """Return pattern → type of `--type`.
+
+    Args:
+        arguments: parsed.
+        patterns: require them; otherwise a type without one is that of all files.
+
+    Raises:
+        InputError: another form.
+    """
+    found = {}
+    for given in arguments.type_overrides:
+        match = TYPE.fullmatch(given)
+        if match is None or (patterns and not match["pattern"]):
+            expected = "expected MODALITY=PATTERN or 'MODALITY(SETTING=VALUE,…)=PATTERN'"
+            raise InputError(f"--type {given}", expected)
+        found[match["pattern"] or "*"] = match["notation"]
+    return found
+
+
+def path_overrides(arguments: argparse.Namespace) -> list[TypeOverride]:
+    """Return `--type` as `scan` takes it."""
+    from openbind.embedding.overrides import parse_type
+
+    given = type_overrides(arguments, patterns=False)
+    return [parse_type(pattern, notation) for pattern, notation in given.items()]
+
+
+def add_set_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--set`: settings of a modality's preprocessing, for all of its items."""
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="MODALITY.SETTING=VALUE",
+        help="setting of a modality's preprocessing, as depth.units=5000 (counts per metre) or "
+        "depth.units=kitti; may be repeated",
+    )
+
+
+def with_settings(space: Space, arguments: argparse.Namespace) -> Space:
+    """Return a space with the settings of `--set`.
+
+    Raises:
+        InputError: another form.
+        UnknownNameError, ConfigError: no such modality or setting, or a wrong value.
+    """
+    from openbind.embedding.overrides import parse_settings
+
+    for given in arguments.settings:
+        modality, dot, assignment = given.partition(".")
+        if not (modality and dot):
+            raise InputError(f"--set {given}", "expected MODALITY.SETTING=VALUE")
+        space = space.with_settings(modality, **parse_settings(assignment))
+    return space
 
 
 def comma_separated(text: str) -> tuple[str, ...]:
@@ -209,17 +287,21 @@ def plain_failures(failures: Iterable[Failure]) -> list[dict[str, str]]:
     return [{"path": failure.name, "reason": failure.reason} for failure in failures]
 
 
-def report_failures(failures: Sequence[Failure], done: int, strict: bool) -> int:
-    """Print to stderr which files were skipped and why, and their number.
-
-    Returns:
-        the exit code: 1 if files were skipped and `strict`, or if no file was embedded.
-    """
+def report_failures(failures: Sequence[Failure], summary: Summary) -> None:
+    """Print to stderr which files were skipped and why, and one line about all files."""
     for failure in failures:
-        print(f"skipped {failure.name}: {failure.reason}", file=sys.stderr)
-    if failures:
-        print(f"{done} files embedded, {len(failures)} skipped", file=sys.stderr)
+        print_line(f"skipped {failure.name}: {failure.reason}", file=sys.stderr)
+    print_line(str(summary), file=sys.stderr)
+
+
+def exit_code(failures: Sequence[Failure], done: int, strict: bool) -> int:
+    """Return 1 if files were skipped and `strict`, or if no file was embedded; 0 otherwise."""
     return 1 if not done or (failures and strict) else 0
+
+
+def print_line(text: str, file: TextIO | None = None) -> None:
+    """Print one line; control characters in names of files are escaped."""
+    print(printable(text), file=file)
 
 
 def print_json(value: Any) -> None:

@@ -8,6 +8,7 @@ items that share a vector.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from openbind.media.source import open_source
 BLOCK_BYTES = 1 << 20
 """Read at once when a file is hashed."""
 KEY_BYTES = 20
+ESCAPED = re.compile(r"\\udc[89a-f][0-9a-f]")
+"""A byte of a name that isn't UTF-8, as `storable_name` writes it (PEP 383)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,26 @@ def item_name(item: Item) -> str:
     if isinstance(item, Ensemble):
         return ", ".join(map(item_name, item.items))
     return describe(item) if isinstance(item, bytes) else str(item)
+
+
+def storable_name(name: str) -> str:
+    r"""Return a name that formats of valid UTF-8 can store; different for different names.
+
+    Bytes that aren't UTF-8 become `\udcff`; in a name that has such bytes, or this very text, each
+    backslash is doubled.
+    """
+    if not ESCAPED.search(name) and not re.search("[\ud800-\udfff]", name):
+        return name
+    return name.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
+
+
+def stored_name(stored: str) -> str:
+    """Return the name that `storable_name` stored."""
+    if not ESCAPED.search(stored):
+        return stored
+    parts = re.split(r"(\\\\|\\u[0-9a-f]{4})", stored)
+    read = [chr(int(part[2:], 16)) if part.startswith("\\u") else part for part in parts]
+    return "".join("\\" if part == "\\\\" else part for part in read)
 
 
 def content_key(item: Item) -> bytes:

@@ -28,9 +28,9 @@ from openbind.embedding.items import (
     load_vector,
     open_item,
 )
-from openbind.errors import InputError
+from openbind.errors import InputError, decoding
 from openbind.modalities.spec import Sample, View
-from openbind.space.decoding import Decoder, map_ahead
+from openbind.space.decoding import Decoder, Settings, map_ahead
 from openbind.space.inputs import OnError, report_error
 from openbind.space.pipeline import Batching, Finished, run_tasks
 from openbind.space.space import Space
@@ -73,11 +73,13 @@ class Entry:
         modality: what it is read as.
         item: what it is.
         views: parts of it, each of which gets a vector; the item is opened once for all.
+        settings: of the modality's preprocessing that differ from the space's for this item.
     """
 
     modality: str
     item: Item
     views: tuple[View, ...] = WHOLE
+    settings: Settings = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,8 @@ def view_keys(identity: str, entry: Entry) -> list[bytes]:
         InputError: the item can't be read.
     """
     content = content_key(entry.item)
-    start = f"{identity}/".encode() + content
+    changes = repr(entry.settings) if entry.settings else ""
+    start = f"{identity}/{changes}".encode() + content
     return [
         hashlib.blake2b(start + repr(view).encode(), digest_size=KEY_BYTES).digest()
         for view in entry.views
@@ -267,11 +270,12 @@ def _look_up(space: Space, entries: Iterable[Entry], cache: VectorCache | None) 
         task = _Task(*pair)
         entry = task.entry
         try:
-            if isinstance(entry.item, StoredVector):
-                vector_E = load_vector(entry.item, space.dim)
-                task.known = dict.fromkeys(range(len(entry.views)), vector_E)
-            elif cache is not None:
-                task.keys = view_keys(space.identity(entry.modality), entry)
+            with decoding(item_name(entry.item)):
+                if isinstance(entry.item, StoredVector):
+                    vector_E = load_vector(entry.item, space.dim)
+                    task.known = dict.fromkeys(range(len(entry.views)), vector_E)
+                elif cache is not None:
+                    task.keys = view_keys(space.identity(entry.modality), entry)
         except InputError as error:
             task.error = error
         return task
@@ -294,14 +298,15 @@ def _decode(decoder: Decoder, task: _Task) -> Iterator[Sample]:
     entry, missing = task.entry, task.missing
     if not missing:
         return
+    read = partial(decoder.samples, entry.modality)
     if isinstance(entry.item, Ensemble):
-        samples = [
-            next(decoder.samples(entry.modality, open_item(item))) for item in entry.item.items
-        ]
+        opened = map(open_item, entry.item.items)
+        samples = [next(read(item, WHOLE, entry.settings)) for item in opened]
         yield Sample(torch.cat([sample.clips for sample in samples]))
         return
-    views = [entry.views[view] for view in missing]
-    yield from decoder.samples(entry.modality, open_item(entry.item), views)
+    with decoding(item_name(entry.item)):
+        item = open_item(entry.item)
+    yield from read(item, [entry.views[view] for view in missing], entry.settings)
 
 
 def _finish(result: Finished[_Task], new: dict[bytes, np.ndarray]) -> Embedded:
@@ -309,6 +314,10 @@ def _finish(result: Finished[_Task], new: dict[bytes, np.ndarray]) -> Embedded:
     task = result.task
     if result.error is not None:
         return Embedded(task.index, task.entry, None, result.error)
+    name = item_name(task.entry.item)
+    defects = filter(None, (clips.find_defect(name) for clips in result.vectors))
+    if (error := next(defects, None)) is not None:
+        return Embedded(task.index, task.entry, None, error)
     for view, clips in zip(task.missing, result.vectors, strict=True):
         vector_E = clips.mean_vector()
         task.known[view] = vector_E

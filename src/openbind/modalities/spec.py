@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from openbind.configs import from_dict, to_dict
 from openbind.errors import InputError
 from openbind.media.arrays import is_tensor
 
@@ -188,6 +189,18 @@ class Modality:
     apply_view: ApplyView | None = None
     open_views: ReadViews | None = None
     thumbnail: Thumbnail | None = None
+
+    def change(self, settings: Any, changes: Mapping[str, Any]) -> Any:
+        """Return settings with some fields changed.
+
+        Args:
+            settings: of this modality.
+            changes: field → plain value, such as {"clips": "cover"} for audio.
+
+        Raises:
+            ConfigError: no such field (the nearest is named), or a wrong value.
+        """
+        return from_dict(self.settings, {**to_dict(settings), **to_dict(changes)}, self.name)
 
     def is_batch(self, array: Any) -> bool:
         """Return whether an array holds several items.

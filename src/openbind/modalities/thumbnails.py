@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from openbind.errors import InputError
+from openbind.errors import OpenbindError, decoding
 from openbind.modalities import MODALITIES
 
 SIZE = (256, 256)
@@ -40,6 +40,7 @@ def render_thumbnail(modality: str, item: Any, size: tuple[int, int] = SIZE) -> 
 def draw_thumbnail(modality: str, item: Any, size: tuple[int, int] = SIZE) -> bytes | None:
     """Return `render_thumbnail`, and None for unusable items: embedding them reports the reason."""
     try:
-        return render_thumbnail(modality, item, size)
-    except InputError:
+        with decoding(item):
+            return render_thumbnail(modality, item, size)
+    except (OpenbindError, OSError):
         return None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from openbind.atomic import atomic_path
-from openbind.embedding.items import item_name
+from openbind.embedding.items import item_name, storable_name, stored_name
 from openbind.embedding.many import Entry
 from openbind.errors import InputError, MissingExtraError, OpenbindError
 from openbind.search.index import Index
@@ -41,7 +41,7 @@ class Batch:
 def file_batch(entries: Sequence[Entry], vectors_KE: np.ndarray) -> Batch:
     """Return embedded files as a batch with the columns `path` and `modality`."""
     # Bytes of a name that aren't UTF-8 are escaped: neither format could store them.
-    paths = [item_name(e.item).encode("utf-8", "backslashreplace").decode() for e in entries]
+    paths = [storable_name(item_name(entry.item)) for entry in entries]
     modalities = [entry.modality for entry in entries]
     columns = {"path": np.array(paths, np.str_), "modality": np.array(modalities, np.str_)}
     return Batch(columns, vectors_KE)
@@ -55,9 +55,13 @@ def index_batches(index: Index) -> Iterator[Batch]:
     for table in index.table.batches([*SHOWN, "vector"]):
         numbers, names = table.column("root").to_pylist(), table.column("path").to_pylist()
         columns = {name: table.column(name) for name in SHOWN}
-        paths = [str(roots[n] / name) for n, name in zip(numbers, names, strict=True)]
+        paths = [
+            storable_name(str(roots[number] / stored_name(name)))
+            for number, name in zip(numbers, names, strict=True)
+        ]
         columns["path"] = pa.array(paths, pa.string())
-        columns["root"] = pa.array([str(roots[number]) for number in numbers], pa.string())
+        folders = [storable_name(str(roots[number])) for number in numbers]
+        columns["root"] = pa.array(folders, pa.string())
         yield Batch(columns, vectors_of(table.column("vector"), index.table.dim))
 
 

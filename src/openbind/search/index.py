@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from openbind.embedding.items import stored_name
 from openbind.errors import InputError
 from openbind.search.ann import search_rows
 from openbind.search.filter_json import read_filter
@@ -22,9 +24,9 @@ from openbind.search.meta import (
     with_root,
     with_type_overrides,
 )
-from openbind.search.results import Hit, Info
+from openbind.search.results import Hit
 from openbind.search.store import FOLDER, ROWS, Store, writing_in
-from openbind.search.table import SHOWN, RowTable, one_of, vectors_of
+from openbind.search.table import SHOWN, RowTable, one_of, reading, vectors_of
 from openbind.search.update import Changes, update
 from openbind.search.verify import Report, verify
 from openbind.space.space import Space
@@ -60,11 +62,13 @@ class Index(Store):
             roots: folders whose files to index.
             source: what `openbind.load` takes to load the space; None for the space's name.
             type_overrides: pattern of paths below the roots (`*` matches `/` too) → modality, for
-                files whose extension doesn't determine it, as in {"scans/*": "depth"}.
+                files whose extension doesn't determine it, as in {"scans/*": "depth"}; with
+                settings of its preprocessing in parentheses: {"tum/*": "depth(units=5000)"}.
 
         Raises:
             InputError: the directory has an index, a root is not a folder, or the space lacks a
                 modality.
+            ConfigError: a modality has no such setting.
             MissingExtraError: LanceDB isn't installed.
         """
         folder = Path(directory).absolute()
@@ -102,18 +106,24 @@ class Index(Store):
             InputError: there is no index, or one of another format.
             MissingExtraError: LanceDB isn't installed.
         """
-        path = Path(directory).expanduser().absolute()
-        for folder in (path, path / FOLDER):
-            if has_meta(folder):
-                meta = read_meta(folder)
-                return cls(folder, RowTable(folder / ROWS, meta.dim))
-        raise InputError(directory, "no index here; create one with `openbind index create`")
+        folder = _find(directory)
+        return cls(folder, RowTable(folder / ROWS, read_meta(folder).dim))
 
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        count: int = self.table.rows.count_rows()
-        return count
+    @classmethod
+    def reset(cls, directory: str | os.PathLike[str]) -> Index:
+        """Open an index whose tables are damaged, with empty ones: `update` embeds all files again.
+
+        Raises:
+            InputError: there is no index, its description is damaged as well, or another process
+                writes.
+        """
+        folder = _find(directory)
+        with writing_in(folder):
+            meta = replace(read_meta(folder), ann=None, summary=None)
+            shutil.rmtree(folder / ROWS, ignore_errors=True)
+            index = cls(folder, RowTable(folder / ROWS, meta.dim, create=True))
+            index.write_meta(meta)
+        return index
 
     @property
     def version(self) -> int:
@@ -218,27 +228,6 @@ class Index(Store):
         """
         return verify(self, progress=progress)
 
-    def info(self) -> Info:
-        """Return counts of files and rows by modality, and sizes."""
-        meta = self.meta
-        counts = {
-            name: self.table.rows.count_rows(f"segment = 0 AND {one_of('modality', [name])}")
-            for name in meta.modalities
-        }
-        by_modality = {name: count for name, count in counts.items() if count}
-        return Info(
-            space=meta.space,
-            fingerprint=meta.fingerprint,
-            dim=meta.dim,
-            roots=tuple(root.path for root in meta.roots),
-            rows=self.rows,
-            files=sum(by_modality.values()),
-            failed=self.table.failures.count_rows(),
-            bytes=sum(map(_size_of, self.folder.rglob("*"))),
-            by_modality=by_modality,
-            ann=str(meta.ann) if meta.ann else None,
-        )
-
     def search(
         self,
         query_E: np.ndarray,
@@ -273,7 +262,8 @@ class Index(Store):
         if top_k < 1:
             raise InputError("top_k", f"expected at least 1, found {top_k}")
         condition = _condition(meta, modalities, where)
-        rows = search_rows(self.table, query_E, top_k, condition, None if exact else meta.ann)
+        with reading(self.folder):
+            rows = search_rows(self.table, query_E, top_k, condition, None if exact else meta.ann)
         return self._hits(meta, rows)
 
     def vector(self, row_id: str) -> np.ndarray:
@@ -337,7 +327,7 @@ class Index(Store):
         names = [name for name in Hit.__dataclass_fields__ if name not in ("path", "root", "score")]
         return [
             Hit(
-                path=roots[row["root"]] / row["path"],
+                path=roots[row["root"]] / stored_name(row["path"]),
                 root=roots[row["root"]],
                 score=float(row.get("score", 1.0)),
                 **{name: row[name] for name in names},
@@ -350,6 +340,15 @@ class Index(Store):
 def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:
     """Return where an index over some folders is stored by default."""
     return Path(roots[0]).expanduser().absolute() / FOLDER
+
+
+def _find(directory: str | os.PathLike[str]) -> Path:
+    """Return the folder of an index, given itself or the root that holds it."""
+    path = Path(directory).expanduser().absolute()
+    for folder in (path, path / FOLDER):
+        if has_meta(folder):
+            return folder
+    raise InputError(directory, "no index here; create one with `openbind index create`")
 
 
 def _condition(
@@ -366,14 +365,6 @@ def _condition(
     elif where is not None and where.strip():
         parts.append(parse_filter(where))
     return to_sql(And(tuple(parts))) if parts else None
-
-
-def _size_of(path: Path) -> int:
-    """Return a file's size; 0 for folders, and for files that a writer has just deleted."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:
-        return 0
 
 
 def _dtype_of(space: Space) -> str:

@@ -7,16 +7,17 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from openbind.atomic import atomic_path
-from openbind.errors import InputError
-from openbind.modalities import modality_of_file
+from openbind.configs import from_dict
+from openbind.embedding.overrides import TypeOverride, check_overrides, parse_type
+from openbind.embedding.scan import Summary
+from openbind.errors import ConfigError, InputError
 from openbind.search.ann import Ann
 
 META = "index.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +34,6 @@ class Root:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TypeOverride:
-    """The modality of files whose extension doesn't determine it: a PNG may be a depth map.
-
-    Args:
-        pattern: of paths below a root, in shell syntax; `*` matches `/` too.
-        modality: of the files that match.
-    """
-
-    pattern: str
-    modality: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Meta:
     """The content of `index.json`.
 
@@ -59,6 +47,7 @@ class Meta:
         roots_made: number of roots ever added, so that no number is used twice.
         type_overrides: tried in this order, before a file's extension.
         ann: the approximate index, if the table has one.
+        summary: what became of the roots' files in the last update; None before the first.
     """
 
     space: str
@@ -70,6 +59,7 @@ class Meta:
     roots_made: int
     type_overrides: tuple[TypeOverride, ...] = ()
     ann: Ann | None = None
+    summary: Summary | None = None
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -93,8 +83,10 @@ def write_meta(folder: Path, meta: Meta) -> None:
     fields["roots"] = [
         {**asdict(root), "path": _portable(root.path, folder)} for root in meta.roots
     ]
+    text = json.dumps(fields, indent=1, ensure_ascii=False)
     with atomic_path(folder / META) as temporary:
-        temporary.write_text(json.dumps(fields, indent=1, ensure_ascii=False), encoding="utf-8")
+        # Bytes of a path that aren't UTF-8 are escaped as JSON reads them back.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def with_root(meta: Meta, root: str | os.PathLike[str]) -> Meta:
@@ -114,26 +106,20 @@ def with_root(meta: Meta, root: str | os.PathLike[str]) -> Meta:
 
 
 def with_type_overrides(meta: Meta, patterns: Mapping[str, str]) -> Meta:
-    """Return the description with more overrides, pattern → modality, before the existing ones.
+    """Return the description with more overrides, pattern → type, before the existing ones.
+
+    Args:
+        meta: of the index.
+        patterns: the type is a modality, or one with settings, as "depth(units=5000)".
 
     Raises:
-        InputError: the space lacks a modality.
+        InputError: the space lacks a modality, or another notation.
+        ConfigError: a modality has no such setting, or a wrong value.
     """
-    for modality in patterns.values():
-        if modality not in meta.modalities:
-            known = ", ".join(meta.modalities)
-            raise InputError(modality, f"not a modality of {meta.space}; it has {known}")
-    made = [TypeOverride(pattern=pattern, modality=name) for pattern, name in patterns.items()]
+    made = [parse_type(pattern, notation) for pattern, notation in patterns.items()]
+    check_overrides(made, meta.modalities, meta.space)
     kept = [override for override in meta.type_overrides if override.pattern not in patterns]
     return replace(meta, type_overrides=(*made, *kept))
-
-
-def modality_of(meta: Meta, name: str) -> str | None:
-    """Return the modality of a file by its path below its root, with `/`; None if it has none."""
-    for override in meta.type_overrides:
-        if fnmatchcase(name, override.pattern):
-            return override.modality
-    return modality_of_file(name, meta.modalities)
 
 
 def read_meta(folder: Path) -> Meta:
@@ -148,22 +134,18 @@ def read_meta(folder: Path) -> Meta:
         if fields.pop("format") != FORMAT:
             reason = f"an index of another format, this version reads {FORMAT}; create it again"
             raise InputError(folder, reason)
-        roots = [
-            Root(**{**root, "path": Path(os.path.normpath(folder / root["path"]))})
-            for root in fields.pop("roots")
+        fields["roots"] = [
+            {**root, "path": Path(os.path.normpath(folder / root["path"]))}
+            for root in fields["roots"]
         ]
-        overrides = tuple(TypeOverride(**override) for override in fields.pop("type_overrides"))
-        ann = fields.pop("ann")
-        return Meta(
-            **{**fields, "identities": dict(fields["identities"])},
-            roots=tuple(roots),
-            type_overrides=overrides,
-            ann=Ann(**ann) if ann else None,
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        meta = from_dict(Meta, fields)
+        if meta.dim < 1:
+            raise ConfigError(f"dim: expected at least 1, found {meta.dim}")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(folder / META, f"can't be read ({error}); was it edited?") from error
+    return meta
 
 
 def _portable(path: Path, folder: Path) -> str:

@@ -8,12 +8,12 @@ import os
 import stat
 import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from openbind.errors import InputError, MissingExtraError
+from openbind.errors import InputError, MissingExtraError, OpenbindError, decoding
 from openbind.media.audio import OpenAudio
 from openbind.media.image import BROKEN
 from openbind.media.video import is_video, probe_video
@@ -23,6 +23,9 @@ TAKEN = "%Y:%m:%d %H:%M:%S"
 ROTATED = {5, 6, 7, 8}
 """EXIF orientations of images stored rotated by 90° (Exif 2.32, tag 0x0112)."""
 UNREADABLE = (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+FIRST_SECONDS, LAST_SECONDS = -62_135_596_800.0, 253_402_300_799.0
+"""Of dates: the years 1 to 9999. File systems, and clocks that are wrong, have others."""
 SETTLED_NS = 2_000_000_000
 """Coarsest resolution of file times (FAT): a file that was changed less than this before it was
 hashed may be changed again without a new time."""
@@ -67,6 +70,11 @@ def stat_key_of(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
+def date_of(seconds: float) -> datetime:
+    """Return a time as a date in UTC; one outside of what dates can be, as the nearest that can."""
+    return EPOCH + timedelta(seconds=min(max(seconds, FIRST_SECONDS), LAST_SECONDS))
+
+
 def read_content(path: Path) -> Content:
     """Hash a file.
 
@@ -87,12 +95,23 @@ def read_content(path: Path) -> Content:
         hash=digest.hexdigest(),
         stat_key=stat_key_of(before) if settled else "",
         size=before.st_size,
-        modified=datetime.fromtimestamp(before.st_mtime, timezone.utc),
+        modified=date_of(before.st_mtime),
     )
 
 
 def read_metadata(path: Path) -> FileMetadata:
-    """Read the metadata of an image, video or audio file; other files have none."""
+    """Read the metadata of an image, video or audio file; other files have none.
+
+    Nor have those that libraries can't read for whatever reason: embedding them reports it.
+    """
+    try:
+        with decoding(path):
+            return _read_metadata(path)
+    except (OpenbindError, OSError):
+        return FileMetadata()
+
+
+def _read_metadata(path: Path) -> FileMetadata:
     if is_video(path):
         return _of_video(path)
     try:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from openbind.embedding.scan import Summary
+
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
@@ -20,6 +22,8 @@ class Info:
         bytes: size on disk.
         by_modality: number of files of each modality.
         ann: the approximate index, for people; None while search is exact.
+        type_overrides: pattern → type of files whose extension doesn't determine it.
+        summary: what became of the folders' files in the last update; None before the first.
     """
 
     space: str
@@ -32,6 +36,8 @@ class Info:
     bytes: int
     by_modality: dict[str, int]
     ann: str | None
+    type_overrides: dict[str, str]
+    summary: Summary | None
 
 
 @dataclass(frozen=True, kw_only=True)

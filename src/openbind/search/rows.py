@@ -46,6 +46,7 @@ def rows_of(scanned: ScannedFile) -> list[Row]:
             root=entry.root,
             path=entry.name,
             modality=entry.modality,
+            settings=entry.kind[1],
             segment=number,
             segments=len(scanned.views),
             start_s=(view.span or whole)[0],

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openbind.embedding.items import storable_name
 from openbind.embedding.many import Failure
-from openbind.embedding.scan import walk_files
+from openbind.embedding.overrides import format_settings, read_as
+from openbind.embedding.scan import HIDDEN, Summary, find_obstacle, walk_files
 from openbind.errors import InputError
 from openbind.modalities import settle_modality
-from openbind.search.meta import Meta, Root, file_key, modality_of
+from openbind.search.meta import Meta, Root, file_key
 from openbind.search.metadata import Content
 from openbind.search.table import FileState
+from openbind.space.decoding import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,7 @@ class FileEntry:
         name: its path below the root, with `/`.
         path: of the file.
         modality: what it is embedded as.
+        settings: of the modality's preprocessing that differ from the space's.
     """
 
     key: str
@@ -31,6 +35,12 @@ class FileEntry:
     name: str
     path: Path
     modality: str
+    settings: Settings = ()
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What decides its vectors beside its content: modality and settings, as stored."""
+        return self.modality, format_settings(self.settings)
 
     def state(self, content: Content) -> FileState:
         """Return what the table stores about it."""
@@ -39,6 +49,7 @@ class FileEntry:
             path=self.name,
             root=self.root,
             modality=self.modality,
+            settings=self.kind[1],
             hash=content.hash,
             stat_key=content.stat_key,
         )
@@ -50,11 +61,16 @@ class RootScan:
 
     Attributes:
         files: those of the index's modalities.
-        failures: folders that can't be read; the files below them are unknown, not gone.
+        blocked: files of the index's modalities that can't be read: broken links, pipes, files
+            without permission.
+        failures: these, and folders that can't be read; the files below them are unknown, not gone.
         hidden: (root number, prefix of names) of these folders.
+        summary: of everything that was found.
     """
 
     files: list[FileEntry] = field(default_factory=list)
+    blocked: list[FileEntry] = field(default_factory=list)
+    summary: Summary = field(default_factory=Summary)
     failures: list[Failure] = field(default_factory=list)
     hidden: set[tuple[int, str]] = field(default_factory=set)
 
@@ -82,20 +98,11 @@ def scan_roots(meta: Meta, folder: Path) -> RootScan:
                 "`openbind index remove`",
             )
         failures: list[Failure] = []
-        for path in walk_files(root.path, failures.append):
-            name = _name(path, root)
-            modality = None if folder in path.parents else modality_of(meta, name)
-            modality = settle_modality(path, modality, meta.modalities)
-            if modality is not None:
-                found.files.append(
-                    FileEntry(
-                        key=file_key(root.number, name),
-                        root=root.number,
-                        name=name,
-                        path=path,
-                        modality=modality,
-                    )
-                )
+        for path in walk_files(root.path, failures.append, summary=found.summary):
+            if folder not in path.parents:
+                _take(found, meta, root, path)
+        if folder.parent == root.path and folder.name.startswith("."):
+            found.summary.note_skipped(HIDDEN, -1)  # the index itself
         for failure in failures:
             below = _name(Path(failure.name), root)
             found.hidden.add((root.number, "" if below == "." else f"{below}/"))
@@ -103,6 +110,33 @@ def scan_roots(meta: Meta, folder: Path) -> RootScan:
     return found
 
 
+def _take(found: RootScan, meta: Meta, root: Root, path: Path) -> None:
+    """Note what a file is read as, or why it is skipped."""
+    name = _name(path, root)
+    modality, settings = read_as(name, meta.modalities, meta.type_overrides)
+    obstacle = find_obstacle(path)
+    if obstacle is None and not settings:
+        modality = settle_modality(path, modality, meta.modalities)
+    entry = FileEntry(
+        key=file_key(root.number, name),
+        root=root.number,
+        name=name,
+        path=path,
+        modality=modality or "",
+        settings=settings,
+    )
+    if obstacle is not None:
+        found.summary.note_skipped(obstacle)
+        if modality is not None:
+            found.failures.append(Failure(path, obstacle))
+            found.blocked.append(entry)
+    elif modality is None:
+        found.summary.note_other(path)
+    else:
+        found.summary.note_read(modality, path)
+        found.files.append(entry)
+
+
 def _name(path: Path, root: Root) -> str:
-    """Return the path below a root; bytes that aren't UTF-8 are escaped, so it can be stored."""
-    return path.relative_to(root.path).as_posix().encode("utf-8", "backslashreplace").decode()
+    """Return the path below a root, as it is stored."""
+    return storable_name(path.relative_to(root.path).as_posix())

@@ -10,7 +10,8 @@ from filelock import FileLock, Timeout
 
 from openbind.errors import InputError
 from openbind.search.meta import Meta, read_meta, write_meta
-from openbind.search.table import RowTable
+from openbind.search.results import Info
+from openbind.search.table import RowTable, one_of
 from openbind.space.space import Space
 
 FOLDER = ".openbind"
@@ -83,3 +84,40 @@ class Store:
                 f"{space.fingerprint[:8]}): vectors of two spaces can't be compared. Load that "
                 "space, or create another index",
             )
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        count: int = self.table.rows.count_rows()
+        return count
+
+    def info(self) -> Info:
+        """Return counts of files and rows by modality, and sizes."""
+        meta = self.meta
+        counts = {
+            name: self.table.rows.count_rows(f"segment = 0 AND {one_of('modality', [name])}")
+            for name in meta.modalities
+        }
+        by_modality = {name: count for name, count in counts.items() if count}
+        return Info(
+            space=meta.space,
+            fingerprint=meta.fingerprint,
+            dim=meta.dim,
+            roots=tuple(root.path for root in meta.roots),
+            rows=self.rows,
+            files=sum(by_modality.values()),
+            failed=self.table.failures.count_rows(),
+            bytes=sum(map(_size_of, self.folder.rglob("*"))),
+            by_modality=by_modality,
+            ann=str(meta.ann) if meta.ann else None,
+            type_overrides={o.pattern: o.notation for o in meta.type_overrides},
+            summary=meta.summary,
+        )
+
+
+def _size_of(path: Path) -> int:
+    """Return a file's size; 0 for folders, and for files that a writer has just deleted."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0

@@ -6,6 +6,7 @@ moment and readers never wait for the writer.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from openbind.errors import InputError, MissingExtraError
+from openbind.errors import InputError, MissingExtraError, OpenbindError
 
 ROWS, FAILURES = "rows", "failures"
 KEPT_VERSIONS = timedelta(minutes=10)
@@ -33,6 +34,7 @@ class Row:
         root: number of the root in `index.json`.
         path: below the root, with `/` between folders.
         modality: what the file is embedded as.
+        settings: of its preprocessing that differ from the space's, as "units=5000".
         segment, segments: number of the segment, and how many the file has.
         start_s, end_s: of the segment, in seconds; None for files without a duration.
         hash: of the file's content.
@@ -51,6 +53,7 @@ class Row:
     root: int
     path: str
     modality: str
+    settings: str
     segment: int
     segments: int
     start_s: float | None
@@ -65,6 +68,11 @@ class Row:
     duration: float | None
     thumbnail: bytes | None
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Modality and settings, as `FileState.kind`."""
+        return self.modality, self.settings
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileState:
@@ -74,13 +82,26 @@ class FileState:
     path: str
     root: int
     modality: str
+    settings: str
     hash: str
     stat_key: str
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What decides its vectors beside its content: modality and settings."""
+        return self.modality, self.settings
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
 SHOWN = tuple(name for name in COLUMNS if name != "thumbnail")
 """Columns of a hit, which filters may name."""
+DIGEST = "digest"
+"""Column of the checksum of a row's vector and other columns, which finds flipped bits."""
+DIGEST_BYTES = 8
+
+
+class DamagedTableError(InputError):
+    """The tables of an index are missing, or can't be read."""
 
 
 class RowTable:
@@ -92,7 +113,8 @@ class RowTable:
         create: create empty tables, replacing existing ones.
 
     Raises:
-        InputError: the tables are missing or damaged.
+        DamagedTableError: the tables are missing or damaged.
+        InputError: their vectors have another length.
         MissingExtraError: LanceDB isn't installed.
     """
 
@@ -101,7 +123,7 @@ class RowTable:
             import lancedb
         except ImportError as error:
             raise MissingExtraError("an index", "lancedb", "index") from error
-        self.dim = dim
+        self.folder, self.dim = folder, dim
         # Zero: each read checks for a newer version, so a service sees the rows of an update.
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
         if create:
@@ -111,11 +133,11 @@ class RowTable:
             self.rows = database.create_table(ROWS, schema=_schema(dim))
             self.failures = database.create_table(FAILURES, schema=_failure_schema())
         else:
-            try:
+            with reading(folder):
                 self.rows, self.failures = database.open_table(ROWS), database.open_table(FAILURES)
-            except (ValueError, RuntimeError) as error:
-                reason = f"the index's tables are missing or damaged ({_first_line(error)})"
-                raise InputError(folder, reason) from error
+                found = self.rows.schema.field("vector").type.list_size
+            if found != dim:
+                raise InputError(folder, f"has vectors of {found} numbers, expected {dim}")
 
     def add(self, rows: Sequence[Row], vectors_KE: np.ndarray) -> None:
         """Append rows of files that have none, in one transaction."""
@@ -193,7 +215,9 @@ class RowTable:
     def failed_files(self) -> dict[str, tuple[FileState, str]]:
         """Return the files that could not be embedded, with the reason, by key."""
         found = {}
-        for row in self.failures.search().to_arrow().to_pylist():
+        with reading(self.folder):
+            rows = self.failures.search().to_arrow().to_pylist()
+        for row in rows:
             reason = row.pop("reason")
             found[row["file"]] = (FileState(**row), reason)
         return found
@@ -203,12 +227,20 @@ class RowTable:
         import pyarrow as pa
 
         query = self.rows.search().select(list(columns))
-        for batch in (query.where(where) if where else query).to_batches(BATCH_ROWS):
+        query = query.where(where) if where else query
+        with reading(self.folder):
+            batches = iter(query.to_batches(BATCH_ROWS))
+        while True:
+            with reading(self.folder):
+                batch = next(batches, None)
+            if batch is None:
+                return
             yield pa.Table.from_batches([batch])
 
     def read(self, where: str) -> tuple[list[Row], np.ndarray]:
         """Return whole rows and their vectors (n, dim)."""
-        found = self.rows.search().select([*COLUMNS, "vector"]).where(where).to_arrow()
+        with reading(self.folder):
+            found = self.rows.search().select([*COLUMNS, "vector"]).where(where).to_arrow()
         vectors_KE = vectors_of(found.column("vector"), self.dim)
         return [Row(**row) for row in found.select(COLUMNS).to_pylist()], vectors_KE
 
@@ -229,6 +261,7 @@ class RowTable:
         }
         flat = np.ascontiguousarray(vectors_KE, np.float32).ravel()
         columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, self.dim)
+        columns[DIGEST] = pa.array(digests_of(pa.table(columns)), pa.string())
         return pa.table(columns, schema=schema)
 
 
@@ -242,6 +275,38 @@ def vectors_of(column: Any, dim: int) -> np.ndarray:
     """Return an Arrow column of vectors as (n, dim) float32."""
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, np.float32).reshape(-1, dim)
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn what LanceDB raises about damaged files into `DamagedTableError`, panics of Rust too."""
+    try:
+        yield
+    except (OpenbindError, OSError, GeneratorExit, KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:
+        reason = f"the index's tables are missing or damaged ({_first_line(error)})"
+        advice = "`openbind index verify --repair` embeds the files again"
+        raise DamagedTableError(folder, f"{reason}; {advice}") from error
+
+
+def digests_of(rows: Any) -> list[str]:
+    """Return the checksum of each row of an Arrow table with the columns of `Row` and `vector`."""
+    import pyarrow as pa
+
+    columns = []
+    for name in COLUMNS:
+        values = rows.column(name)
+        is_date = pa.types.is_timestamp(values.type)
+        columns.append((values.cast(pa.int64()) if is_date else values).to_pylist())
+    dim = rows.schema.field("vector").type.list_size
+    vectors_KE = vectors_of(rows.column("vector"), dim)
+    return [
+        hashlib.blake2b(
+            repr(values).encode() + vector_E.tobytes(), digest_size=DIGEST_BYTES
+        ).hexdigest()
+        for vector_E, values in zip(vectors_KE, zip(*columns, strict=True), strict=True)
+    ]
 
 
 @contextmanager
@@ -259,7 +324,7 @@ def _writing() -> Iterator[None]:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]
 
 
@@ -282,7 +347,8 @@ def _schema(dim: int) -> Any:
         "thumbnail": pa.binary(),
     }
     listed = [(name, kinds.get(name, pa.string())) for name in COLUMNS]
-    return pa.schema([*listed, ("vector", pa.list_(pa.float32(), dim))])
+    vector = ("vector", pa.list_(pa.float32(), dim))
+    return pa.schema([*listed, vector, (DIGEST, pa.string())])
 
 
 def _failure_schema() -> Any:

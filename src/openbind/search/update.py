@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from openbind.embedding.many import ComputeOptions, Embedded, Entry, Failure, embed_many
+from openbind.embedding.scan import CHANGED, Summary
 from openbind.errors import InputError
 from openbind.search.ann import build_ann
 from openbind.search.metadata import read_content, stat_key_of
@@ -36,6 +37,8 @@ COMMIT_SECONDS = 20.0
 """Longest time between two commits: what a killed run loses with a slow space."""
 COMPACT_COMMITS = 200
 """Commits after which fragments are merged during a long run."""
+Known = tuple[str, tuple[str, str]]
+"""What decides the vectors of a file: the hash of its content; its modality and settings."""
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Changes:
         postponed: changed while they were read; left to the next update.
         failures: files that can't be embedded and folders that can't be read, with reasons,
             including files known from earlier runs.
+        summary: what became of all files in the folders.
     """
 
     embedded: int = 0
@@ -58,6 +62,7 @@ class Changes:
     unchanged: int = 0
     postponed: list[Path] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    summary: Summary = field(default_factory=Summary)
 
 
 def update(
@@ -86,6 +91,7 @@ def update(
     with store.writing():
         run = _Run(store, space, options)
         scan = scan_roots(store.meta, store.folder)
+        run.changes.summary = scan.summary
         if not allow_empty:
             run.check_roots(scan)
         total = len(scan.files)
@@ -102,7 +108,7 @@ class _Run:
 
     Attributes:
         states, failed: what the table has of files and failures, by key.
-        contents: (hash, modality) of all content that has vectors.
+        contents: content that has vectors → keys of the files that have it now, in order.
         moved: content found under new paths in this run.
         done: files embedded and not committed; relabels: files that take known vectors;
             orphans: files whose known vectors turned out to be deleted.
@@ -113,8 +119,10 @@ class _Run:
         self.table = store.table
         self.states = self.table.files()
         self.failed = self.table.failed_files()
-        self.contents = {(state.hash, state.modality) for state in self.states.values()}
-        self.moved: set[tuple[str, str]] = set()
+        self.contents: dict[Known, dict[str, None]] = {}
+        for state in self.states.values():
+            self.contents.setdefault((state.hash, state.kind), {})[state.file] = None
+        self.moved: set[Known] = set()
         self.changes = Changes()
         self.done: list[tuple[ScannedFile, Embedded]] = []
         self.relabels: list[ScannedFile] = []
@@ -128,7 +136,8 @@ class _Run:
             InputError: one has.
         """
         known = Counter(state.root for state in self.states.values())
-        present = {entry.root for entry in scan.files} | {number for number, _ in scan.hidden}
+        present = {entry.root for entry in (*scan.files, *scan.blocked)}
+        present |= {number for number, _ in scan.hidden}
         for root in self.store.meta.roots:
             if known[root.number] and root.number not in present:
                 raise InputError(
@@ -140,7 +149,7 @@ class _Run:
     def embed_new(self, files: Sequence[FileEntry], bar: tqdm) -> None:
         """Embed new and changed files; hashing and decoding run ahead in threads."""
         # One modality at a time: batches have clips of one shape.
-        ordered = sorted(files, key=lambda entry: entry.modality)
+        ordered = sorted(files, key=lambda entry: entry.kind)
         self._embed(self._find_new(ordered, bar), bar)
         while self.orphans:
             orphans, self.orphans = self.orphans, []
@@ -148,7 +157,7 @@ class _Run:
 
     def remove_gone(self, scan: RootScan) -> None:
         """Delete the rows of files that are gone, but not below folders that can't be read."""
-        here = {entry.key for entry in scan.files}
+        here = {entry.key for entry in (*scan.files, *scan.blocked)}
 
         def is_gone(state: FileState) -> bool:
             return state.file not in here and not scan.hides(state.root, state.path)
@@ -156,18 +165,19 @@ class _Run:
         gone = [state for state in self.states.values() if is_gone(state)]
         failed = [state for state, _ in self.failed.values() if is_gone(state)]
         self.table.remove([state.file for state in (*gone, *failed)])
-        self.changes.removed = sum((s.hash, s.modality) not in self.moved for s in gone)
+        self.changes.removed = sum((s.hash, s.kind) not in self.moved for s in gone)
         self.changes.failures += scan.failures
         self.commits += bool(gone)
 
     def finish(self) -> None:
-        """Merge fragments and train the approximate index if it is due."""
+        """Merge fragments, train the approximate index if it is due, and keep the summary."""
         if self.commits:
             self.table.compact()
         meta = self.store.meta
         ann = build_ann(self.table, meta.ann)
-        if ann != meta.ann:
-            self.store.write_meta(replace(meta, ann=ann))
+        described = replace(meta, ann=ann, summary=self.changes.summary)
+        if described != meta:
+            self.store.write_meta(described)
 
     def _embed(self, new: Iterable[ScannedFile], bar: tqdm) -> None:
         waiting: deque[ScannedFile] = deque()
@@ -175,7 +185,8 @@ class _Run:
         def entries() -> Iterator[Entry]:
             for scanned in new:
                 waiting.append(scanned)
-                yield Entry(scanned.entry.modality, scanned.entry.path, scanned.views)
+                entry = scanned.entry
+                yield Entry(entry.modality, entry.path, scanned.views, entry.settings)
 
         for row in embed_many(self.space, entries(), **self.options):
             self.done.append((waiting.popleft(), row))
@@ -189,8 +200,7 @@ class _Run:
             try:
                 scanned = result()
             except OSError as error:  # of the file; an error of the index ends the run
-                failure = Failure(entry.path, error.strerror or str(error))
-                self.changes.failures.append(failure)
+                self._note_failure(entry, error.strerror or str(error))
                 scanned = None
             if scanned is not None and self._is_new(scanned):
                 yield scanned
@@ -209,16 +219,20 @@ class _Run:
             return ScannedFile(entry=entry)
         content = read_content(entry.path)
         same = state is not None and state.hash == content.hash
-        if same or (content.hash, entry.modality) in self.contents:
+        if same or self.contents.get((content.hash, entry.kind)):
             return ScannedFile(entry=entry, content=content)
         return describe(entry, content)
 
     def _known(self, entry: FileEntry) -> FileState | None:
-        """Return the state of a file in the table, if it has the same modality there."""
+        """Return the state of a file in the table, if it is read in the same way there."""
         state = self.states.get(entry.key)
         if state is None and entry.key in self.failed:
             state = self.failed[entry.key][0]
-        return state if state and state.modality == entry.modality else None
+        return state if state and state.kind == entry.kind else None
+
+    def _note_failure(self, entry: FileEntry, reason: str) -> None:
+        self.changes.failures.append(Failure(entry.path, reason))
+        self.changes.summary.note_failed(entry.modality, entry.path)
 
     def _is_new(self, scanned: ScannedFile) -> bool:
         """Return whether a file has to be embedded; note it otherwise."""
@@ -226,12 +240,12 @@ class _Run:
         known = self._known(entry)
         same = known is not None and (content is None or known.hash == content.hash)
         if same and entry.key not in self.states:
-            self.changes.failures.append(Failure(entry.path, self.failed[entry.key][1]))
+            self._note_failure(entry, self.failed[entry.key][1])
             return False
         self.changes.unchanged += same
         if content is None:
             return False
-        if same or (content.hash, entry.modality) in self.contents:
+        if same or self.contents.get((content.hash, entry.kind)):
             self.relabels.append(scanned)
             return False
         return True
@@ -253,13 +267,14 @@ class _Run:
         vectors = [np.zeros((0, self.space.dim), np.float32)]
         failures: list[tuple[FileState, str]] = []
         for scanned, row in done:
-            path = scanned.entry.path
+            entry = scanned.entry
             if not is_unchanged(scanned):
-                self.changes.postponed.append(path)
+                self.changes.postponed.append(entry.path)
+                self.changes.summary.note_failed(entry.modality, entry.path, CHANGED)
             elif row.vectors_VE is None:
                 reason = row.error.reason if row.error else "unknown"
-                failures.append((scanned.entry.state(scanned.hashed()), reason))
-                self.changes.failures.append(Failure(path, reason))
+                failures.append((entry.state(scanned.hashed()), reason))
+                self._note_failure(entry, reason)
             else:
                 rows += rows_of(scanned)
                 vectors.append(row.vectors_VE)
@@ -283,7 +298,11 @@ class _Run:
             self.table.replace(old, [rows[index] for index in other], vectors_KE[other])
         self.table.remove_rows([s.file for s, _ in failures if s.file in self.states])
         self.table.note_failures(failures)
-        self.contents |= {(row.hash, row.modality) for row in rows}
+        for file in (*old, *(state.file for state, _ in failures)):
+            if (state := self.states.get(file)) is not None:
+                self.contents[state.hash, state.kind].pop(file, None)
+        for row in rows:
+            self.contents.setdefault((row.hash, row.kind), {})[row.file] = None
         self.commits += 1
         if self.commits % COMPACT_COMMITS == 0:
             self.table.compact()
@@ -291,28 +310,31 @@ class _Run:
     def _commit_relabels(self) -> None:
         """Copy the vectors of known content to the files that have it now."""
         group, self.relabels = self.relabels, []
-        if not group:
-            return
-        sources: dict[tuple[str, str], dict[str, list[tuple[Row, np.ndarray]]]] = {}
-        hashes = {scanned.hashed().hash for scanned in group}
-        for row, vector_E in zip(*self.table.read(one_of("hash", hashes)), strict=True):
-            by_file = sources.setdefault((row.hash, row.modality), {})
-            by_file.setdefault(row.file, []).append((row, vector_E))
+        sources = [self._source_of(scanned) for scanned in group]
+        stored: dict[str, list[tuple[Row, np.ndarray]]] = {}
+        if group:  # of each content one file, however many copies there are
+            found = self.table.read(one_of("file", set(filter(None, sources))))
+            for row, vector_E in zip(*found, strict=True):
+                stored.setdefault(row.file, []).append((row, vector_E))
         rows: list[Row] = []
         vectors: list[np.ndarray] = []
-        for scanned in group:
+        for scanned, source in zip(group, sources, strict=True):
             entry, content = scanned.entry, scanned.hashed()
-            by_file = sources.get((content.hash, entry.modality), {})
-            if not by_file:
+            if source not in stored:
                 # The file that had this content has been updated to other content.
                 self.orphans.append(describe(entry, content))
                 continue
-            segments = by_file.get(entry.key) or next(iter(by_file.values()))
-            rows += [relabel(row, scanned) for row, _ in segments]
-            vectors += [vector_E for _, vector_E in segments]
+            rows += [relabel(row, scanned) for row, _ in stored[source]]
+            vectors += [vector_E for _, vector_E in stored[source]]
             known = self.states.get(entry.key)
             if known is None or known.hash != content.hash:
                 self.changes.moved += 1
-                self.moved.add((content.hash, entry.modality))
+                self.moved.add((content.hash, entry.kind))
         if rows:
             self._write(rows, np.stack(vectors), [])
+
+    def _source_of(self, scanned: ScannedFile) -> str:
+        """Return a file that has the rows of known content, the file itself if it does."""
+        entry = scanned.entry
+        having = self.contents.get((scanned.hashed().hash, entry.kind), {})
+        return entry.key if entry.key in having else next(iter(having), "")

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from openbind.embedding.scan import Summary
 from openbind.search.metadata import read_content
 from openbind.search.scan import FileEntry, scan_roots
 from openbind.search.store import Store
-from openbind.search.table import vectors_of
+from openbind.search.table import COLUMNS, DIGEST, digests_of, vectors_of
 from openbind.space.decoding import map_ahead
 
+IDENTIFYING = (
+    "id",
+    "file",
+    "root",
+    "path",
+    "modality",
+    "settings",
+    "segment",
+    "segments",
+    "hash",
+)
 UNIT_ERROR = 1e-3
 """Largest error of a vector's norm: float32 rounding over thousands of dimensions."""
-CHECKED = ("id", "file", "root", "path", "modality", "segment", "segments", "hash", "vector")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +37,20 @@ class Report:
 
     Args:
         files, rows: their numbers.
+        summary: of all files in the folders. Those that can't be read (broken links, pipes, without
+            permission), or failed to be embedded, are no errors of the index.
         doubled: ids of rows that exist more than once.
-        damaged: files with missing or contradictory rows, or broken vectors.
+        damaged: files with missing or contradictory rows, broken vectors, or flipped bits.
         lost: files in the folders that are not indexed.
         stale: files whose content has changed since they were indexed.
         gone: indexed files that are no longer in the folders.
-        unreadable: files that can't be compared, because they or a folder above can't be read.
+        unreadable: indexed files that can't be compared, because they or a folder above can't be
+            read.
     """
 
     files: int
     rows: int
+    summary: Summary
     doubled: tuple[str, ...]
     damaged: tuple[str, ...]
     lost: tuple[str, ...]
@@ -61,7 +75,7 @@ class _File:
 
     path: str
     root: int
-    contents: set[tuple[str, str, int]]
+    contents: set[tuple[str, tuple[str, str], int]]
     segments: list[int]
     broken: bool = False
 
@@ -80,29 +94,34 @@ def verify(store: Store, *, progress: bool = False) -> Report:
     """
     meta = store.meta
     files, ids = _read_rows(store)
-    failed = store.table.failed_files()
+    failures = store.table.failed_files()
     scan = scan_roots(meta, store.folder)
     known = {key: {content[:2] for content in file.contents} for key, file in files.items()}
-    known.update({k: {(s.hash, s.modality)} for k, (s, _) in failed.items() if k not in files})
-    lost, stale, unreadable = [], [], []
+    failed = {key: state for key, (state, _) in failures.items() if key not in files}
+    known.update({key: {(state.hash, state.kind)} for key, state in failed.items()})
+    lost, stale = [], []
+    unreadable = [str(entry.path) for entry in scan.blocked if entry.key in files]
     for entry, hashed in _hash_files(scan.files, progress):
         if hashed is None:
             unreadable.append(str(entry.path))
         elif entry.key not in known:
             lost.append(str(entry.path))
-        elif known[entry.key] != {(hashed, entry.modality)}:
+        elif known[entry.key] != {(hashed, entry.kind)}:
             stale.append(str(entry.path))
+        elif entry.key in failed:
+            scan.summary.note_failed(entry.modality, entry.path)
     roots = {root.number: root.path for root in meta.roots}
 
     def path_of(key: str) -> str:
         file = files[key]
         return str(roots[file.root] / file.path) if file.root in roots else file.path
 
-    missing = files.keys() - {entry.key for entry in scan.files}
+    missing = files.keys() - {entry.key for entry in (*scan.files, *scan.blocked)}
     hidden = {key for key in missing if scan.hides(files[key].root, files[key].path)}
     return Report(
         files=len(files),
         rows=sum(ids.values()),
+        summary=scan.summary,
         doubled=tuple(sorted(name for name, count in ids.items() if count > 1)),
         damaged=tuple(sorted(path_of(key) for key, file in files.items() if _is_damaged(file))),
         lost=tuple(sorted(lost)),
@@ -135,18 +154,18 @@ def _read_rows(store: Store) -> tuple[dict[str, _File], Counter[str]]:
     """Return what rows say of their files, by key, and the count of each row id."""
     files: dict[str, _File] = {}
     ids: Counter[str] = Counter()
-    for batch in store.table.batches(CHECKED):
-        vectors_KE = vectors_of(batch.column("vector"), store.table.dim)
-        norms = np.linalg.norm(vectors_KE, axis=1)
-        columns = {name: batch.column(name).to_pylist() for name in CHECKED[:-1]}
-        for index, norm in enumerate(norms):
-            row: dict[str, Any] = {name: values[index] for name, values in columns.items()}
+    for batch in store.table.batches([*COLUMNS, "vector", DIGEST]):
+        norms = np.linalg.norm(vectors_of(batch.column("vector"), store.table.dim), axis=1)
+        stored, rows = batch.column(DIGEST).to_pylist(), batch.select(IDENTIFYING).to_pylist()
+        for row, norm, *digests in zip(rows, norms, stored, digests_of(batch), strict=True):
             ids[row["id"]] += 1
             file = files.setdefault(row["file"], _File(row["path"], row["root"], set(), []))
-            file.contents.add((row["hash"], row["modality"], row["segments"]))
+            kind = (row["modality"], row["settings"])
+            file.contents.add((row["hash"], kind, row["segments"]))
             file.segments.append(row["segment"])
             # Written so that NaN counts as broken.
             file.broken |= not abs(norm - 1) < UNIT_ERROR
+            file.broken |= digests[0] != digests[1]
             file.broken |= row["id"] != f"{row['file']}-{row['segment']}"
     return files, ids
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from openbind.errors import UnknownNameError
+from openbind.errors import UnknownNameError, decoding
 from openbind.limits import LIBRARY, ItemLimits
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
@@ -23,6 +23,8 @@ from openbind.modalities.spec import Modality, Preprocess, Sample, View
 T = TypeVar("T")
 Result = TypeVar("Result")
 Decode = Callable[[T], Iterator[Sample]]
+Settings = tuple[tuple[str, Any], ...]
+"""Changed fields of a modality's settings and their plain values, sorted by name."""
 
 TASKS_AHEAD = 32
 """Tasks that decoders may be ahead of the tower."""
@@ -73,19 +75,34 @@ class Decoder:
         self, settings: Mapping[str, Any], folder: Path | None, limits: ItemLimits = LIBRARY
     ) -> None:
         self.settings, self.folder, self.limits = dict(settings), folder, limits
-        self._prepared: dict[str, Preprocess] = {}
+        self._prepared: dict[tuple[str, Settings], Preprocess] = {}
 
-    def prepare(self, modality: str) -> Preprocess:
-        """Return a modality's function from an item to its sample, prepared once."""
-        if modality not in self._prepared:
+    def prepare(self, modality: str, changes: Settings = ()) -> Preprocess:
+        """Return a modality's function from an item to its sample, prepared once.
+
+        Args:
+            modality: what items are read as.
+            changes: of its settings.
+
+        Raises:
+            UnknownNameError: no such modality.
+            ConfigError: no such setting, or a wrong value.
+        """
+        key = (modality, changes)
+        if key not in self._prepared:
             if modality not in self.settings:
                 raise UnknownNameError("modality", modality, self.settings)
             spec: Modality = MODALITIES.get(modality)
-            self._prepared[modality] = spec.prepare(self.settings[modality], self.folder)
-        return self._prepared[modality]
+            settings = spec.change(self.settings[modality], dict(changes))
+            self._prepared[key] = spec.prepare(settings, self.folder)
+        return self._prepared[key]
 
     def samples(
-        self, modality: str, item: Any, views: Sequence[View] = (View(),)
+        self,
+        modality: str,
+        item: Any,
+        views: Sequence[View] = (View(),),
+        changes: Settings = (),
     ) -> Iterator[Sample]:
         """Decode views of an item, which is opened once for all of them.
 
@@ -93,6 +110,7 @@ class Decoder:
             modality: what the item is read as.
             item: as `Modality.accepts` says.
             views: parts of it.
+            changes: of the modality's settings.
 
         Yields:
             one sample a view, in order.
@@ -100,9 +118,9 @@ class Decoder:
         Raises:
             InputError: the item can't be used.
         """
-        preprocess = self.prepare(modality)
+        preprocess = self.prepare(modality, changes)
         spec: Modality = MODALITIES.get(modality)
-        with closing(spec.read_views(item, views)) as parts:
+        with decoding(item), closing(spec.read_views(item, views)) as parts:
             for _ in views:
                 # Limits hold while this works, not while its reader does.
                 with self.limits.applied():
@@ -118,7 +136,7 @@ class Decoder:
         Raises:
             InputError: the item can't be used.
         """
-        with self.limits.applied():
+        with decoding(item), self.limits.applied():
             return self.prepare(modality)(item)
 
     def __getstate__(self) -> dict[str, Any]:

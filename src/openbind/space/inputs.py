@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from openbind.errors import InputError
+from openbind.errors import InputError, MissingExtraError
 from openbind.modalities.spec import Modality
 
 OnError = str | Callable[[int, InputError], None]
@@ -38,6 +38,7 @@ def report_error(index: int, error: InputError, on_error: OnError) -> None:
     elif on_error == "warn":
         warnings.warn(str(error), stacklevel=3)
     elif on_error == "raise":
-        raise error
+        cause = error.__cause__
+        raise cause if isinstance(cause, MissingExtraError) else error
     else:
         raise ValueError(f"on_error: expected 'raise', 'warn' or a function, found {on_error!r}")

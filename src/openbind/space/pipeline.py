@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from openbind.errors import InputError
+from openbind.errors import InputError, MissingExtraError
 from openbind.modalities.spec import Sample
 from openbind.space.decoding import Decode, decode_ahead
 from openbind.space.vectors import ClipVectors, clip_vectors
@@ -81,8 +81,8 @@ def run_tasks(
     """Decode tasks ahead and compute the vectors of their samples, in the tasks' order.
 
     Args:
-        tasks, decode, workers, processes: as in `decode_ahead`. `InputError` and `OSError` become
-            the task's error; anything else is raised.
+        tasks, decode, workers, processes: as in `decode_ahead`. What decoding raises becomes the
+            task's error, but for what no other item would do better: an unknown name or setting.
         batching: what computes, and how much at once.
     """
     window = _Window[T](batching)
@@ -90,16 +90,24 @@ def run_tasks(
     with closing(lanes):
         for modality, task, samples in lanes:
             finished = Finished(task, modality)
-            try:
-                for sample in samples:
-                    window.add(finished, sample)
-            except InputError as error:
-                finished.error = error
-            except OSError as error:
-                finished.error = InputError(error.filename or "item", error.strerror or str(error))
+            for sample in _until_error(samples, finished):
+                window.add(finished, sample)
             yield from window.end(finished)
     window.compute()
     yield from window.release()
+
+
+def _until_error(samples: Iterator[Sample], finished: Finished[T]) -> Iterator[Sample]:
+    """Yield samples up to the first error, which becomes that of their task."""
+    try:
+        yield from samples
+    except InputError as error:
+        finished.error = error
+    except OSError as error:
+        finished.error = InputError(error.filename or "item", error.strerror or str(error))
+    except MissingExtraError as error:
+        finished.error = InputError("item", str(error))
+        finished.error.__cause__ = error
 
 
 class _Window(Generic[T]):

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from openbind.configs import from_dict, to_dict
 from openbind.errors import InputError, UnknownNameError
 from openbind.limits import LIBRARY, ItemLimits
 from openbind.modalities import MODALITIES
@@ -179,8 +178,9 @@ class Space:
         bar = tqdm(total=len(tasks), desc=modality, unit="item", delay=1, disable=not progress)
         with bar:
             for found in run_tasks(tasks, decode, self.batching(batch_size), workers=workers):
-                if found.error is not None:
-                    report_error(len(rows), found.error, on_error)
+                error = found.error or found.vectors[0].find_defect(found.task)
+                if error is not None:
+                    report_error(len(rows), error, on_error)
                     found.vectors = [clip_vectors(np.full((1, self.dim), np.nan, np.float32))]
                 rows.append(found.vectors[0])
                 bar.update()
@@ -234,8 +234,7 @@ class Space:
             ConfigError: no such field, or a wrong value.
         """
         binding = self._binding(modality)
-        kind = _modality(modality).settings
-        settings: Any = from_dict(kind, {**to_dict(binding.settings), **to_dict(changes)}, modality)
+        settings = _modality(modality).change(binding.settings, changes)
         modalities = {**self.config.modalities, modality: replace(binding, settings=settings)}
         config = replace(self.config, modalities=modalities)
         return Space(config, self.towers, self.card, self.folder, self.limits)

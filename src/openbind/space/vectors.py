@@ -29,6 +29,16 @@ class ClipVectors(np.ndarray):
         """Return the mean over clips as a unit vector (dim,); that of a single clip unchanged."""
         return np.asarray(self[0] if len(self) == 1 else unit_rows(self.mean(axis=0)))
 
+    def find_defect(self, item: Any) -> InputError | None:
+        """Return why they can't be kept, so that one bad item poisons no collection."""
+        reason = None
+        lengths = np.linalg.norm([*self.astype(np.float64), self.mean_vector()], axis=-1)
+        if not np.isfinite(lengths).all():
+            reason = "its vector has NaN or infinite numbers; look for absurd values in it"
+        elif (np.abs(lengths - 1) > UNIT_ERROR).any():
+            reason = "its vector has no direction: it is zero, or its clips cancel each other"
+        return InputError(item, reason) if reason else None
+
 
 def clip_vectors(
     vectors_SE: np.ndarray, times: tuple[tuple[float, float], ...] | None = None
