@@ -154,7 +154,8 @@ def describe(item: Any, limit: int = 120) -> str:
     shape = getattr(item, "shape", None)
     if shape is not None:
         return f"<{type(item).__name__} {tuple(shape)} {getattr(item, 'dtype', '')}>"
-    text = printable(str(item))
+    text = str(item)
+    text = printable(text if len(text) <= limit else text[: limit + 1])
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

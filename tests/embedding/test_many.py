@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import openbind
 from openbind.embedding.cache import VectorCache
@@ -22,7 +23,8 @@ from openbind.embedding.many import (
     view_keys,
 )
 from openbind.errors import InputError
-from openbind.modalities.spec import View
+from openbind.modalities.spec import Sample, View
+from openbind.space.decoding import Decoder
 
 
 def embed(space: openbind.Space, entries: list[Entry], **options: Any) -> tuple[Any, Any]:
@@ -193,3 +195,57 @@ def test_any_function_of_clips(starter: openbind.Space, sounds: list[Path]) -> N
     np.testing.assert_allclose(vectors[:, 0], clips.flatten(1).mean(dim=1), rtol=1e-5)
     assert results[0].task == entries[0]
     assert results[1].error is not None
+
+
+class PanicException(BaseException):
+    """What libraries in Rust raise when they panic: no `Exception`."""
+
+
+@pytest.mark.parametrize(
+    "kind", [MemoryError, OverflowError, RuntimeError, PanicException, KeyError]
+)
+def test_whatever_a_decoder_raises(
+    starter: openbind.Space,
+    images: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+) -> None:
+    """The item is named, and the run goes on."""
+    prepare = Decoder.prepare
+
+    def faulty(decoder: Decoder, modality: str, *changes: Any) -> Any:
+        read = prepare(decoder, modality, *changes)
+
+        def preprocess(item: Any) -> Sample:
+            if str(item) == str(images[1]):
+                raise kind("no use")
+            return read(item)
+
+        return preprocess
+
+    monkeypatch.setattr(Decoder, "prepare", faulty)
+    with VectorCache(tmp_path / "v.sqlite") as cache:
+        rows = list(embed_many(starter, [Entry("image", p) for p in images[:3]], cache=cache))
+    assert [row.vectors_VE is None for row in rows] == [False, True, False]
+    assert rows[1].failure is not None
+    assert rows[1].failure.item == images[1]
+    assert kind.__name__ in rows[1].failure.reason
+    with pytest.raises(InputError) as refused:
+        starter.encode("image", images[:3])
+    assert refused.value.item == str(images[1])
+
+
+def test_settings_of_an_entry(starter: openbind.Space, tmp_path: Path) -> None:
+    """They decide the vector, and the key under which it is cached."""
+    path = tmp_path / "map.png"
+    slope_HW = np.linspace(500, 20_000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(slope_HW).save(path)
+    chosen = ((("units", "kitti"),), (("units", 5000),))
+    with VectorCache(tmp_path / "v.sqlite") as cache:
+        for _ in range(2):
+            entries = [Entry("depth", path, settings=settings) for settings in chosen]
+            found = [row.vectors_VE for row in embed_many(starter, entries, cache=cache)]
+            for settings, row in zip(chosen, found, strict=True):
+                expected = starter.with_settings("depth", **dict(settings)).encode("depth", [path])
+                np.testing.assert_allclose(row, expected, atol=1e-5)

@@ -45,6 +45,7 @@ def make_row(number: int) -> Row:
         root=number % 2,
         path=TEXTS[number % len(TEXTS)],
         modality="image" if number % 2 else "audio",
+        settings="",
         segment=0,
         segments=1 + number,
         start_s=None,

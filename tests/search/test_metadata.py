@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import ExifTags, Image
 
-from openbind.search.metadata import FileMetadata, read_content, read_metadata
+from openbind.search.metadata import FileMetadata, date_of, read_content, read_metadata
 
 
 def test_image(tmp_path: Path) -> None:
@@ -84,3 +84,22 @@ def test_pipes_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(OSError, match="not a regular file"):
         read_content(tmp_path / "a.jpg")
+
+
+def test_dates(tmp_path: Path) -> None:
+    """Times before the year 1 and after 9999 are the nearest dates; fractions are kept."""
+    assert date_of(253_402_300_800).year == 9999
+    assert date_of(1e15).year == 9999
+    assert date_of(-62_135_596_801).year == 1
+    assert date_of(1.5) == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=timezone.utc)
+
+
+def test_files_that_libraries_fail_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever they raise, there are just no metadata."""
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+
+    def fail(*_: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(Image, "open", fail)
+    assert read_metadata(tmp_path / "a.png") == FileMetadata()

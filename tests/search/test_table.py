@@ -67,7 +67,9 @@ def test_replace_replaces_all_segments(table: RowTable) -> None:
 def test_files_and_failures(table: RowTable) -> None:
     """States by key; a repeated failure is stored once."""
     table.add([row("a", 0, 2), row("a", 1, 2)], np.ones((2, 2)))
-    state = FileState(file="a", path="a's ü.jpg", root=0, modality="image", hash="h", stat_key="")
+    state = FileState(
+        file="a", path="a's ü.jpg", root=0, modality="image", settings="", hash="h", stat_key=""
+    )
     assert table.files() == {"a": state}
     table.note_failures([(state, "old")])
     table.note_failures([(state, "new")])

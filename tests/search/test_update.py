@@ -8,16 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
 import openbind
+from openbind.search import metadata
 from openbind.search import update as updating
 from openbind.search.index import Index, default_folder
+from openbind.search.table import Row
 from openbind.search.update import update
 from openbind.search.verify import verify
 from openbind.space.decoding import Decoder
@@ -403,3 +407,101 @@ def test_other_spaces_are_refused(index: Index) -> None:
     other = openbind.load("tiny", weights="random", device="cpu")
     with pytest.raises(openbind.InputError, match=r"'starter'.*not of 'tiny'.*can't be compared"):
         update(index, other)
+
+
+def depth_map(path: Path) -> None:
+    """Write a 16-bit PNG of a slope."""
+    path.parent.mkdir(exist_ok=True)
+    slope_HW = np.linspace(500, 20_000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(slope_HW).save(path)
+
+
+def test_types_have_settings(starter: openbind.Space, tmp_path: Path) -> None:
+    """Equal files of two patterns are read in two units; a new unit embeds them again."""
+    media = tmp_path / "maps"
+    media.mkdir()
+    for name in ("kitti/1.png", "tum/1.png", "tum/2.png"):
+        depth_map(media / name)
+    types = {"kitti/*": "depth(units=kitti)", "tum/*": "depth(units=5000)"}
+    index = Index.create(tmp_path / "ix", starter, [media], type_overrides=types)
+    assert update(index, starter).embedded == 3
+    found = vectors(index)
+    for units, name in ((256, "kitti/1.png"), (5000, "tum/1.png"), (5000, "tum/2.png")):
+        expected = starter.with_settings("depth", units=units).encode("depth", media / name)
+        np.testing.assert_allclose(found[f"{name}#0"], expected, atol=1e-5)
+    assert verify(index).clean
+    assert index.info().type_overrides == types
+    index.add([], {"tum/*": "depth(units=256)"})
+    assert verify(index).stale == (str(media / "tum/1.png"), str(media / "tum/2.png"))
+    changes = update(index, starter)
+    assert (changes.embedded, changes.unchanged) == (2, 1)
+    expected = found["kitti/1.png#0"]
+    np.testing.assert_allclose(vectors(index)["tum/1.png#0"], expected, atol=1e-5)
+    assert verify(index).clean
+
+
+def test_names_that_are_not_utf8(starter: openbind.Space, index: Index, media: Path) -> None:
+    """They differ from the text that stands for their bytes, and every hit has its file."""
+    odd = Path(os.fsdecode(os.fsencode(media) + b"/bad\xff.jpg"))
+    plain = media / r"bad\udcff.jpg"
+    shutil.copy(media / "1.webp", odd)
+    Image.new("RGB", (30, 30), "red").save(plain, "JPEG")
+    update(index, starter)
+    assert verify(index).clean
+    hits = {hit.path for hit in index.search(starter.encode("text", "red"), 20)}
+    assert {odd, plain} <= hits
+    assert all(path.exists() for path in hits)
+
+
+def test_dates_beyond_dates(
+    starter: openbind.Space, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of the year 0 or 10000 have the nearest date there is."""
+    for seconds, year in ((253_402_300_800.0, 9999), (-62_135_596_801.0, 1)):
+        given = partial(metadata.date_of, seconds)
+        with monkeypatch.context() as patch:
+            patch.setattr(metadata, "date_of", lambda _, given=given: given())
+            index = Index.create(tmp_path / str(year), starter, [media])
+            assert update(index, starter).embedded == 6
+        assert {hit.year for hit in index.search(starter.encode("text", "a"), 9)} == {year}
+        assert verify(index).sound
+
+
+def test_a_poisoned_vector(
+    starter: openbind.Space, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never kept; its file is named and the others are indexed."""
+    compute = starter._unit_clips
+
+    def poison(modality: str, clips: torch.Tensor) -> torch.Tensor:
+        rows_BE = compute(modality, clips)
+        return rows_BE * torch.nan if modality == "audio" else rows_BE
+
+    monkeypatch.setattr(starter, "_unit_clips", poison)
+    index = Index.create(tmp_path / "ix", starter, [media])
+    changes = update(index, starter)
+    assert changes.embedded == 4
+    failed = {Path(failure.name).name for failure in changes.failures}
+    assert failed == {"0.ogg", "1.ogg", "broken.jpg"}
+    assert np.isfinite(np.stack(list(vectors(index).values()))).all()
+
+
+def test_copies_read_one_file(
+    starter: openbind.Space, index: Index, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many files have the same content, the rows of one are read to copy its vectors."""
+    read: list[int] = []
+    original = index.table.read
+
+    def note(where: str) -> tuple[list[Row], np.ndarray]:
+        rows, vectors_KE = original(where)
+        read.append(len(rows))
+        return rows, vectors_KE
+
+    monkeypatch.setattr(updating, "COMMIT_FILES", 4)
+    monkeypatch.setattr(index.table, "read", note)
+    for number in range(12):
+        shutil.copy(media / "0.webp", media / f"copy {number}.webp")
+    assert update(index, starter).moved == 12
+    assert read[-2:] == [1, 1]
+    assert verify(index).clean

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import openbind
+from openbind.embedding.scan import FAILED
 from openbind.search.index import Index
+from openbind.search.table import vectors_of
 from openbind.search.update import update
 from openbind.search.verify import repair, verify
 
@@ -28,6 +33,27 @@ def drop_part(index: Index) -> None:
 def shorten_vector(index: Index) -> None:
     rows, vectors_KE = index.table.read("path = '0.webp'")
     index.table.replace([rows[0].file], rows, vectors_KE / 2)
+
+
+def flip_bit(index: Index) -> None:
+    """Change a vector by so little that it stays a unit vector."""
+    table = index.table.rows.search().where("path = '0.webp'").to_arrow()
+    vectors_KE = vectors_of(table.column("vector"), index.table.dim).copy()
+    vectors_KE.view(np.uint32)[0, 0] ^= 1 << 3
+    store_as_is(index, table, {"vector": pa.FixedSizeListArray.from_arrays(vectors_KE[0], 512)})
+
+
+def change_date(index: Index) -> None:
+    """Change a column of a row alone."""
+    table = index.table.rows.search().where("path = '0.webp'").to_arrow()
+    store_as_is(index, table, {"year": pa.array([1999], pa.int16())})
+
+
+def store_as_is(index: Index, table: pa.Table, changed: dict[str, pa.Array]) -> None:
+    """Replace a row and leave its checksum."""
+    columns = {name: changed.get(name, table.column(name)) for name in table.column_names}
+    index.table.rows.delete("path = '0.webp'")
+    index.table.rows.add(pa.table(columns, schema=table.schema))
 
 
 def lose_rows(index: Index) -> None:
@@ -56,6 +82,8 @@ def test_clean(index: Index) -> None:
         (double, "doubled"),
         (drop_part, "damaged"),
         (shorten_vector, "damaged"),
+        (flip_bit, "damaged"),
+        (change_date, "damaged"),
         (lose_rows, "lost"),
         (age_hash, "stale"),
         (lose_file, "gone"),
@@ -87,3 +115,25 @@ def test_changes_since_the_update(index: Index, media: Path) -> None:
         assert report.stale == (str(media / "2.webp"),)
         assert report.gone == (str(media / "3.webp"),)
         assert report.sound
+
+
+def test_clean_beside_what_cannot_be_read(
+    starter: openbind.Space, index: Index, media: Path
+) -> None:
+    """Broken links and pipes are known failures; a file that was indexed is unreadable."""
+    (media / "link.jpg").symlink_to("nowhere.jpg")
+    os.mkfifo(media / "pipe.jpg")
+    report = verify(index)
+    assert report.clean
+    assert report.summary.skipped == {"broken link": 1, "not a regular file": 1, FAILED: 1}
+    changes = update(index, starter)
+    assert {Path(failure.name).name for failure in changes.failures} == {
+        "broken.jpg",
+        "link.jpg",
+        "pipe.jpg",
+    }
+    assert index.meta.summary == changes.summary == index.info().summary == report.summary
+    (media / "0.webp").unlink()
+    (media / "0.webp").symlink_to("nowhere.webp")
+    assert verify(index).unreadable == (str(media / "0.webp"),)
+    assert update(index, starter).removed == 0

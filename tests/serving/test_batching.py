@@ -29,7 +29,7 @@ class Slow:
         self.gate = threading.Event()
         self.entered = threading.Event()
         self.batches: list[torch.Tensor] = []
-        self.fails = False
+        self.fails = self.poisoned = False
         self.decoding.set()
 
     def __getattr__(self, name: str) -> Any:
@@ -52,7 +52,12 @@ class Slow:
         assert self.gate.wait(30)
         if self.fails:
             raise RuntimeError("out of memory")
-        return self.space.batching().compute(modality, clips)
+        rows_BE = self.space.batching().compute(modality, clips)
+        if self.poisoned:
+            poison_N = self.space.preprocess("text", "poison")
+            rows_BE = rows_BE.clone()
+            rows_BE[(clips == poison_N).all(dim=1)] = torch.nan
+        return rows_BE
 
 
 @pytest.fixture
@@ -199,6 +204,18 @@ def test_one_bad_item(starter: openbind.Space, png: bytes) -> None:
     with pytest.raises(InputError):
         submit(batcher, "image", [])
     batcher.close()
+
+
+def test_a_poisoned_vector(slow: Slow, make: Callable[..., Batcher]) -> None:
+    """An item whose vector isn't finite fails its request alone, and is named."""
+    slow.gate.set()
+    slow.poisoned = True
+    batcher = make()
+    bad, good = batcher.embed("text", ["fine", "poison"]), batcher.embed("text", ["a dog"])
+    with pytest.raises(ItemError) as refused:
+        bad.result(30)
+    assert refused.value.index == 1
+    assert np.isfinite(good.result(30).vectors_NE).all()
 
 
 def test_a_failing_tower(slow: Slow, make: Callable[..., Batcher]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import textwrap
+import warnings
 from collections.abc import Sequence
 
 from openbind import __version__
@@ -67,6 +68,8 @@ def run() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         # File names may hold bytes that are not text; in JSON the escape reads back as the name.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # One line each, without the source's line.
+    warnings.formatwarning = lambda message, *_, **__: f"openbind: {printable(str(message))}\n"
     try:
         code = main()
         sys.stdout.flush()

@@ -285,7 +285,8 @@ def _look_up(space: Space, entries: Iterable[Entry], cache: VectorCache | None) 
     prepared = map_ahead(prepare, enumerate(entries), ahead=together)
     while chunk := [result() for result in islice(prepared, together)]:
         if cache is not None:
-            found = cache.get([key for task in chunk for key in task.keys])
+            stored = cache.get([key for task in chunk for key in task.keys])
+            found = {key: vector for key, vector in stored.items() if vector.shape == (space.dim,)}
             for task in chunk:
                 task.known |= {v: found[key] for v, key in enumerate(task.keys) if key in found}
         yield from chunk

@@ -210,6 +210,7 @@ def _add_search(app: FastAPI, service: Service) -> None:
             by_modality=dict(info.by_modality),
             roots=[root.name for root in info.roots],
             ann=info.ann,
+            summary=info.summary.plain() if info.summary else None,
         )
 
 

@@ -282,4 +282,8 @@ class Batcher:
         rows_BE = torch.cat([self._compute(modality, part).cpu() for part in parts])
         ends = np.cumsum([len(item.clips) for item in batch])
         items = np.split(rows_BE.float().numpy(), ends[:-1])
-        return [clip_vectors(rows_SE).mean_vector() for rows_SE in items]
+        found = [clip_vectors(rows_SE) for rows_SE in items]
+        for item, vectors_SE in zip(batch, found, strict=True):
+            if (defect := vectors_SE.find_defect(f"item {item.index}")) is not None:
+                self.queue.fail(item.request, ItemError(item.index, defect.reason))
+        return [vectors_SE.mean_vector() for vectors_SE in found]

@@ -215,6 +215,9 @@ class IndexResponse(BaseModel):
     by_modality: dict[str, int]
     roots: list[str] = Field(description="names of the indexed folders")
     ann: str | None = Field(description="approximate index in use; null for exact search")
+    summary: dict[str, Any] | None = Field(
+        description="what became of the files in the folders: read, others, skipped, folders"
+    )
 
 
 class AtlasPoint(BaseModel):
