@@ -28,6 +28,7 @@ from openbind.embedding.items import (
     load_vector,
     open_item,
 )
+from openbind.embedding.progress import count_item, open_bar, show_seconds
 from openbind.errors import InputError, decoding
 from openbind.modalities.spec import Sample, View
 from openbind.space.decoding import Decoder, Settings, map_ahead
@@ -41,6 +42,7 @@ LOOKUPS = 64
 WRITES = 64
 """New vectors that are written to the cache together: what a killed run loses at most."""
 WHOLE = (View(),)
+OnDecoded = Callable[["Entry", float], object]
 
 
 class BatchOptions(TypedDict, total=False):
@@ -126,6 +128,13 @@ class _Task:
     keys: list[bytes] = field(default_factory=list)
     known: dict[int, np.ndarray] = field(default_factory=dict)
     error: InputError | None = None
+    decoded: int = 0
+
+    def note_decoded(self, sample: Sample) -> float:
+        """Count a decoded view; returns where it ends in the recording, in seconds."""
+        view = self.entry.views[self.missing[min(self.decoded, len(self.missing) - 1)]]
+        self.decoded += 1
+        return view.span[1] if view.span else sample.times[-1][1] if sample.times else 0.0
 
     @property
     def missing(self) -> list[int]:
@@ -143,6 +152,7 @@ def embed_many(
     processes: bool = False,
     on_error: OnError = "return",
     progress: bool = False,
+    on_decoded: OnDecoded | None = None,
 ) -> Iterator[Embedded]:
     """Embed items; those that the cache knows aren't opened, but for their content's hash.
 
@@ -157,6 +167,7 @@ def embed_many(
         processes: decode in processes instead of threads.
         on_error: "return" yields a row with an error; else as for `Space.encode`.
         progress: show a bar on stderr once the wait is longer than a second.
+        on_decoded: called with an entry and the seconds of it that are decoded so far.
 
     Yields:
         one row an entry, in order.
@@ -168,22 +179,24 @@ def embed_many(
     if device is not None:
         space.to(device)
     total = len(entries) if isinstance(entries, Sequence) else None
+    bar = open_bar(total, "embedding", "item", shown=progress)
+    shown = on_decoded or partial(_show, bar)
     results = run_tasks(
         ((task.entry.modality, task) for task in _look_up(space, entries, cache)),
         partial(_decode, space.decoder),
         space.batching(batch_size),
         workers=workers,
         processes=processes,
+        on_sample=lambda task, sample: shown(task.entry, task.note_decoded(sample)),
     )
     new: dict[bytes, np.ndarray] = {}
-    bar = tqdm(total=total, desc="embedding", unit="item", delay=1, disable=not progress)
     try:
         for result in results:
             row = _finish(result, new)
             if cache is not None and len(new) >= WRITES:
                 cache.put(new)
                 new.clear()
-            bar.update()
+            count_item(bar)
             if row.error is not None and on_error != "return":
                 report_error(row.index, row.error, on_error)
             yield row
@@ -290,6 +303,10 @@ def _look_up(space: Space, entries: Iterable[Entry], cache: VectorCache | None) 
             for task in chunk:
                 task.known |= {v: found[key] for v, key in enumerate(task.keys) if key in found}
         yield from chunk
+
+
+def _show(bar: tqdm, entry: Entry, seconds: float) -> None:
+    show_seconds(bar, item_name(entry.item), seconds)
 
 
 def _decode(decoder: Decoder, task: _Task) -> Iterator[Sample]:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from openbind.embedding.items import item_name
 from openbind.embedding.many import ComputeOptions, Embedded, Entry, Failure, embed_many
+from openbind.embedding.progress import count_item, open_bar, show_seconds
 from openbind.embedding.scan import CHANGED, Summary
 from openbind.errors import InputError
 from openbind.search.ann import build_ann
@@ -95,8 +97,7 @@ def update(
         if not allow_empty:
             run.check_roots(scan)
         total = len(scan.files)
-        bar = tqdm(total=total, desc="indexing", unit="file", delay=1, disable=not progress)
-        with bar:
+        with open_bar(total, "indexing", "file", shown=progress) as bar:
             run.embed_new(scan.files, bar)
         run.remove_gone(scan)
         run.finish()
@@ -188,9 +189,12 @@ class _Run:
                 entry = scanned.entry
                 yield Entry(entry.modality, entry.path, scanned.views, entry.settings)
 
-        for row in embed_many(self.space, entries(), **self.options):
+        def show(entry: Entry, seconds: float) -> None:
+            show_seconds(bar, item_name(entry.item), seconds)
+
+        for row in embed_many(self.space, entries(), on_decoded=show, **self.options):
             self.done.append((waiting.popleft(), row))
-            bar.update()
+            count_item(bar)
             self._commit_if_due()
         self._commit()
 

@@ -193,7 +193,7 @@ def _hash_files(files: list[FileEntry], progress: bool) -> Iterator[tuple[FileEn
         total=len(files),
         unit="file",
         delay=1,
-        disable=not progress,
+        disable=None if progress else True,
     )
     for entry, result in bar:
         yield entry, result()

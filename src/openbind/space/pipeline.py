@@ -77,6 +77,7 @@ def run_tasks(
     *,
     workers: int | None = None,
     processes: bool = False,
+    on_sample: Callable[[T, Sample], object] | None = None,
 ) -> Iterator[Finished[T]]:
     """Decode tasks ahead and compute the vectors of their samples, in the tasks' order.
 
@@ -84,6 +85,7 @@ def run_tasks(
         tasks, decode, workers, processes: as in `decode_ahead`. What decoding raises becomes the
             task's error, but for what no other item would do better: an unknown name or setting.
         batching: what computes, and how much at once.
+        on_sample: called for each sample when it is decoded.
     """
     window = _Window[T](batching)
     lanes = decode_ahead(tasks, decode, workers=workers, processes=processes)
@@ -91,6 +93,8 @@ def run_tasks(
         for modality, task, samples in lanes:
             finished = Finished(task, modality)
             for sample in _until_error(samples, finished):
+                if on_sample is not None:
+                    on_sample(task, sample)
                 window.add(finished, sample)
             yield from window.end(finished)
     window.compute()
