@@ -21,7 +21,7 @@ def test_long_recordings(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> 
     """Its name and seconds are shown until it is done; short ones are not."""
     stream = Terminal() if is_terminal else io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
-    with open_bar(2, "indexing", "file", shown=True) as bar:
+    with open_bar([1, 2], "indexing", "file", shown=True) as bar:
         bar.delay = 0
         show_seconds(bar, "media/short.wav", 9.0)
         show_seconds(bar, "media/con\x1bcert.wav", 1234.4)
@@ -38,7 +38,7 @@ def test_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bar that isn't wanted says nothing."""
     stream = Terminal()
     monkeypatch.setattr("sys.stderr", stream)
-    with open_bar(None, "indexing", "file", shown=False) as bar:
+    with open_bar(iter([]), "indexing", "file", shown=False) as bar:
         show_seconds(bar, "long.wav", 99.0)
         count_item(bar)
     assert not stream.getvalue()

@@ -211,7 +211,8 @@ def test_a_poisoned_vector(slow: Slow, make: Callable[..., Batcher]) -> None:
     slow.gate.set()
     slow.poisoned = True
     batcher = make()
-    bad, good = batcher.embed("text", ["fine", "poison"]), batcher.embed("text", ["a dog"])
+    bad = submit(batcher, "text", ["fine", "poison"])
+    good = submit(batcher, "text", ["a dog"])
     with pytest.raises(ItemError) as refused:
         bad.result(30)
     assert refused.value.index == 1

@@ -7,7 +7,7 @@ the frozen side of training, validation, evaluation, workers of a cluster.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -178,16 +178,14 @@ def embed_many(
     """
     if device is not None:
         space.to(device)
-    total = len(entries) if isinstance(entries, Sequence) else None
-    bar = open_bar(total, "embedding", "item", shown=progress)
-    shown = on_decoded or partial(_show, bar)
+    bar = open_bar(entries, "embedding", "item", shown=progress)
     results = run_tasks(
         ((task.entry.modality, task) for task in _look_up(space, entries, cache)),
         partial(_decode, space.decoder),
         space.batching(batch_size),
         workers=workers,
         processes=processes,
-        on_sample=lambda task, sample: shown(task.entry, task.note_decoded(sample)),
+        on_sample=partial(_note_sample, on_decoded or partial(_show, bar)),
     )
     new: dict[bytes, np.ndarray] = {}
     try:
@@ -303,6 +301,10 @@ def _look_up(space: Space, entries: Iterable[Entry], cache: VectorCache | None) 
             for task in chunk:
                 task.known |= {v: found[key] for v, key in enumerate(task.keys) if key in found}
         yield from chunk
+
+
+def _note_sample(on_decoded: OnDecoded, task: _Task, sample: Sample) -> None:
+    on_decoded(task.entry, task.note_decoded(sample))
 
 
 def _show(bar: tqdm, entry: Entry, seconds: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,15 +15,16 @@ LONG_SECONDS = 30.0
 NAME_CHARACTERS = 40
 
 
-def open_bar(total: int | None, title: str, unit: str, *, shown: bool) -> tqdm:
+def open_bar(items: Iterable[Any], title: str, unit: str, *, shown: bool) -> tqdm:
     """Return a bar that appears after a second, on a terminal only.
 
     Args:
-        total: number of items; None if unknown.
+        items: what is counted; how many there are is shown if they are in a list.
         title: what is done.
-        unit: what is counted.
+        unit: what one item is called.
         shown: False for none at all.
     """
+    total = len(items) if isinstance(items, Sequence) else None
     disabled = None if shown else True
     return tqdm(total=total, desc=title, unit=unit, delay=1, disable=disabled)
 

@@ -96,8 +96,7 @@ def update(
         run.changes.summary = scan.summary
         if not allow_empty:
             run.check_roots(scan)
-        total = len(scan.files)
-        with open_bar(total, "indexing", "file", shown=progress) as bar:
+        with open_bar(scan.files, "indexing", "file", shown=progress) as bar:
             run.embed_new(scan.files, bar)
         run.remove_gone(scan)
         run.finish()
