@@ -95,7 +95,7 @@ def progressive(side: int, scans: int) -> bytes:
 
 def wav(rate_hz: int, samples: int) -> bytes:
     """A silent WAV of any rate."""
-    head = struct.pack("<4sIIHHIIHH", b"fmt ", 16, 1, 1, 1, rate_hz, rate_hz, 1, 8)[:24]
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate_hz, rate_hz, 1, 8)
     data = b"data" + struct.pack("<I", samples) + b"\x80" * samples
     return b"RIFF" + struct.pack("<I", 4 + len(head) + len(data)) + b"WAVE" + head + data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
@@ -13,8 +14,10 @@ import torch
 
 import openbind
 from openbind.errors import InputError
+from openbind.limits import SERVICE
 from openbind.modalities.spec import Sample
 from openbind.serving.batching import Batcher, ItemError
+from openbind.serving.decoders import Abandoned
 from openbind.serving.limits import Limits
 from openbind.serving.work import EmbeddingResult, OverloadedError
 from openbind.space.pipeline import Batching
@@ -290,3 +293,89 @@ def test_close(slow: Slow, make: Callable[..., Batcher]) -> None:
     closing.join(30)
     assert future.done()
     assert not closing.is_alive()
+
+
+class Timed:
+    """Decoders that take as many seconds as an item says, and decode a fixed image then."""
+
+    def __init__(self, space: openbind.Space, png: bytes) -> None:
+        self.clips = next(iter(space.decoder.samples("image", png))).clips
+        self.begun = 0
+
+    def start(self, modality: str, item: bytes) -> TimedDecoding:
+        self.begun += 1
+        return TimedDecoding(self, float(item))
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class TimedDecoding:
+    """An item of `Timed`."""
+
+    def __init__(self, decoders: Timed, needed: float) -> None:
+        self.decoders, self.needed = decoders, needed
+        self.started = time.perf_counter()
+        self.deferred = self.ended = False
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def result(self, seconds: float, wanted: Callable[[], bool]) -> torch.Tensor | None:
+        while self.seconds < self.needed:
+            if not wanted():
+                raise Abandoned
+            if self.seconds > seconds:
+                return None
+            time.sleep(0.01)
+        return self.decoders.clips
+
+    def defer(self) -> None:
+        self.deferred = True
+
+    def end(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def timed(starter: openbind.Space, png: bytes) -> Iterator[tuple[Batcher, Timed]]:
+    """A batcher of files that take as long as they say, two workers for either kind."""
+    decoders: Any = Timed(starter, png)
+    limits = Limits(quick_seconds=0.1, item=SERVICE.changed(work_seconds=0.5))
+    batcher = Batcher(starter, limits, decoders=decoders)
+    yield batcher, decoders
+    batcher.close(0)
+
+
+def test_quick_files_pass_slow_ones(timed: tuple[Batcher, Timed]) -> None:
+    """However many slow ones a client sends: they wait for one another."""
+    batcher, _ = timed
+    slow = [batcher.embed([("image", b"1.4")], "slow") for _ in range(40)]
+    time.sleep(0.3)
+    quick = [batcher.embed([("image", b"0.01")], "quick") for _ in range(4)]
+    assert not wait(quick, 30).not_done
+    assert sum(future.done() for future in slow) < 20
+    assert slow[0].result(60).vectors_NE.shape == (1, 512)
+
+
+def test_files_without_end(timed: tuple[Batcher, Timed]) -> None:
+    """They are refused at their deadline, by their position, and the next is decoded."""
+    batcher, _ = timed
+    endless = batcher.embed([("image", b"0"), ("image", b"999")])
+    with pytest.raises(ItemError, match=r"0\.5 s") as raised:
+        endless.result(30)
+    assert raised.value.index == 1
+    assert batcher.embed([("image", b"0.3")]).result(30).vectors_NE.shape == (1, 512)
+
+
+def test_slow_files_of_clients_that_leave(timed: tuple[Batcher, Timed]) -> None:
+    """They free their place at once, also while they wait for it."""
+    batcher, decoders = timed
+    left = [batcher.embed([("image", b"999")]) for _ in range(6)]
+    time.sleep(0.3)
+    for future in left:
+        assert future.cancel()
+    assert batcher.backlog_seconds == 0
+    assert batcher.embed([("image", b"0.3")]).result(10).vectors_NE.shape == (1, 512)
+    assert decoders.begun <= len(left) + 1
