@@ -71,6 +71,32 @@ def test_serves_until_interrupted() -> None:
 
 
 @pytest.mark.slow
+def test_ends_with_much_work_left() -> None:
+    """Within 30 s of SIGTERM; what is open gets an answer or 503."""
+    statuses: list[int] = []
+    texts = [f"{n} " + "a few words of several letters " * 450 for n in range(2000)]
+
+    def post(url: str) -> None:
+        body = {"input": texts}
+        statuses.append(
+            httpx.post(f"{url}/v1/embeddings", json=body, headers=KEY, timeout=120).status_code
+        )
+
+    with served() as (program, _, url):
+        clients = [threading.Thread(target=post, args=(url,)) for _ in range(2)]
+        for client in clients:
+            client.start()
+        while "openbind_backlog_seconds 0.0" in httpx.get(f"{url}/metrics", headers=KEY).text:
+            assert clients[0].is_alive()
+        program.send_signal(signal.SIGTERM)
+        program.wait(35)
+        for client in clients:
+            client.join(10)
+    assert len(statuses) == 2
+    assert set(statuses) <= {200, 503}
+
+
+@pytest.mark.slow
 def test_folders_are_indexed_first(media: Path) -> None:
     """One command from folders to search; the next run embeds only new files."""
     with served(media) as (_, what, url):

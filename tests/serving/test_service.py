@@ -9,6 +9,7 @@ import pytest
 import openbind
 from openbind import Index
 from openbind.errors import InputError
+from openbind.limits import SERVICE
 from openbind.serving.limits import Limits
 from openbind.serving.schemas import QueryPart, SearchRequest
 from openbind.serving.service import Service
@@ -39,3 +40,15 @@ def test_limits(starter: openbind.Space, index: Index) -> None:
         asyncio.run(service.read_items("text", ["x"] * 4, "input"))
     assert raised.value.item == "input"
     service.close()
+
+
+def test_drawings_are_limited(starter: openbind.Space, index: Index) -> None:
+    """An indexed file is drawn within the limits of uploads: it may have been exchanged."""
+    hit = next(hit for hit in index.sample(99, 0)[0] if hit.modality == "image")
+    services = [
+        Service(starter, index, Limits(item=SERVICE.changed(pixels=pixels)))
+        for pixels in (10, SERVICE.pixels)
+    ]
+    assert [service.draw(hit) is None for service in services] == [True, False]
+    for service in services:
+        service.close()

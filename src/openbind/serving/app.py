@@ -18,7 +18,6 @@ from starlette.responses import FileResponse, Response
 from openbind import __version__
 from openbind.evaluation.projection import Method
 from openbind.media.types import media_type
-from openbind.modalities.thumbnails import LARGE, draw_thumbnail
 from openbind.search.results import Hit
 from openbind.serving import schemas
 from openbind.serving.access import (
@@ -244,9 +243,7 @@ def _add_items(app: FastAPI, service: Service, session: Session) -> None:
     @app.get("/v1/items/{id}/drawing", responses=IMAGE, tags=["items"], dependencies=page_only)
     async def drawing(id: str) -> Response:
         """Return a large image of an indexed item: of depth, thermal and IMU data a plot."""
-        hit = await find(id)
-        path = await asyncio.to_thread(resolve_path, hit)
-        image = await asyncio.to_thread(draw_thumbnail, hit.modality, path, LARGE)
+        image = await asyncio.to_thread(service.draw, await find(id))
         return _image(image, id, "private, no-cache")
 
     @app.get("/v1/items/{id}/media", responses=MEDIA, tags=["items"], dependencies=page_only)

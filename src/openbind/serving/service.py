@@ -15,13 +15,21 @@ from openbind.errors import InputError, UnknownNameError
 from openbind.evaluation.projection import Method
 from openbind.evaluation.zero_shot import class_probabilities
 from openbind.modalities import MODALITIES, TEXT
+from openbind.modalities.thumbnails import LARGE, draw_thumbnail
 from openbind.search.index import Index
 from openbind.search.query import Term
 from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.errors import ApiError
-from openbind.serving.hits import SECRET_BYTES, PublicIds, leads_out, not_found, read_secret
+from openbind.serving.hits import (
+    SECRET_BYTES,
+    PublicIds,
+    leads_out,
+    not_found,
+    read_secret,
+    resolve_path,
+)
 from openbind.serving.limits import Limits
 from openbind.serving.metrics import Metrics
 from openbind.serving.middleware import Stopping
@@ -283,6 +291,16 @@ class Service:
     def thumbnail(self, hit: Hit) -> bytes | None:
         """Return the thumbnail of a hit; None if it has none, or is a link out of its folder."""
         return None if leads_out(hit) else self.need_index().thumbnail(hit.id)
+
+    def draw(self, hit: Hit) -> bytes | None:
+        """Return a large image of a hit, within the limits of uploads; None if it has none.
+
+        Raises:
+            ApiError: 404, its file is gone, or a link out of its folder.
+        """
+        path = resolve_path(hit)
+        with self.limits.item.applied():
+            return draw_thumbnail(hit.modality, path, LARGE)
 
     def need_index(self) -> Index:
         """Return the index.
