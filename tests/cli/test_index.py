@@ -61,6 +61,16 @@ def test_search_with_filters(run: Run, media: Path) -> None:
     assert (hit["start_s"], round(hit["end_s"])) == (0.0, 5)
 
 
+def test_filters_that_are_none(run: Run, media: Path) -> None:
+    """One line that names the character, no traceback."""
+    run("index", "create", media)
+    for where, at in (("+".join("1" * 950) + " > 0", 2), ("length(path) > 3", 1), ("year > ?", 8)):
+        code, _, err = run("search", "--index", media, "--text", "x", "--where", where)
+        assert code == 1
+        assert f"at character {at}:" in err
+        assert "Traceback" not in err
+
+
 def test_broken_files_are_named(run: Run, media: Path) -> None:
     """They are listed on stderr with the reason; the rest is indexed."""
     (media / "broken.png").write_bytes(b"no image")

@@ -68,6 +68,16 @@ def test_no_code(tmp_path: Path) -> None:
         load_state(path)
 
 
+def test_no_advice_to_run_code(tmp_path: Path) -> None:
+    """What is refused in a whole file is named, without PyTorch's advice to load it anyway."""
+    path = tmp_path / "last.pt"
+    torch.save({"format": 2, "x": Bomb()}, path)
+    with pytest.raises(CheckpointError, match="not unpickled") as caught:
+        load_state(path)
+    assert "weights_only" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 FILL_DISK = """
 import resource, sys, signal
 from pathlib import Path

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from openbind.space.card import Card
 from openbind.space.config import Binding, SpaceConfig
 from openbind.space.decoding import Decoder, map_ahead
 from openbind.space.identity import fingerprint, modality_identity
+from openbind.space.inference import inferring, placed
 from openbind.space.inputs import OnError, is_many, report_error
 from openbind.space.pipeline import Batching, run_tasks
 from openbind.space.vectors import ClipVectors, check_vectors, clip_vectors
@@ -271,8 +271,8 @@ class Space:
         tower = self.towers[self._binding(modality).tower]
         if not isinstance(tower, Tower):
             raise InputError(modality, f"its tower is a {type(tower).__name__}, without tokens")
-        with _inferring(tower):
-            _, tokens_BND = tower(_placed(tensor, tower), tokens=True)
+        with inferring(tower):
+            _, tokens_BND = tower(placed(tensor, tower), tokens=True)
             return F.normalize(tower.head(tokens_BND).float(), dim=-1)
 
     def embed_tensors(
@@ -333,8 +333,8 @@ class Space:
 
     def _unit_clips(self, modality: str, clips: torch.Tensor) -> torch.Tensor:
         tower = self.towers[self._binding(modality).tower]
-        with _inferring(tower):
-            return F.normalize(tower(_placed(clips, tower)).float(), dim=-1)
+        with inferring(tower):
+            return F.normalize(tower(placed(clips, tower)).float(), dim=-1)
 
     def _embed_tensor(self, key: str, tensor: torch.Tensor, scaled: bool) -> torch.Tensor:
         modality = self._modality_of(key, tensor.ndim)
@@ -363,27 +363,3 @@ class Space:
 def _modality(name: str) -> Modality:
     found: Modality = MODALITIES.get(name)
     return found
-
-
-@contextmanager
-def _inferring(tower: torch.nn.Module) -> Iterator[None]:
-    """Compute without gradients and in evaluation mode; a caller's training mode comes back."""
-    training = tower.training
-    if training:
-        tower.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        if training:
-            tower.train()
-
-
-def _placed(tensor: torch.Tensor, tower: torch.nn.Module) -> torch.Tensor:
-    """Move a tensor to a tower's device and precision; ids keep their type."""
-    weight = next(tower.parameters())
-    dtype = weight.dtype if tensor.is_floating_point() else None
-    if weight.device.type == "cuda" and tensor.device.type == "cpu":
-        # Pinned memory is copied while the device computes.
-        return tensor.pin_memory().to(weight.device, dtype, non_blocking=True)
-    return tensor.to(weight.device, dtype)
