@@ -20,8 +20,6 @@ from openbind.errors import ConfigError, LimitError
 
 FREE_PIXELS = 2_000_000_000
 """Pixels of a video that may be decoded however small its file is: a few seconds of work."""
-FREE_SECONDS = 3_600.0
-"""Seconds of audio that may be decoded however small its file is."""
 
 
 @dataclass(frozen=True, kw_only=True)

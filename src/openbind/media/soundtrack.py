@@ -69,8 +69,12 @@ class Track:
             if kept is not None:
                 kept.append(chunk_TC)
                 kept = kept if count * chunk_TC.shape[1] <= KEPT_VALUES else None
-        if kept is None:
-            return None, count, rate_hz
+            if kept is None:
+                # The rest is counted without decoding it.
+                count = round(measure_track(self.source) * rate_hz)
+                check_audio(rate_hz, chunk_TC.shape[1], count, self.source)
+                return None, count, rate_hz
+        assert kept is not None
         return np.concatenate(kept) if kept else np.zeros((0, 1), np.float32), count, rate_hz
 
     def length(self) -> tuple[int, int]:

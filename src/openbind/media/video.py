@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -15,22 +14,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openbind.errors import InputError
-from openbind.limits import check_sides
 from openbind.media.containers import (
     DEFAULT_FPS,
     HEADER_TOLERANCE_SECONDS,
     ffmpeg_errors,
     find_audio,
-    find_images,
     header_seconds,
     is_repeat,
     open_container,
 )
-from openbind.media.frames import FrameIndex, to_rgb, upright_size
+from openbind.media.frames import (
+    FrameBudget,
+    FrameIndex,
+    open_stream,
+    to_rgb,
+    upright_size,
+    video_stream,
+)
 
 if TYPE_CHECKING:
-    from av import VideoFrame, VideoStream
-    from av.container import InputContainer
+    from av import VideoFrame
 
 # fmt: off
 VIDEO_EXTENSIONS = frozenset([
@@ -94,9 +97,11 @@ class OpenVideo:
 
     def __init__(self, source: Any) -> None:
         self.source = source
-        self._container, self._stream, self._files = _open_stream(source)
+        self._container, self._stream, self._files = open_stream(source)
         self._decoder: Iterator[tuple[int, VideoFrame]] = iter(())
         self._last: tuple[int, VideoFrame] | None = None
+        context = self._stream.codec_context
+        self._budget = FrameBudget(source, context.width * context.height)
 
     def __enter__(self) -> OpenVideo:
         return self
@@ -140,10 +145,14 @@ class OpenVideo:
         if index.counted or unit is None:
             return None
         first = index.times[0]
+        # Integers, as a long video has hundreds of thousands of frames.
+        ticks, rate = (self.fps * unit).as_integer_ratio()
+        numbers = enumerate(index.times)
+        if all(abs((time - first) * ticks - number * rate) <= rate for number, time in numbers):
+            return None
         length = index.last_duration or round(1 / (self.fps * unit))
-        times = [(time - first) * unit for time in index.times]
-        off = max(abs(time * self.fps - number) for number, time in enumerate(times))
-        return None if off <= 1 else (*times, times[-1] + max(1, length) * unit)
+        end = index.times[-1] + max(1, length)
+        return tuple((time - first) * unit for time in (*index.times, end))
 
     def frame_at_time(self, seconds: Fraction | float) -> int:
         """Return the number of the frame that is shown at a moment, the nearest one outside."""
@@ -172,6 +181,7 @@ class OpenVideo:
     def info(self) -> VideoInfo:
         """Return the video's properties; one frame is decoded."""
         frames = self.frame_count
+        self._budget.start()
         with ffmpeg_errors(self.source):
             frame = next(self._decode([0]), None)
         if frame is None:
@@ -220,6 +230,7 @@ class OpenVideo:
             reason = f"has {self.frame_count} frames; no frames {indices[0]} to {indices[-1]}"
             raise InputError(self.source, reason)
         done, shape = 0, None
+        self._budget.start(self._frames_to_decode(indices))
         with ffmpeg_errors(self.source):
             # Decoding ends early where the file is truncated or its content can't be decoded.
             for frame in self._decode(indices):
@@ -244,17 +255,25 @@ class OpenVideo:
         seconds = header_seconds(self._container, self._stream)
         if seconds is not None:
             self._last = None
+            self._budget.start()
             with ffmpeg_errors(self.source):
-                frame = _seek_frame(self._container, self._stream, select(float(seconds)))
+                frame = self._seek_frame(select(float(seconds)))
             if frame is not None:
                 return to_rgb(frame, self._stream.sample_aspect_ratio)
             # Frames are counted from the start of a fresh container.
             if "_index" not in self.__dict__:
                 self._files.close()
-                self._container, self._stream, self._files = _open_stream(self.source)
+                self._container, self._stream, self._files = open_stream(self.source)
         number = self.frame_at_time(select(float(self.seconds)))
         frame_HWC: np.ndarray = self.frames([number])[0]
         return frame_HWC
+
+    def _frames_to_decode(self, indices: Sequence[int]) -> int:
+        """Return how many frames have to be decoded for some, by the key frames before them."""
+        count, last = 0, None if self._last is None else self._last[0]
+        for time in (self._index.times[number] for number in indices):
+            count, last = count + self._index.frames_to(time, last), time
+        return count
 
     def _decode(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
         """Yield the frames of ascending numbers; ends early where decoding does."""
@@ -272,6 +291,22 @@ class OpenVideo:
                 return
             self._last = last
             yield last[1]
+
+    def _seek_frame(self, seconds: float) -> VideoFrame | None:
+        """Decode from the key frame before a moment; None where frames have to be counted."""
+        stream = self._stream
+        target = (stream.start_time or 0) + round(seconds / stream.time_base)
+        self._container.seek(target, stream=stream)
+        shown = None
+        for frame in self._container.decode(stream):
+            self._budget.count()
+            if frame.pts is None or frame.pts > target:
+                return shown
+            shown = frame
+        # The file ends here: at the end of the video, or because it is truncated.
+        tolerance = HEADER_TOLERANCE_SECONDS + 1 / (stream.average_rate or DEFAULT_FPS)
+        is_near = shown is not None and (target - shown.pts) * stream.time_base <= tolerance
+        return shown if is_near else None
 
     def _decode_from(self, key: int) -> Iterator[tuple[int, VideoFrame]]:
         """Decode (time, frame) from a key frame, or from the start if it can't be sought."""
@@ -300,6 +335,7 @@ class OpenVideo:
                     yield packet.pts, last
                 continue
             for frame in packet.decode():
+                self._budget.count()
                 last = frame
                 if frame.pts is not None or self._index.counted:
                     yield frame.pts or 0, frame
@@ -340,7 +376,7 @@ def measure_video(source: Any) -> float:
         MissingExtraError: PyAV is not installed.
     """
     with open_container(source) as container:
-        images, sound = _video_stream(container, source), find_audio(container)
+        images, sound = video_stream(container, source), find_audio(container)
         if sound is None:
             raise InputError(source, "has no audio track")
         tracks = (images, sound)
@@ -348,39 +384,3 @@ def measure_video(source: Any) -> float:
         if not lengths and container.duration:
             lengths = [container.duration / 1_000_000]
     return min(lengths) if lengths else float(probe_video(source).seconds)
-
-
-def _open_stream(source: Any) -> tuple[InputContainer, VideoStream, ExitStack]:
-    """Open a file and its default track of images; closing the stack closes the file."""
-    with ExitStack() as files:
-        container = files.enter_context(open_container(source))
-        return container, _video_stream(container, source), files.pop_all()
-
-
-def _video_stream(container: InputContainer, source: Any) -> VideoStream:
-    stream = find_images(container)
-    if stream is None:
-        raise InputError(source, "has no images; expected a video")
-    if stream.codec_context is None:
-        raise InputError(source, "FFmpeg has no decoder for its video codec")
-    width, height = stream.codec_context.width, stream.codec_context.height
-    check_sides(width, height, source, "frame_pixels")
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _seek_frame(
-    container: InputContainer, stream: VideoStream, seconds: float
-) -> VideoFrame | None:
-    """Decode from the key frame before a moment; None where frames have to be counted."""
-    target = (stream.start_time or 0) + round(seconds / stream.time_base)
-    container.seek(target, stream=stream)
-    shown = None
-    for frame in container.decode(stream):
-        if frame.pts is None or frame.pts > target:
-            return shown
-        shown = frame
-    # The file ends here: at the end of the video, or because it is truncated.
-    tolerance = HEADER_TOLERANCE_SECONDS + 1 / (stream.average_rate or DEFAULT_FPS)
-    is_near = shown is not None and (target - shown.pts) * stream.time_base <= tolerance
-    return shown if is_near else None

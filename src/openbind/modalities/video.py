@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -73,21 +74,24 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
             clips, indices, seconds = _choose_frames(video, part, settings)
             wanted = sorted({index for clip in indices for index in clip})
             # Frames are resized as they are decoded: in full size they would fill the memory.
-            frames = {
-                index: (_resize(frame_HWC, settings.size) - mean_C111) / std_C111
-                for index, frame_HWC in zip(wanted, _iterate(video, part.view, wanted), strict=True)
-            }
-        views = []
-        for clip_indices in indices:
-            clip_CTHW = torch.cat([frames[index] for index in clip_indices], dim=1)
-            cropped = crop_thrice(clip_CTHW, settings.size)
-            views += list(cropped if settings.crops == 3 else cropped[1:2])
+            crops_SCTHW, shown = {}, None
+            for index, frame_HWC in zip(wanted, _iterate(video, part.view, wanted), strict=True):
+                small_CTHW = (_resize(frame_HWC, settings.size) - mean_C111) / std_C111
+                cropped = crop_thrice(small_CTHW, settings.size)
+                crops_SCTHW[index] = cropped if settings.crops == 3 else cropped[1:2].clone()
+                if index == wanted[len(wanted) // 2]:
+                    shown = partial(_draw, frame_HWC)
+        views = [
+            view_CTHW
+            for clip_indices in indices
+            for view_CTHW in torch.cat([crops_SCTHW[index] for index in clip_indices], dim=2)
+        ]
         times = tuple(
             (float(start), float(min(end, seconds)))
             for start, end in clips
             for _ in range(settings.crops)
         )
-        return Sample(torch.stack(views), times)
+        return Sample(torch.stack(views), times, shown)
 
     return preprocess
 
@@ -150,6 +154,10 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
         start, end = part.view.excerpt(_seconds(video), part.item)
         middle = _frame_at(video, (start + end) / 2)
         (frame_HWC,) = _iterate(video, part.view, [middle])
+    return _draw(frame_HWC, size)
+
+
+def _draw(frame_HWC: np.ndarray, size: tuple[int, int]) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(frame_HWC))
     image.thumbnail(size)
     return image
@@ -207,6 +215,7 @@ MODALITY = Modality(
     has_clips=True,
     tower="vision",
     scale=1.0,
+    version=2,
     extensions=VIDEO_EXTENSIONS,
     apply_view=Part,
     open_views=open_views,
