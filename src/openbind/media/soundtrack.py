@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain
@@ -61,24 +61,22 @@ class Track:
 
     @cached_property
     def _whole(self) -> tuple[np.ndarray | None, int, int]:
-        """Decode to the end: the samples of a short track, their number, their rate in Hz."""
-        kept: list[np.ndarray] | None = []
+        """Decode a short track: its samples, or None; how many there are; their rate in Hz."""
+        kept: list[np.ndarray] = []
         count = rate_hz = 0
-        for chunk_TC, found_hz in _decode_track(self.source):
-            count, rate_hz = count + len(chunk_TC), found_hz
-            if kept is not None:
+        with closing(_decode_track(self.source)) as chunks:
+            for chunk_TC, found_hz in chunks:
                 kept.append(chunk_TC)
-                kept = kept if count * chunk_TC.shape[1] <= KEPT_VALUES else None
-            if kept is None:
-                # The rest is counted without decoding it.
-                count = round(measure_track(self.source) * rate_hz)
-                check_audio(rate_hz, chunk_TC.shape[1], count, self.source)
-                return None, count, rate_hz
-        assert kept is not None
+                count, rate_hz = count + len(chunk_TC), found_hz
+                if count * chunk_TC.shape[1] > KEPT_VALUES:
+                    # The rest is counted without decoding it.
+                    count = round(measure_track(self.source) * rate_hz)
+                    check_audio(rate_hz, chunk_TC.shape[1], count, self.source)
+                    return None, count, rate_hz
         return np.concatenate(kept) if kept else np.zeros((0, 1), np.float32), count, rate_hz
 
     def length(self) -> tuple[int, int]:
-        """Return the number of samples and their rate in Hz, as decoded."""
+        """Return the number of samples and their rate in Hz: as decoded, or counted by packets."""
         return self._whole[1:]
 
     def read(self, start: int, end: int) -> np.ndarray:
