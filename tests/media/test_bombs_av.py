@@ -92,7 +92,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes], str | None]] = {
     "1,000 channels": ("audio", lambda: wav(8_000, 100, 1_000), "channels"),
     "8 channels of silence": ("audio", lambda: flac(599, 8), None),
     "FLAC whose length lies": ("audio", lying_flac, "seconds"),
-    "long MP3": ("audio", lambda: mp3(2_400), None),
+    "long MP3": ("audio", lambda: mp3(1_600), None),
     "GIF of 8000 × 8000": ("video", lambda: gif(8_000, 300), "frame_pixels"),
     "GIF of 6000 × 6000": ("video", lambda: gif(6_000, 300), "pixels_per_byte"),
     "GIF of 100,000 frames": ("video", lambda: gif(2_000, 100_000), "decoded_pixels"),

@@ -21,6 +21,7 @@ from openbind.media.containers import (
     header_seconds,
     open_container,
 )
+from openbind.media.truncation import is_mostly_there
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream, Packet
@@ -57,7 +58,7 @@ class Track:
         self.source = source
         self._chunks: Generator[tuple[np.ndarray, int], None, None] | None = None
         self._held: deque[np.ndarray] = deque()
-        self._start = self._end = 0
+        self._start = self._end = self._channels = 0
 
     @cached_property
     def _whole(self) -> tuple[np.ndarray | None, int, int]:
@@ -89,12 +90,24 @@ class Track:
             self._chunks = _decode_track(self.source)
         while self._end < end and (decoded := next(self._chunks, None)):
             self._held.append(decoded[0])
+            self._channels = decoded[0].shape[1]
             self._end += len(decoded[0])
             self._drop(start)
         self._drop(start)
-        if not self._held:
-            return np.zeros((0, 1), np.float32)
+        if self._end < min(end, self._whole[1]):
+            self._fill(min(end, self._whole[1]))
         return np.concatenate(self._held)[start - self._start : end - self._start]
+
+    def _fill(self, end: int) -> None:
+        """Put silence in the place of packets that were counted but didn't decode.
+
+        Raises:
+            InputError: these are more than a tenth.
+        """
+        if not is_mostly_there(self._end, end) or not self._channels:
+            raise InputError(self.source, f"truncated: found {self._end:,} of {end:,} samples")
+        self._held.append(np.zeros((end - self._end, self._channels), np.float32))
+        self._end = end
 
     def _drop(self, start: int) -> None:
         """Forget the chunks that end before a sample."""
@@ -126,13 +139,15 @@ def _decode_whole(
     """
     import av
 
-    count = broken = samples = 0
+    count = broken = samples = unchecked = 0
     for packet in chain(packets, [None]):  # None flushes the decoder
         count += 1
         try:
             for frame in stream.decode(packet):
                 samples += frame.samples
-                check_audio(frame.sample_rate, frame.layout.nb_channels, samples, source)
+                if samples >= unchecked:
+                    check_audio(frame.sample_rate, frame.layout.nb_channels, samples, source)
+                    unchecked = samples + frame.sample_rate
                 yield frame
         except av.InvalidDataError:
             broken += 1
