@@ -103,6 +103,7 @@ def test_broken_meta(index: Index, text: str) -> None:
         ("roots", [{"number": 0, "path": 5}]),
         ("roots", [5]),
         ("ann", {"probes": 3}),
+        ("ann", {"kind": "IVF_SQ", "rows": 9, "probes": 10**9, "recall": 0.99}),
         ("summary", {"read": 5}),
         ("type_overrides", [{"pattern": 1, "modality": "image"}]),
         ("surprise", 1),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from openbind.configs import Range
 from openbind.search.table import SHOWN, RowTable, vectors_of
 from openbind.space.vectors import unit_rows
 
@@ -40,9 +41,9 @@ class Ann:
     """
 
     kind: str
-    rows: int
-    probes: int
-    recall: float
+    rows: Annotated[int, Range(0, 1 << 40)]
+    probes: Annotated[int, Range(1, 65_536)]
+    recall: Annotated[float, Range(0, 1)]
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.probes} probes, recall@{TOP} {self.recall:.3f} when built"

@@ -17,7 +17,7 @@ from openbind.catalog import load
 from openbind.checkpoints import native
 from openbind.configs import to_dict
 from openbind.data.loader import Batch, SkippedItem
-from openbind.errors import ConfigError
+from openbind.errors import CheckpointError, ConfigError, first_line, shorten
 from openbind.space.space import Space
 from openbind.training.distributed import (
     World,
@@ -321,7 +321,7 @@ def _open_folder(
     """Create a run's folder, or read the checkpoint in it."""
     if resume and folder.last.is_file():
         state = load_state(folder.last)
-        _require_same(json.loads(state["recipe"]), json.loads(json.dumps(to_dict(recipe))))
+        _require_same(_recipe_of(folder.last, state), json.loads(json.dumps(to_dict(recipe))))
         return state
     if folder.last.is_file():
         raise ConfigError(
@@ -337,6 +337,13 @@ def _open_folder(
     return None
 
 
+def _recipe_of(path: Path, state: dict[str, Any]) -> Any:
+    try:
+        return json.loads(state["recipe"])
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise CheckpointError(path, f"not of a run: no recipe ({first_line(error)})") from error
+
+
 def _require_same(was: Any, now: Any, where: str = "") -> None:
     """Refuse to resume with a recipe that trains something else."""
     if isinstance(was, dict) and isinstance(now, dict):
@@ -345,6 +352,7 @@ def _require_same(was: Any, now: Any, where: str = "") -> None:
                 _require_same(was.get(key), now.get(key), f"{where}.{key}" if where else key)
     elif was != now:
         raise ConfigError(
-            f"{where}: the run was started with {was!r}, the recipe has {now!r}; change it back, "
+            f"{where}: the run was started with {shorten(was)}, the recipe has {shorten(now)}; "
+            "change it back, "
             "or start again with another --output"
         )

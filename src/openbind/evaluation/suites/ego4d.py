@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from openbind.embedding.items import FilePart
-from openbind.errors import InputError
+from openbind.errors import InputError, first_line
 from openbind.evaluation.prompts import CLIP_TEMPLATES
 from openbind.evaluation.results import Published
 from openbind.evaluation.suites.suite import Suite, require
@@ -116,8 +116,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"not a JSON file ({error})") from error
+    except (OSError, RecursionError, ValueError) as error:
+        raise InputError(path, f"not a JSON file ({first_line(error)})") from error
 
 
 def list_times(narrations: dict[str, Any], uid: str) -> Iterator[float]:
