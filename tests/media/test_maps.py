@@ -221,3 +221,14 @@ def test_half_precision() -> None:
     """A map of float16, which can't hold the values that mark missing pixels, is read as it is."""
     values_HW = np.full((3, 4), 24.84, np.float16)
     np.testing.assert_array_equal(read_map(values_HW), values_HW)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jxl(dtype: type, channels: int) -> None:
+    """JPEG XL keeps all its bits."""
+    imagecodecs = pytest.importorskip("imagecodecs", reason="needs the extra jxl")
+    counts = COUNTS[dtype]
+    stored = counts if channels == 1 else np.dstack([counts] * 3)
+    data = bytes(imagecodecs.jpegxl_encode(stored, lossless=True))
+    np.testing.assert_array_equal(read_map(data), counts)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import openbind
 from openbind.errors import InputError
 from openbind.media.image import read_image
 from openbind.modalities.image import MODALITY, ImageSettings, apply_view, fit_image
@@ -139,3 +140,28 @@ def test_an_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     views = [View(box=(0.0, left, 1.0, 0.5)) for left in (0.0, 0.25, 0.5)]
     assert len(list(MODALITY.read_views(BANDS, views))) == 3
     assert decoded == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_large_images_keep_their_vectors(
+    kind: str,
+    starter: openbind.Space,
+    samples: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reduced image has the vector of the whole: of the samples, enlarged to odd sizes."""
+    files = []
+    for sample in sorted(samples.rglob("*.webp"))[:8]:
+        image = Image.open(sample).convert("RGB")
+        scale = 1_999 / min(image.size)
+        large = image.resize((round(image.width * scale), round(image.height * scale)))
+        files.append(tmp_path / f"{sample.stem}.{kind.lower()}")
+        large.save(files[-1], kind)
+    whole = starter.encode("image", files)
+    for module in ("openbind.media.image", "openbind.modalities.image"):
+        monkeypatch.setattr(f"{module}.LARGE_PIXELS", 1_000)
+    cosines = (whole * starter.encode("image", files)).sum(1)
+    assert cosines.min() >= 0.999
+    assert (cosines < 1).any()

@@ -19,7 +19,7 @@ from openbind.limits import check_limit, check_sides
 from openbind.media.arrays import is_array, is_tensor, to_numpy
 from openbind.media.jpeg import check_scans, recover_jpeg
 from openbind.media.netpbm import read_deep_netpbm
-from openbind.media.photos import foreign_format, icon_sizes, read_foreign
+from openbind.media.photos import decode_jxl, foreign_format, icon_sizes, naming_extra, read_foreign
 from openbind.media.raw import find_preview
 from openbind.media.reduction import convert_in_bands, convert_map, reduction
 from openbind.media.source import open_source
@@ -45,6 +45,8 @@ BYTES_PER_PIXEL = {
 """Measured memory of decoders; others need the pixels' own size."""
 PROGRESSIVE_BYTES = 6
 """Bytes a pixel of a progressive JPEG's coefficients: 2 for each of three colors."""
+FULL_SIZE = "openbind_full_size"
+"""Key of an image's `info` for its width and height before it was reduced, whose ratio is exact."""
 RGB_BYTES = 4
 """Bytes of a pixel in PIL's RGB."""
 PLAIN_BYTES = 256
@@ -74,6 +76,8 @@ ORIENTATIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 """Transposition that undoes each EXIF orientation (Exif 2.32, tag 0x0112)."""
+TURNS = set(list(ORIENTATIONS.values())[3:])
+"""Those that exchange width and height."""
 
 
 def read_image(source: Any, min_side: int | None = None, exact_pixels: int = 0) -> Image.Image:
@@ -90,7 +94,7 @@ def read_image(source: Any, min_side: int | None = None, exact_pixels: int = 0) 
     Returns:
         an RGB image, rotated by its EXIF orientation; transparent pixels become white; the first
         frame of an animation; 16-bit gray is scaled to 8 bits; of a camera's raw file its preview.
-        The source isn't modified.
+        A reduced image has `FULL_SIZE` in its `info`. The source isn't modified.
 
     Raises:
         InputError: missing, empty, truncated, not an image, too large, or values out of range.
@@ -128,6 +132,7 @@ def open_image(
         yield Image.fromarray(convert_map(deep[0], partial(_to_eight_bits, white=deep[1])))
         return
     with open_lazily(opened, source) as image:
+        full_size = image.size
         pixels = image.width * image.height
         reduced_side = min_side if pixels > exact_pixels else None
         if reduced_side is not None:
@@ -138,10 +143,23 @@ def open_image(
         except OSError:
             if image.format not in ("JPEG", "MPO"):
                 raise
-            yield recover_jpeg(opened, reduced_side, source)
-            return
+            image = recover_jpeg(opened, reduced_side, source)
         _check_size(image.size, source)
+        if image.format in ("JPEG", "MPO"):
+            image.info[FULL_SIZE] = full_size
         yield image
+
+
+def read_deep_jxl(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
+    """Read all bits of a JPEG XL, (H, W, C) without alpha.
+
+    Raises:
+        InputError: as `open_image`.
+    """
+    with _image_errors(source), naming_extra("JPEG XL", source):
+        values = decode_jxl(opened, partial(_check_header, "JPEG XL", source))
+    values = values[:, :, None] if values.ndim == 2 else values
+    return values[:, :, : 1 if values.shape[2] < 3 else 3]
 
 
 @contextmanager
@@ -226,12 +244,20 @@ def turn_upright(image: Image.Image) -> Image.Image:
 def _upright_rgb(image: Image.Image, min_side: int | None, source: Any) -> Image.Image:
     """Convert a decoded image to RGB, upright; a large one in bands of rows."""
     orientation = orientation_of(image)
+    full_size = image.info.get(FULL_SIZE, image.size)
     if image.width * image.height <= LARGE_PIXELS:
         rgb = _to_rgb(image, source)
     else:
         factor = reduction(image.size, min_side)
         rgb = convert_in_bands(image, factor, lambda band: _to_rgb(band, source))
-    return rgb if orientation is None else rgb.transpose(orientation)
+    is_reduced = rgb.size != full_size
+    if orientation is not None:
+        rgb = rgb.transpose(orientation)
+        if orientation in TURNS:
+            full_size = full_size[::-1]
+    if is_reduced:
+        rgb.info[FULL_SIZE] = full_size
+    return rgb
 
 
 def _to_rgb(image: Image.Image, source: Any) -> Image.Image:

@@ -14,7 +14,7 @@ from PIL import Image
 from openbind.errors import InputError
 from openbind.limits import check_limit, check_sides
 from openbind.media.arrays import is_array, is_tensor, load_array, looks_like_numpy, to_numpy
-from openbind.media.image import open_image, open_lazily, turn_upright
+from openbind.media.image import open_image, open_lazily, read_deep_jxl, turn_upright
 from openbind.media.netpbm import read_deep_netpbm
 from openbind.media.photos import foreign_format
 from openbind.media.reduction import convert_map
@@ -69,7 +69,10 @@ def luminance(values_HWC: np.ndarray) -> np.ndarray:
 
 def _from_file(opened: Path | io.BytesIO, source: Any) -> np.ndarray:
     """Return the values of an image file, with all 16 bits of colors and of gray with alpha."""
-    if foreign_format(opened) is not None:
+    kind = foreign_format(opened)
+    if kind == "JPEG XL":
+        return read_deep_jxl(opened, source)
+    if kind is not None:
         with open_image(source) as decoded:
             return _from_image(decoded)
     if (deep := read_deep_netpbm(opened, source)) is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,19 @@ def read_foreign(opened: Path | io.BytesIO, kind: str, check: CheckSize, item: A
         InputError: the package that reads the format isn't installed; those of `check`.
         Exception: those of the packages, for broken files.
     """
+    with naming_extra(kind, item):
+        return (_read_heif if kind == "HEIF" else _read_jxl)(opened, check)
+
+
+@contextmanager
+def naming_extra(kind: str, item: Any) -> Iterator[None]:
+    """Name the package and the extra that read a format, where it isn't installed.
+
+    Raises:
+        InputError: in place of an ImportError.
+    """
     try:
-        read = _read_heif if kind == "HEIF" else _read_jxl
-        return read(opened, check)
+        yield
     except ImportError as error:
         package, extra = EXTRAS[kind]
         reason = f"reading {kind} needs the package {package!r}: pip install 'openbind[{extra}]'"
@@ -74,15 +85,29 @@ def _read_heif(opened: Path | io.BytesIO, check: CheckSize) -> Image.Image:
 
 
 def _read_jxl(opened: Path | io.BytesIO, check: CheckSize) -> Image.Image:
-    import imagecodecs
-
-    data = read_bytes(opened)
-    check(_jxl_size(data))
-    values = np.asarray(imagecodecs.jpegxl_decode(data, index=0))
+    values = decode_jxl(opened, check)
     if values.dtype != np.uint8:
         top = 1.0 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
         values = np.round(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
     return Image.fromarray(values[:, :, 0] if values.shape[2:] == (1,) else values)
+
+
+def decode_jxl(opened: Path | io.BytesIO, check: CheckSize) -> np.ndarray:
+    """Decode a JPEG XL in its own type: (H, W) or (H, W, C), of 8 or 16 bits or floats.
+
+    Args:
+        opened: path or stream.
+        check: called with width and height before the image is decoded.
+
+    Raises:
+        ImportError: imagecodecs isn't installed.
+        Exception: those of imagecodecs, for broken files; those of `check`.
+    """
+    import imagecodecs
+
+    data = read_bytes(opened)
+    check(_jxl_size(data))
+    return np.asarray(imagecodecs.jpegxl_decode(data, index=0))
 
 
 def _jxl_size(data: bytes) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from openbind.configs import Divisor, Side
-from openbind.media.image import LARGE_PIXELS, read_image
+from openbind.media.image import FULL_SIZE, LARGE_PIXELS, read_image
 from openbind.media.video import OpenVideo, is_video
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
 from openbind.signal.resize import Triple, normalize, resize_and_crop, to_tensor
@@ -68,16 +68,17 @@ def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
 def fit_image(image: Image.Image, settings: ImageSettings) -> Image.Image:
     """Make an image square by its settings' size, fit and filter."""
     size, resampling = settings.size, FILTERS[settings.filter]
+    full_size = image.info.get(FULL_SIZE, image.size)
     if settings.fit == "squash":
         return image.resize((size, size), resampling)
     if settings.fit == "pad":
-        scale = size / max(image.size)
-        inner = [max(1, round(side * scale)) for side in image.size]
+        scale = size / max(full_size)
+        inner = [max(1, round(side * scale)) for side in full_size]
         background = Image.new("RGB", (size, size), "white")
         small = image.resize((inner[0], inner[1]), resampling)
         background.paste(small, ((size - inner[0]) // 2, (size - inner[1]) // 2))
         return background
-    return resize_and_crop(image, size, resampling)
+    return resize_and_crop(image, size, resampling, full_size)
 
 
 def apply_view(item: Any, view: View) -> Image.Image:

@@ -37,20 +37,30 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
 
 
 def resize_and_crop(
-    image: Image.Image, size: int, filter: Image.Resampling = Image.Resampling.BICUBIC
+    image: Image.Image,
+    size: int,
+    filter: Image.Resampling = Image.Resampling.BICUBIC,
+    full_size: tuple[int, int] | None = None,
 ) -> Image.Image:
     """Resize by `resize_short_side`, then take the square by `center_crop`.
 
     Of images that are more than `LONGEST` times as long as wide only the square is resized, which
     is the same but for rounding.
+
+    Args:
+        image: of any mode.
+        size: rows and columns.
+        filter: of the resizing, always antialiased.
+        full_size: width and height of an image that was reduced, if their ratio isn't its own.
     """
-    width, height = image.size
+    width, height = full_size or image.size
     short = min(width, height)
-    if max(width, height) <= LONGEST * short:
-        return center_crop(resize_short_side(image, size, filter), size)
     scaled = (int(size * width / short), int(size * height / short))
+    if max(width, height) <= LONGEST * short:
+        resized = image if scaled == image.size else image.resize(scaled, filter)
+        return center_crop(resized, size)
     left, top = round((scaled[0] - size) / 2.0), round((scaled[1] - size) / 2.0)
-    across, down = width / scaled[0], height / scaled[1]
+    across, down = image.width / scaled[0], image.height / scaled[1]
     box = (left * across, top * down, (left + size) * across, (top + size) * down)
     return _resize_box(image, size, box, filter)
 
