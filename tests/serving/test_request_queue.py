@@ -274,6 +274,19 @@ def test_batches_are_bounded() -> None:
     assert sorted(sizes) == [(20, 96), (20, 204), (200, 3), (CLIP_TOKENS, 14), (CLIP_TOKENS, 16)]
 
 
+def test_batches_are_bounded_in_time() -> None:
+    """Where a tower is slow, batches are smaller, down to a quarter: who comes next waits less."""
+    queue = RequestQueue(Limits(wait_seconds=1e9))
+    put(queue, TEXT, [256] * 100)
+    sizes = []
+    for seconds in (0.5, 2.0, 100.0, 0.0):
+        batch = queue.take()
+        sizes.append(len(batch))
+        queue._seconds_per_token.clear()
+        queue.time_batch(batch, seconds)
+    assert sizes == [16, 16, 4, 4]
+
+
 def test_requests_are_interleaved() -> None:
     """A small request that comes later is in the next batch, of the same client or another."""
     for client in ("bulk", "other"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
-from openbind.serving.work import Request, cut_tasks, units_of
+from openbind.serving.work import Request, cut_item, cut_tasks, units_of
+from openbind.space.vectors import clip_vectors
 
 
 def test_tasks() -> None:
@@ -25,3 +28,18 @@ def test_units() -> None:
     """A long text is more work than a short one."""
     assert units_of(b"x" * 10_000) == units_of("")
     assert units_of("x" * 20_000) == pytest.approx(11)
+
+
+def test_pieces() -> None:
+    """An item of many clips is cut, each piece later on the clock, and pooled as a whole."""
+    request = Request("client", start=10.0, share=2.0, left={}, count=1)
+    (task,) = cut_tasks(request, [("audio", b"x")], [1.0])
+    clips = torch.arange(10.0)[:, None]
+    cut = cut_item(task, 0, clips.split(4), 0)
+    assert [len(item.clips) for item in cut] == [4, 4, 2]
+    assert [item.order for item in cut] == [10.0, 11.0, 12.0]
+    assert sum(item.units for item in cut) == pytest.approx(1)
+    rows_SE = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+    done = [request.store(cut[at], rows_SE[4 * at : 4 * at + 4]) for at in (2, 0, 1)]
+    assert done == [False, False, True]
+    np.testing.assert_allclose(request.vectors[0], clip_vectors(rows_SE).mean_vector())

@@ -161,7 +161,9 @@ class Batcher:
             return False
         start = time.perf_counter()
         try:
-            self.queue.finish(batch, self._embed(batch))
+            found = self._embed(batch)
+            self.queue.time_batch(batch, time.perf_counter() - start)
+            self.queue.finish(batch, found)
         except Exception as error:  # its requests get the error; the next batch is run
             for item in batch:
                 self.queue.fail(item.request, error)
@@ -274,16 +276,13 @@ class Batcher:
         return True
 
     def _embed(self, batch: Sequence[DecodedItem]) -> list[np.ndarray]:
-        """Run the tower, and pool the clips of each item as `Space.encode` does."""
-        modality, length = batch[0].modality, batch[0].length
+        """Run the tower; returns the vectors of each item's clips, (clips, dim)."""
         clips = torch.cat([item.clips for item in batch])
-        # Together larger than a batch: only the clips of a single long item.
-        parts = clips.split(max(1, self.queue.batch_tokens // length))
-        rows_BE = torch.cat([self._compute(modality, part).cpu() for part in parts])
+        rows_BE = self._compute(batch[0].modality, clips).cpu().float().numpy()
         ends = np.cumsum([len(item.clips) for item in batch])
-        items = np.split(rows_BE.float().numpy(), ends[:-1])
-        found = [clip_vectors(rows_SE) for rows_SE in items]
-        for item, vectors_SE in zip(batch, found, strict=True):
-            if (defect := vectors_SE.find_defect(f"item {item.index}")) is not None:
+        found = np.split(rows_BE, ends[:-1])
+        for item, rows_SE in zip(batch, found, strict=True):
+            defect = clip_vectors(rows_SE).find_defect(f"item {item.index}")
+            if defect is not None:
                 self.queue.fail(item.request, ItemError(item.index, defect.reason))
-        return [vectors_SE.mean_vector() for vectors_SE in found]
+        return found

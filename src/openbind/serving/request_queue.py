@@ -31,12 +31,17 @@ from openbind.serving.work import (
     OverloadedError,
     Request,
     Task,
+    cut_item,
     cut_tasks,
     units_of,
 )
 
 BATCH_CLIPS = 16
 """Clips of one batch on a CPU."""
+BATCH_SECONDS = 0.5
+"""Time of a batch on a slow machine: what arrives meanwhile waits for it."""
+MIN_BATCH_CLIPS = 4
+"""Clips of one batch on however slow a machine."""
 FIRST_SECONDS_PER_UNIT = 0.02
 """Assumed cost of an item until the first batch is measured."""
 SMOOTHING = 0.8
@@ -62,6 +67,7 @@ class RequestQueue:
         self._pending: dict[bool, dict[Request, deque[Task]]] = {True: {}, False: {}}
         self._waiting: list[DecodedItem] = []
         self._seconds_per_unit: dict[str, float] = {}
+        self._seconds_per_token: dict[str, float] = {}
         self._clock = 0.0
         self._starts: dict[str, float] = {}
         self._finished_at = 0.0
@@ -173,10 +179,10 @@ class RequestQueue:
             request = task.request
             if request not in self._open:
                 return False
-            for at, (item, order) in enumerate(zip(task.items, task.orders, strict=True)):
+            most = max(1, self.batch_tokens // CLIP_TOKENS)
+            for at, item_clips in enumerate(clips):
                 request.tokens += tokens[at]
-                made = (task.modality, task.first + at, clips[at], tokens[at], order)
-                self._waiting.append(DecodedItem(request, *made, units_of(item)))
+                self._waiting += cut_item(task, at, item_clips.split(most), tokens[at])
             return True
 
     def charge(self, client: str, seconds: float) -> None:
@@ -203,28 +209,35 @@ class RequestQueue:
             batch, rows, longest = [first], len(first.clips), first.length
             for item in others:
                 rows, longest = rows + len(item.clips), max(longest, item.length)
-                if rows * longest > self.batch_tokens:
+                if rows * longest > self._tokens_of_batch(first.modality):
                     break
                 batch.append(item)
             self._drop(batch)
             self._changed.notify_all()
         return batch
 
-    def finish(self, batch: Sequence[DecodedItem], rows_BE: Sequence[np.ndarray]) -> None:
+    def time_batch(self, batch: Sequence[DecodedItem], seconds: float) -> None:
+        """Note how long the tower took for a batch: the next ones take about `BATCH_SECONDS`."""
+        with self._changed:
+            tokens = sum(len(i.clips) for i in batch) * max(i.length for i in batch)
+            modality = batch[0].modality
+            old, new = self._seconds_per_token.get(modality), seconds / tokens
+            self._seconds_per_token[modality] = _smoothed(old, new)
+
+    def finish(self, batch: Sequence[DecodedItem], found: Sequence[np.ndarray]) -> None:
         """Store the vectors of a batch and answer the requests that are complete.
 
         Args:
             batch: from `take`.
-            rows_BE: the vector of each item, (dim,) float32.
+            found: the vectors of each item's clips, (clips, dim) float32.
         """
         with self._changed:
-            for item, row_E in zip(batch, rows_BE, strict=True):
+            for item, rows_SE in zip(batch, found, strict=True):
                 request = item.request
-                request.rows[item.index] = row_E
                 request.left[item.modality] -= item.units
-                if len(request.rows) < request.count:
+                if not request.store(item, rows_SE):
                     continue
-                vectors_NE = np.stack([request.rows[at] for at in range(request.count)])
+                vectors_NE = np.stack([request.vectors[at] for at in range(request.count)])
                 if self._release(request):
                     request.future.set_result(EmbeddingResult(vectors_NE, request.tokens))
             self._measure(batch)
@@ -277,6 +290,11 @@ class RequestQueue:
         held = [i.clips.nbytes for i in self._waiting if (i.modality == TEXT) == text]
         return sum(held) < self.limits.decoded_bytes
 
+    def _tokens_of_batch(self, modality: str) -> int:
+        seconds = self._seconds_per_token.get(modality, 0.0)
+        in_time = int(BATCH_SECONDS / seconds) if seconds else self.batch_tokens
+        return min(self.batch_tokens, max(MIN_BATCH_CLIPS * CLIP_TOKENS, in_time))
+
     def _cost(self, modality: str) -> float:
         return self._seconds_per_unit.get(modality, FIRST_SECONDS_PER_UNIT)
 
@@ -301,8 +319,9 @@ class RequestQueue:
         now, modality = time.perf_counter(), batch[0].modality
         since = max(self._finished_at, min(item.request.arrived for item in batch))
         self._finished_at = now
-        old = self._seconds_per_unit.get(modality)
         new = (now - since) / sum(item.units for item in batch)
-        self._seconds_per_unit[modality] = (
-            new if old is None else SMOOTHING * old + (1 - SMOOTHING) * new
-        )
+        self._seconds_per_unit[modality] = _smoothed(self._seconds_per_unit.get(modality), new)
+
+
+def _smoothed(old: float | None, new: float) -> float:
+    return new if old is None else SMOOTHING * old + (1 - SMOOTHING) * new

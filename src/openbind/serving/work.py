@@ -14,11 +14,14 @@ import torch
 
 from openbind.errors import OpenbindError
 from openbind.modalities import TEXT
+from openbind.space.vectors import clip_vectors
 
 CLIP_TOKENS = 256
 """Text tokens that take as long as a clip of any other modality."""
 SHORT_TOKENS = 16
 """Texts up to this length cost about the same."""
+PIECE_SECONDS = 0.5
+"""Assumed time of a batch of one item's clips."""
 TASK_CHARACTERS = 32_768
 """Characters of the texts that are tokenized at once, some 20 ms."""
 UNIT_CHARACTERS = 2000
@@ -66,10 +69,25 @@ class Request:
     share: float
     left: dict[str, float]
     future: Future[EmbeddingResult] = field(default_factory=Future)
-    rows: dict[int, np.ndarray] = field(default_factory=dict)
     count: int = 0
     tokens: int = 0
     arrived: float = field(default_factory=time.perf_counter)
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)
+    pieces: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+
+    def store(self, item: DecodedItem, rows_SE: np.ndarray) -> bool:
+        """Keep the vectors of an item's clips; with its last piece they are pooled.
+
+        Returns:
+            whether all items have their vector.
+        """
+        pieces = self.pieces.setdefault(item.index, {})
+        pieces[item.piece] = rows_SE
+        if len(pieces) == item.pieces:
+            joined_SE = np.concatenate([pieces[at] for at in range(item.pieces)])
+            self.vectors[item.index] = clip_vectors(joined_SE).mean_vector()
+            del self.pieces[item.index]
+        return len(self.vectors) == self.count
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +125,7 @@ class DecodedItem:
         tokens: of a text; 0 for other modalities.
         order: items with the lowest are embedded first.
         units: of work, see `units_of`.
+        piece, pieces: which part of an item of many clips this is, and how many it has.
     """
 
     request: Request
@@ -116,6 +135,8 @@ class DecodedItem:
     tokens: int
     order: float
     units: float
+    piece: int = 0
+    pieces: int = 1
 
     @property
     def length(self) -> int:
@@ -161,3 +182,30 @@ def cut_tasks(
         tasks.append(Task(request, modality, first, chosen, tuple(orders[first:end])))
         first = end
     return tasks
+
+
+def cut_item(task: Task, at: int, pieces: Sequence[torch.Tensor], tokens: int) -> list[DecodedItem]:
+    """Return a decoded item in pieces that each fit a batch: others have their turn in between.
+
+    Args:
+        task: of the item.
+        at: its position in the task.
+        pieces: of its clips, each (clips, ...).
+        tokens: of a text; 0 for other modalities.
+    """
+    units, order = units_of(task.items[at]) / len(pieces), task.orders[at]
+    steps = [PIECE_SECONDS * task.request.share * number for number in range(len(pieces))]
+    return [
+        DecodedItem(
+            task.request,
+            task.modality,
+            task.first + at,
+            clips,
+            tokens,
+            order + step,
+            units,
+            number,
+            len(pieces),
+        )
+        for number, (clips, step) in enumerate(zip(pieces, steps, strict=True))
+    ]
