@@ -15,6 +15,7 @@ import openbind
 from openbind.search.index import Index, default_folder
 from openbind.search.meta import file_key
 from openbind.search.query import nearest
+from openbind.search.table import DamagedTableError
 from openbind.search.update import update
 
 
@@ -211,3 +212,18 @@ def test_open_readers_see_updates(starter: openbind.Space, index: Index, media: 
 def test_default_folder(tmp_path: Path) -> None:
     """Hidden in the first root."""
     assert default_folder([tmp_path, "x"]) == tmp_path / ".openbind"
+
+
+def test_a_damaged_table(starter: openbind.Space, index: Index) -> None:
+    """It is one error, whatever is damaged; `reset` starts again with the same roots and types."""
+    query_E, meta = starter.encode("text", "a dog"), index.meta
+    for kind in ("*.manifest", "*.lance"):
+        for path in (index.folder / "rows" / "rows.lance").rglob(kind):
+            path.write_bytes(b"no table at all" * 20)
+        with pytest.raises(DamagedTableError):
+            Index.open(index.folder).search(query_E)
+        made = Index.reset(index.folder)
+        assert made.meta.roots == meta.roots
+        assert made.update(starter).embedded == 6
+        assert made.verify().clean
+        assert made.search(query_E)

@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openbind.cli.verb import Verb, add_compute_arguments, compute_options, load_space, print_json
+from openbind.cli.verb import (
+    Verb,
+    add_compute_arguments,
+    add_set_argument,
+    compute_options,
+    load_space,
+    print_json,
+    with_settings,
+)
 from openbind.errors import ConfigError, InputError, OpenbindError
 
 if TYPE_CHECKING:
@@ -54,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_set_argument(parser)
     add_compute_arguments(parser)
 
 
@@ -132,7 +141,7 @@ def _evaluate(
     results: dict[str, list[SuiteResult]] = {name: [] for name in folders}
     failed = False
     for name in arguments.spaces:
-        space = load_space(arguments, name)
+        space = with_settings(load_space(arguments, name), arguments)
         for suite, folder in folders.items():
             try:
                 result = evaluate(
@@ -166,7 +175,7 @@ def _measure_built_in(
     sets = find_sets(Path(arguments.data) if own else None)
     found = []
     for name in arguments.spaces:
-        space = load_space(arguments, name)
+        space = with_settings(load_space(arguments, name), arguments)
         embedder = Embedder(space, cache=cache, progress=True, **compute_options(arguments))
         found.append((space, measure_built_in(embedder, sets)))
     for warning in dict.fromkeys(text for _, measured in found for text in measured.warnings):

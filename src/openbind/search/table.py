@@ -285,7 +285,8 @@ def reading(folder: Path) -> Iterator[None]:
     except (OpenbindError, OSError, GeneratorExit, KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:
-        reason = f"the index's tables are missing or damaged ({_first_line(error)})"
+        found = _first_line(error).partition(", /")[0]  # without the place in LanceDB's code
+        reason = f"the index's tables are missing or damaged ({found})"
         advice = "`openbind index verify --repair` embeds the files again"
         raise DamagedTableError(folder, f"{reason}; {advice}") from error
 
