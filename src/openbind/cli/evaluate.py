@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from openbind.cli.verb import (
     compute_options,
     load_space,
     print_json,
+    print_line,
     with_settings,
 )
 from openbind.errors import ConfigError, InputError, OpenbindError
@@ -207,9 +209,12 @@ def _warn(result: SuiteResult) -> None:
     from openbind.evaluation.report.composition import warn_of_result
 
     for name, reason in list(result.excluded.items())[:SHOWN_ITEMS]:
-        print(f"excluded {name}: {reason}", file=sys.stderr)
-    if len(result.excluded) > SHOWN_ITEMS:
-        print(f"{result.suite}: {len(result.excluded):,} excluded in all", file=sys.stderr)
+        print_line(f"excluded {name}: {reason}", file=sys.stderr)
+    if result.excluded:
+        reasons = Counter(result.excluded.values()).most_common()
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons[:SHOWN_ITEMS])
+        line = f"{result.suite}: {len(result.excluded):,} excluded in all: {counts}"
+        print_line(line, file=sys.stderr)
     for note in warn_of_result(replace(result, excluded={})):
         print(note, file=sys.stderr)
 
