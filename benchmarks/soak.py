@@ -19,6 +19,7 @@ import argparse
 import io
 import itertools
 import json
+import os
 import random
 import re
 import socket
@@ -30,7 +31,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,15 +167,14 @@ def run_health(url: str, end: float, pid: int, seen: Tally) -> None:
             time.sleep(0.2)
 
 
-def run_bomber(url: str, end: float, bombs: Iterator[tuple[str, Body]]) -> None:
+def run_bomber(url: str, end: float, bombs: Iterator[tuple[str, bytes]]) -> None:
     """Send bombs; now and then leave before the answer."""
     rng = random.Random(0)
     transport = httpx.HTTPTransport(local_address=BOMBER)
     headers = {"Content-Type": "application/json"}
     with httpx.Client(base_url=url, transport=transport, timeout=60) as client:
         while time.perf_counter() < end:
-            path, body = next(bombs)
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            path, content = next(bombs)
             timeout = 0.5 if rng.random() < 0.2 else max(1.0, end - time.perf_counter())
             with suppress(httpx.HTTPError):
                 client.post(path, content=content, headers=headers, timeout=timeout)
@@ -204,18 +204,34 @@ def run_half(url: str, pid: int, clients: int, seconds: float, *, bombs: bool) -
     calls: list[Callable[[], None]] = [lambda: run_health(url, end, pid, seen)]
     for seed in range(clients):
         calls.append(lambda seed=seed: run_honest(url, end, seed, kinds, seen))  # type: ignore[misc]
-    if bombs:
-        made = make_bombs()
-        for first in range(BOMBERS):
-            turns = itertools.islice(itertools.cycle(made), 5 * first, None)
-            calls.append(lambda turns=turns: run_bomber(url, end, turns))  # type: ignore[misc]
-        calls.append(lambda: hold_connections(url, end))
+    command = [sys.executable, __file__, "--seconds", str(seconds), "--bomb", url]
+    with subprocess.Popen(command) if bombs else nullcontext():
+        run_all(calls)
+    return seen
+
+
+def bomb(url: str, seconds: float) -> None:
+    """Send bombs for a while, at low priority: in earnest they come from another machine."""
+    os.nice(10)
+    made = [
+        (path, body if isinstance(body, bytes) else json.dumps(body).encode())
+        for path, body in make_bombs()
+    ]
+    end = time.perf_counter() + seconds
+    calls: list[Callable[[], None]] = [lambda: hold_connections(url, end)]
+    for first in range(BOMBERS):
+        turns = itertools.islice(itertools.cycle(made), 5 * first, None)
+        calls.append(lambda turns=turns: run_bomber(url, end, turns))  # type: ignore[misc]
+    run_all(calls)
+
+
+def run_all(calls: list[Callable[[], None]]) -> None:
+    """Run functions in threads, and wait for all."""
     threads = [threading.Thread(target=call) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return seen
 
 
 def p99(seconds: list[float]) -> float:
@@ -254,7 +270,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--bomb", metavar="URL", help="send bombs there, and nothing else")
     given = parser.parse_args()
+    if given.bomb:
+        bomb(given.bomb, given.seconds)
+        return 0
     command = [sys.executable, "-m", "openbind", "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
         assert service.stderr is not None
