@@ -29,25 +29,26 @@ def scanned(index: Index, media: Path) -> ScannedFile:
 
 def test_rows_of_an_image(scanned: ScannedFile) -> None:
     """One row with size, date and thumbnail."""
-    (row,) = rows_of(scanned)
+    (row,) = rows_of(scanned, [b"jpeg"])
     with Image.open(scanned.entry.path) as image:
         assert (row.width, row.height) == image.size
     assert (row.id, row.file) == (f"{scanned.entry.key}-0", scanned.entry.key)
     assert (row.start_s, row.end_s, row.duration, row.year) == (None, None, None, 2001)
     assert row.size == scanned.entry.path.stat().st_size
-    assert row.thumbnail is not None
+    assert row.thumbnail == b"jpeg"
 
 
 def test_rows_of_parts(scanned: ScannedFile) -> None:
-    """Each has its span; only the first has the thumbnail."""
-    rows = rows_of(replace(scanned, views=(View(span=(0.0, 9.0)), View(span=(9.0, 18.0)))))
+    """Each has its span and its thumbnail."""
+    parts = replace(scanned, views=(View(span=(0.0, 9.0)), View(span=(9.0, 18.0))))
+    rows = rows_of(parts, [b"first", b"second"])
     assert [(row.segment, row.segments, row.start_s) for row in rows] == [(0, 2, 0.0), (1, 2, 9.0)]
-    assert [row.thumbnail is None for row in rows] == [False, True]
+    assert [row.thumbnail for row in rows] == [b"first", b"second"]
 
 
 def test_relabeled_rows(scanned: ScannedFile, media: Path) -> None:
     """Path and time are replaced; a year from EXIF is kept."""
-    (row,) = rows_of(scanned)
+    (row,) = rows_of(scanned, [b"jpeg"])
     moved = ScannedFile(
         entry=replace(scanned.entry, key="k", name="deep/x.webp"),
         content=read_content(media / "1.webp"),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from openbind.errors import InputError, UnknownNameError
 from openbind.modalities import MODALITIES
-from openbind.modalities.spec import Sample
+from openbind.modalities.audio import AudioSettings
+from openbind.modalities.spec import Sample, View
+from openbind.modalities.video import VideoSettings
 from openbind.space import decoding
 from openbind.space.decoding import Decoder, decode_ahead, map_ahead
 
@@ -109,3 +114,22 @@ def test_decoder_goes_to_processes() -> None:
     torch.testing.assert_close(sample.clips, expected.clips)
     with pytest.raises(UnknownNameError):
         decoder.prepare("image")
+
+
+def test_thumbnails_show_their_own_part() -> None:
+    """Each part of a video and of audio has one of what was decoded; elsewhere there are none."""
+    frames = np.zeros((40, 48, 64, 3), np.uint8)
+    frames[20:] = 255
+    decoder = Decoder({"video": VideoSettings(size=32), "audio": AudioSettings()}, None)
+    views = [View(span=(0.0, 2.0)), View(span=(2.0, 4.0))]
+    dark, light = decoder.samples("video", (frames, 10), views, thumbnails=True)
+    for sample, level in ((dark, 0), (light, 255)):
+        assert sample.thumbnail is not None
+        with Image.open(io.BytesIO(sample.thumbnail)) as image:
+            assert np.abs(np.asarray(image).astype(int) - level).max() < 8
+    samples = np.zeros((1, 32_000), np.float32)
+    (sound,) = decoder.samples("audio", (samples, 8_000), thumbnails=True)
+    assert sound.thumbnail is not None
+    (plain,) = decoder.samples("audio", (samples, 8_000))
+    assert plain.thumbnail is None
+    assert plain.draw is None

@@ -7,7 +7,7 @@ the frozen side of training, validation, evaluation, workers of a cluster.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -106,12 +106,14 @@ class Embedded:
         entry: the entry.
         vectors_VE: float32 unit vectors (views, dim); None if the item can't be used.
         error: why it can't be used.
+        thumbnails: JPEGs of the views that were computed, where they were asked for.
     """
 
     index: int
     entry: Entry
     vectors_VE: np.ndarray | None
     error: InputError | None = None
+    thumbnails: Sequence[bytes | None] = ()
 
     @property
     def failure(self) -> Failure | None:
@@ -153,6 +155,7 @@ def embed_many(
     on_error: OnError = "return",
     progress: bool = False,
     on_decoded: OnDecoded | None = None,
+    thumbnails: bool = False,
 ) -> Iterator[Embedded]:
     """Embed items; those that the cache knows aren't opened, but for their content's hash.
 
@@ -168,6 +171,7 @@ def embed_many(
         on_error: "return" yields a row with an error; else as for `Space.encode`.
         progress: show a bar on stderr once the wait is longer than a second.
         on_decoded: called with an entry and the seconds of it that are decoded so far.
+        thumbnails: draw each view.
 
     Yields:
         one row an entry, in order.
@@ -181,7 +185,7 @@ def embed_many(
     bar = open_bar(entries, "embedding", "item", shown=progress)
     results = run_tasks(
         ((task.entry.modality, task) for task in _look_up(space, entries, cache)),
-        partial(_decode, space.decoder),
+        partial(_decode, space.decoder, thumbnails=thumbnails),
         space.batching(batch_size),
         workers=workers,
         processes=processes,
@@ -311,7 +315,7 @@ def _show(bar: tqdm, entry: Entry, seconds: float) -> None:
     show_seconds(bar, item_name(entry.item), seconds)
 
 
-def _decode(decoder: Decoder, task: _Task) -> Iterator[Sample]:
+def _decode(decoder: Decoder, task: _Task, thumbnails: bool = False) -> Iterator[Sample]:
     """Decode the views of an entry that aren't known; runs in workers."""
     if task.error is not None:
         raise task.error
@@ -326,7 +330,8 @@ def _decode(decoder: Decoder, task: _Task) -> Iterator[Sample]:
         return
     with decoding(item_name(entry.item)):
         item = open_item(entry.item)
-    yield from read(item, [entry.views[view] for view in missing], entry.settings)
+    views = [entry.views[view] for view in missing]
+    yield from read(item, views, entry.settings, thumbnails=thumbnails)
 
 
 def _finish(result: Finished[_Task], new: dict[bytes, np.ndarray]) -> Embedded:
@@ -344,4 +349,4 @@ def _finish(result: Finished[_Task], new: dict[bytes, np.ndarray]) -> Embedded:
         if task.keys:
             new[task.keys[view]] = vector_E
     vectors_VE = np.stack([task.known[view] for view in range(len(task.entry.views))])
-    return Embedded(task.index, task.entry, vectors_VE)
+    return Embedded(task.index, task.entry, vectors_VE, thumbnails=result.thumbnails)

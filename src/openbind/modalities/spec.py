@@ -32,11 +32,13 @@ class Sample:
         times: start and end of each clip in seconds, for recordings.
         draw: (width, height) → an RGB image of at most that size, from what was decoded anyway;
             None where only `Modality.thumbnail` draws.
+        thumbnail: a JPEG, where the decoder was asked for it.
     """
 
     clips: torch.Tensor
     times: tuple[tuple[float, float], ...] | None = None
     draw: Draw | None = field(default=None, repr=False, compare=False)
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from PIL import Image
+
 from openbind.errors import OpenbindError, decoding
 from openbind.modalities import MODALITIES
+from openbind.modalities.spec import Sample
 
 SIZE = (256, 256)
 LARGE = (1280, 960)
@@ -32,9 +35,20 @@ def render_thumbnail(modality: str, item: Any, size: tuple[int, int] = SIZE) -> 
     thumbnail = MODALITIES.get(modality).thumbnail
     if thumbnail is None:
         return None
+    return _as_jpeg(thumbnail(item, size))
+
+
+def _as_jpeg(image: Image.Image) -> bytes:
     written = io.BytesIO()
-    thumbnail(item, size).convert("RGB").save(written, "JPEG", quality=QUALITY)
+    image.convert("RGB").save(written, "JPEG", quality=QUALITY)
     return written.getvalue()
+
+
+def thumbnail_of(modality: str, part: Any, sample: Sample) -> bytes | None:
+    """Return the thumbnail of a part that was just decoded; None if it can't be drawn."""
+    if sample.draw is None:
+        return draw_thumbnail(modality, part)
+    return _as_jpeg(sample.draw(SIZE))
 
 
 def draw_thumbnail(modality: str, item: Any, size: tuple[int, int] = SIZE) -> bytes | None:

@@ -292,15 +292,13 @@ class Index(Store):
         return self._hits(self.meta, self._row(row_id, SHOWN).to_pylist())[0]
 
     def thumbnail(self, row_id: str) -> bytes | None:
-        """Return the thumbnail of a row's file as JPEG; None if its modality has none.
+        """Return the thumbnail of a row's segment as JPEG; None if its modality has none.
 
         Raises:
             InputError: no such row.
         """
-        file = self._row(row_id, ["file"]).column("file")[0].as_py()
-        query = self.table.rows.search().select(["thumbnail"])
-        found = query.where(f"{one_of('file', [file])} AND segment = 0").to_arrow()
-        return found.column("thumbnail")[0].as_py() if found.num_rows else None
+        jpeg: bytes | None = self._row(row_id, ["thumbnail"]).column("thumbnail")[0].as_py()
+        return jpeg
 
     def sample(self, count: int, seed: int) -> tuple[list[Hit], np.ndarray]:
         """Draw random rows, the same for the same seed and state of the index.

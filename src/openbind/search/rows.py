@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from openbind.modalities.spec import View
-from openbind.modalities.thumbnails import draw_thumbnail
 from openbind.search.metadata import Content, FileMetadata, read_content, read_metadata
 from openbind.search.scan import FileEntry
 from openbind.search.segments import WHOLE, cut
@@ -19,13 +19,12 @@ class ScannedFile:
     Args:
         entry: the file.
         content: its hash and times; None if its size, times and inode are as indexed.
-        metadata, thumbnail, views: only of a file to embed; one view per segment.
+        metadata, views: only of a file to embed; one view per segment.
     """
 
     entry: FileEntry
     content: Content | None = None
     metadata: FileMetadata = field(default_factory=FileMetadata)
-    thumbnail: bytes | None = None
     views: tuple[View, ...] = WHOLE
 
     def hashed(self) -> Content:
@@ -35,8 +34,8 @@ class ScannedFile:
         return self.content
 
 
-def rows_of(scanned: ScannedFile) -> list[Row]:
-    """Return the rows of a file that was embedded, one per segment."""
+def rows_of(scanned: ScannedFile, thumbnails: Sequence[bytes | None]) -> list[Row]:
+    """Return the rows of a file that was embedded, one per segment with its thumbnail."""
     entry, content, metadata = scanned.entry, scanned.hashed(), scanned.metadata
     whole = (0.0, metadata.duration) if metadata.duration is not None else (None, None)
     return [
@@ -59,9 +58,9 @@ def rows_of(scanned: ScannedFile) -> list[Row]:
             width=metadata.width,
             height=metadata.height,
             duration=metadata.duration,
-            thumbnail=scanned.thumbnail if number == 0 else None,
+            thumbnail=thumbnail,
         )
-        for number, view in enumerate(scanned.views)
+        for number, (view, thumbnail) in enumerate(zip(scanned.views, thumbnails, strict=True))
     ]
 
 
@@ -81,13 +80,12 @@ def relabel(row: Row, scanned: ScannedFile) -> Row:
 
 
 def describe(entry: FileEntry, content: Content) -> ScannedFile:
-    """Read the metadata of a file to embed, and draw its thumbnail."""
+    """Read the metadata of a file to embed."""
     metadata = read_metadata(entry.path)
     return ScannedFile(
         entry=entry,
         content=content,
         metadata=metadata,
-        thumbnail=draw_thumbnail(entry.modality, entry.path),
         views=cut(entry.modality, metadata.duration),
     )
 

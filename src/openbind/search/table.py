@@ -45,7 +45,7 @@ class Row:
         year: of the image's own date, else of `modified`.
         width, height: in pixels, if the file has any.
         duration: in seconds, if the file has one.
-        thumbnail: a JPEG; only in the first row of a file.
+        thumbnail: a JPEG of the segment.
     """
 
     id: str

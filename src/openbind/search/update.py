@@ -191,7 +191,9 @@ class _Run:
         def show(entry: Entry, seconds: float) -> None:
             show_seconds(bar, item_name(entry.item), seconds)
 
-        for row in embed_many(self.space, entries(), on_decoded=show, **self.options):
+        for row in embed_many(
+            self.space, entries(), on_decoded=show, thumbnails=True, **self.options
+        ):
             self.done.append((waiting.popleft(), row))
             count_item(bar)
             self._commit_if_due()
@@ -224,7 +226,8 @@ class _Run:
         same = state is not None and state.hash == content.hash
         if same or self.contents.get((content.hash, entry.kind)):
             return ScannedFile(entry=entry, content=content)
-        return describe(entry, content)
+        with self.space.limits.applied():
+            return describe(entry, content)
 
     def _known(self, entry: FileEntry) -> FileState | None:
         """Return the state of a file in the table, if it is read in the same way there."""
@@ -279,7 +282,7 @@ class _Run:
                 failures.append((entry.state(scanned.hashed()), reason))
                 self._note_failure(entry, reason)
             else:
-                rows += rows_of(scanned)
+                rows += rows_of(scanned, row.thumbnails)
                 vectors.append(row.vectors_VE)
         self._write(rows, np.concatenate(vectors), failures)
         self.changes.embedded += len(vectors) - 1

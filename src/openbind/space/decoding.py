@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from openbind.errors import UnknownNameError, decoding
 from openbind.limits import LIBRARY, ItemLimits
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality, Preprocess, Sample, View
+from openbind.modalities.thumbnails import thumbnail_of
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -103,6 +105,8 @@ class Decoder:
         item: Any,
         views: Sequence[View] = (View(),),
         changes: Settings = (),
+        *,
+        thumbnails: bool = False,
     ) -> Iterator[Sample]:
         """Decode views of an item, which is opened once for all of them.
 
@@ -111,6 +115,7 @@ class Decoder:
             item: as `Modality.accepts` says.
             views: parts of it.
             changes: of the modality's settings.
+            thumbnails: draw each view, from what is decoded anyway where that is possible.
 
         Yields:
             one sample a view, in order.
@@ -124,8 +129,11 @@ class Decoder:
             for _ in views:
                 # Limits hold while this works, not while its reader does.
                 with self.limits.applied():
-                    sample = preprocess(next(parts))
-                yield sample
+                    part = next(parts)
+                    sample = preprocess(part)
+                    drawn = thumbnail_of(modality, part, sample) if thumbnails else None
+                # What it is drawn from is large.
+                yield replace(sample, draw=None, thumbnail=drawn)
 
     def preprocess(self, modality: str, item: Any) -> Sample:
         """Decode an item without views.
@@ -137,7 +145,7 @@ class Decoder:
             InputError: the item can't be used.
         """
         with decoding(item), self.limits.applied():
-            return self.prepare(modality)(item)
+            return replace(self.prepare(modality)(item), draw=None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_prepared": {}}

@@ -61,6 +61,7 @@ class Finished(Generic[T]):
         vectors: of its clips, one entry a sample.
         error: why it can't be used; None if it can.
         samples: how many were decoded.
+        thumbnails: of the samples, where they were asked for.
     """
 
     task: T
@@ -68,6 +69,7 @@ class Finished(Generic[T]):
     vectors: list[ClipVectors] = field(default_factory=list)
     error: InputError | None = None
     samples: int = 0
+    thumbnails: list[bytes | None] = field(default_factory=list)
 
 
 def run_tasks(
@@ -126,6 +128,7 @@ class _Window(Generic[T]):
     def add(self, finished: Finished[T], sample: Sample) -> None:
         """Take a sample; compute when there are enough for a batch (of text, several)."""
         finished.samples += 1
+        finished.thumbnails.append(sample.thumbnail)
         self.waiting.append((finished, sample))
         self.clips += len(sample.clips)
         first = self.waiting[0][1].clips
