@@ -159,8 +159,7 @@ def embed_many(
 ) -> Iterator[Embedded]:
     """Embed items; those that the cache knows aren't opened, but for their content's hash.
 
-    Decoding and hashing run in workers ahead of the towers. Memory is bounded however many entries
-    there are and however long they last.
+    Decoding and hashing run in workers ahead of the towers; memory is bounded.
 
     Args:
         space: has the modalities.
@@ -180,8 +179,7 @@ def embed_many(
         InputError: an item can't be used, with `on_error="raise"`.
         UnknownNameError: the space lacks a modality.
     """
-    if device is not None:
-        space.to(device)
+    space = space if device is None else space.to(device)
     bar = open_bar(entries, "embedding", "item", shown=progress)
     results = run_tasks(
         ((task.entry.modality, task) for task in _look_up(space, entries, cache)),
