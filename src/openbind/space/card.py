@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from openbind.errors import UnknownNameError
+from openbind.space.calibration import Unrelated
+
 LIBRARY = "openbind"
 HUB = "hf:"
 HUB_LICENSES = frozenset(
@@ -52,6 +57,7 @@ class Measurement:
         chance: the result of random guessing, on the same scale.
         data: the data set, then after a semicolon how it was held out from training.
         modalities: of the towers involved; the result becomes invalid when one is retrained.
+        interval: of 95 %, from lowest to highest; None if it isn't known.
     """
 
     task: str
@@ -60,6 +66,7 @@ class Measurement:
     chance: float
     data: str
     modalities: tuple[str, ...] = ()
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +80,7 @@ class Card:
         sources: weights and data that it was built from.
         measurements: results, with chance levels.
         limits: known limitations, one sentence each.
+        unrelated: cosines of pairs that have nothing to do with each other, by pair of modalities.
     """
 
     summary: str = ""
@@ -81,6 +89,23 @@ class Card:
     sources: tuple[Source, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     limits: tuple[str, ...] = ()
+    unrelated: tuple[Unrelated, ...] = ()
+
+    def calibrate(self, a_modality: str, b_modality: str, cosines: Any) -> np.ndarray:
+        """Return cosines in standard deviations above the mean of unrelated pairs.
+
+        About 2.5 and less is what unrelated items reach by chance. Unlike cosines, the results of
+        different pairs of modalities can be compared.
+
+        Raises:
+            UnknownNameError: the card has no unrelated pairs of these modalities.
+        """
+        known = {frozenset(own.modalities): own for own in self.unrelated}
+        pair = frozenset((a_modality, b_modality))
+        if pair not in known:
+            pairs = ["–".join(own.modalities) for own in self.unrelated]
+            raise UnknownNameError("calibrated pair", f"{a_modality}–{b_modality}", pairs)
+        return known[pair].calibrate(np.asarray(cosines))
 
 
 def to_model_card(name: str, modalities: Iterable[str], card: Card) -> str:
@@ -154,6 +179,13 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*\[\]|!~])", r"\\\1", line)
 
 
+def _interval(measurement: Measurement) -> str:
+    if measurement.interval is None:
+        return "–"
+    low, high = measurement.interval
+    return f"{low:.3f}–{high:.3f}"
+
+
 def _to_markdown(name: str, card: Card) -> str:
     license = escape(card.license or "not stated")
     lines = [f"# {escape(name)}", "", escape(card.summary), "", f"License: {license}", ""]
@@ -162,11 +194,20 @@ def _to_markdown(name: str, card: Card) -> str:
         lines += [f"Trained pairs: {pairs}. All other pairs of modalities are emergent.", ""]
     if card.measurements:
         lines += ["## Results", ""]
-        lines += ["| task | metric | value | chance | data |", "|---|---|---|---|---|"]
+        lines += ["| task | metric | value | 95 % | chance | data |", "|---|---|---|---|---|---|"]
         lines += [
-            f"| {escape(m.task)} | {escape(m.metric)} | {m.value:.3f} | {m.chance:.3f} "
-            f"| {escape(m.data)} |"
+            f"| {escape(m.task)} | {escape(m.metric)} | {m.value:.3f} | {_interval(m)} "
+            f"| {m.chance:.3f} | {escape(m.data)} |"
             for m in card.measurements
+        ]
+        lines.append("")
+    if card.unrelated:
+        lines += ["## Cosines of unrelated pairs", ""]
+        lines += ["| pair | mean | deviation | 99 % are below | pairs |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {'–'.join(map(escape, u.modalities))} | {u.mean:.3f} | {u.deviation:.3f} "
+            f"| {u.high:.3f} | {u.count:,} |"
+            for u in card.unrelated
         ]
         lines.append("")
     if card.sources:
