@@ -135,7 +135,7 @@ def test_overlaps(
 
 
 def test_shipped(starter: openbind.Space) -> None:
-    """What ships can all be read; audio and text are aligned though never trained together."""
+    """What ships can all be read; audio and text are aligned."""
     sets = read_sets(held_out_folder())
     things = [held for held in sets if held.title == "single things"]
     own = [

@@ -86,9 +86,9 @@ def test_more_sets(samples: Path) -> None:
 
 @pytest.mark.slow
 def test_alignment(measured: Measured) -> None:
-    """Far above chance for trained and for emergent directions."""
+    """Far above chance for trained directions."""
     cells = {(cell.query, cell.target): cell for cell in measured[1].cells}
-    for direction, trained in {("audio", "image"): True, ("text", "audio"): False}.items():
+    for direction, trained in {("audio", "image"): True, ("text", "audio"): True}.items():
         cell = cells[direction]
         assert cell.trained == trained
         assert cell.raw[0].value > 3 * cell.raw[0].chance

@@ -104,4 +104,4 @@ def test_foreign_cards_are_shown_as_they_are() -> None:
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings[1:] == ["## Results", "## Sources", "## Limitations"]
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 6}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 7}
