@@ -126,12 +126,12 @@ LARGE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "scans100.jpg": ("image", lambda: many_scans(90)),
     "scans1000.jpg": ("image", lambda: many_scans(1_000)),
     "rgb.webp": ("image", lambda: encoded("WEBP", method=0, quality=10)),
-    "allowed.webp": ("image", lambda: encoded("WEBP", 5_700, method=0, quality=10)),
+    "allowed.webp": ("image", lambda: encoded("WEBP", 5_500, method=0, quality=10)),
     "rgb.avif": ("image", lambda: encoded("AVIF", speed=10)),
     "allowed.avif": ("image", lambda: encoded("AVIF", 7_200, speed=10)),
     "rgb.tiff": ("image", lambda: encoded("TIFF", compression="tiff_adobe_deflate")),
     "rgb.thermal.tiff": ("thermal", lambda: encoded("TIFF", compression="tiff_adobe_deflate")),
-    "allowed.jp2": ("image", lambda: encoded("JPEG2000", 5_100)),
+    "allowed.jp2": ("image", lambda: encoded("JPEG2000", 5_000)),
     "palette.gif": ("image", lambda: encoded("GIF")),
 }
 """As `SMALL`: 64 megapixels each, or as many as are allowed."""
