@@ -34,11 +34,11 @@ FORMATS = (
 )
 """PIL's names of the formats that are read; others are programs, or decoded slowly."""
 BYTES_PER_PIXEL = {
-    "WEBP": 12,
+    "WEBP": 17,
     "AVIF": 10,
     "HEIF": 8,
     "JPEG XL": 16,
-    "JPEG2000": 16,
+    "JPEG2000": 20,
     "PSD": 8,
     "ICO": 8,
 }
