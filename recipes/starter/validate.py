@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from cells import read_lines
-from motions import RATE_HZ, TEST, read_recordings
 from numpy.typing import NDArray
 from pairs import Image
 from photographs import CAPTIONED, NAMED, Photograph
 from sounds import ESC10_NAMES, Recording
 from torch.nn import functional as F
 
-import openbind
 from openbind.evaluation.metrics import fraction_interval
 from openbind.space.card import Measurement
 
@@ -28,14 +24,6 @@ def is_held_out(image: Image) -> bool:
     """Return whether an image is held out: every stamp, and a tenth of the emoji by name."""
     tenth = zlib.crc32(image.name.lower().encode()) % 10 == 0
     return image.source == "stamps" or (image.source == "emoji" and tenth)
-
-
-MOTION_WORDS = {
-    "Badminton": "a person playing badminton",
-    "Running": "a person running",
-    "Standing": "a person standing",
-    "Walking": "a person walking",
-}
 
 
 def measure_images(
@@ -219,74 +207,3 @@ def name_rows(
     """Return whether each row's best class among those offered is its own."""
     best_N = torch.tensor(offered)[score_NK[:, list(offered)].argmax(1)]
     return (best_N == class_N).numpy()
-
-
-def measure_motions(space: openbind.Space, work: Path) -> list[Measurement]:
-    """Classify BasicMotions' test recordings by text."""
-    recordings = read_recordings(work / TEST)
-    names = sorted(MOTION_WORDS)
-    items = [(values_TC, RATE_HZ) for _, values_TC in recordings]
-    words_KE = space.encode("text", [MOTION_WORDS[name] for name in names])
-    own_B = np.array([names.index(label) for label, _ in recordings])
-    right_B = (space.encode("imu", items) @ words_KE.T).argmax(1) == own_B
-    return [
-        Measurement(
-            task="imu → text",
-            metric="accuracy",
-            value=float(right_B.mean()),
-            chance=1 / len(names),
-            data="BasicMotions test half; the same four students, never trained on",
-            modalities=("imu", "text"),
-        )
-    ]
-
-
-def measure_scenes(
-    space: openbind.Space, work: Path, manifest: Path, modality: str, split: str | None, data: str
-) -> list[Measurement]:
-    """Retrieve images by maps and maps by images; classify labeled maps by text.
-
-    Args:
-        space: trained without that split.
-        work: folder of the manifest and its files.
-        manifest: lines with "image", the modality, and optionally "split" and "label".
-        modality: of the maps.
-        split: to measure on; None for all.
-        data: description for the card.
-    """
-    rows = [row for row in read_lines(work / manifest) if split in (None, row.get("split"))]
-    map_NE, image_NE = (
-        space.encode(name, [work / row[name] for row in rows]) for name in (modality, "image")
-    )
-    found = []
-    for task, score_QK in (
-        (f"{modality} → image of the same view", map_NE @ image_NE.T),
-        (f"image → {modality} of the same view", image_NE @ map_NE.T),
-    ):
-        better_Q = (score_QK > np.diag(score_QK)[:, None]).sum(1)
-        for rank in (1, 10):
-            found.append(
-                Measurement(
-                    task=task,
-                    metric=f"recall@{rank} of {len(rows)}",
-                    value=float((better_Q < rank).mean()),
-                    chance=rank / len(rows),
-                    data=data,
-                    modalities=(modality, "image"),
-                )
-            )
-    names = sorted({row["label"] for row in rows if "label" in row})
-    if names:
-        own_N = np.array([names.index(row["label"]) for row in rows])
-        words_KE = space.encode("text", [f"a {name}" for name in names])
-        found.append(
-            Measurement(
-                task=f"{modality} → text",
-                metric="accuracy",
-                value=float(((map_NE @ words_KE.T).argmax(1) == own_N).mean()),
-                chance=1 / len(names),
-                data=data,
-                modalities=(modality, "text"),
-            )
-        )
-    return found

@@ -12,54 +12,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from cells import write_lines
 from torch import nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from openbind.modalities.image import ImageSettings, prepare
 from openbind.model.backbones.efficientnet_lite import (
     EfficientNetLite,
     LayoutConfig,
-    join_parts,
 )
 from openbind.model.backbones.efficientnet_lite_map import (
     EfficientNetLiteMap,
     EfficientNetLiteMapConfig,
     copy_body,
 )
+from openbind.space.space import Space
 
 LAYOUT = LayoutConfig(stage=5, grid=3, dim=128, share=0.3)
 WHITENING = 0.5
 """Directions are divided by their deviation to this power: 0 keeps it, 1 makes all equal."""
-EVERY_DRAWING = 3
-"""One drawing of so many is looked at."""
-OTHERS = Path("images/wide.jsonl")
-VECTORS = Path("images/wide.npy")
+WEIGHTS = {"photographs": 2.0, "rooms": 1.0}
+"""Of the kinds of images whose principal components are the layout."""
+EVERY_MAP = 10
+"""One map of so many is looked at."""
+MAP_SHARE = 0.9
+"""The layout's share of thermal and depth maps: it finds views that the content doesn't."""
 
 
 def widen_image_tower(
     tower: EfficientNetLite, sources: Mapping[str, Sequence[Path]], settings: ImageSettings
-) -> tuple[EfficientNetLite, torch.Tensor]:
+) -> EfficientNetLite:
     """Add the layout to the image tower.
 
     Args:
         tower: without one.
-        sources: kind of image → files; all kinds have the same weight.
+        sources: kind of image → files.
         settings: of the preprocessing.
-
-    Returns:
-        the wider tower, and unit embeddings of all the images.
     """
-    shown, cells, weights = [], [], []
+    cells, weights = [], []
     for name, paths in sources.items():
-        features_BD, cells_BC = read_images(tower, paths, settings, name)
-        with torch.no_grad():
-            shown.append(tower.embed(features_BD))
-        cells.append(cells_BC)
-        weights.append(torch.full((len(paths),), 1 / len(paths)))
+        cells.append(read_images(tower, paths, settings, name))
+        weights.append(torch.full((len(paths),), WEIGHTS[name] / len(paths)))
     config = dataclasses.replace(
         tower.config, layout=LAYOUT, embed_dim=tower.config.embed_dim + LAYOUT.dim
     )
@@ -70,33 +63,13 @@ def widen_image_tower(
         weight_KC, bias_K = principal_directions(torch.cat(cells), torch.cat(weights))
         wide.layout.weight.copy_(weight_KC)
         wide.layout.bias.copy_(bias_K)
-        vectors_NE = join_parts(torch.cat(shown), wide.layout(torch.cat(cells)), LAYOUT.share)
-    return wide.eval(), vectors_NE
-
-
-def embed_images(
-    tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings
-) -> torch.Tensor:
-    """Compute unit embeddings (N, E) of files.
-
-    Args:
-        tower: with a layout.
-        paths: of images.
-        settings: of the preprocessing.
-    """
-    preprocess = prepare(settings, None)
-    found = []
-    with torch.no_grad():
-        for start in tqdm(range(0, len(paths), 16), desc="images", disable=None):
-            batch = [preprocess(path).clips[0] for path in paths[start : start + 16]]
-            found.append(F.normalize(tower(torch.stack(batch)), dim=1))
-    return torch.cat(found)
+    return wide.eval()
 
 
 def read_images(
     tower: EfficientNetLite, paths: Sequence[Path], settings: ImageSettings, name: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute features_BD and the cells of the feature map of files."""
+) -> torch.Tensor:
+    """Compute the cells of the feature map of files."""
     preprocess, looking = (
         prepare(settings, None),
         EfficientNetLite(
@@ -110,9 +83,8 @@ def read_images(
     with torch.no_grad():
         for start in tqdm(range(0, len(paths), 16), desc=name, disable=None):
             batch = [preprocess(path).clips[0] for path in paths[start : start + 16]]
-            found.append(looking.read(torch.stack(batch)))
-    features, cells = zip(*found, strict=True)
-    return torch.cat(features), torch.cat(cells)
+            found.append(looking.read(torch.stack(batch))[1])
+    return torch.cat(found)
 
 
 def principal_directions(
@@ -166,11 +138,33 @@ def start_map_tower(image: EfficientNetLite) -> EfficientNetLiteMap:
     return tower.eval()
 
 
-def write_others(work: Path, vectors_NE: torch.Tensor) -> None:
-    """Write image vectors of the wide space for the recipes' `extra_negatives`."""
-    (work / VECTORS).parent.mkdir(parents=True, exist_ok=True)
-    np.save(work / VECTORS, vectors_NE.numpy())
-    write_lines(work / OTHERS, ({"image.vector": f"{VECTORS}#{n}"} for n in range(len(vectors_NE))))
+@torch.no_grad()
+def copy_layout(image: EfficientNetLite, tower: EfficientNetLiteMap) -> None:
+    """Give a map tower the layout that the image tower would see in the map, drawn in gray."""
+    assert image.layout is not None
+    tower.head.weight[-LAYOUT.dim :] = image.layout.weight
+    tower.head.bias[-LAYOUT.dim :] = image.layout.bias
+
+
+@torch.no_grad()
+def weigh_layout(space: Space, modality: str, paths: Sequence[Path]) -> None:
+    """Scale the layout of a map tower to `MAP_SHARE` of the squared length of usual maps.
+
+    How maps are named is the same with any share.
+
+    Args:
+        space: its tower is modified.
+        modality: of the maps.
+        paths: of usual maps.
+    """
+    tower = space.towers[modality]
+    assert isinstance(tower, EfficientNetLiteMap)
+    embed_NE = tower(space.preprocess(modality, paths))
+    what_dim = embed_NE.shape[1] - LAYOUT.dim
+    what, where = (part.norm(dim=1).mean() for part in embed_NE.split([what_dim, LAYOUT.dim], 1))
+    scale = what / where * math.sqrt(MAP_SHARE / (1 - MAP_SHARE))
+    tower.head.weight[what_dim:] *= scale
+    tower.head.bias[what_dim:] *= scale
 
 
 def same_logits_scale(scale: float) -> float:

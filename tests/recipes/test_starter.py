@@ -22,8 +22,6 @@ from openbind.model.backbones.efficientnet_lite import (
     StageConfig,
 )
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
-from openbind.training.recipe_file import read_recipe
-from openbind.training.run import train
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "starter"
 
@@ -136,35 +134,6 @@ def test_photographs(tmp_path: Path, sounds: ModuleType) -> None:
     assert [view.size for view in views] == [(64, 64)] * 3
 
 
-@pytest.mark.slow
-def test_motions(tmp_path: Path, sounds: ModuleType) -> None:
-    """Recordings of the archive's files get times, and the recipe's tower takes them."""
-    motions = __import__("motions")
-    names = sorted(motions.MOTION_IMAGES)
-    generator = np.random.default_rng(0)
-    lines = []
-    for label in names * 3:
-        axes = [",".join(f"{v:.4f}" for v in generator.normal(size=100)) for _ in range(6)]
-        lines.append(":".join([*axes, label]))
-    (tmp_path / motions.SOURCE).parent.mkdir(parents=True)
-    (tmp_path / motions.SOURCE).write_text("# x\n@classLabel true\n@data\n" + "\n".join(lines))
-    vectors_KSE = torch.nn.functional.normalize(torch.randn(4, 3, shipped_dim()), dim=2)
-    images = [
-        __import__("pairs").Image(source="emoji", path=tmp_path / name, name=wanted["emoji"][0])
-        for name, wanted in motions.MOTION_IMAGES.items()
-    ]
-    classes = {"pedestal": vectors_KSE[0, 0], "cowboy boot": vectors_KSE[0, 0]}
-    cells = __import__("cells").write_cells(tmp_path, images, vectors_KSE, classes)
-    motions.write_motions(tmp_path, cells)
-    table = np.genfromtxt(tmp_path / "motions" / "00-badminton.csv", delimiter=",", names=True)
-    assert table.shape == (100,)
-    assert table["time"][10] == pytest.approx(1.0)
-    changes = {"start": "starter", "batch_size": "8", "schedule.steps": "2"}
-    changes |= {"schedule.warmup_steps": "1", "pairs.0.negatives": "8"}
-    run = train(read_recipe(FOLDER / "imu.yaml", changes), tmp_path, tmp_path / "run")
-    assert run is not None
-
-
 def test_wider_towers(sounds: ModuleType) -> None:
     """What knows nothing of places is zero there, and otherwise what it was."""
     widen = __import__("widen")
@@ -184,10 +153,3 @@ def test_principal_directions(sounds: ModuleType) -> None:
     assert shown_BK.shape == (4000, 128)
     torch.testing.assert_close(shown_BK.mean(0), torch.zeros(128), rtol=0, atol=1e-4)
     torch.testing.assert_close(shown_BK.std(0)[0].square(), torch.tensor(3.0), rtol=0.2, atol=0)
-
-
-def test_never_words(sounds: ModuleType) -> None:
-    """The recipes of maps pair with images alone."""
-    for modality in ("depth", "thermal"):
-        [plan] = read_recipe(FOLDER / f"{modality}.yaml").pairs
-        assert plan.pair == ("image", modality)

@@ -1,0 +1,79 @@
+"""Compute the card's numbers of thermal and depth on what wasn't trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import scenes
+from manifests import read_lines
+from numpy.typing import NDArray
+from validate import measure
+
+import openbind
+from openbind.space.card import Measurement
+
+FLIGHTS = "1"
+"""The split of HIT-UAV's flights that `thermal.yaml` leaves out for validation."""
+
+
+def measure_flights(space: openbind.Space, work: Path) -> list[Measurement]:
+    """Name thermal images of one kind of thing by text, of flights that weren't trained on."""
+    rows = [row for row in read_lines(work / scenes.THERMAL) if row["split"] == FLIGHTS]
+    rows = [row for row in rows if row["label"] in scenes.ABOVE]
+    labels = [row["label"] for row in rows]
+    names = list(scenes.ABOVE)
+    words_KE = space.encode("text", [scenes.ABOVE[name] for name in names])
+    score_NK = space.encode("thermal", [row["thermal"] for row in rows]) @ words_KE.T
+    right_N = np.array(names)[score_NK.argmax(1)] == np.array(labels)
+    data = "HIT-UAV, thermal images from a drone; flights left out of training"
+    metric = f"accuracy, {len(names)} names"
+    return [measure("thermal → text", metric, right_N, 1 / len(names), data, ("thermal", "text"))]
+
+
+def measure_streets(space: openbind.Space, data: Path) -> list[Measurement]:
+    """Retrieve RoadScene's images by its thermal images; nothing was learned from either."""
+    images = sorted((data / "roadscene" / "visible").glob("*.jpg"))
+    maps = [data / "roadscene" / "thermal" / path.name for path in images]
+    about = "RoadScene; not trained on, but the share of the layout was chosen on it"
+    return measure_views(space, "thermal", maps, images, about)
+
+
+def measure_rooms(space: openbind.Space, work: Path) -> list[Measurement]:
+    """Retrieve rendered rooms with other furniture by their depth, and name them.
+
+    Depth is measured as it was rendered, and as a Kinect would have measured it.
+    """
+    rows = read_lines(work / scenes.ROOMS / "val.jsonl")
+    images, clean = ([work / row[key] for row in rows] for key in ("image", "depth"))
+    spoiled = [scenes.spoil_depth(path, work / scenes.SPOILED) for path in clean]
+    names = sorted({row["label"] for row in rows})
+    words_KE = space.encode("text", [f"a {name}" for name in names])
+    own_N = np.array([names.index(row["label"]) for row in rows])
+    found = []
+    for maps, how in ((clean, ""), (spoiled, ", with noise and holes as of a Kinect")):
+        about = f"Rendered rooms{how}; furniture models that weren't trained on; "
+        about += "settings were chosen on them"
+        found += measure_views(space, "depth", maps, images, about)
+        right_N = (space.encode("depth", maps) @ words_KE.T).argmax(1) == own_N
+        metric, chance = f"accuracy, {len(names)} names", 1 / len(names)
+        found.append(measure("depth → text", metric, right_N, chance, about, ("depth", "text")))
+    return found
+
+
+def measure_views(
+    space: openbind.Space, modality: str, maps: Sequence[Path], images: Sequence[Path], data: str
+) -> list[Measurement]:
+    """Retrieve images by maps of the same view, and maps by images."""
+    map_NE, image_NE = space.encode(modality, maps), space.encode("image", images)
+    found = []
+    for task, score_QK in (
+        (f"{modality} → image of the same view", map_NE @ image_NE.T),
+        (f"image → {modality} of the same view", image_NE @ map_NE.T),
+    ):
+        better_Q: NDArray[np.int64] = (score_QK > np.diag(score_QK)[:, None]).sum(1)
+        for rank in (1, 10):
+            metric, chance = f"recall@{rank} of {len(maps)}", rank / len(maps)
+            found.append(measure(task, metric, better_Q < rank, chance, data, (modality, "image")))
+    return found
