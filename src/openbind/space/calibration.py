@@ -44,7 +44,7 @@ def measure_unrelated(
     Args:
         modalities: of the two sets.
         a_NE, b_ME: unit vectors.
-        related_NM: which pairs are related, and left out.
+        related_NM: which pairs are related, and excluded.
     """
     cosines = (a_NE @ b_ME.T)[~related_NM].astype(np.float64)
     return Unrelated(
