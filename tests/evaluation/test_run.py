@@ -38,7 +38,7 @@ def esc50(tmp_path: Path, samples: Path, sample_items: list[SampleItem]) -> Path
 
 
 def test_evaluate(esc50: Path, starter: openbind.Space, tmp_path: Path) -> None:
-    """Audio is classified by text that it was never trained with; a second run is the same."""
+    """Audio is classified by text; a second run is the same."""
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
         result = evaluate(starter, "esc50", esc50, cache=cache)
         again = evaluate(starter, "esc50", esc50, cache=cache)
@@ -54,7 +54,8 @@ def test_evaluate(esc50: Path, starter: openbind.Space, tmp_path: Path) -> None:
     assert published is not None
     assert published.value == 0.669
     assert not result.excluded
-    assert result.overlaps == ("ESC-10, folds 1 to 4 (Piczak 2015)",)
+    # The card lists the clips that were trained on; files of these names aren't among them.
+    assert not result.overlaps
 
 
 @pytest.mark.slow
