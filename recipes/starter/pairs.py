@@ -1,4 +1,4 @@
-"""The pairs: images with captions, classes with names, audio with images."""
+"""The pairs: drawings with captions, classes with names."""
 
 from __future__ import annotations
 
@@ -167,66 +167,3 @@ def read_svg_words(path: Path) -> tuple[str, list[str]]:
     words = [html.unescape(word).strip().lower() for word in found]
     words = [w for w in words if w and not NOT_WORDS.search(w) and w not in GENERAL_WORDS]
     return ("" if NOT_TITLES.search(name) else name), words
-
-
-# ESC-10's classes and images of the same class: (source, names), or classes of ImageNet. Only
-# images: audio is never paired with text. An ImageNet class is used where there are few drawings;
-# it is so close to its text embedding that it attracts other audio if its rivals are all drawings.
-SOUND_IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
-    "baby_cry": {
-        "emoji": ("baby", "loudly crying face", "crying face"),
-        "clipart": ("Baby",),
-    },
-    "chainsaw": {"classes": ("chainsaw",), "emoji": ("carpentry saw",)},
-    "clock_tick": {
-        "emoji": (
-            *("alarm clock", "mantelpiece clock", "watch", "stopwatch"),
-            *("three o’clock", "ten o’clock"),
-        ),
-        "clipart": ("Alarm Clock", "Analog Clock", "Analogue Clock", "Clock", "Modern Clock"),
-    },
-    "dog_bark": {
-        "emoji": ("dog face", "dog", "poodle", "guide dog", "service dog"),
-        "stamps": ("A dog",),
-        "clipart": ("Dog On Leash", "Labrador Retriever (Black)", "Bored dog", "dog head"),
-        "classes": (
-            *("Maltese dog", "Beagle", "Golden Retriever", "Labrador Retriever"),
-            *("German Shepherd Dog", "Old English Sheepdog"),
-        ),
-    },
-    "fire_crackling": {
-        "emoji": ("fire",),
-        "clipart": ("Fire",),
-        "stamps": ("Fire! Fire! Fire!",),
-    },
-    "helicopter": {"emoji": ("helicopter",), "stamps": ("Eddie the Helicopter",)},
-    "person_sneeze": {"emoji": ("sneezing face",)},
-    "rain": {
-        "emoji": (
-            *("cloud with rain", "umbrella with rain drops"),
-            *("sun behind rain cloud", "cloud with lightning and rain"),
-        ),
-        "clipart": ("drop",),
-    },
-    "rooster": {
-        "emoji": ("rooster",),
-        "stamps": ("A colorful rooster",),
-        "clipart": ("Rooster",),
-    },
-    "sea_waves": {"emoji": ("water wave",), "classes": ("beach",)},
-}
-
-# Folders of stamps with sound effects of the object; elsewhere audio is spoken or decoration.
-SOUNDING_FOLDERS = ("animals", "hobbies", "household", "naturalforces", "vehicles")
-
-
-def read_stamp_sounds(work: Path) -> list[tuple[Path, Path]]:
-    """List (audio, image) of stamps with a sound effect; spoken descriptions are excluded."""
-    pairs = []
-    for sound in sorted((work / STAMPS).rglob("*.ogg")):
-        spoken = re.search(r"_desc|_[a-z]{2}$|_[a-z]{2}_[A-Z]+$", sound.stem)
-        folder = sound.relative_to(work / STAMPS).parts[0]
-        image = sound.with_suffix(".png")
-        if spoken is None and folder in SOUNDING_FOLDERS and image.exists():
-            pairs.append((sound, image))
-    return pairs

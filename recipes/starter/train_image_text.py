@@ -301,24 +301,6 @@ def solve_ridge(
     return weight_DE.float()
 
 
-def class_prototypes(
-    tower: EfficientNetLite, drawn_BD: torch.Tensor, confidence: float = 8.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Infer each class's mean features, and the overall mean, without photographs.
-
-    A linear classifier whose classes share one covariance Σ has weights w = Σ⁻¹ (μ_class − μ)
-    (Fisher 1936), so μ_class = μ + Σ w; Σ is estimated from drawings. The length, undetermined by
-    Σ's scale, is chosen so that the class's own logit gains `confidence`.
-    """
-    with torch.no_grad():
-        weight_KD = tower.classifier.weight - tower.classifier.weight.mean(0)
-        mean_D = drawn_BD.mean(0)
-        centered_BD = drawn_BD - mean_D
-        shift_KD = weight_KD @ (centered_BD.T @ centered_BD / len(drawn_BD))
-        gain_K1 = (shift_KD * weight_KD).sum(1, keepdim=True)
-        return shift_KD * (confidence / gain_K1), mean_D
-
-
 def mean_words(
     images: Sequence[Image], embedding: dict[str, torch.Tensor], center_E: torch.Tensor
 ) -> torch.Tensor:
