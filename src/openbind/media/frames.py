@@ -138,9 +138,10 @@ def _turning(frame: VideoFrame) -> tuple[bool, bool, bool]:
 
     Its display matrix [[a, b], [c, d]] moves a pixel (x, y) to (a·x + c·y, b·x + d·y).
     """
-    from av.sidedata.sidedata import Type
+    from av.sidedata.sidedata import SideDataContainer, Type
 
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    # `frame.side_data` would be kept by its frame and keep it: neither would ever be freed.
+    matrix = SideDataContainer(frame).get(Type.DISPLAYMATRIX)  # type: ignore[call-arg]
     if matrix is None:
         return False, False, False
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
