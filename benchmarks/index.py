@@ -102,6 +102,7 @@ def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
                 end_s=None,
                 hash=str(start + n),
                 stat_key="",
+                settings="",
                 size=start + n,
                 modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
                 year=2020,

@@ -28,7 +28,7 @@ sys.path += [str(HERE.parent / "starter"), str(HERE.parent / "samples")]
 
 from collect import PACKAGES as STARTER_PACKAGES  # noqa: E402
 from collect import Package, fetch  # noqa: E402
-from motions import read_recordings, write_recording  # noqa: E402
+from motions import TEST, read_students, write_recording  # noqa: E402
 from resources import read_resource  # noqa: E402
 
 ASSETS = HERE.parents[1] / "src" / "openbind" / "assets"
@@ -65,7 +65,6 @@ NOTO = Package(
 )
 PACKAGES = (*(p for p in STARTER_PACKAGES if p.name == "aeon"), GCOMPRIS, OPENSFX, NOTO)
 
-RECORDINGS = Path("pypi/aeon/datasets/data/BasicMotions/BasicMotions_TEST.ts")
 COLLECTIONS = Path("debian/usr/share/gcompris-qt/rcc")
 EFFECTS = Path("debian/usr/share/games/openttd/baseset/opensfx/opensfx.cat")
 FONT = Path("debian/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
@@ -160,15 +159,16 @@ def main() -> None:
 
 def place_motions(work: Path) -> Iterator[Row]:
     """Write each recording of the test split as CSV; return its row."""
-    for number, (label, values_TC) in enumerate(read_recordings(work / RECORDINGS)):
-        path = TARGET / "basicmotions" / f"{number:02}-{label.lower()}.csv"
-        write_recording(path, values_TC)
+    for number, recording in enumerate(read_students(work / TEST)):
+        label = recording.label
+        path = TARGET / "basicmotions" / f"{number:02}-{label}.csv"
+        write_recording(path, recording)
         yield {
             "path": path.relative_to(TARGET).as_posix(),
             "modality": "imu",
-            "label": label.lower(),
+            "label": label,
             "set": MOTIONS,
-            "title": f"{label.lower()}, recording {number}",
+            "title": f"{label}, recording {number}",
             "author": "students of the University of East Anglia, in the UEA archive",
             "license": "BSD-3-Clause",
             "source": f"{MOTIONS} (aeon 1.6.0, PyPI): line {number}",

@@ -42,7 +42,11 @@ from validate import is_held_out
 import openbind
 from openbind.checkpoints import native
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
-from openbind.model.backbones.efficientnet_lite import EfficientNetLite, EfficientNetLiteConfig
+from openbind.model.backbones.efficientnet_lite import (
+    EfficientNetLite,
+    EfficientNetLiteConfig,
+)
+from openbind.model.backbones.efficientnet_lite_map import EfficientNetLiteMap
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
 from openbind.space.card import Measurement
 from openbind.training.recipe_file import read_recipe
@@ -240,7 +244,10 @@ def bind_thermal(work: Path, data: Path, numbers: list[Measurement]) -> nn.Modul
     numbers += validate_maps.measure_flights(measured, work)
     space = run_recipe(work, "thermal", WIDE, "shipped", validation="null")
     paths = [work / row["thermal"] for row in read_lines(work / scenes.THERMAL)]
-    widen.copy_layout(space.towers["vision"], space.towers["thermal"])
+    vision, tower = space.towers["vision"], space.towers["thermal"]
+    assert isinstance(vision, EfficientNetLite)
+    assert isinstance(tower, EfficientNetLiteMap)
+    widen.copy_layout(vision, tower)
     widen.weigh_layout(space, "thermal", paths[:: widen.EVERY_MAP])
     numbers += validate_maps.measure_streets(space, data)
     return space.towers["thermal"]

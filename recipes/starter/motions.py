@@ -85,16 +85,7 @@ def write_motions(work: Path, data: Path) -> list[Recording]:
 
 def read_recordings(work: Path, data: Path) -> list[Recording]:
     """Read all recordings, in a fixed order."""
-    found = [
-        Recording(
-            data="basicmotions",
-            label=label.lower(),
-            person=f"student {number % 4}",
-            values_TC=values_TC.astype(np.float32),
-            rate_hz=Fraction(10),
-        )
-        for number, (label, values_TC) in enumerate(read_series(work / SOURCE))
-    ]
+    found = read_students(work / SOURCE)
     for name in FOLDERS:
         arrays = np.load(data / name / "imu.npz")
         with (data / name / "items.csv").open(encoding="utf-8", newline="") as file:
@@ -110,6 +101,20 @@ def read_recordings(work: Path, data: Path) -> list[Recording]:
             for row, values_TC in zip(rows, arrays["values"], strict=True)
         ]
     return found
+
+
+def read_students(path: Path) -> list[Recording]:
+    """Read the recordings of a half of BasicMotions, in its order."""
+    return [
+        Recording(
+            data="basicmotions",
+            label=label.lower(),
+            person=f"student {number % 4}",
+            values_TC=values_TC.astype(np.float32),
+            rate_hz=Fraction(10),
+        )
+        for number, (label, values_TC) in enumerate(read_series(path))
+    ]
 
 
 def add_changed(recordings: Iterable[Recording], seed: int = 0) -> Iterator[Recording]:

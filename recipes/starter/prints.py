@@ -6,7 +6,9 @@ bits. Copies that were encoded again, cut or scaled nearly keep theirs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +37,7 @@ def write_prints(path: Path, features: dict[str, torch.Tensor]) -> None:
 
 
 def make_prints(
-    tensors: dict[str, NDArray[np.generic]], name: str, features_BD: NDArray[np.float32]
+    tensors: Mapping[str, NDArray[Any]], name: str, features_BD: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return unit prints (B, K) of features."""
     centered_BD = features_BD - tensors[f"{name}.mean_D"].astype(np.float32)
