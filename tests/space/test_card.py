@@ -24,7 +24,9 @@ CARD = Card(
         Source(name="Paper", use="method", license="", origin="arXiv 1234.56789"),
     ),
     measurements=(
-        Measurement(task="t", metric="accuracy", value=0.123456789, chance=0.1, data="D; held out"),
+        Measurement(
+            task="t", metric="accuracy, 9 names", value=0.123456789, chance=0.1, data="D; held out"
+        ),
         Measurement(task="r", metric="recall@5 of 9", value=0.5, chance=0.1, data="D; held out"),
         Measurement(task="s", metric="recall@5 of 9", value=0.75, chance=0.1, data="D; held out"),
     ),
@@ -53,7 +55,7 @@ def test_metadata() -> None:
     assert data.model_name == "mini"
     results = {r.metric_name: (r.metric_type, r.metric_value) for r in data.eval_results}
     assert results == {
-        "t: accuracy": ("accuracy", 0.123456789),
+        "t: accuracy, 9 names": ("accuracy", 0.123456789),
         "r: recall@5 of 9": ("recall_at_5", 0.5),
         "s: recall@5 of 9": ("recall_at_5", 0.75),
     }

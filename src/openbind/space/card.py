@@ -158,7 +158,7 @@ def _to_result(measurement: Measurement) -> Any:
         task_type="retrieval" if is_recall else "zero-shot-classification",
         dataset_type=_slug(dataset),
         dataset_name=dataset,
-        metric_type=measurement.metric.split(" ")[0].replace("@", "_at_"),
+        metric_type=re.split("[ ,]", measurement.metric)[0].replace("@", "_at_"),
         # The task is part of the name, because the Hub merges the tasks of one type and data set.
         metric_name=f"{measurement.task}: {measurement.metric}",
         metric_value=measurement.value,
