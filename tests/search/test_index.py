@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -217,11 +218,20 @@ def test_default_folder(tmp_path: Path) -> None:
 def test_a_damaged_table(starter: openbind.Space, index: Index) -> None:
     """It is one error, whatever is damaged; `reset` starts again with the same roots and types."""
     query_E, meta = starter.encode("text", "a dog"), index.meta
+    row_id = index.search(query_E)[0].id
+    reads: list[Callable[[Index], object]] = [
+        lambda index: index.search(query_E),
+        lambda index: index.hit(row_id),
+        lambda index: index.vector(row_id),
+        lambda index: index.thumbnail(row_id),
+        lambda index: index.sample(3, 0),
+    ]
     for kind in ("*.manifest", "*.lance"):
         for path in (index.folder / "rows" / "rows.lance").rglob(kind):
             path.write_bytes(b"no table at all" * 20)
-        with pytest.raises(DamagedTableError):
-            Index.open(index.folder).search(query_E)
+        for read in reads:
+            with pytest.raises(DamagedTableError):
+                read(Index.open(index.folder))
         made = Index.reset(index.folder)
         assert made.meta.roots == meta.roots
         assert made.update(starter).embedded == 6

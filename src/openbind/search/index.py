@@ -306,16 +306,18 @@ class Index(Store):
         Returns:
             hits with score 1, and their vectors (n, dim), n ≤ count.
         """
-        total = self.table.rows.count_rows()
-        drawn = np.random.default_rng(seed).choice(total, min(count, total), replace=False)
-        query = self.table.rows.take_offsets(sorted(map(int, drawn)))
-        found = query.select([*SHOWN, "vector"]).to_arrow()
+        with reading(self.folder):
+            total = self.table.rows.count_rows()
+            drawn = np.random.default_rng(seed).choice(total, min(count, total), replace=False)
+            query = self.table.rows.take_offsets(sorted(map(int, drawn)))
+            found = query.select([*SHOWN, "vector"]).to_arrow()
         vectors_KE = vectors_of(found.column("vector"), self.table.dim)
         return self._hits(self.meta, found.select(SHOWN).to_pylist()), vectors_KE
 
     def _row(self, row_id: str, columns: Sequence[str]) -> Any:
         query = self.table.rows.search().select(list(columns))
-        found = query.where(one_of("id", [row_id])).limit(1).to_arrow()
+        with reading(self.folder):
+            found = query.where(one_of("id", [row_id])).limit(1).to_arrow()
         if not found.num_rows:
             raise InputError(row_id, "no such row in the index; it may have been deleted")
         return found

@@ -197,7 +197,8 @@ class RowTable:
             InputError: no such row.
         """
         query = self.rows.search().select(["id", "vector"]).where(one_of("id", row_ids))
-        found = query.limit(max(1, len(set(row_ids)))).to_arrow()
+        with reading(self.folder):
+            found = query.limit(max(1, len(set(row_ids)))).to_arrow()
         known = {row_id: at for at, row_id in enumerate(found.column("id").to_pylist())}
         for row_id in row_ids:
             if row_id not in known:
