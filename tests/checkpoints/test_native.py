@@ -118,12 +118,6 @@ WRONG_VALUES = {
     "dtype of integers": lambda v: v.update(dtype="int8"),
     "name": lambda v: v.update(name="a\nb"),
     "tower's kind": lambda v: v["towers"]["imu"].update(kind="x" * 10**6),
-    "depth": lambda v: v["towers"]["imu"]["config"]["trunk"].update(depth=3_000_000),
-    "depth in range": lambda v: v["towers"]["imu"]["config"]["trunk"].update(depth=250),
-    "width": lambda v: v["towers"]["imu"]["config"]["trunk"].update(width=10**9),
-    "mlp_ratio": lambda v: v["towers"]["imu"]["config"]["trunk"].update(mlp_ratio=1e300),
-    "mlp_ratio nan": lambda v: v["towers"]["imu"]["config"]["trunk"].update(mlp_ratio=math.nan),
-    "norm_eps": lambda v: v["towers"]["imu"]["config"]["trunk"].update(norm_eps=-1),
     "steps": lambda v: v["modalities"]["imu"]["settings"].update(steps=10**10),
     "steps below 0": lambda v: v["modalities"]["imu"]["settings"].update(steps=-5),
     "rate_hz": lambda v: v["modalities"]["imu"]["settings"].update(rate_hz=0),
@@ -143,6 +137,16 @@ WRONG_VALUES = {
 }
 
 
+WRONG_TRUNKS: dict[str, dict[str, float]] = {
+    "depth": {"depth": 3_000_000},
+    "depth in range": {"depth": 250},
+    "width": {"width": 10**9},
+    "mlp_ratio": {"mlp_ratio": 1e300},
+    "mlp_ratio nan": {"mlp_ratio": math.nan},
+    "norm_eps": {"norm_eps": -1},
+}
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The starter's folder, which tests copy."""
@@ -156,9 +160,34 @@ def test_values_out_of_range_are_refused(template: Path, name: str) -> None:
     """Before memory is taken or networks are built."""
     shutil.copy(shipped("starter") / "config.json", template)
     change_config(template, WRONG_VALUES[name])
+    check_refused(template)
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A space whose tower is a transformer."""
+    folder = Path(tmp_path_factory.mktemp("native")) / "transformer"
+    openbind.save(openbind.load("tiny", weights="random", modalities=["imu"]), folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", WRONG_TRUNKS)
+def test_trunks_out_of_range_are_refused(transformer: Path, name: str) -> None:
+    """As other values."""
+    kept = (transformer / "config.json").read_bytes()
+    openbind.load(transformer, device="cpu")
+    change_config(
+        transformer, lambda v: v["towers"]["imu"]["config"]["trunk"].update(WRONG_TRUNKS[name])
+    )
+    check_refused(transformer)
+    (transformer / "config.json").write_bytes(kept)
+
+
+def check_refused(folder: Path) -> None:
+    """Check that a space is refused soon, and in a few lines."""
     start = time.process_time()
     with pytest.raises(openbind.CheckpointError) as caught:
-        openbind.load(template, device="cpu")
+        openbind.load(folder, device="cpu")
     assert time.process_time() - start < 5
     assert len(str(caught.value)) < 2_000
 

@@ -12,12 +12,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def test_classify(run: Run, media: Path) -> None:
-    """A image of a dog is a dog; the probabilities sum to 1."""
-    image = next(media.glob("dog.[!o]*"))
+    """An image of a rooster is a rooster; the probabilities sum to 1."""
+    image = next(media.glob("rooster.[!o]*"))
     code, out, _ = run("classify", image, "--labels", "dog, rooster,rain", "--json")
     (result,) = json.loads(out)["results"]
     assert code == 0
-    assert next(iter(result["labels"])) == "dog"
+    assert next(iter(result["labels"])) == "rooster"
     assert sum(result["labels"].values()) == pytest.approx(1, abs=1e-4)
 
 

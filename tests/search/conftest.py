@@ -62,9 +62,9 @@ def encoded(starter: openbind.Space, monkeypatch: pytest.MonkeyPatch) -> list[ob
     items: list[object] = []
     samples = Decoder.samples
 
-    def note(decoder: Decoder, modality: str, item: object, *views: object) -> object:
+    def note(decoder: Decoder, modality: str, item: object, *args: Any, **options: Any) -> object:
         items.append(item)
-        return samples(decoder, modality, item, *views)  # type: ignore[arg-type]
+        return samples(decoder, modality, item, *args, **options)
 
     monkeypatch.setattr(Decoder, "samples", note)
     return items

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,8 +268,10 @@ def test_changing_file_is_left_for_the_next_run(
     made = Index.create(default_folder([media]), starter, [media])
     samples = Decoder.samples
 
-    def write_meanwhile(decoder: Decoder, modality: str, item: object, *views: object) -> object:
-        yield from samples(decoder, modality, item, *views)  # type: ignore[arg-type]
+    def write_meanwhile(
+        decoder: Decoder, modality: str, item: object, *args: Any, **options: Any
+    ) -> object:
+        yield from samples(decoder, modality, item, *args, **options)
         if item == str(media / "0.webp"):
             shutil.copy(media / "1.webp", media / "0.webp")
 

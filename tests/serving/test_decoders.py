@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,10 +52,15 @@ def prepare(settings: Any, folder: Path | None) -> Callable[[bytes], Sample]:
     return read_command
 
 
+@dataclass(frozen=True)
+class NoSettings:
+    """Commands have none."""
+
+
 COMMANDS = Modality(
     name="commands",
     accepts="bytes",
-    settings=SimpleNamespace,
+    settings=NoSettings,
     prepare=prepare,
     clip_dims=1,
     has_clips=False,
@@ -71,7 +77,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDecoders]:
 
     def create(work_seconds: float = 20.0, decode_bytes: int = 1 << 30) -> Decoders:
         item = Limits().item.changed(work_seconds=work_seconds)
-        decoder: Any = SimpleNamespace(settings={"commands": SimpleNamespace()}, folder=None)
+        decoder: Any = SimpleNamespace(settings={"commands": NoSettings()}, folder=None)
         made.append(Decoders(decoder, Limits(item=item, decode_bytes=decode_bytes)))
         return made[-1]
 
@@ -102,7 +108,7 @@ def test_clips_are_those_of_the_space(starter: openbind.Space, media: Path) -> N
 
 
 def test_processes_are_reused(make: MakeDecoders) -> None:
-    """After a result and after a refusal, but not after a decoder that broke."""
+    """After a result, a refusal or an error, but not after they ended."""
     decoders = make()
     first = run(decoders, "pid")
     assert first is not None
@@ -114,6 +120,9 @@ def test_processes_are_reused(make: MakeDecoders) -> None:
         run(decoders, "missing")
     with pytest.raises(InputError, match="OverflowError"):
         run(decoders, "overflow")
+    torch.testing.assert_close(run(decoders, "pid"), first)
+    with pytest.raises(InputError):
+        run(decoders, "exit")
     second = run(decoders, "pid")
     assert second is not None
     assert not torch.equal(second, first)

@@ -341,6 +341,8 @@ def _sniff(listing: Listing) -> int:
 
 
 def _weights(listing: Listing, modalities: Iterable[str] | None) -> list[list[str]]:
+    if not _sniff(listing):
+        return []
     config = read_config(listing.path)
     chosen = [m for m in config.modalities if modalities is None or m in modalities]
     return [sorted(_weights_of(name) for name in config.narrow(chosen).towers)]
