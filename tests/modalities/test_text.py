@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tokenizers import Tokenizer
 
 import openbind
 from openbind.catalog import find
@@ -21,6 +22,29 @@ def test_long_texts_keep_their_end(starter: openbind.Space) -> None:
     ids = starter.preprocess("text", ["dog " * 5000])
     assert ids.shape == (1, settings.context)
     assert ids[0, -1] == 102
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "some words of a page " * 2000,
+        "words\n" * 2000,
+        "w" * 50_000,
+        "\x01 " * 40_000 + "dog " * 300,
+        "a dog" + " " * 40_000 + "runs",
+    ],
+)
+def test_pages_have_the_ids_of_their_whole(starter: openbind.Space, text: str) -> None:
+    """Only the beginning of a page is tokenized, where that gives the same."""
+    settings = starter.config.modalities["text"].settings
+    folder = find("starter")
+    tokenizer = Tokenizer.from_file(str(folder / settings.tokenizer))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(settings.context)
+    expected = tokenizer.encode(text).ids
+    found = starter.preprocess("text", [text])[0].tolist()
+    assert found[: len(expected)] == expected
+    assert set(found[len(expected) :]) <= {0}
 
 
 @pytest.mark.parametrize(
