@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -47,3 +50,16 @@ def samples() -> Path:
 def sample_items(samples: Path) -> list[SampleItem]:
     """The rows of the sample collection."""
     return read_samples(samples)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> ModuleType:
+    """The module beside this one, which loads files in processes with limits."""
+    path = Path(__file__).parent / "sandbox.py"
+    spec = importlib.util.spec_from_file_location("sandbox", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sandbox"] = module
+    spec.loader.exec_module(module)
+    return module

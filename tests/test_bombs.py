@@ -5,10 +5,8 @@ Each is loaded in a process of its own: at most 5 s of work and 500 MB above wha
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import struct
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -21,19 +19,6 @@ from PIL import Image
 
 SECONDS, MEGABYTES = 5, 500
 SIDE = 8_000
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> ModuleType:
-    """The module beside this one."""
-    path = Path(__file__).parent / "sandbox.py"
-    spec = importlib.util.spec_from_file_location("sandbox", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["sandbox"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def png(width: int, height: int, bits: int = 8, color: int = 2) -> bytes:

@@ -11,7 +11,6 @@ import io
 import json
 import shutil
 import struct
-import sys
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -197,19 +196,6 @@ SEEDS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "pairs.tar": ("pairs", shards),
 }
 """File → what it is loaded as, and what makes it."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> ModuleType:
-    """The module beside this one."""
-    path = Path(__file__).parent / "sandbox.py"
-    spec = importlib.util.spec_from_file_location("sandbox", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["sandbox"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def mutate(data: bytes, random: np.random.Generator) -> bytes:
