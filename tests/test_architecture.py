@@ -37,6 +37,7 @@ STEPS = [
     {"checkpoints"},
     {"presets"},
     {"space"},
+    {"generation"},
     {"modalities"},
     {"model", "media", "signal"},
     {"registry", "atomic", "download", "limits", "names"},

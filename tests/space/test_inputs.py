@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from openbind.errors import InputError
+from openbind.errors import InputError, UnknownNameError
 from openbind.modalities import MODALITIES
-from openbind.space.inputs import is_many, report_error
+from openbind.presets import PRESETS
+from openbind.space.inputs import is_many, modality_of_tensor, report_error, stack_items
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,21 @@ def test_reports() -> None:
     assert noted == [3]
     with pytest.raises(ValueError, match="on_error"):
         report_error(0, error, "ignore")
+
+
+def test_modality_of_a_tensor() -> None:
+    """A tower's name and the number of axes tell which modality is meant."""
+    config = PRESETS["tiny"]()
+    assert modality_of_tensor(config, "vision", 4) == "image"
+    assert modality_of_tensor(config, "video", 6) == "video"
+    with pytest.raises(InputError, match="axes"):
+        modality_of_tensor(config, "image", 3)
+    with pytest.raises(UnknownNameError):
+        modality_of_tensor(config, "smell", 4)
+
+
+def test_stacked_items_have_one_shape() -> None:
+    """Items of different numbers of clips can't be stacked."""
+    assert stack_items("audio", [torch.zeros(3, 1), torch.zeros(3, 1)]).shape == (2, 3, 1)
+    with pytest.raises(InputError, match="different shapes"):
+        stack_items("audio", [torch.zeros(3, 1), torch.zeros(2, 1)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,3 +257,23 @@ def test_moving(starter: openbind.Space) -> None:
     before = space.fingerprint
     assert space.to("cpu").fingerprint == before
     assert space.to("cpu", torch.bfloat16).fingerprint != before
+
+
+def test_generation_needs_a_decoder() -> None:
+    """A space without one says so; one with another decoder draws, and keeps it."""
+    space = openbind.load("tiny", weights="random", modalities=["text"], device="cpu")
+    space.generator = None
+    with pytest.raises(openbind.InputError, match="no decoder"):
+        space.generate(space.encode("text", "a dog"))
+    drawn = []
+
+    class Recorder:
+        dim, accepts = space.dim, ""
+
+        def draw(self, vectors_BE: np.ndarray, **options: Any) -> list[list[Any]]:
+            drawn.append((vectors_BE.shape, options["modality"], options["n"]))
+            return [[] for _ in vectors_BE]
+
+    other = space.with_generator(Recorder()).with_limits(seconds=5).with_settings("text")
+    assert other.generate(space.encode("text", "a dog"), modality="text", n=2) == []
+    assert drawn == [((1, space.dim), "text", 2)]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
-from openbind.errors import InputError, MissingExtraError
+from openbind.errors import InputError, MissingExtraError, UnknownNameError
+from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality
+from openbind.space.config import SpaceConfig
 
 OnError = str | Callable[[int, InputError], None]
 """"raise", "warn", or a function called with (index, error)."""
@@ -42,3 +45,45 @@ def report_error(index: int, error: InputError, on_error: OnError) -> None:
         raise cause if isinstance(cause, MissingExtraError) else error
     else:
         raise ValueError(f"on_error: expected 'raise', 'warn' or a function, found {on_error!r}")
+
+
+def stack_items(modality: str, samples: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Stack the preprocessed tensors of several items.
+
+    Raises:
+        InputError: they have different shapes.
+    """
+    shapes = {tuple(clips.shape) for clips in samples}
+    if len(shapes) > 1:
+        raise InputError(
+            f"{len(samples)} {modality} items",
+            f"they have different shapes {sorted(shapes)}; preprocess them one by one",
+        )
+    return torch.stack(list(samples))
+
+
+def modality_of_tensor(config: SpaceConfig, key: str, axes: int) -> str:
+    """Return which modality a preprocessed tensor is of.
+
+    Args:
+        config: of the space.
+        key: name of a modality or of a tower; towers may be shared.
+        axes: of the tensor.
+
+    Raises:
+        InputError: a number of axes that the modality doesn't take.
+        UnknownNameError: neither a modality nor a tower.
+    """
+    sharing = [n for n, b in config.modalities.items() if key in (n, b.tower)]
+    named = [key] if key in config.modalities else sharing
+    if not named:
+        towers = (b.tower for b in config.modalities.values())
+        raise UnknownNameError("modality or tower", key, [*config.modalities, *towers])
+    dims = {name: MODALITIES.get(name).clip_dims for name in named}
+    for name in named:
+        if axes - dims[name] in (1, 2):
+            return name
+    expected = " or ".join(str(dims[name] + 1) for name in named)
+    raise InputError(
+        f"tensor for {key!r}", f"expected {expected} axes (one more with clips), found {axes}"
+    )

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from openbind.errors import InputError, UnknownNameError
+from openbind.generation.decoder import HOW_TO_DRAW, generate
+from openbind.generation.decoder import Decoder as ImageDecoder
 from openbind.limits import LIBRARY, ItemLimits
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality
@@ -23,7 +25,7 @@ from openbind.space.config import Binding, SpaceConfig
 from openbind.space.decoding import Decoder, map_ahead
 from openbind.space.identity import fingerprint, modality_identity
 from openbind.space.inference import inferring, placed
-from openbind.space.inputs import OnError, is_many, report_error
+from openbind.space.inputs import OnError, is_many, modality_of_tensor, report_error, stack_items
 from openbind.space.pipeline import Batching, run_tasks
 from openbind.space.vectors import ClipVectors, check_vectors, clip_vectors
 
@@ -39,6 +41,7 @@ class Space:
         card: sources, licenses and measured numbers.
         folder: where files that travel with the checkpoint (a vocabulary) are.
         limits: of each item.
+        generator: draws images from vectors; None if the space has none.
 
     Attributes:
         name, dim, modalities, card: as in the config and the card.
@@ -51,8 +54,10 @@ class Space:
         card: Card | None = None,
         folder: Path | None = None,
         limits: ItemLimits = LIBRARY,
+        generator: ImageDecoder | None = None,
     ) -> None:
         self.config = config
+        self.generator = generator
         self.card = card or Card()
         self.folder = folder
         self.towers = dict(towers)
@@ -212,14 +217,7 @@ class Space:
         self._binding(modality)
         listed = items if is_many(items, _modality(modality)) else [items]
         decode = partial(self.decoder.preprocess, modality)
-        samples = [result().clips for result in map_ahead(decode, listed)]
-        shapes = {tuple(clips.shape) for clips in samples}
-        if len(shapes) > 1:
-            raise InputError(
-                f"{len(samples)} {modality} items",
-                f"they have different shapes {sorted(shapes)}; preprocess them one by one",
-            )
-        stacked = torch.stack(samples)
+        stacked = stack_items(modality, [result().clips for result in map_ahead(decode, listed)])
         cut = _modality(modality).has_clips or stacked.shape[1] > 1
         return stacked if cut else stacked.flatten(0, 1)
 
@@ -236,8 +234,7 @@ class Space:
         binding = self._binding(modality)
         settings = _modality(modality).change(binding.settings, changes)
         modalities = {**self.config.modalities, modality: replace(binding, settings=settings)}
-        config = replace(self.config, modalities=modalities)
-        return Space(config, self.towers, self.card, self.folder, self.limits)
+        return self._changed(config=replace(self.config, modalities=modalities))
 
     @property
     def limits(self) -> ItemLimits:
@@ -251,8 +248,32 @@ class Space:
             limits: `LIBRARY`, `COMMAND_LINE`, `SERVICE` or others; None keeps them.
             changes: fields to change, such as `seconds=7200`, as `ItemLimits.changed`.
         """
-        chosen = (limits or self.limits).changed(**changes)
-        return Space(self.config, self.towers, self.card, self.folder, chosen)
+        return self._changed(limits=(limits or self.limits).changed(**changes))
+
+    def with_generator(self, generator: ImageDecoder) -> Space:
+        """Return the same space with another decoder for `generate`; towers are shared.
+
+        `openbind.checkpoints.decoders.open_decoder` opens one that fits the space.
+        """
+        return self._changed(generator=generator)
+
+    def generate(self, vectors: Any, **options: Any) -> Any:
+        """Draw images from vectors of this space, whatever they were computed from.
+
+        Args:
+            vectors: one unit vector (dim,), or several (count, dim).
+            options: `modality=None`, `n=4`, `seed=0`, `steps=None`, `guidance=None` and
+                `progress=None`, as in `openbind.generation.decoder.generate`.
+
+        Returns:
+            `n` RGB images; for several vectors a list of `n` for each.
+
+        Raises:
+            InputError: the space has no decoder, or a vector or number can't be used.
+        """
+        if self.generator is None:
+            raise InputError(self.name, f"no decoder draws from its vectors; {HOW_TO_DRAW}")
+        return generate(self.generator, vectors, **options)
 
     def patch_embeddings(self, modality: str, tensor: torch.Tensor) -> torch.Tensor:
         """Embed every token of preprocessed tensors, for localization.
@@ -326,6 +347,10 @@ class Space:
         scale = self._binding(a_modality).scale * self._binding(b_modality).scale
         return np.asarray(scale * self.similarity(a_NE, b_ME), dtype=np.float32)
 
+    def _changed(self, **changes: Any) -> Space:
+        names = ("config", "towers", "card", "folder", "limits", "generator")
+        return Space(**{**{name: getattr(self, name) for name in names}, **changes})
+
     def _binding(self, modality: str) -> Binding:
         if modality not in self.config.modalities:
             raise UnknownNameError(f"modality of {self.name}", modality, self.modalities)
@@ -337,27 +362,13 @@ class Space:
             return F.normalize(tower(placed(clips, tower)).float(), dim=-1)
 
     def _embed_tensor(self, key: str, tensor: torch.Tensor, scaled: bool) -> torch.Tensor:
-        modality = self._modality_of(key, tensor.ndim)
+        modality = modality_of_tensor(self.config, key, tensor.ndim)
         binding, clip_dims = self._binding(modality), _modality(modality).clip_dims
         batch = tensor.shape[0]
         flat = tensor.flatten(0, 1) if tensor.ndim == clip_dims + 2 else tensor
         unit = self._unit_clips(modality, flat) * (binding.scale if scaled else 1.0)
         mean = unit.view(batch, -1, unit.shape[-1]).mean(dim=1)
         return mean if scaled else F.normalize(mean, dim=-1)
-
-    def _modality_of(self, key: str, axes: int) -> str:
-        sharing = [n for n, b in self.config.modalities.items() if key in (n, b.tower)]
-        named = [key] if key in self.config.modalities else sharing
-        if not named:
-            towers = (b.tower for b in self.config.modalities.values())
-            raise UnknownNameError("modality or tower", key, [*self.modalities, *towers])
-        for name in named:
-            if axes - _modality(name).clip_dims in (1, 2):
-                return name
-        expected = " or ".join(str(_modality(n).clip_dims + 1) for n in named)
-        raise InputError(
-            f"tensor for {key!r}", f"expected {expected} axes (one more with clips), found {axes}"
-        )
 
 
 def _modality(name: str) -> Modality:
