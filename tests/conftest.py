@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import openbind
 from openbind.evaluation.samples import SampleItem, read_samples, samples_folder
+from openbind.generation.decoder import Progress, image_seeds, report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,3 +67,37 @@ def sandbox() -> ModuleType:
     sys.modules["sandbox"] = module
     spec.loader.exec_module(module)
     return module
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A decoder that draws at once: noise, whose mean depends on the vector."""
+
+    dim: int
+    accepts: str = "painted"
+
+    def draw(
+        self,
+        vectors_BE: np.ndarray,
+        *,
+        modality: str | None,
+        n: int,
+        seed: int,
+        steps: int | None,
+        guidance: float | None,
+        progress: Progress | None,
+    ) -> list[list[Image.Image]]:
+        total = steps or 3
+        for done in range(1, total + 1):
+            report(progress, done, total)
+        return [[self._paint(row_E, each) for each in image_seeds(seed, n)] for row_E in vectors_BE]
+
+    def _paint(self, row_E: np.ndarray, seed: int) -> Image.Image:
+        noise = np.random.default_rng(seed).normal(128 + 100 * row_E[0], 9, (16, 16, 3))
+        return Image.fromarray(noise.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def painter() -> type[Painter]:
+    """Decoders that draw at once."""
+    return Painter

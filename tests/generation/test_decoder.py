@@ -16,6 +16,12 @@ from openbind.generation.decoder import (
     image_seeds,
 )
 
+
+@pytest.fixture(scope="module", name="painter")
+def _painter(painter: Any) -> Any:
+    return painter(8)
+
+
 UNIT = np.eye(8, dtype=np.float32)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import openbind
-from openbind.search.query import Term, embed_query, nearest
+from openbind.search.query import Term, common_modality, embed_query, nearest
 
 
 def test_query_of_several_terms(starter: openbind.Space) -> None:
@@ -22,3 +22,11 @@ def test_nearest_is_sorted_and_stable() -> None:
     ranked = nearest(np.array([1, 0], np.float32), items, 9)
     assert [row for row, _ in ranked] == [1, 2, 0, 3]
     assert ranked[0][1] == 1.0
+
+
+def test_common_modality() -> None:
+    """Sums of several modalities and differences have none."""
+    dog, rain = Term("text", "a dog"), Term("text", "rain", -0.5)
+    assert common_modality([dog, dog]) == "text"
+    assert common_modality([dog, rain]) is None
+    assert common_modality([dog, Term("audio", "bark.wav")]) is None

@@ -22,6 +22,7 @@ VERBS = Registry(
         "index": "openbind.cli.index:VERB",
         "serve": "openbind.cli.serve:VERB",
         "embed": "openbind.cli.embed:VERB",
+        "generate": "openbind.cli.generate:VERB",
         "compare": "openbind.cli.compare:VERB",
         "classify": "openbind.cli.classify:VERB",
         "models": "openbind.cli.models:VERB",

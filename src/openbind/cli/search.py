@@ -9,7 +9,7 @@ from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
     add_library_arguments,
-    add_part_arguments,
+    add_query_arguments,
     add_set_argument,
     add_space_arguments,
     check_device,
@@ -42,14 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--where", metavar="FILTER", help='of the files of an index, as "year > 2020"'
     )
-    add_part_arguments(parser)
-    parser.add_argument(
-        "--weight",
-        action="append",
-        default=[],
-        metavar="MODALITY=NUMBER",
-        help="weight of a modality's items in the query (default: 1; negative: unlike these)",
-    )
+    add_query_arguments(parser)
     parser.add_argument(
         "-k",
         "--top-k",

@@ -251,6 +251,18 @@ def add_part_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_query_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of verbs that take a query: its parts and `--weight`."""
+    add_part_arguments(parser)
+    parser.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        metavar="MODALITY=NUMBER",
+        help="weight of a modality's items in the query (default: 1; negative: unlike these)",
+    )
+
+
 def query_terms(arguments: argparse.Namespace, weights: dict[str, float]) -> list[Term]:
     """Return the terms of a query from the options of `add_part_arguments`."""
     from openbind.search.query import Term

@@ -21,6 +21,13 @@ class Term:
     weight: float = 1.0
 
 
+def common_modality(terms: Sequence[Term]) -> str | None:
+    """Return the modality of all terms of a query; None for sums of several, and differences."""
+    modalities = {term.modality for term in terms}
+    is_plain = len(modalities) == 1 and all(term.weight > 0 for term in terms)
+    return terms[0].modality if is_plain else None
+
+
 def embed_query(space: Space, terms: Sequence[Term]) -> np.ndarray:
     """Return the normalized weighted sum of the terms' vectors.
 

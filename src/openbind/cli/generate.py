@@ -1,0 +1,112 @@
+"""`openbind generate`: draw images of a text, a sound, or any combination."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openbind.cli.verb import (
+    Verb,
+    add_compute_arguments,
+    add_query_arguments,
+    add_set_argument,
+    add_space_arguments,
+    load_space,
+    parse_weights,
+    positive,
+    print_json,
+    print_line,
+    query_terms,
+    with_settings,
+)
+from openbind.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from openbind.space.space import Space
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    add_query_arguments(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the image to write, of several a grid (.png, .jpg, .webp, …)",
+    )
+    parser.add_argument(
+        "--n", type=positive, default=1, metavar="N", help="number of images (default: 1)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another draws other images (default: 0)"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="default: the decoder's")
+    parser.add_argument(
+        "--guidance",
+        type=float,
+        metavar="X",
+        help="how strictly the query is followed; up to 1 without guidance (default: the "
+        "decoder's)",
+    )
+    add_set_argument(parser)
+    add_space_arguments(parser)
+    add_compute_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Embed the query, draw, and write."""
+    from openbind.generation.decoder import check_numbers
+    from openbind.generation.files import arrange, image_format, write_image
+    from openbind.search.query import common_modality, embed_query
+
+    image_format(arguments.output)
+    check_numbers(arguments.n, arguments.seed, arguments.steps, arguments.guidance)
+    terms = query_terms(arguments, parse_weights(arguments.weight))
+    if not terms:
+        raise InputError("the query", "no terms; add at least one, such as --audio rooster.wav")
+    space = load_space(arguments, modalities={term.modality for term in terms})
+    vector_E = embed_query(with_settings(space, arguments), terms)
+    start = time.perf_counter()
+    options = {name: getattr(arguments, name) for name in ("n", "seed", "steps", "guidance")}
+    images = draw(space, vector_E, modality=common_modality(terms), **options)
+    seconds = time.perf_counter() - start
+    sheet = arrange(images)
+    about = ", ".join(f"{term.weight:g} {term.modality}" for term in terms)
+    write_image(sheet, arguments.output, f"drawn by {space.name} from {about}, seed {arguments.seed}")
+    if arguments.json:
+        written = {"output": str(arguments.output), "width": sheet.width, "height": sheet.height}
+        print_json({**written, "decoder": space.name, **options, "seconds": round(seconds, 3)})
+    else:
+        images_of = f"{arguments.n} image{'s' if arguments.n > 1 else ''}"
+        print_line(f"{arguments.output}: {images_of} by {space.name} in {seconds:.1f} s")
+    return 0
+
+
+def draw(space: Space, vector_E: Any, **options: Any) -> list[Image]:
+    """Draw with a bar on stderr that appears after a second."""
+    from tqdm import tqdm
+
+    with tqdm(desc="drawing", unit="step", delay=1, disable=None, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> bool:
+            bar.total = total
+            bar.update(done - bar.n)
+            return True
+
+        images: list[Image] = space.generate(vector_E, progress=show, **options)
+    return images
+
+
+VERB = Verb(
+    "Draw images of a text, an image, a sound, or any combination. Decoders learn from images "
+    "alone; whatever the space embeds near them can be drawn.",
+    add_arguments,
+    run,
+)
