@@ -130,10 +130,15 @@ def index(starter: openbind.Space, media: Path) -> Index:
 
 @pytest.fixture(scope="session")
 def live(
-    starter: openbind.Space, index: Index, data_url: Callable[[bytes], str], png: bytes
+    starter: openbind.Space,
+    index: Index,
+    painter: Any,
+    data_url: Callable[[bytes], str],
+    png: bytes,
 ) -> Iterator[httpx.Client]:
-    """A client of a running service that has an index."""
-    with _running(create_app(Service(starter, index))) as client:
+    """A client of a running service that has an index, and a decoder that draws at once."""
+    space = starter.with_generator(painter(starter.dim))
+    with _running(create_app(Service(space, index))) as client:
         client.get("/")  # the page's cookie
         body = {"modality": "image", "input": data_url(png)}  # starts a decoder
         client.post("/v1/embeddings", json=body).raise_for_status()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import numpy as np
@@ -18,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import openbind
 from openbind import Index
+from openbind.generation.decoder import report
 from openbind.serving.app import PAGE_TYPES, create_app
 from openbind.serving.service import Service
 
@@ -118,6 +121,59 @@ def test_a_link(browser: Browser, live: httpx.Client, width: int) -> None:
         for index in range(images.count()):
             images.nth(index).scroll_into_view_if_needed()
             expect(images.nth(index)).not_to_have_js_property("naturalWidth", 0)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_imagined_images(browser: Browser, live: httpx.Client, width: int) -> None:
+    """Four images of the query; other ones the next time; one becomes part of the query."""
+    with _window(browser, str(live.base_url), width) as page:
+        page.goto("/")
+        page.fill("#text", "a rooster")
+        page.get_by_role("button", name="Imagine", exact=True).click()
+        expect(page.locator("#status")).to_have_text("Drew 4 images.")
+        images = page.locator("#imagined img")
+        expect(images).to_have_count(4)
+        expect(images.first).not_to_have_js_property("naturalWidth", 0)
+        expect(page.locator("#imagined progress")).to_be_hidden()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        first = images.first.get_attribute("src")
+        page.get_by_role("button", name="Imagine", exact=True).click()
+        expect(images.first).not_to_have_attribute("src", first or "")
+        page.get_by_label("Use imagined image 2 in the query").click()
+        found(page)
+        assert page.locator(".part .name").inner_text() == "imagined-2-2.png"
+        assert page.locator(".part select").input_value() == "image"
+
+
+@needs_browser
+def test_canceled_images(browser: Browser, starter: openbind.Space, running: Running) -> None:
+    """Progress is shown; canceling ends it and says so; without a decoder there is no button."""
+
+    class Endless:
+        dim, accepts = starter.dim, ""
+
+        def draw(self, vectors_BE: np.ndarray, *, progress: Any, **_: Any) -> list[list[Any]]:
+            while True:
+                report(progress, 3, 10)
+                time.sleep(0.01)
+
+    app = create_app(Service(starter.with_generator(Endless())))
+    expected = "Failed to load resource: the server responded with a status of 404 (Not Found)"
+    with running(app) as client, _window(browser, str(client.base_url), 1280, expected) as page:
+        page.goto("/?q=a+rooster")
+        page.get_by_role("button", name="Imagine", exact=True).click()
+        expect(page.locator("#imagined progress")).to_have_js_property("value", 3)
+        page.locator("#imagined").get_by_role("button", name="Cancel").click()
+        expect(page.locator("#status")).to_have_text("Canceled.")
+        expect(page.locator("#imagined")).to_be_hidden()
+    plain = starter.with_limits()
+    plain.generator = None
+    app = create_app(Service(plain))
+    with running(app) as client, _window(browser, str(client.base_url), 1280, expected) as page:
+        page.goto("/")
+        expect(page.locator("#status")).to_contain_text("no index")
+        expect(page.locator("#imagine")).to_be_hidden()
 
 
 @needs_browser

@@ -79,7 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     sheet = arrange(images)
     about = ", ".join(f"{term.weight:g} {term.modality}" for term in terms)
-    write_image(sheet, arguments.output, f"drawn by {space.name} from {about}, seed {arguments.seed}")
+    write_image(
+        sheet, arguments.output, f"drawn by {space.name} from {about}, seed {arguments.seed}"
+    )
     if arguments.json:
         written = {"output": str(arguments.output), "width": sheet.width, "height": sheet.height}
         print_json({**written, "decoder": space.name, **options, "seconds": round(seconds, 3)})

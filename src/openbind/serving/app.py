@@ -30,6 +30,7 @@ from openbind.serving.access import (
 from openbind.serving.atlas import COUNTS
 from openbind.serving.bodies import body_schemas, json_body, read_json
 from openbind.serving.errors import ApiError, add_handlers
+from openbind.serving.generation import add_generation
 from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
 from openbind.serving.memory import keep_releasing
 from openbind.serving.metrics import CONTENT_TYPE, MetricsMiddleware
@@ -47,6 +48,7 @@ PAGE_TYPES = {
     "query.js": "text/javascript; charset=utf-8",
     "gallery.js": "text/javascript; charset=utf-8",
     "atlas.js": "text/javascript; charset=utf-8",
+    "imagine.js": "text/javascript; charset=utf-8",
     "service.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
@@ -70,6 +72,12 @@ MEDIA: dict[int | str, dict[str, Any]] = {
     400: {"description": "Malformed Range header", "content": {"text/plain": {}}},
     416: {"description": "Range not satisfiable", "content": {"text/plain": {}}},
 }
+BODIES = (
+    schemas.EmbeddingRequest,
+    schemas.ClassifyRequest,
+    schemas.SearchRequest,
+    schemas.ImagesRequest,
+)
 IMAGE_TYPE = "image/jpeg"
 IMAGE: dict[int | str, dict[str, Any]] = {
     200: {"description": "An image", "content": {IMAGE_TYPE: {}}}
@@ -117,6 +125,7 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     _add_search(app, service)
     _add_items(app, service, session)
     _add_state(app, service)
+    add_generation(app, service)
     _add_page(app, session, is_open=api_key is None)
     _describe(app)
     return app
@@ -330,8 +339,7 @@ def _describe(app: FastAPI) -> None:
     known = description["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         known.pop(name, None)
-    bodies = (schemas.EmbeddingRequest, schemas.ClassifyRequest, schemas.SearchRequest)
-    known.update(body_schemas(bodies))
+    known.update(body_schemas(BODIES))
 
 
 def _write_vectors(fields: dict[str, Any], vectors_NE: np.ndarray, as_base64: bool) -> bytes:

@@ -51,11 +51,14 @@ class ApiError(Exception):
         self.code = code
         self.headers = dict(headers or {})
 
+    def plain(self) -> dict[str, Any]:
+        """Return it in OpenAI's shape."""
+        kind = TYPES.get(self.status, INVALID if self.status < 500 else "server_error")
+        return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+
     def response(self) -> JSONResponse:
         """Return the response to send."""
-        kind = TYPES.get(self.status, INVALID if self.status < 500 else "server_error")
-        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return JSONResponse({"error": error}, self.status, self.headers)
+        return JSONResponse({"error": self.plain()}, self.status, self.headers)
 
 
 def overloaded(seconds: int, headers: Mapping[str, str] | None = None) -> ApiError:
@@ -71,11 +74,24 @@ def overloaded(seconds: int, headers: Mapping[str, str] | None = None) -> ApiErr
 def add_handlers(app: FastAPI) -> None:
     """Make an application answer every exception in this shape."""
     app.add_exception_handler(ApiError, _handle_api_error)
-    app.add_exception_handler(OverloadedError, _handle_overload)
     app.add_exception_handler(OpenbindError, _handle_openbind_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_exception_handler(Exception, _handle_unexpected)
+
+
+def api_error(error: OpenbindError) -> ApiError:
+    """Return the error response of an error of this package."""
+    if isinstance(error, OverloadedError):
+        return overloaded(error.retry_seconds)
+    if isinstance(error, MissingExtraError):
+        return ApiError(501, f"not installed here: {error}", code="package_missing")
+    return ApiError(400, str(error), param=getattr(error, "item", None))
+
+
+def internal_error() -> ApiError:
+    """Return the response to an unexpected error: its text may hold paths, and is only logged."""
+    return ApiError(500, "internal error; see the server's log", code="internal_error")
 
 
 async def _handle_api_error(request: Request, error: Any) -> Response:
@@ -83,14 +99,8 @@ async def _handle_api_error(request: Request, error: Any) -> Response:
     return response
 
 
-async def _handle_overload(request: Request, error: Any) -> Response:
-    return overloaded(error.retry_seconds).response()
-
-
 async def _handle_openbind_error(request: Request, error: Any) -> Response:
-    if isinstance(error, MissingExtraError):
-        return ApiError(501, f"not installed here: {error}", code="package_missing").response()
-    return ApiError(400, str(error), param=getattr(error, "item", None)).response()
+    return api_error(error).response()
 
 
 async def _handle_validation_error(request: Request, error: Any) -> Response:
@@ -119,5 +129,4 @@ async def _handle_http_error(request: Request, error: Any) -> Response:
 
 
 async def _handle_unexpected(request: Request, error: Exception) -> Response:
-    # The text of an unexpected error may hold paths of the server; it is in the log only.
-    return ApiError(500, "internal error; see the server's log", code="internal_error").response()
+    return internal_error().response()

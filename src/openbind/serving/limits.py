@@ -15,6 +15,10 @@ from openbind.media.series import duration_of
 
 MAX_ITEMS = 2048
 """Items of any list in a request."""
+MAX_IMAGES = 8
+"""Images of a request."""
+MAX_STEPS = 200
+"""Steps of each of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

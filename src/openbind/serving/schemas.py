@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from openbind.serving.limits import MAX_ITEMS
+from openbind.serving.limits import MAX_IMAGES, MAX_ITEMS, MAX_STEPS
 
 Weight = Annotated[float, Field(allow_inf_nan=False, ge=-1000, le=1000)]
 """Of a part of a query; negative weights subtract."""
@@ -176,6 +176,38 @@ class ClassifyResponse(BaseModel):
     model: str
 
 
+class ImagesRequest(Strict):
+    """What to draw: a text, or a weighted sum of parts of any modality."""
+
+    model: str | None = None
+    prompt: Text | None = Field(None, description="a text", examples=["a rooster"])
+    parts: Annotated[list[QueryPart], Field(min_length=1, max_length=MAX_ITEMS)] | None = Field(
+        None, description="as of a search"
+    )
+    n: int = Field(1, ge=1, le=MAX_IMAGES, description="number of images")
+    seed: int = Field(0, ge=0, lt=2**53, description="another draws other images")
+    steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="default: the decoder's")
+    guidance: float | None = Field(
+        None, ge=0, le=100, allow_inf_nan=False, description="default: the decoder's"
+    )
+    response_format: Literal["b64_json"] = "b64_json"
+    stream: bool = Field(False, description="respond with server-sent events of progress")
+    user: str | None = None
+
+
+class ImageRow(BaseModel):
+    """One image."""
+
+    b64_json: str = Field(description="base64 of a PNG file")
+
+
+class ImagesResponse(BaseModel):
+    """The images."""
+
+    created: int
+    data: list[ImageRow]
+
+
 class ModalityRow(BaseModel):
     """A modality of the space."""
 
@@ -194,6 +226,7 @@ class ModelRow(BaseModel):
     owned_by: str
     dim: int
     fingerprint: str
+    draws: bool = Field(description="whether it draws images of vectors")
     modalities: list[ModalityRow]
 
 

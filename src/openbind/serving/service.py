@@ -21,18 +21,19 @@ from openbind.search.query import Term
 from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, ItemError
+from openbind.serving.drawing import Drawings
 from openbind.serving.errors import ApiError
 from openbind.serving.hits import (
     SECRET_BYTES,
     PublicIds,
     leads_out,
-    not_found,
     read_secret,
     resolve_path,
 )
 from openbind.serving.limits import Limits
 from openbind.serving.metrics import Metrics
 from openbind.serving.middleware import Stopping
+from openbind.serving.parts import read_parts
 from openbind.serving.payloads import Payload, read_payload
 from openbind.serving.prompts import write_prompts
 from openbind.serving.schemas import AtlasResponse, ModalityRow, ModelRow, QueryPart, SearchRequest
@@ -83,6 +84,7 @@ class Service:
             batch_size=batch_size,
             workers=workers,
         )
+        self.drawings = Drawings(self.limits)
         self.metrics.add_gauge(
             "openbind_backlog_seconds",
             "Estimated time until all open requests are answered",
@@ -96,7 +98,9 @@ class Service:
     def stop(self, seconds: float) -> None:
         """Admit no more, and give up what is open in so many seconds; call it in the event loop."""
         self.batcher.queue.refuse()
+        self.drawings.refuse()
         self.stopping.begin(seconds)
+        asyncio.get_running_loop().call_later(seconds, self.drawings.give_up)
 
     def close(self, seconds: float | None = None) -> None:
         """Admit no more, answer the open requests, and end all threads and processes.
@@ -104,6 +108,7 @@ class Service:
         Args:
             seconds: what isn't answered by then gets `OverloadedError`; None waits on.
         """
+        self.drawings.close()
         self.batcher.close(seconds)
         if self.atlas is not None:
             self.atlas.close()
@@ -213,6 +218,21 @@ class Service:
         with _as_param(name):
             return EmbeddingResult(combine(weighted)[None], tokens)
 
+    async def embed_parts(
+        self, parts: Sequence[QueryPart], client: str = ""
+    ) -> tuple[list[Term], np.ndarray]:
+        """Return the terms of a query, and their weighted sum as a unit vector (dim,).
+
+        Raises:
+            InputError: a part can't be used, or the sum is zero.
+            ApiError: 404, no index, or no such item.
+            OverloadedError: too much work is queued.
+        """
+        self.check_count(len(parts), "parts")
+        arguments = (parts, self.check_modality, self.need_index, self.ids)
+        terms = await asyncio.to_thread(read_parts, *arguments)
+        return terms, (await self.combine(terms, "parts", client)).vectors_NE[0]
+
     async def search(self, request: SearchRequest, client: str = "") -> Sequence[Hit]:
         """Find the indexed items nearest to the weighted sum of the parts.
 
@@ -226,9 +246,7 @@ class Service:
             raise InputError("top_k", f"exceeds the limit of {self.limits.results} results")
         for at, name in enumerate(request.modalities):
             self.check_modality(name, f"modalities[{at}]")
-        self.check_count(len(request.parts), "parts")
-        terms = await asyncio.to_thread(self._read_parts, request.parts)
-        query_E = (await self.combine(terms, "parts", client)).vectors_NE[0]
+        _, query_E = await self.embed_parts(request.parts, client)
 
         def find() -> Sequence[Hit]:
             with _as_param("where"):
@@ -323,6 +341,7 @@ class Service:
             owned_by="openbind",
             dim=self.space.dim,
             fingerprint=self.space.fingerprint,
+            draws=self.space.generator is not None,
             modalities=[
                 ModalityRow(
                     name=name,
@@ -333,34 +352,6 @@ class Service:
                 for name, kind in kinds.items()
             ],
         )
-
-    def _read_parts(self, parts: Sequence[QueryPart]) -> list[Term]:
-        """Return the parts of a query: items, and the vectors of indexed ones."""
-        vectors = self._read_vectors(parts)
-        terms = []
-        for at, part in enumerate(parts):
-            name = f"parts[{at}]"
-            if (part.input is None) == (part.id is None):
-                raise InputError(name, "expected either 'input' or 'id'")
-            modality = self.check_modality(part.modality, f"{name}.modality")
-            if part.input is None:
-                terms.append(Term(modality, vectors[part.id or ""], part.weight))
-            else:
-                item = read_payload(modality, part.input, f"{name}.input[0]")
-                terms.append(Term(modality, item, part.weight))
-        return terms
-
-    def _read_vectors(self, parts: Sequence[QueryPart]) -> dict[str, np.ndarray]:
-        """Return the vectors of the indexed items in a query, all read at once."""
-        given = list(dict.fromkeys(part.id for part in parts if part.id is not None))
-        if not given:
-            return {}
-        rows = {self.ids.row(each): each for each in given}
-        try:
-            found = self.need_index().vectors(list(rows))
-        except InputError as error:
-            raise not_found(rows.get(error.item, error.item)) from error
-        return dict(zip(given, found, strict=True))
 
     async def _embed(
         self, items: Sequence[tuple[str, Payload]], name: Callable[[int], str], client: str

@@ -3,6 +3,7 @@
 import { Atlas } from "./atlas.js";
 import { colorOf, element } from "./dom.js";
 import { showHits } from "./gallery.js";
+import { Imagination } from "./imagine.js";
 import { Query, recorder } from "./query.js";
 import { get, post } from "./service.js";
 
@@ -15,6 +16,7 @@ const showError = (error) => { if (error.name !== "AbortError") showStatus(error
 
 let query;
 let atlas;
+let imagination;
 let pending = null;
 let drawn = false;
 
@@ -34,6 +36,20 @@ async function search() {
     showHits(byId("gallery"), found.data, findSimilar);
     showStatus(found.data.length ? `${found.data.length} results in ${found.seconds.toFixed(2)} s` : "No results.");
   } catch (error) { showError(error); }
+}
+
+async function imagine() {
+  if (!(await ready)) return;
+  const parts = query.body(byId("text").value);
+  if (!parts.length) { showStatus("Type text, or drop an image or audio file."); return; }
+  showStatus("Drawing …");
+  try {
+    const count = await imagination.draw(parts);
+    showStatus(`Drew ${count} images.`);
+  } catch (error) {
+    if (error.name === "AbortError") showStatus("Canceled.");
+    else showError(error);
+  }
 }
 
 function findSimilar(hit) {
@@ -72,6 +88,7 @@ async function addFiles(files) {
 
 function addListeners() {
   byId("query").addEventListener("submit", (event) => { event.preventDefault(); search(); });
+  byId("imagine").addEventListener("click", imagine);
   for (const [id, weight] of [["add-text", 1], ["subtract-text", -0.5]]) {
     byId(id).addEventListener("click", () => {
       const text = byId("text").value.trim();
@@ -123,8 +140,10 @@ async function load() {
   try {
     const models = await get("v1/models");
     query = new Query(byId("parts"), models.data[0].modalities, search);
+    byId("imagine").hidden = !models.data[0].draws;
+    imagination = new Imagination(byId("imagined"), (file) => addFiles([file]));
     atlas = new Atlas(byId("canvas"), byId("legend"), byId("selected"), findSimilar);
-    showModalities(await get("v1/index"));
+    await get("v1/index").then(showModalities).catch(showError); // without one it still imagines
     return true;
   } catch (error) { showError(error); return false; }
 }

@@ -2,23 +2,40 @@
 
 export class ServiceError extends Error {}
 
-async function once(path, options) {
+/** Send a request; null if an API key is missing. Its content is read by `read`. */
+async function once(path, options, read = readJson) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new ServiceError("Can't reach the service.");
   }
   if (response.status === 401) return null;
   if (response.status === 503) {
     throw new ServiceError(`The service is overloaded; retry in ${response.headers.get("Retry-After") ?? "a few"} s.`);
   }
-  const content = response.status === 204 ? {} : await response.json().catch(() => null);
+  const content = response.ok ? await read(response) : await readJson(response);
   if (!response.ok || content === null) {
     throw new ServiceError(content?.error?.message ?? `The service responded with status ${response.status}.`);
   }
   return content;
 }
+
+const readJson = (response) => (response.status === 204 ? {} : response.json().catch(() => null));
+
+/** Return a function that reads a response of server-sent events and passes each on. */
+const eventReader = (onEvent) => async (response) => {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return {};
+    const events = (rest + value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) onEvent(JSON.parse(event.slice("data: ".length)));
+  }
+};
 
 /** Prompt until the key is right; from then on a cookie stands for it. */
 async function logIn() {
@@ -38,9 +55,9 @@ async function logIn() {
 
 let loggingIn = null;
 
-async function request(path, options = {}) {
+async function request(path, options = {}, read = readJson) {
   for (;;) {
-    const content = await once(path, options);
+    const content = await once(path, options, read);
     if (content !== null) return content;
     loggingIn ??= logIn().finally(() => { loggingIn = null; });
     await loggingIn;
@@ -49,10 +66,15 @@ async function request(path, options = {}) {
 
 export const get = (path, options) => request(path, options);
 
-export const post = (path, body, options) =>
-  request(path, {
-    ...options,
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
+const jsonBody = (body, options) => ({
+  ...options,
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(body),
+});
+
+export const post = (path, body, options) => request(path, jsonBody(body, options));
+
+/** Post, and call a function with each event of the response. */
+export const postEvents = (path, body, options, onEvent) =>
+  request(path, jsonBody(body, options), eventReader(onEvent));

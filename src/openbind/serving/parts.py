@@ -1,0 +1,62 @@
+"""The parts of a query in a request: items, and the vectors of indexed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from openbind.errors import InputError
+from openbind.search.index import Index
+from openbind.search.query import Term
+from openbind.serving.hits import PublicIds, not_found
+from openbind.serving.payloads import read_payload
+from openbind.serving.schemas import QueryPart
+
+
+def read_parts(
+    parts: Sequence[QueryPart],
+    check_modality: Callable[[str | None, str], str],
+    need_index: Callable[[], Index],
+    ids: PublicIds,
+) -> list[Term]:
+    """Return the terms of a query.
+
+    Args:
+        parts: of the request.
+        check_modality: returns the modality that a part names, see `Service.check_modality`.
+        need_index: returns the index.
+        ids: of its rows.
+
+    Raises:
+        InputError: a part is neither an item nor an id, or its modality isn't the space's.
+        ApiError: 404, no index, or no such item.
+    """
+    vectors = _read_vectors(parts, need_index, ids)
+    terms = []
+    for at, part in enumerate(parts):
+        name = f"parts[{at}]"
+        if (part.input is None) == (part.id is None):
+            raise InputError(name, "expected either 'input' or 'id'")
+        modality = check_modality(part.modality, f"{name}.modality")
+        if part.input is None:
+            terms.append(Term(modality, vectors[part.id or ""], part.weight))
+        else:
+            item = read_payload(modality, part.input, f"{name}.input[0]")
+            terms.append(Term(modality, item, part.weight))
+    return terms
+
+
+def _read_vectors(
+    parts: Sequence[QueryPart], need_index: Callable[[], Index], ids: PublicIds
+) -> dict[str, np.ndarray]:
+    """Return the vectors of the indexed items in a query, all read at once."""
+    given = list(dict.fromkeys(part.id for part in parts if part.id is not None))
+    if not given:
+        return {}
+    rows = {ids.row(each): each for each in given}
+    try:
+        found = need_index().vectors(list(rows))
+    except InputError as error:
+        raise not_found(rows.get(error.item, error.item)) from error
+    return dict(zip(given, found, strict=True))

@@ -1,0 +1,44 @@
+"""Parts of a query: items of requests, and indexed items by their public id."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from openbind import Index
+from openbind.errors import InputError
+from openbind.serving.errors import ApiError
+from openbind.serving.hits import PublicIds
+from openbind.serving.parts import read_parts
+from openbind.serving.schemas import QueryPart
+
+IDS = PublicIds(b"secret")
+
+
+def part(**fields: object) -> QueryPart:
+    return QueryPart.model_validate(fields)
+
+
+def check_modality(name: str | None, param: str) -> str:
+    return name or "text"
+
+
+def test_texts_and_indexed_items(index: Index) -> None:
+    """A text stays one; an id becomes the vector of its row."""
+    hit = index.search(np.eye(index.meta.dim, dtype=np.float32)[0], 1)[0]
+    given = [part(input="rain", weight=-1), part(id=IDS.public(hit.id))]
+    text, found = read_parts(given, check_modality, lambda: index, IDS)
+    assert (text.modality, text.item, text.weight) == ("text", "rain", -1)
+    np.testing.assert_allclose(found.item, index.vectors([hit.id])[0])
+
+
+def test_wrong_parts(index: Index) -> None:
+    """Neither an item nor an id, or both; no data URL; no such id."""
+    hit = index.search(np.eye(index.meta.dim, dtype=np.float32)[0], 1)[0]
+    both = part(input="rain", id=IDS.public(hit.id))
+    for wrong in (part(), both, part(modality="image", input="rain")):
+        with pytest.raises(InputError) as caught:
+            read_parts([part(input="a"), wrong], check_modality, lambda: index, IDS)
+        assert caught.value.item.startswith("parts[1]")
+    with pytest.raises(ApiError):
+        read_parts([part(id="nonsense")], check_modality, lambda: index, IDS)
