@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+import openbind
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -15,8 +17,13 @@ def test_compare(run: Run, media: Path) -> None:
     """A symmetric matrix with ones on its diagonal."""
     image, sound = next(media.glob("dog.[!o]*")), media / "dog.ogg"
     code, out, _ = run("compare", "--text", "a dog", "--image", image, "--audio", sound, "--json")
-    cosine = np.array(json.loads(out)["cosine"])
+    found = json.loads(out)
+    cosine, above = np.array(found["cosine"]), np.array(found["deviations"], float)
     assert code == 0
     np.testing.assert_allclose(np.diag(cosine), 1, atol=1e-3)
     np.testing.assert_allclose(cosine, cosine.T)
+    assert np.isnan(np.diag(above)).all()
+    card = openbind.load("starter", modalities=["text"]).card
+    expected = card.calibrate("text", "audio", cosine[1, 2])
+    np.testing.assert_allclose(above[[1, 2], [2, 1]], expected, atol=0.02)
     assert run("compare", "--text", "a dog")[0] == 1

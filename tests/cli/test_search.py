@@ -21,6 +21,20 @@ def test_search_by_text(run: Run, media: Path) -> None:
     assert run("search", media, "--text", "a dog", "--modalities", "image", "-k", 2)[1] == out
 
 
+def test_says_when_nothing_is_close(run: Run, media: Path) -> None:
+    """Results carry deviations above unrelated files; without a close one stderr says so."""
+    chosen = ("search", media, "--modalities", "image,audio", "--text")
+    found = json.loads(run(*chosen, "a rooster crowing", "--json")[1])["results"]
+    assert found[0]["close"]
+    assert "rooster" in found[0]["path"]
+    deviations = [hit["deviations"] for hit in found]
+    assert deviations == sorted(deviations, reverse=True)
+    code, out, err = run(*chosen, "quarterly tax declaration")
+    assert (code, len(out.splitlines())) == (0, 6)
+    assert "nothing close" in err
+    assert "nothing close" not in run(*chosen, "a rooster crowing")[2]
+
+
 @pytest.mark.slow
 def test_search_by_several_terms(run: Run, media: Path) -> None:
     """Terms of several modalities with weights; JSON output."""

@@ -15,7 +15,7 @@ from PIL import Image
 import openbind
 from openbind.search.index import Index, default_folder
 from openbind.search.meta import file_key
-from openbind.search.query import nearest
+from openbind.search.query import Term, expect_unrelated, rank
 from openbind.search.table import DamagedTableError
 from openbind.search.update import update
 
@@ -37,10 +37,28 @@ def test_search_is_numpys(index: Index) -> None:
     query_E = np.random.default_rng(0).normal(size=512).astype(np.float32)
     query_E /= np.linalg.norm(query_E)
     hits = index.search(query_E, 4)
-    expected = nearest(query_E, vectors_KE, 4)
-    assert [hit.id for hit in hits] == [rows[row].id for row, _ in expected]
-    np.testing.assert_allclose([h.score for h in hits], [s for _, s in expected], atol=1e-5)
+    expected = rank(query_E, vectors_KE, [row.modality for row in rows], 4, {})
+    assert [hit.id for hit in hits] == [rows[each.row].id for each in expected]
+    np.testing.assert_allclose([h.score for h in hits], [e.cosine for e in expected], atol=1e-5)
+    assert {(hit.deviations, hit.close) for hit in hits} == {(None, None)}
     assert len(index.search(query_E, 99)) == 6
+
+
+def test_search_is_calibrated(index: Index, starter: openbind.Space) -> None:
+    """The same order, deviations and decisions as of the rows themselves; filters hold."""
+    rows, vectors_KE = index.table.read("true")
+    query_E = starter.encode("text", ["a dog"])[0]
+    unrelated = expect_unrelated(starter.card, [Term("text", query_E)])
+    names = [row.modality for row in rows]
+    expected = rank(query_E, vectors_KE, names, 4, unrelated)
+    hits = index.search(query_E, 4, unrelated=unrelated)
+    assert [hit.id for hit in hits] == [rows[each.row].id for each in expected]
+    assert [hit.close for hit in hits] == [each.close for each in expected]
+    deviations = [each.deviations for each in expected]
+    np.testing.assert_allclose([hit.deviations for hit in hits], deviations, atol=1e-3)
+    some = index.search(query_E, modalities=["audio"], where="size > 0", unrelated=unrelated)
+    assert [hit.modality for hit in some] == ["audio", "audio"]
+    assert index.search(query_E, where="year < 1980", unrelated=unrelated) == []
 
 
 def test_filters(index: Index) -> None:

@@ -83,7 +83,7 @@ class _window:  # noqa: N801 - a context
 
 def found(page: Page) -> list[str]:
     """Wait for the results of a search and return their names."""
-    expect(page.locator("#status")).to_contain_text("results in")
+    expect(page.locator("#status")).to_contain_text(re.compile(r"in \d.* s\."))
     return page.locator("#gallery .name").all_inner_texts()
 
 

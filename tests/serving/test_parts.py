@@ -24,11 +24,12 @@ def check_modality(name: str | None, param: str) -> str:
 
 
 def test_texts_and_indexed_items(index: Index) -> None:
-    """A text stays one; an id becomes the vector of its row."""
-    hit = index.search(np.eye(index.meta.dim, dtype=np.float32)[0], 1)[0]
+    """A text stays one; an id becomes the vector of its row, with the row's modality."""
+    hit = next(hit for hit in index.sample(99, 0)[0] if hit.modality == "audio")
     given = [part(input="rain", weight=-1), part(id=IDS.public(hit.id))]
     text, found = read_parts(given, check_modality, lambda: index, IDS)
     assert (text.modality, text.item, text.weight) == ("text", "rain", -1)
+    assert found.modality == "audio"
     np.testing.assert_allclose(found.item, index.vectors([hit.id])[0])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from openbind.cli.verb import (
     Verb,
@@ -18,6 +20,11 @@ from openbind.cli.verb import (
 )
 from openbind.errors import InputError, describe
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from openbind.space.card import Card
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
@@ -28,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Embed the items and print their cosines."""
+    """Embed the items, print their cosines, and their deviations above unrelated pairs."""
     terms = query_terms(arguments, {})
     if len(terms) < 2:
         raise InputError("compare", f"expected at least two items, found {len(terms)}")
@@ -43,16 +50,42 @@ def run(arguments: argparse.Namespace) -> int:
     )
     cosines_NN = vectors_NE @ vectors_NE.T
     names = [f"{term.modality}: {describe(term.item, 40)}" for term in terms]
+    above = _calibrate(space.card, [term.modality for term in terms], cosines_NN)
     if arguments.json:
         print_json(
-            {"items": names, "cosine": [[round(float(c), 4) for c in row] for row in cosines_NN]}
+            {
+                "items": names,
+                "cosine": [[round(float(c), 4) for c in row] for row in cosines_NN],
+                "deviations": above,
+            }
         )
         return 0
+    _print_table(names, [[f"{cosine:+.3f}" for cosine in row] for row in cosines_NN])
+    if any(value is not None for row in above for value in row):
+        print("\nstandard deviations above unrelated pairs")
+        _print_table(names, [["–" if v is None else f"{v:+.1f}" for v in row] for row in above])
+    return 0
+
+
+def _calibrate(
+    card: Card, modalities: Sequence[str], cosines_NN: np.ndarray
+) -> list[list[float | None]]:
+    """Return the deviations above unrelated pairs; None for an item with itself, and if unknown."""
+
+    def above(a: int, b: int) -> float | None:
+        known = card.find_unrelated(modalities[a], modalities[b]) if a != b else None
+        return None if known is None else round(float(known.calibrate(cosines_NN[a, b])), 2)
+
+    items = range(len(modalities))
+    return [[above(a, b) for b in items] for a in items]
+
+
+def _print_table(names: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print a square table; columns are numbered as the rows."""
     width = max(map(len, names))
     print(" " * width, *(f"{column:>7}" for column in range(1, len(names) + 1)))
-    for number, (name, row) in enumerate(zip(names, cosines_NN, strict=True), 1):
-        print(f"{name:{width}}", *(f"{cosine:+7.3f}" for cosine in row), f"  {number}")
-    return 0
+    for number, (name, row) in enumerate(zip(names, cells, strict=True), 1):
+        print(f"{name:{width}}", *(f"{cell:>7}" for cell in row), f"  {number}")
 
 
 VERB = Verb("Print the cosines between a few items of any modalities.", add_arguments, run)

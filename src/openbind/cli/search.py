@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from openbind.cli.verb import (
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Search, and print the best files with their cosine."""
+    """Search, and print the best files with their cosine, and deviations above unrelated files."""
     terms = query_terms(arguments, parse_weights(arguments.weight))
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --text 'a dog'")
@@ -74,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
     from openbind.search.index import Index
-    from openbind.search.query import embed_query
+    from openbind.search.query import embed_terms, expect_unrelated
+    from openbind.space.vectors import combine
 
     for name, given in (
         ("--strict", arguments.strict),
@@ -92,16 +94,18 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
         check_device(arguments.device)
         space = index.load_space(device=arguments.device, dtype=arguments.dtype, modalities=needed)
         space = limit_items(space, arguments)
+    embedded = embed_terms(with_settings(space, arguments), terms)
     hits = index.search(
-        embed_query(with_settings(space, arguments), terms),
+        combine([(term.item, term.weight) for term in embedded]),
         arguments.top_k,
         modalities=arguments.modalities,
         where=arguments.where,
+        unrelated=expect_unrelated(space.card, embedded),
     )
     rows = [
         {
             "rank": rank,
-            "score": round(hit.score, 4),
+            **_scores(hit.score, hit.deviations, hit.close),
             "modality": hit.modality,
             "path": str(hit.path),
             "start_s": hit.start_s,
@@ -112,19 +116,19 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
     if arguments.json:
         print_json({"results": rows})
     else:
-        for row in rows:
-            _print_hit(row)
+        _print_hits(rows)
     return 0
 
 
 def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
     from openbind.search.adhoc import embed_paths
-    from openbind.search.query import embed_query, nearest
+    from openbind.search.query import embed_terms, expect_unrelated, rank
+    from openbind.space.vectors import combine
 
     chosen = arguments.modalities
     needed = {*chosen, *(term.modality for term in terms)} if chosen else None
     space = with_settings(load_space(arguments, modalities=needed), arguments)
-    query_E = embed_query(space, terms)
+    embedded = embed_terms(space, terms)
     library = embed_paths(
         space,
         arguments.paths,
@@ -134,15 +138,21 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
         progress=True,
         **compute_options(arguments),
     )
-    ranked = nearest(query_E, library.vectors_KE, arguments.top_k)
+    ranked = rank(
+        combine([(term.item, term.weight) for term in embedded]),
+        library.vectors_KE,
+        [entry.modality for entry in library.entries],
+        arguments.top_k,
+        expect_unrelated(space.card, embedded),
+    )
     hits = [
         {
-            "rank": rank,
-            "score": round(score, 4),
-            "modality": library.entries[row].modality,
-            "path": str(library.entries[row].item),
+            "rank": number,
+            **_scores(found.cosine, found.deviations, found.close),
+            "modality": library.entries[found.row].modality,
+            "path": str(library.entries[found.row].item),
         }
-        for rank, (row, score) in enumerate(ranked, 1)
+        for number, found in enumerate(ranked, 1)
     ]
     if arguments.json:
         print_json(
@@ -154,17 +164,34 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
             }
         )
     else:
-        for hit in hits:
-            _print_hit(hit)
+        _print_hits(hits)
     report_failures(library.failures, library.summary)
     return exit_code(library.failures, len(library.entries), arguments.strict)
+
+
+def _scores(cosine: float, deviations: float | None, close: bool | None) -> dict[str, Any]:
+    """Return a result's scores for JSON."""
+    rounded = None if deviations is None else round(deviations, 2)
+    return {"score": round(cosine, 4), "deviations": rounded, "close": close}
+
+
+def _print_hits(hits: list[dict[str, Any]]) -> None:
+    """Print a line for each result; deviations of results that aren't close in parentheses."""
+    if hits and all(hit["close"] is False for hit in hits):
+        print("nothing close was found; these are the nearest anyway", file=sys.stderr)
+    for hit in hits:
+        _print_hit(hit)
 
 
 def _print_hit(hit: dict[str, Any]) -> None:
     """Print one line; for a segment of a long recording with its start."""
     start = hit.get("start_s")
     at = f"  at {int(start) // 60}:{int(start) % 60:02}" if start else ""
-    print_line(f"{hit['rank']:3}  {hit['score']:+.3f}  {hit['modality']:8} {hit['path']}{at}")
+    above = "" if hit["close"] is None else f"{hit['deviations']:+.1f}σ"
+    shown = f"({above})" if hit["close"] is False else f"{above} " if above else ""
+    column = f"  {shown:>8}" if shown else ""
+    line = f"{hit['rank']:3}  {hit['score']:+.3f}{column}  {hit['modality']:8} {hit['path']}{at}"
+    print_line(line)
 
 
 VERB = Verb(

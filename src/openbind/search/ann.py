@@ -94,11 +94,12 @@ def build_ann(table: RowTable, known: Ann | None) -> Ann | None:
         return None
     if known and rows < GROWN * known.rows:
         return known
-    from lancedb.index import BTree, IvfSq
+    from lancedb.index import Bitmap, BTree, IvfSq
 
     table.rows.create_index("vector", config=IvfSq(distance_type="cosine"))
     for column in ("id", "file"):
         table.rows.create_index(column, config=BTree())
+    table.rows.create_index("modality", config=Bitmap())
     return _calibrate(table, rows)
 
 

@@ -24,11 +24,13 @@ from openbind.search.meta import (
     with_root,
     with_type_overrides,
 )
+from openbind.search.ranking import rank_rows
 from openbind.search.results import Hit
 from openbind.search.store import FOLDER, ROWS, Store, writing_in
 from openbind.search.table import SHOWN, RowTable, one_of, reading, vectors_of
 from openbind.search.update import Changes, update
 from openbind.search.verify import Report, verify
+from openbind.space.calibration import Unrelated
 from openbind.space.space import Space
 
 if TYPE_CHECKING:
@@ -236,6 +238,7 @@ class Index(Store):
         modalities: Sequence[str] = (),
         where: str | Mapping[str, Any] | None = None,
         exact: bool = False,
+        unrelated: Mapping[str, Unrelated] | None = None,
     ) -> list[Hit]:
         """Find the files nearest to a query, each by its best segment.
 
@@ -246,9 +249,11 @@ class Index(Store):
             where: filter of the rows, such as "year > 2020 and path like '%beach%'", or the same as
                 plain values, {"column": "year", "op": ">", "value": 2020} (docs/index.md).
             exact: compare every row even if there is an approximate index.
+            unrelated: modality → cosines of unrelated items with the query, from
+                `expect_unrelated`: hits of different modalities are ranked comparably.
 
         Returns:
-            hits in descending order of similarity.
+            hits in descending order of similarity, or of deviations above unrelated items.
 
         Raises:
             InputError: a vector of wrong length, zero, or not finite; `top_k` below 1; an unknown
@@ -261,10 +266,17 @@ class Index(Store):
             raise InputError("the query", f"expected ({meta.dim},) finite numbers, found {found}")
         if top_k < 1:
             raise InputError("top_k", f"expected at least 1, found {top_k}")
-        condition = _condition(meta, modalities, where)
+        ann, condition = None if exact else meta.ann, _condition(meta, modalities, where)
+
+        def find(modality: str | None) -> list[dict[str, Any]]:
+            own = condition if modality is None else _condition(meta, [modality], where)
+            return search_rows(self.table, query_E, top_k, own, ann)
+
         with reading(self.folder):
-            rows = search_rows(self.table, query_E, top_k, condition, None if exact else meta.ann)
-        return self._hits(meta, rows)
+            if not unrelated:
+                return self._hits(meta, find(None))
+            counts = self.table.count_by_modality(condition)
+            return self._hits(meta, rank_rows(find, counts, top_k, unrelated))
 
     def vector(self, row_id: str) -> np.ndarray:
         """Return the vector of a row, (dim,) float32.
@@ -324,12 +336,15 @@ class Index(Store):
 
     def _hits(self, meta: Meta, rows: Iterable[dict[str, Any]]) -> list[Hit]:
         roots = {root.number: root.path for root in meta.roots}
-        names = [name for name in Hit.__dataclass_fields__ if name not in ("path", "root", "score")]
+        own = ("path", "root", "score", "deviations", "close")
+        names = [name for name in Hit.__dataclass_fields__ if name not in own]
         return [
             Hit(
                 path=roots[row["root"]] / stored_name(row["path"]),
                 root=roots[row["root"]],
                 score=float(row.get("score", 1.0)),
+                deviations=row.get("deviations"),
+                close=row.get("close"),
                 **{name: row[name] for name in names},
             )
             for row in rows

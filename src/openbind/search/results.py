@@ -52,6 +52,7 @@ class Hit:
         start_s, end_s: the segment of a long recording, in seconds; None for files without a
             duration.
         score: cosine to the query; 1 without a query.
+        deviations, close: see `openbind.search.query.Found`.
         size: of the file in bytes.
         modified: modification time of the file, UTC.
         year: of the image's own date, else of `modified`.
@@ -65,6 +66,8 @@ class Hit:
     start_s: float | None
     end_s: float | None
     score: float
+    deviations: float | None = None
+    close: bool | None = None
     size: int
     modified: datetime
     year: int

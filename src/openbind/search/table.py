@@ -7,6 +7,7 @@ moment and readers never wait for the writer.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +23,8 @@ ROWS, FAILURES = "rows", "failures"
 KEPT_VERSIONS = timedelta(minutes=10)
 """Age of versions that a reader may still hold; older ones are deleted from the disk."""
 BATCH_ROWS = 4096
+KEPT_COUNTS = 32
+"""Filters whose numbers of rows are remembered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,7 @@ class RowTable:
         except ImportError as error:
             raise MissingExtraError("an index", "lancedb", "index") from error
         self.folder, self.dim = folder, dim
+        self._counts: dict[tuple[int, str | None], dict[str, int]] = {}
         # Zero: each read checks for a newer version, so a service sees the rows of an update.
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
         if create:
@@ -196,15 +200,25 @@ class RowTable:
         Raises:
             InputError: no such row.
         """
-        query = self.rows.search().select(["id", "vector"]).where(one_of("id", row_ids))
+        return self.embedded(row_ids)[1]
+
+    def embedded(self, row_ids: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """Return the modalities of rows, and their vectors (n, dim), in the order of their ids.
+
+        Raises:
+            InputError: no such row.
+        """
+        query = self.rows.search().select(["id", "modality", "vector"])
+        query = query.where(one_of("id", row_ids))
         with reading(self.folder):
             found = query.limit(max(1, len(set(row_ids)))).to_arrow()
         known = {row_id: at for at, row_id in enumerate(found.column("id").to_pylist())}
         for row_id in row_ids:
             if row_id not in known:
                 raise InputError(row_id, "no such row in the index; it may have been deleted")
+        places, modalities = [known[row_id] for row_id in row_ids], found.column("modality")
         vectors_KE = vectors_of(found.column("vector"), self.dim)
-        return vectors_KE[[known[row_id] for row_id in row_ids]]
+        return [modalities[place].as_py() for place in places], vectors_KE[places]
 
     def files(self) -> dict[str, FileState]:
         """Return the files that have rows, by key."""
@@ -237,6 +251,19 @@ class RowTable:
             if batch is None:
                 return
             yield pa.Table.from_batches([batch])
+
+    def count_by_modality(self, where: str | None) -> dict[str, int]:
+        """Return the number of rows of each modality, remembered until the rows change.
+
+        Args:
+            where: SQL condition on the rows; None for all.
+        """
+        key = (self.rows.version, where)
+        if key not in self._counts:
+            batches = self.batches(["modality"], where)
+            counts = Counter(name for b in batches for name in b.column("modality").to_pylist())
+            self._counts = {**dict([*self._counts.items()][1 - KEPT_COUNTS :]), key: dict(counts)}
+        return self._counts[key]
 
     def read(self, where: str) -> tuple[list[Row], np.ndarray]:
         """Return whole rows and their vectors (n, dim)."""

@@ -139,6 +139,8 @@ def hit_row(hit: Hit, ids: PublicIds) -> HitRow:
         modality=hit.modality,
         path=public_path(hit),
         score=hit.score,
+        deviations=hit.deviations,
+        close=hit.close,
         start_seconds=hit.start_s,
         end_seconds=hit.end_s,
         size_bytes=hit.size,

@@ -20,7 +20,7 @@ def read_parts(
     need_index: Callable[[], Index],
     ids: PublicIds,
 ) -> list[Term]:
-    """Return the terms of a query.
+    """Return the terms of a query; those of indexed items have the item's modality.
 
     Args:
         parts: of the request.
@@ -32,31 +32,32 @@ def read_parts(
         InputError: a part is neither an item nor an id, or its modality isn't the space's.
         ApiError: 404, no index, or no such item.
     """
-    vectors = _read_vectors(parts, need_index, ids)
+    indexed = _read_indexed(parts, need_index, ids)
     terms = []
     for at, part in enumerate(parts):
         name = f"parts[{at}]"
         if (part.input is None) == (part.id is None):
             raise InputError(name, "expected either 'input' or 'id'")
         modality = check_modality(part.modality, f"{name}.modality")
-        if part.input is None:
-            terms.append(Term(modality, vectors[part.id or ""], part.weight))
+        if part.id is not None:
+            own, vector_E = indexed[part.id]
+            terms.append(Term(own, vector_E, part.weight))
         else:
             item = read_payload(modality, part.input, f"{name}.input[0]")
             terms.append(Term(modality, item, part.weight))
     return terms
 
 
-def _read_vectors(
+def _read_indexed(
     parts: Sequence[QueryPart], need_index: Callable[[], Index], ids: PublicIds
-) -> dict[str, np.ndarray]:
-    """Return the vectors of the indexed items in a query, all read at once."""
+) -> dict[str, tuple[str, np.ndarray]]:
+    """Return modality and vector of the indexed items by public id, all read at once."""
     given = list(dict.fromkeys(part.id for part in parts if part.id is not None))
     if not given:
         return {}
     rows = {ids.row(each): each for each in given}
     try:
-        found = need_index().vectors(list(rows))
+        modalities, vectors_NE = need_index().table.embedded(list(rows))
     except InputError as error:
         raise not_found(rows.get(error.item, error.item)) from error
-    return dict(zip(given, found, strict=True))
+    return dict(zip(given, zip(modalities, vectors_NE, strict=True), strict=True))

@@ -116,6 +116,12 @@ class HitRow(BaseModel):
     modality: str
     path: str = Field(description="relative, the name of the indexed folder first")
     score: float = Field(description="cosine similarity to the query")
+    deviations: float | None = Field(
+        description="standard deviations above unrelated items; null if the model has no numbers"
+    )
+    close: bool | None = Field(
+        description="whether that exceeds what unrelated items reach by chance; null likewise"
+    )
     start_seconds: float | None = Field(description="start of the segment found; null for a whole")
     end_seconds: float | None
     size_bytes: int

@@ -17,7 +17,7 @@ from openbind.evaluation.zero_shot import class_probabilities
 from openbind.modalities import MODALITIES, TEXT
 from openbind.modalities.thumbnails import LARGE, draw_thumbnail
 from openbind.search.index import Index
-from openbind.search.query import Term
+from openbind.search.query import Term, expect_unrelated
 from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, ItemError
@@ -190,7 +190,19 @@ class Service:
         )
 
     async def combine(self, terms: Sequence[Term], name: str, client: str = "") -> EmbeddingResult:
-        """Embed terms of any modalities and return their weighted sum.
+        """Embed terms of any modalities and return their weighted sum; arguments as `embed_terms`.
+
+        Returns:
+            one unit vector (1, dim), and the tokens of all texts.
+        """
+        embedded, tokens = await self.embed_terms(terms, name, client)
+        with _as_param(name):
+            return EmbeddingResult(combine([(t.item, t.weight) for t in embedded])[None], tokens)
+
+    async def embed_terms(
+        self, terms: Sequence[Term], name: str, client: str = ""
+    ) -> tuple[list[Term], int]:
+        """Embed terms of any modalities.
 
         Args:
             terms: items, or vectors of indexed items.
@@ -198,10 +210,10 @@ class Service:
             client: who sent them.
 
         Returns:
-            one unit vector (1, dim), and the tokens of all texts.
+            the terms with vectors as their items, and the tokens of all texts.
 
         Raises:
-            InputError: a term can't be used, or the sum is zero.
+            InputError: a term can't be used.
             OverloadedError: too much work is queued.
         """
         self.check_count(len(terms), name)
@@ -214,14 +226,13 @@ class Service:
             tokens = found.tokens
             for at, vector_E in zip(new, found.vectors_NE, strict=True):
                 vectors[at] = vector_E
-        weighted = [(item, term.weight) for item, term in zip(vectors, terms, strict=True)]
-        with _as_param(name):
-            return EmbeddingResult(combine(weighted)[None], tokens)
+        pairs = zip(terms, vectors, strict=True)
+        return [Term(term.modality, vector_E, term.weight) for term, vector_E in pairs], tokens
 
     async def embed_parts(
         self, parts: Sequence[QueryPart], client: str = ""
     ) -> tuple[list[Term], np.ndarray]:
-        """Return the terms of a query, and their weighted sum as a unit vector (dim,).
+        """Return the terms of a query with their vectors, and the sum's unit vector (dim,).
 
         Raises:
             InputError: a part can't be used, or the sum is zero.
@@ -231,7 +242,9 @@ class Service:
         self.check_count(len(parts), "parts")
         arguments = (parts, self.check_modality, self.need_index, self.ids)
         terms = await asyncio.to_thread(read_parts, *arguments)
-        return terms, (await self.combine(terms, "parts", client)).vectors_NE[0]
+        embedded, _ = await self.embed_terms(terms, "parts", client)
+        with _as_param("parts"):
+            return embedded, combine([(term.item, term.weight) for term in embedded])
 
     async def search(self, request: SearchRequest, client: str = "") -> Sequence[Hit]:
         """Find the indexed items nearest to the weighted sum of the parts.
@@ -246,12 +259,16 @@ class Service:
             raise InputError("top_k", f"exceeds the limit of {self.limits.results} results")
         for at, name in enumerate(request.modalities):
             self.check_modality(name, f"modalities[{at}]")
-        _, query_E = await self.embed_parts(request.parts, client)
+        terms, query_E = await self.embed_parts(request.parts, client)
 
         def find() -> Sequence[Hit]:
             with _as_param("where"):
                 return index.search(
-                    query_E, request.top_k, modalities=request.modalities, where=request.where
+                    query_E,
+                    request.top_k,
+                    modalities=request.modalities,
+                    where=request.where,
+                    unrelated=expect_unrelated(self.space.card, terms),
                 )
 
         return await asyncio.to_thread(find)

@@ -91,21 +91,25 @@ class Card:
     limits: tuple[str, ...] = ()
     unrelated: tuple[Unrelated, ...] = ()
 
+    def find_unrelated(self, a_modality: str, b_modality: str) -> Unrelated | None:
+        """Return the cosines of unrelated pairs of two modalities; None if the card has none."""
+        pair = frozenset((a_modality, b_modality))
+        return next((own for own in self.unrelated if frozenset(own.modalities) == pair), None)
+
     def calibrate(self, a_modality: str, b_modality: str, cosines: Any) -> np.ndarray:
         """Return cosines in standard deviations above the mean of unrelated pairs.
 
-        About 2.5 and less is what unrelated items reach by chance. Unlike cosines, the results of
-        different pairs of modalities can be compared.
+        Unlike cosines, the results of different pairs of modalities can be compared. What
+        unrelated items reach by chance is `find_unrelated(a, b).threshold(items)`.
 
         Raises:
             UnknownNameError: the card has no unrelated pairs of these modalities.
         """
-        known = {frozenset(own.modalities): own for own in self.unrelated}
-        pair = frozenset((a_modality, b_modality))
-        if pair not in known:
+        found = self.find_unrelated(a_modality, b_modality)
+        if found is None:
             pairs = ["–".join(own.modalities) for own in self.unrelated]
             raise UnknownNameError("calibrated pair", f"{a_modality}–{b_modality}", pairs)
-        return known[pair].calibrate(np.asarray(cosines))
+        return found.calibrate(np.asarray(cosines))
 
 
 def to_model_card(name: str, modalities: Iterable[str], card: Card) -> str:

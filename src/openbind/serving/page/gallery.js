@@ -9,10 +9,29 @@ import { colorOf, element } from "./dom.js";
  */
 export function showHits(list, hits, onSimilar) {
   // Scores are close to each other; bars compare the results of one search.
-  const scores = hits.map((hit) => hit.score);
+  const scores = hits.map(strength);
   const low = Math.min(...scores, 0);
   const high = Math.max(...scores, low + 1e-6);
   list.replaceChildren(...hits.map((hit) => card(hit, low, high, onSimilar)));
+}
+
+/** What results are ordered by: deviations above unrelated files, or cosines without them. */
+const strength = (hit) => hit.deviations ?? hit.score;
+
+/** Say how many results are close, as far as the model knows. */
+export function countClose(hits) {
+  if (!hits.length) return "No results";
+  if (hits.some((hit) => hit.close === null)) return `${hits.length} results`;
+  const close = hits.filter((hit) => hit.close).length;
+  return close ? `${close} of ${hits.length} results are close` : "Nothing close was found; nearest anyway";
+}
+
+/** The score of a result: how far above unrelated files it is, in standard deviations. */
+function score(hit) {
+  if (hit.deviations === null) return element("span", { textContent: hit.score.toFixed(3), title: "cosine similarity" });
+  const above = `${hit.deviations.toFixed(1)} standard deviations above unrelated files`;
+  const chance = hit.close ? "" : ", no more than chance";
+  return element("span", { textContent: `${hit.deviations.toFixed(1).replace("-", "−")} σ`, title: `${above}${chance}; cosine ${hit.score.toFixed(3)}` });
 }
 
 function card(hit, low, high, onSimilar) {
@@ -22,13 +41,13 @@ function card(hit, low, high, onSimilar) {
   const details = element("div", { className: "details soft" }, [
     element("span", { className: "swatch" }),
     element("span", { textContent: hit.modality }),
-    element("span", { textContent: hit.score.toFixed(3), title: "cosine similarity" }),
+    score(hit),
   ]);
   details.firstChild.style.background = colorOf(hit.modality);
   const info = element("div", { className: "info" }, [
     element("div", { className: "name", textContent: name, title: hit.path }),
     details,
-    element("meter", { min: low, max: high, value: hit.score, ariaLabel: "Similarity" }),
+    element("meter", { min: low, max: high, value: strength(hit), ariaLabel: "Similarity" }),
   ]);
   const views = mediaViews(hit, kind, name, fragment);
   const player = views.find((view) => view.play);
@@ -36,7 +55,7 @@ function card(hit, low, high, onSimilar) {
   const similar = element("button", { type: "button", textContent: "More like this", ariaLabel: `More like ${name}` });
   similar.addEventListener("click", () => onSimilar(hit));
   const open = element("a", { className: "button", href: hit.media_url + fragment, target: "_blank", rel: "noopener", textContent: "Open", ariaLabel: `Open ${name}` });
-  return element("li", { className: "hit" }, [
+  return element("li", { className: hit.close === false ? "hit far" : "hit" }, [
     ...views,
     info,
     element("div", { className: "actions" }, [similar, open]),

@@ -2,7 +2,7 @@
 
 import { Atlas } from "./atlas.js";
 import { colorOf, element } from "./dom.js";
-import { showHits } from "./gallery.js";
+import { countClose, showHits } from "./gallery.js";
 import { Imagination } from "./imagine.js";
 import { Query, recorder } from "./query.js";
 import { get, post } from "./service.js";
@@ -34,7 +34,7 @@ async function search() {
   try {
     const found = await post("v1/search", body, { signal: pending.signal });
     showHits(byId("gallery"), found.data, findSimilar);
-    showStatus(found.data.length ? `${found.data.length} results in ${found.seconds.toFixed(2)} s` : "No results.");
+    showStatus(`${countClose(found.data)}, in ${found.seconds.toFixed(2)} s.`);
   } catch (error) { showError(error); }
 }
 
