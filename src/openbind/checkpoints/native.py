@@ -14,17 +14,23 @@ import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from openbind.atomic import atomic_folder, recover_folder
 from openbind.checkpoints.formats import CONFIG, CheckpointFormat, Listing
 from openbind.checkpoints.repository import read_inside, read_json
-from openbind.checkpoints.tensors import SafetensorsFile, move_tensor
+from openbind.checkpoints.tensors import (
+    SafetensorsFile,
+    describe_difference,
+    move_tensor,
+    read_weights,
+)
 from openbind.configs import from_dict, to_dict
 from openbind.errors import (
     CheckpointError,
@@ -33,16 +39,20 @@ from openbind.errors import (
     first_line,
     shorten,
 )
-from openbind.modalities import MODALITIES
+from openbind.generation.small import SmallDecoder
+from openbind.modalities import IMAGE, MODALITIES
 from openbind.model import TOWERS
 from openbind.model.blank import blank_weights
 from openbind.names import plain_name
 from openbind.space.card import Card, to_model_card
 from openbind.space.config import SpaceConfig, TowerSpec, read_space_config, write_space_config
+from openbind.space.identity import image_side
 from openbind.space.space import Space
 
 VERSION = 1
 CARD, README, WEIGHTS = "card.json", "README.md", ".safetensors"
+GENERATOR = "generator.safetensors"
+"""File of the decoder that draws images, if the space has one; also its key in `DIGESTS`."""
 DIGESTS = "digests"
 """Key of config.json: file → SHA-256, of the weights and of what preprocessing needs."""
 _BLOCK = 1 << 20
@@ -108,7 +118,26 @@ def load(
         name: _load_tower(read_inside(folder, _weights_of(name)), blank, device, precision)
         for name, blank in blanks.items()
     }
-    return Space(config, towers, card, folder)
+    return Space(config, towers, card, folder, generator=_open_generator(folder))
+
+
+def _open_generator(folder: Path) -> SmallDecoder | None:
+    """Open the decoder in a folder; read, and compared with the image tower, when it draws."""
+    path = read_inside(folder, GENERATOR)
+    return SmallDecoder(path, partial(find_image_side, folder)) if path.is_file() else None
+
+
+def find_image_side(folder: Path) -> str:
+    """Return the identity of the image tower in a directory, up to rounding.
+
+    Raises:
+        CheckpointError: it can't be read.
+        UnknownNameError: the space has no images.
+    """
+    config = read_config(folder)
+    binding = select_modalities(config, [IMAGE]).modalities[IMAGE]
+    path = read_inside(folder, _weights_of(binding.tower))
+    return image_side(binding.settings, config.towers[binding.tower], read_weights(path))
 
 
 def select_modalities(config: SpaceConfig, modalities: list[str]) -> SpaceConfig:
@@ -179,6 +208,8 @@ def _write(space: Space, folder: Path, dtype: torch.dtype | None) -> None:
     for name, binding in space.config.modalities.items():
         for file in MODALITIES.get(name).files(binding.settings):
             _copy(space.folder, file, folder, name)
+    if isinstance(space.generator, SmallDecoder):
+        shutil.copyfile(space.generator.path, folder / GENERATOR)
     digests = compute_digests(folder, [path.name for path in folder.iterdir()])
     values = {"format": VERSION, **write_space_config(space.config), DIGESTS: digests}
     _write_json(folder / CONFIG, values)
@@ -194,7 +225,7 @@ def _copy(source: Path | None, file: str, folder: Path, modality: str) -> None:
     if source is None:
         raise CheckpointError(file, f"the space has no folder with this file of {modality}")
     copied, target = read_inside(source, file), read_inside(folder, file)
-    if file in (CONFIG, CARD, README) or file.endswith(WEIGHTS):
+    if file in (CONFIG, CARD, README, GENERATOR) or file.endswith(WEIGHTS):
         raise CheckpointError(copied, f"a file of {modality} can't have this name in a space")
     shutil.copyfile(copied, target)
 
@@ -277,7 +308,7 @@ def _build_blank(folder: Path, name: str, spec: TowerSpec) -> torch.nn.Module:
         raise CheckpointError(folder / CONFIG, reason) from error
     expected = {key: tuple(value.shape) for key, value in tower.state_dict().items()}
     if expected != found:
-        raise CheckpointError(path, _difference(expected, found))
+        raise CheckpointError(path, describe_difference(expected, found))
     return tower
 
 
@@ -290,6 +321,10 @@ def _check_digests(folder: Path, config: SpaceConfig, digests: dict[str, str]) -
     )
     for name in needed:
         read_inside(folder, name)
+    if GENERATOR in digests:
+        needed.add(GENERATOR)
+        if not (folder / GENERATOR).is_file():
+            raise CheckpointError(folder / GENERATOR, f"no such file, but {CONFIG} has its digest")
     stored = {name: digests[name] for name in needed & digests.keys()}
     for name, found in compute_digests(folder, stored).items():
         if found != stored[name]:
@@ -304,10 +339,7 @@ def _load_tower(
     path: Path, tower: torch.nn.Module, device: str | torch.device, dtype: torch.dtype
 ) -> torch.nn.Module:
     """Load a file's weights, whose shapes are those of the blank tower, into it."""
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(path, f"truncated or not a safetensors file: {error}") from error
+    state = read_weights(path)
     blank = tower.state_dict()
     placed = {key: move_tensor(value, device, dtype) for key, value in state.items()}
     for key, value in placed.items():
@@ -316,23 +348,6 @@ def _load_tower(
             placed[key] = value.contiguous(memory_format=torch.channels_last)
     tower.load_state_dict(placed, assign=True)
     return tower.eval().requires_grad_(False)
-
-
-def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
-    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    wrong = [key for key in sorted(expected.keys() & found.keys()) if expected[key] != found[key]]
-    parts = [f"the file doesn't match config.json ({len(expected)} tensors expected)"]
-    if missing:
-        parts.append(f"{len(missing)} missing, such as {missing[0]}")
-    if extra:
-        parts.append(f"{len(extra)} unknown, such as {extra[0]}")
-    if wrong:
-        key = wrong[0]
-        parts.append(
-            f"{len(wrong)} with a different shape, such as {key}: expected {expected[key]}, "
-            f"found {found[key]}"
-        )
-    return "; ".join(parts)
 
 
 def _sniff(listing: Listing) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from openbind.checkpoints.repository import read_inside, read_json
@@ -215,3 +216,33 @@ def _only_tensors(path: Path, found: Any) -> dict[str, Tensor]:
                 path, f"expected tensors only, found {name!r}: {type(value).__name__}"
             )
     return {name: value.detach() for name, value in found.items()}
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read all tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(path, f"truncated or not a safetensors file: {error}") from error
+
+
+def describe_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Say how a file's shapes differ from those that a config asks for."""
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    wrong = [key for key in sorted(expected.keys() & found.keys()) if expected[key] != found[key]]
+    parts = [f"the file doesn't match config.json ({len(expected)} tensors expected)"]
+    if missing:
+        parts.append(f"{len(missing)} missing, such as {missing[0]}")
+    if extra:
+        parts.append(f"{len(extra)} unknown, such as {extra[0]}")
+    if wrong:
+        key = wrong[0]
+        parts.append(
+            f"{len(wrong)} with a different shape, such as {key}: expected {expected[key]}, "
+            f"found {found[key]}"
+        )
+    return "; ".join(parts)

@@ -23,6 +23,8 @@ MODALITIES = Registry(
     },
 )
 
+IMAGE = "image"
+"""The modality that generators learn from."""
 TEXT = "text"
 """The modality of labels, captions and queries."""
 

@@ -44,6 +44,23 @@ def modality_identity(
     return digest.hexdigest()
 
 
+def image_side(settings: Any, spec: TowerSpec, weights: Mapping[str, torch.Tensor]) -> str:
+    """Hash what decides the vectors of images up to rounding: what a generator learned from.
+
+    Args:
+        settings: of the preprocessing of images.
+        spec: of the tower.
+        weights: of the tower; they count in bfloat16, so that storing them in another precision is
+            the same side.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([to_dict(settings), to_dict(spec)], sort_keys=True).encode())
+    for key, value in sorted(weights.items()):
+        digest.update(f"/{key} {tuple(value.shape)}/".encode())
+        digest.update(value.bfloat16().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def fingerprint(parts: Mapping[str, Any]) -> str:
     """Hash plain values by name, whatever their order."""
     text = json.dumps(parts, sort_keys=True).encode()

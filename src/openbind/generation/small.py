@@ -1,0 +1,276 @@
+"""The small decoder that ships with a space, and its file.
+
+The file is safetensors: the networks' weights (matrices with 8 bits and one scale a row), the
+vectors of the images that were learned from (likewise), the mean vector of each modality, and in
+its metadata a config. It is read when something is first drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from openbind.configs import from_dict, to_dict
+from openbind.errors import CheckpointError, ConfigError, first_line
+from openbind.generation.decoder import Progress, check_accepted, image_seeds, report
+from openbind.generation.network import Condition, Enlarger, Network, NetworkConfig
+from openbind.generation.prior import ImageVectors, PriorSettings, find_condition
+from openbind.generation.sampler import SamplerSettings, draw_images
+
+VERSION = 1
+SCALE = ".scale"
+"""Ends the name of the scales of a matrix with 8 bits."""
+MIN_NUMBERS = 4096
+"""Smaller tensors have 16 bits."""
+OTHER = "other"
+"""Key of `GeneratorConfig.priors` for modalities that it doesn't have, and for sums."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """What a file says beside its tensors.
+
+    Args:
+        accepts: identity of the image side that it learned from.
+        network: architecture.
+        sampler: how images are drawn.
+        priors: modality, or `OTHER` → how its vectors become conditions.
+    """
+
+    accepts: str
+    network: NetworkConfig
+    sampler: SamplerSettings = field(default_factory=SamplerSettings)
+    priors: dict[str, PriorSettings] = field(default_factory=dict)
+
+    def prior_of(self, modality: str | None) -> PriorSettings:
+        """Return the settings of a modality."""
+        other = self.priors.get(OTHER, PriorSettings())
+        return self.priors.get(modality or OTHER, other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """What a file holds.
+
+    Args:
+        config: of all.
+        network, enlarger: in evaluation mode.
+        images: vectors of what was learned from.
+        means: modality → mean of its unit contents (what_dim,).
+    """
+
+    config: GeneratorConfig
+    network: Network
+    enlarger: Enlarger
+    images: ImageVectors
+    means: Mapping[str, torch.Tensor]
+
+    @torch.inference_mode()
+    def find_condition(self, vectors_BE: torch.Tensor, modality: str | None) -> Condition:
+        """Return what the network is told of vectors of a space."""
+        shape = self.config.network
+        what_BD, where_BD = vectors_BE.split([shape.what_dim, shape.where_dim], dim=1)
+        mean_D = self.means.get(modality or "", torch.zeros(shape.what_dim))
+        centered_BD = F.normalize(F.normalize(what_BD, dim=1) - mean_D, dim=1)
+        settings = self.config.prior_of(modality)
+        return find_condition(centered_BD, where_BD, self.images, settings, shape.near)
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        known: Condition,
+        seeds: list[int],
+        settings: SamplerSettings,
+        seen: Callable[[int], None] = lambda done: None,
+    ) -> list[Image.Image]:
+        """Draw one image for each row of `known`, from its seed.
+
+        Each is drawn alone: in a batch the last digits would depend on the others.
+
+        Args:
+            known: of the images.
+            seeds: of each.
+            settings: of the sampler.
+            seen: called after each step with the steps done for all images.
+        """
+        size, images = self.config.network.size, list[Image.Image]()
+        for row, seed in enumerate(seeds):
+            start = torch.Generator().manual_seed(seed)
+            noise_BCHW = torch.randn(1, 3, size, size, generator=start)
+            own, before = known.take([row]), row * settings.steps
+            small = draw_images(
+                self.network, noise_BCHW, own, settings, partial(_add, seen, before)
+            )
+            large = (self.enlarger(small.clamp(-1, 1))[0] + 1) * 127.5
+            pixels_HWC = large.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+            images.append(Image.fromarray(pixels_HWC.numpy()))
+        return images
+
+
+def _add(seen: Callable[[int], None], before: int, done: int) -> None:
+    seen(before + done)
+
+
+def _report(progress: Progress | None, before: int, total: int, done: int) -> None:
+    report(progress, before + done, total)
+
+
+class SmallDecoder:
+    """Draws images with the generator in a file, which is read at the first drawing.
+
+    Args:
+        path: of the file.
+        image_side: identity of the image side of the space that it draws for; None accepts the
+            file's own.
+    """
+
+    def __init__(self, path: Path, image_side: Callable[[], str] | None = None) -> None:
+        self.path = path
+        self._image_side = image_side
+        self.config = read_generator_config(path)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the vectors that it takes."""
+        return self.config.network.what_dim + self.config.network.where_dim
+
+    @property
+    def accepts(self) -> str:
+        """Identity of the image side that it learned from."""
+        return self.config.accepts
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The file's content.
+
+        Raises:
+            CheckpointError: the file is damaged.
+            InputError: it learned from another image side than the space's.
+        """
+        if self._image_side is not None:
+            check_accepted(self, [self._image_side()], self.path.parent.name)
+        return read_generator(self.path)
+
+    def draw(
+        self,
+        vectors_BE: np.ndarray,
+        *,
+        modality: str | None,
+        n: int,
+        seed: int,
+        steps: int | None,
+        guidance: float | None,
+        progress: Progress | None,
+    ) -> list[list[Image.Image]]:
+        """Draw `n` images from each vector; see `openbind.generation.decoder.Decoder`."""
+        generator = self.generator
+        changes = {"steps": steps, "guidance": guidance}
+        chosen = {name: value for name, value in changes.items() if value is not None}
+        settings = SamplerSettings(**{**to_dict(self.config.sampler), **chosen})
+        total, drawn = len(vectors_BE) * n * settings.steps, list[list[Image.Image]]()
+        for vector_E in vectors_BE:
+            # One by one, as the images: in a batch the last digits depend on the others.
+            known = generator.find_condition(torch.from_numpy(vector_E)[None], modality)
+            before = len(drawn) * n * settings.steps
+            seen = partial(_report, progress, before, total)
+            drawn.append(generator.draw(known.take([0] * n), image_seeds(seed, n), settings, seen))
+        return drawn
+
+
+def write_generator(generator: Generator, path: Path) -> None:
+    """Write a generator to a file."""
+    tensors: dict[str, torch.Tensor] = {}
+    for part in ("network", "enlarger"):
+        for name, value in getattr(generator, part).state_dict().items():
+            tensors |= pack(f"{part}.{name}", value)
+    tensors |= pack("images.what", generator.images.what_MD)
+    tensors |= pack("images.where", generator.images.where_MD)
+    tensors |= {f"means.{name}": mean.float() for name, mean in generator.means.items()}
+    config = json.dumps({"format": VERSION, **to_dict(generator.config)})
+    save_file(tensors, path, metadata={"config": config})
+
+
+def read_generator_config(path: Path) -> GeneratorConfig:
+    """Read a file's config.
+
+    Raises:
+        CheckpointError: not a file of a generator, or of another version.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            values = json.loads((file.metadata() or {})["config"])
+        if values.pop("format", None) != VERSION:
+            raise CheckpointError(
+                path, f"expected format {VERSION} of generators; update openbind?"
+            )
+        return from_dict(GeneratorConfig, values)
+    except (SafetensorError, OSError, KeyError, ValueError, ConfigError) as error:
+        reason = f"damaged, or not a generator ({first_line(error)})"
+        raise CheckpointError(path, reason) from error
+
+
+def read_generator(path: Path) -> Generator:
+    """Read a file.
+
+    Raises:
+        CheckpointError: it is damaged, or its tensors don't fit its config.
+    """
+    config = read_generator_config(path)
+    try:
+        with safe_open(path, "pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = unpack(stored)
+        network, enlarger = Network(config.network), Enlarger(config.network)
+        for name, module in (("network", network), ("enlarger", enlarger)):
+            module.load_state_dict(_part_of(tensors, name))
+        images = _part_of(tensors, "images")
+        return Generator(
+            config=config,
+            network=network.eval().requires_grad_(False),
+            enlarger=enlarger.eval().requires_grad_(False),
+            images=ImageVectors(
+                what_MD=F.normalize(images["what"], dim=1),
+                where_MD=F.normalize(images["where"], dim=1),
+            ),
+            means=_part_of(tensors, "means"),
+        )
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(path, f"damaged generator: {first_line(error)}") from error
+
+
+def pack(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return a tensor as it is stored: large ones with 8 bits and a scale for each row."""
+    if value.ndim < 2 or value.numel() < MIN_NUMBERS:
+        return {name: value.detach().half().contiguous()}
+    flat = value.detach().float().flatten(1)
+    scale_N = (flat.abs().amax(1) / 127).clamp(min=1e-12)
+    rounded = (flat / scale_N[:, None]).round().to(torch.int8)
+    return {name: rounded.view(value.shape).contiguous(), name + SCALE: scale_N}
+
+
+def unpack(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors that `pack` was given, in float32."""
+    found = {}
+    for name, value in stored.items():
+        if name.endswith(SCALE):
+            continue
+        if value.dtype == torch.int8:
+            scale = stored[name + SCALE]
+            value = value.float() * scale.view(-1, *[1] * (value.ndim - 1))
+        found[name] = value.float()
+    return found
+
+
+def _part_of(tensors: Mapping[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    prefix = f"{part}."
+    return {n.removeprefix(prefix): value for n, value in tensors.items() if n.startswith(prefix)}
