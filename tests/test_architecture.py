@@ -37,7 +37,7 @@ STEPS = [
     {"checkpoints"},
     {"presets"},
     {"space"},
-    {"generation"},
+    {"generation", "localisation"},
     {"modalities"},
     {"model", "media", "signal"},
     {"registry", "atomic", "download", "limits", "names"},

@@ -23,6 +23,7 @@ VERBS = Registry(
         "serve": "openbind.cli.serve:VERB",
         "embed": "openbind.cli.embed:VERB",
         "generate": "openbind.cli.generate:VERB",
+        "locate": "openbind.cli.locate:VERB",
         "compare": "openbind.cli.compare:VERB",
         "classify": "openbind.cli.classify:VERB",
         "models": "openbind.cli.models:VERB",

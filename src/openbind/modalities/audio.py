@@ -11,7 +11,7 @@ Source  spec 3.3: 16 kHz, Kaldi log-mel, 204 frames, mean -4.268, std 9.138 (AST
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -223,6 +223,30 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     return draw_wave(torch.cat(moments).numpy(), size)
 
 
+def duration(item: Any) -> float:
+    """Return the seconds of a recording, by its header where that is reliable.
+
+    Raises:
+        InputError: the item is unusable.
+    """
+    with _open(item) as audio:
+        if not isinstance(audio.source, Mapping | tuple):
+            return audio.measure()
+        found: list[float] = []
+
+        def select(samples: int, rate_hz: int) -> tuple[int, int]:
+            found.append(samples / rate_hz)
+            return 0, min(samples, 1)
+
+        audio.read(select)
+        return found[-1]
+
+
+def clip_seconds(settings: AudioSettings) -> float:
+    """Return the seconds of a clip."""
+    return settings.clip_samples / settings.features.rate_hz
+
+
 def _open(item: Any) -> AbstractContextManager[OpenAudio]:
     return nullcontext(item) if isinstance(item, OpenAudio) else OpenAudio(item)
 
@@ -293,4 +317,6 @@ MODALITY = Modality(
     apply_view=apply_view,
     open_views=open_views,
     thumbnail=thumbnail,
+    duration=duration,
+    clip_seconds=clip_seconds,
 )

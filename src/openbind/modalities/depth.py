@@ -25,7 +25,7 @@ from openbind.errors import InputError
 from openbind.media.drawing import draw_map, subsample
 from openbind.media.maps import read_map
 from openbind.media.reduction import convert_map
-from openbind.modalities.spec import Modality, Preprocess, Sample, View
+from openbind.modalities.spec import Extent, Modality, Preprocess, Sample, View
 from openbind.signal.disparity import (
     CAMERAS,
     COUNTS_PER_METRE,
@@ -110,7 +110,8 @@ def prepare(settings: DepthSettings, folder: Path | None) -> Preprocess:
 
         image = Image.fromarray(convert_map(map_HW, convert))
         fitted = resize_and_crop(image, settings.size)
-        return Sample(torch.from_numpy(np.array(fitted))[None, None])
+        clip_11HW = torch.from_numpy(np.array(fitted))[None, None]
+        return Sample(clip_11HW, extent=Extent.center(image.size))
 
     return preprocess
 

@@ -20,7 +20,7 @@ from PIL import Image
 from openbind.configs import Divisor, Side
 from openbind.media.image import FULL_SIZE, LARGE_PIXELS, read_image
 from openbind.media.video import OpenVideo, is_video
-from openbind.modalities.spec import Modality, Preprocess, Sample, View
+from openbind.modalities.spec import Extent, Modality, Preprocess, Sample, View
 from openbind.signal.resize import Triple, normalize, resize_and_crop, to_tensor
 
 PHOTOS = (
@@ -59,10 +59,23 @@ def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
     """Return the function from an image to its pixels (1, 3, size, size)."""
 
     def preprocess(item: Any) -> Sample:
-        fitted = fit_image(read_image(item, DETAIL * settings.size, LARGE_PIXELS), settings)
-        return Sample(normalize(to_tensor(fitted), settings.mean, settings.std)[None])
+        image = read_image(item, DETAIL * settings.size, LARGE_PIXELS)
+        pixels_CHW = to_tensor(fit_image(image, settings))
+        normalized_CHW = normalize(pixels_CHW, settings.mean, settings.std)
+        return Sample(normalized_CHW[None], extent=_extent(image, settings))
 
     return preprocess
+
+
+def _extent(image: Image.Image, settings: ImageSettings) -> Extent:
+    """Return what part of an image is in the square of `fit_image`."""
+    width, height = image.info.get(FULL_SIZE, image.size)
+    if settings.fit == "crop":
+        return Extent.center((width, height))
+    if settings.fit == "squash":
+        return Extent((width, height))
+    across, down = (max(width, height) / side - 1 for side in (width, height))
+    return Extent((width, height), (-across / 2, -down / 2, 1 + across / 2, 1 + down / 2))
 
 
 def fit_image(image: Image.Image, settings: ImageSettings) -> Image.Image:

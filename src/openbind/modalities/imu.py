@@ -106,6 +106,21 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     return draw_series(read_series(item).values_TC, size)
 
 
+def duration(item: Any) -> float:
+    """Return the seconds of a recording.
+
+    Raises:
+        InputError: the item is unusable.
+    """
+    series = read_series(item)
+    return len(series.values_TC) / series.rate_hz
+
+
+def clip_seconds(settings: ImuSettings) -> float:
+    """Return the seconds of a window."""
+    return settings.steps / settings.rate_hz
+
+
 def _factors(series: Series, settings: ImuSettings) -> torch.Tensor:
     """Return the factors of the six columns to m/s² and rad/s, (6, 1)."""
     factors = torch.ones(AXES, 1)
@@ -141,4 +156,6 @@ MODALITY = Modality(
     apply_view=apply_view,
     open_views=open_views,
     thumbnail=thumbnail,
+    duration=duration,
+    clip_seconds=clip_seconds,
 )

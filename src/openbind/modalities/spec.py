@@ -23,6 +23,28 @@ Draw = Callable[[tuple[int, int]], Image.Image]
 
 
 @dataclass(frozen=True)
+class Extent:
+    """What part of an image a tower sees.
+
+    Args:
+        size: width and height of the image in pixels, upright.
+        area: (left, top, right, bottom) of what is seen, as fractions of the size; beyond [0, 1]
+            where the image was padded.
+    """
+
+    size: tuple[int, int]
+    area: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    @classmethod
+    def center(cls, size: tuple[int, int]) -> Extent:
+        """Return the square in the middle of an image."""
+        width, height = size
+        short = min(size)
+        left, top = (1 - short / width) / 2, (1 - short / height) / 2
+        return cls(size, (left, top, 1 - left, 1 - top))
+
+
+@dataclass(frozen=True)
 class Sample:
     """One preprocessed item: the input of a tower.
 
@@ -33,12 +55,14 @@ class Sample:
         draw: (width, height) → an RGB image of at most that size, from what was decoded anyway;
             None where only `Modality.thumbnail` draws.
         thumbnail: a JPEG, where the decoder was asked for it.
+        extent: of an image, what part of it the tower sees.
     """
 
     clips: torch.Tensor
     times: tuple[tuple[float, float], ...] | None = None
     draw: Draw | None = field(default=None, repr=False, compare=False)
     thumbnail: bytes | None = None
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +198,9 @@ class Modality:
             `apply_view` for each view.
         thumbnail: (item, (width, height)) → an RGB image of at most that size; raises
             `InputError` as `prepare`'s function does. None for modalities that can't be drawn.
+        duration: item → seconds of a recording; raises `InputError` as `prepare`'s function does.
+            None for modalities without time.
+        clip_seconds: settings → seconds of a clip of a recording.
     """
 
     name: str
@@ -191,6 +218,8 @@ class Modality:
     apply_view: ApplyView | None = None
     open_views: ReadViews | None = None
     thumbnail: Thumbnail | None = None
+    duration: Callable[[Any], float] | None = None
+    clip_seconds: Callable[[Any], float] | None = None
 
     def change(self, settings: Any, changes: Mapping[str, Any]) -> Any:
         """Return settings with some fields changed.

@@ -24,7 +24,7 @@ from openbind.media.drawing import draw_map, subsample
 from openbind.media.maps import luminance, read_map
 from openbind.media.radiometric import read_celsius
 from openbind.media.reduction import convert_map
-from openbind.modalities.spec import Modality, Part, Preprocess, Sample
+from openbind.modalities.spec import Extent, Modality, Part, Preprocess, Sample
 from openbind.signal.resize import resize_and_crop
 from openbind.signal.thermal import display_range, mark_missing, replace_telemetry
 
@@ -72,7 +72,8 @@ def prepare(settings: ThermalSettings, folder: Path | None) -> Preprocess:
         fitted = resize_and_crop(image, settings.size)
         values_HW = np.asarray(fitted, dtype=np.float32) / (255 if fitted.mode == "L" else 1)
         scaled_HW = (values_HW - settings.mean) / settings.std
-        return Sample(torch.from_numpy(scaled_HW)[None, None])
+        clip_11HW = torch.from_numpy(scaled_HW)[None, None]
+        return Sample(clip_11HW, extent=Extent.center(image.size))
 
     return preprocess
 

@@ -157,6 +157,22 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     return _draw(frame_HWC, size)
 
 
+def duration(item: Any) -> float:
+    """Return the seconds of a video.
+
+    Raises:
+        InputError: the item is unusable.
+        MissingExtraError: a video file, without the extra "video".
+    """
+    with _open(item) as video:
+        return _seconds(video)
+
+
+def clip_seconds(settings: VideoSettings) -> float:
+    """Return the seconds of a clip."""
+    return settings.clip_seconds
+
+
 def _draw(frame_HWC: np.ndarray, size: tuple[int, int]) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(frame_HWC))
     image.thumbnail(size)
@@ -220,4 +236,6 @@ MODALITY = Modality(
     apply_view=Part,
     open_views=open_views,
     thumbnail=thumbnail,
+    duration=duration,
+    clip_seconds=clip_seconds,
 )

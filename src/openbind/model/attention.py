@@ -55,6 +55,23 @@ class Attention(nn.Module):
         attended_BND = attend(q_BND, k_BND, v_BND, self.heads, visible)
         return project(self.out_proj, attended_BND)
 
+    def mix_similar(self, x_BND: Tensor, near_NN: Tensor) -> Tensor:
+        """Average the values of tokens whose keys are alike, without the learned key and value.
+
+        Args:
+            x_BND: the tokens.
+            near_NN: added to the scores.
+
+        Returns:
+            (B, N, D), projected.
+        """
+        width = x_BND.shape[-1]
+        k_BND, v_BND = project(self.in_proj, x_BND, slice(width, None)).chunk(2, dim=-1)
+        k_BAND, v_BAND = _split(k_BND, self.heads), _split(v_BND, self.heads)
+        scores_BANN = k_BAND @ k_BAND.mT * k_BAND.shape[-1] ** -0.5 + near_NN
+        mixed_BAND = scores_BANN.softmax(dim=-1) @ v_BAND
+        return project(self.out_proj, mixed_BAND.transpose(1, 2).flatten(2))
+
     def _visible(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
         """Return the mask of the keys of each query: (N, keys), or (B, 1, 1, keys) with `at_B`."""
         positions_N = torch.arange(x_BND.shape[1], device=x_BND.device)

@@ -22,7 +22,7 @@ class Patches(nn.Module):
     def __init__(self, config: PatchStem, width: int) -> None:
         super().__init__()
         self.config = config
-        self.grid = self._grid_of(config.size)
+        self.grid = self.grid_of(config.size)
         temporal = (config.frames,) if config.frames > 1 else ()
         self.weight = nn.Parameter(torch.zeros(width, config.channels, *temporal, *config.kernel))
         self.bias = nn.Parameter(torch.zeros(width)) if config.bias else None
@@ -74,7 +74,8 @@ class Patches(nn.Module):
         spatial_1ND = resize_grid(self.positions[:, first:], self.grid, grid)
         return torch.cat([self.positions[:, :first], spatial_1ND.repeat(1, steps, 1)], dim=1)
 
-    def _grid_of(self, size: tuple[int, int]) -> tuple[int, int]:
+    def grid_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the rows and columns of patches of an input of so many rows and columns."""
         (rows, columns), (down, right) = self.config.kernel, self.config.stride
         return (size[0] - rows) // down + 1, (size[1] - columns) // right + 1
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Literal, overload
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from openbind.errors import InputError
 from openbind.model.attention import pick
 from openbind.model.config import PatchStem, TokenStem, TowerConfig
 from openbind.model.heads import Head
 from openbind.model.stems import Patches, Tokens, Windows
 from openbind.model.trunk import Trunk, keep_patches
+
+NEAR = 5.0
+"""Standard deviation of the neighborhood in patches (NACLIP, arXiv 2404.08181)."""
 
 
 class Tower(nn.Module):
@@ -25,6 +30,8 @@ class Tower(nn.Module):
     """
 
     config_type = TowerConfig
+    enlarge = 1.5
+    """Times the usual size of an image, where `cells` finds the most."""
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
@@ -64,6 +71,32 @@ class Tower(nn.Module):
         pooled_BND = tokens_BND if at_B is None else pick(tokens_BND, at_B)
         return self.head(self.head.features(pooled_BND)), tokens_BND
 
+    def cells(self, x: Tensor, *, plain: bool = False) -> Tensor:
+        """Embed the patches of an input, each as if it alone were pooled.
+
+        Args:
+            x: pixels (B, C, H, W) of any size; positions are interpolated.
+            plain: leave the last block as it was trained; otherwise see `Trunk.forward_dense`.
+
+        Returns:
+            cells_BHWE, unit vectors.
+
+        Raises:
+            InputError: the tensor doesn't fit the stem, or the tower has no patches.
+        """
+        if not isinstance(self.stem, Patches):
+            raise InputError(x, "the tower has no patches of an image")
+        tokens_BND, (rows, columns) = self.stem(x), self.stem.grid_of((x.shape[-2], x.shape[-1]))
+        first = tokens_BND.shape[1] - rows * columns
+        if plain:
+            tokens_BND = self.trunk(tokens_BND)
+        else:
+            near_NN = nearness(rows, columns, tokens_BND)
+            tokens_BND = self.trunk.forward_dense(tokens_BND, F.pad(near_NN, (first, 0, first, 0)))
+        single_B1D = self.head.norm(tokens_BND[:, first:]).flatten(0, 1)[:, None]
+        cells_BE = self.head(self.head.features(single_B1D)).float()
+        return F.normalize(cells_BE, dim=-1).view(len(x), rows, columns, -1)
+
     def features(self, x: Tensor) -> Tensor:
         """Return features_BD, the input of the last Linear: `head(features(x))` embeds x.
 
@@ -95,6 +128,15 @@ class Tower(nn.Module):
             return self.stem.end_of(x)
         position = x.shape[1] - 1 if pool == "last" else 0
         return torch.full((len(x),), position, device=x.device)
+
+
+def nearness(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Return near_NN, 1 for a patch itself, less for others the farther they are (`NEAR`)."""
+    at_H = torch.arange(rows, device=like.device, dtype=like.dtype)
+    at_W = torch.arange(columns, device=like.device, dtype=like.dtype)
+    at_N2 = torch.cartesian_prod(at_H, at_W).view(-1, 2)
+    squared_NN = (at_N2[:, None] - at_N2).square().sum(dim=-1)
+    return torch.exp(-squared_NN / (2 * NEAR**2))
 
 
 def _build_stem(config: TowerConfig) -> nn.Module:

@@ -126,6 +126,23 @@ class Trunk(nn.Module):
             [self._apply_blocks(x_BND[p], None if at_B is None else at_B[p]) for p in parts]
         )
 
+    def forward_dense(self, x_BND: Tensor, near_NN: Tensor) -> Tensor:
+        """Apply all blocks, the last one so that tokens keep what is at their place.
+
+        The last block averages values by the likeness of keys and by nearness, without its
+        residual and MLP, which carry what the whole image shows (NACLIP, arXiv 2404.08181).
+
+        Args:
+            x_BND: the tokens.
+            near_NN: added to the scores of the last block's attention.
+        """
+        x_BND = x_BND if self.pre_norm is None else self.pre_norm(x_BND)
+        for block in self.blocks[:-1]:
+            x_BND = block(x_BND)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        return last.attention.mix_similar(last.norm_1(x_BND), near_NN)
+
     def _apply_blocks(self, x_BND: Tensor, at_B: Tensor | None) -> Tensor:
         x_BND = x_BND if self.pre_norm is None else self.pre_norm(x_BND)
         for block in self.blocks[:-1]:

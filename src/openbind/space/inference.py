@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 
 from openbind.errors import CheckpointError, first_line
 
@@ -40,3 +41,30 @@ def placed(tensor: torch.Tensor, tower: torch.nn.Module) -> torch.Tensor:
         # Pinned memory is copied while the device computes.
         return tensor.pin_memory().to(weight.device, dtype, non_blocking=True)
     return tensor.to(weight.device, dtype)
+
+
+def unit_vectors(tower: torch.nn.Module, clips: torch.Tensor) -> torch.Tensor:
+    """Embed a batch of clips: (batch, ...) → (batch, dim) float32, unit rows."""
+    with inferring(tower):
+        return F.normalize(tower(placed(clips, tower)).float(), dim=-1)
+
+
+def embed_clips(
+    tower: torch.nn.Module, tensor: torch.Tensor, clip_dims: int, scale: float | None
+) -> torch.Tensor:
+    """Embed items that may be cut into clips.
+
+    Args:
+        tower: embeds.
+        tensor: (batch, ...) or (batch, clips, ...).
+        clip_dims: axes of a clip.
+        scale: of the unit vectors, whose mean isn't made of unit length then; None returns unit
+            vectors.
+
+    Returns:
+        (batch, dim) float32.
+    """
+    flat = tensor.flatten(0, 1) if tensor.ndim == clip_dims + 2 else tensor
+    unit = unit_vectors(tower, flat) * (1.0 if scale is None else scale)
+    mean = unit.view(tensor.shape[0], -1, unit.shape[-1]).mean(dim=1)
+    return F.normalize(mean, dim=-1) if scale is None else mean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from tqdm import tqdm
 
 from openbind.errors import InputError, UnknownNameError
 from openbind.generation.decoder import HOW_TO_DRAW, generate
 from openbind.generation.decoder import Decoder as ImageDecoder
 from openbind.limits import LIBRARY, ItemLimits
-from openbind.modalities import MODALITIES
+from openbind.localisation.heat import Localisation
+from openbind.modalities import IMAGE, MODALITIES
 from openbind.modalities.spec import Modality
-from openbind.model.tower import Tower
 from openbind.space.card import Card
 from openbind.space.config import Binding, SpaceConfig
 from openbind.space.decoding import Decoder, map_ahead
 from openbind.space.identity import fingerprint, modality_identity
-from openbind.space.inference import inferring, placed
+from openbind.space.inference import embed_clips, unit_vectors
 from openbind.space.inputs import OnError, is_many, modality_of_tensor, report_error, stack_items
+from openbind.space.locating import find_in_recording, locate, patch_embeddings
 from openbind.space.pipeline import Batching, run_tasks
 from openbind.space.vectors import ClipVectors, check_vectors, clip_vectors
 
@@ -275,26 +275,47 @@ class Space:
             raise InputError(self.name, f"no decoder draws from its vectors; {HOW_TO_DRAW}")
         return generate(self.generator, vectors, **options)
 
-    def patch_embeddings(self, modality: str, tensor: torch.Tensor) -> torch.Tensor:
-        """Embed every token of preprocessed tensors, for localization.
+    def locate(
+        self, image: Any, query: Any, *, modality: str = IMAGE, method: str = "auto"
+    ) -> Localisation:
+        """Find where in an image a query of any modality is.
 
         Args:
-            modality: one whose tower is a transformer.
+            image, modality: an item, and what it is read as.
+            query: one unit vector (dim,) of this space.
+            method: "auto", "plain" (of the unchanged tower; the mean of the starter's map is the
+                cosine), or another of docs/localisation.md.
+        """
+        self._binding(modality)
+        return locate(self, image, query, modality, method)
+
+    def moments(
+        self, recording: Any, query: Any, *, modality: str | None = None
+    ) -> list[tuple[float, float, float]]:
+        """Find when in a recording of any length a query is; it is decoded as it is scored.
+
+        Args:
+            recording, modality: an item, and what it is read as (None: by its file's extension).
+            query: one unit vector (dim,) of this space.
+
+        Returns:
+            (start, end, score) in seconds, best first; the score is the highest cosine.
+        """
+        return find_in_recording(self, recording, query, modality)[0]
+
+    def patch_embeddings(self, modality: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Embed every patch or cell of preprocessed tensors.
+
+        Args:
+            modality: of images.
             tensor: (batch, ...) as `preprocess` returns it for items that aren't cut.
 
         Returns:
-            tokens_BNE float32 of unit length in the joint space: the class token first if the
-            tower has one, then the patches row by row.
-
-        Raises:
-            InputError: the modality's tower has no tokens.
+            tokens_BNE float32, row by row: unit vectors, the class token first if there is one; of
+            the starter cells, (batch, 81, 384), whose mean is the content part of the unit vector.
         """
-        tower = self.towers[self._binding(modality).tower]
-        if not isinstance(tower, Tower):
-            raise InputError(modality, f"its tower is a {type(tower).__name__}, without tokens")
-        with inferring(tower):
-            _, tokens_BND = tower(placed(tensor, tower), tokens=True)
-            return F.normalize(tower.head(tokens_BND).float(), dim=-1)
+        self._binding(modality)
+        return patch_embeddings(self, modality, tensor)
 
     def embed_tensors(
         self, tensors: Mapping[str, torch.Tensor], *, scaled: bool = False
@@ -357,20 +378,13 @@ class Space:
         return self.config.modalities[modality]
 
     def _unit_clips(self, modality: str, clips: torch.Tensor) -> torch.Tensor:
-        tower = self.towers[self._binding(modality).tower]
-        with inferring(tower):
-            return F.normalize(tower(placed(clips, tower)).float(), dim=-1)
+        return unit_vectors(self.towers[self._binding(modality).tower], clips)
 
     def _embed_tensor(self, key: str, tensor: torch.Tensor, scaled: bool) -> torch.Tensor:
         modality = modality_of_tensor(self.config, key, tensor.ndim)
-        binding, clip_dims = self._binding(modality), _modality(modality).clip_dims
-        batch = tensor.shape[0]
-        flat = tensor.flatten(0, 1) if tensor.ndim == clip_dims + 2 else tensor
-        unit = self._unit_clips(modality, flat) * (binding.scale if scaled else 1.0)
-        mean = unit.view(batch, -1, unit.shape[-1]).mean(dim=1)
-        return mean if scaled else F.normalize(mean, dim=-1)
+        binding, axes = self._binding(modality), _modality(modality).clip_dims
+        scale = binding.scale if scaled else None
+        return embed_clips(self.towers[binding.tower], tensor, axes, scale)
 
 
-def _modality(name: str) -> Modality:
-    found: Modality = MODALITIES.get(name)
-    return found
+_modality: Callable[[str], Modality] = MODALITIES.get

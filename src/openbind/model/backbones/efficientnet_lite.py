@@ -25,6 +25,9 @@ from torch.nn import functional as F
 
 from openbind.configs import Range, Width
 
+WINDOW, SMOOTHED = 7, 3
+"""Cells per side of the two squares of `cells`, chosen on mosaics (docs/localisation.md)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
@@ -164,6 +167,8 @@ class EfficientNetLite(nn.Module):
     """Embeds images of any size, or clips of several."""
 
     config_type = EfficientNetLiteConfig
+    enlarge = 2.0
+    """Times the usual size of an image, where `cells` finds the most."""
 
     def __init__(self, config: EfficientNetLiteConfig) -> None:
         super().__init__()
@@ -190,12 +195,53 @@ class EfficientNetLite(nn.Module):
             (with the defaults of `LayoutConfig` if the config has none).
         """
         layout = self.config.layout or LayoutConfig(stage=len(self.config.stages))
+        middle_BCHW, map_BCHW = self._read_maps(image_BCHW, layout.stage)
+        return map_BCHW.mean(dim=(2, 3)), read_cells(middle_BCHW, layout.grid)
+
+    def _read_maps(self, image_BCHW: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the map of a stage, and that of the features before they are averaged."""
         hidden = image_BCHW.contiguous(memory_format=torch.channels_last)
         hidden = F.relu6(self.stem(hidden), inplace=True)
-        middle, hidden = self.blocks.split(hidden, layout.stage)
-        cells_BC = read_cells(middle, layout.grid)
-        hidden = F.relu6(self.top(hidden), inplace=True)
-        return hidden.mean(dim=(2, 3)), cells_BC
+        middle, hidden = self.blocks.split(hidden, stage)
+        return middle, F.relu6(self.top(hidden), inplace=True)
+
+    def cells(self, image_BCHW: torch.Tensor, *, plain: bool = False) -> torch.Tensor:
+        """Embed the content of each cell, without the layout's dimensions.
+
+        The projection commutes with the average over space. The mixture doesn't: each cell has
+        the mixture of its own classifier's probabilities, and all cells share what the mixture of
+        the whole image differs by. So their mean is exactly the image's content.
+
+        Args:
+            image_BCHW: of any size; a cell has 32 x 32 pixels and sees some more.
+            plain: scale all cells alike, so that their mean is the content part of the image's
+                unit vector. Otherwise a cell is the mean of two unit vectors, its own and that of
+                the `WINDOW` around it, smoothed: shorter than 1.
+
+        Returns:
+            cells_BHWE.
+        """
+        _, map_BDHW = self._read_maps(image_BCHW, len(self.config.stages))
+        own_BHWE = self._split_content(map_BDHW.permute(0, 2, 3, 1).contiguous())
+        if not plain:
+            around_BDHW = _average(map_BDHW, WINDOW)
+            wide_BHWE = self.embed(around_BDHW.permute(0, 2, 3, 1).contiguous())
+            sum_BHWE = F.normalize(own_BHWE, dim=-1) + F.normalize(wide_BHWE, dim=-1)
+            return _average(sum_BHWE.permute(0, 3, 1, 2) / 2, SMOOTHED).permute(0, 2, 3, 1)
+        share = self.config.layout.share if self.config.layout else 0.0
+        length_B = own_BHWE.mean(dim=(1, 2)).norm(dim=-1).clamp_min(1e-12)
+        plain_BHWE: torch.Tensor = math.sqrt(1 - share) * own_BHWE / length_B[:, None, None, None]
+        return plain_BHWE
+
+    def _split_content(self, features_BHWD: torch.Tensor) -> torch.Tensor:
+        """Return the content of each cell; the mean is `embed` of the features' mean."""
+        logits_BHWL = self.classifier(features_BHWD) / self.config.temperature
+        own_BHWE = self.mixture(logits_BHWL.softmax(dim=-1))
+        whole_BE = self.mixture(logits_BHWL.mean(dim=(1, 2)).softmax(dim=-1))
+        rest_BE = whole_BE - own_BHWE.mean(dim=(1, 2))
+        split_BHWE: torch.Tensor = own_BHWE + rest_BE[:, None, None]
+        split_BHWE += self.projection(features_BHWD)
+        return split_BHWE
 
     def features(self, image_BCHW: torch.Tensor) -> torch.Tensor:
         """Encode RGB images scaled to about [-1, 1]; return features_BD, averaged over space."""
@@ -227,6 +273,12 @@ class EfficientNetLite(nn.Module):
             return content_BE
         share = self.config.layout.share
         return join_parts(content_BE, self.layout(cells_BC), share)
+
+
+def _average(map_BCHW: torch.Tensor, side: int) -> torch.Tensor:
+    """Average the square around each cell, of an odd number of cells; less at the edges."""
+    around_BCHW: torch.Tensor = F.avg_pool2d(map_BCHW, side, 1, side // 2, count_include_pad=False)
+    return around_BCHW
 
 
 def join_parts(content_BE: torch.Tensor, layout_BE: torch.Tensor, share: float) -> torch.Tensor:

@@ -45,6 +45,8 @@ class EfficientNetLiteMap(nn.Module):
     """Embeds maps of any size."""
 
     config_type = EfficientNetLiteMapConfig
+    enlarge = 1.0
+    """Times the usual size of an image, where `cells` finds the most."""
 
     def __init__(self, config: EfficientNetLiteMapConfig) -> None:
         super().__init__()
@@ -64,6 +66,34 @@ class EfficientNetLiteMap(nn.Module):
         """Return embed_BE, not yet of unit length; see `features` for the input."""
         embed_BE: torch.Tensor = self.head(self.features(map_BCHW))
         return embed_BE
+
+    def cells(self, map_BCHW: torch.Tensor, *, plain: bool = False) -> torch.Tensor:
+        """Split the embedding exactly into what each position of the last stage's map adds.
+
+        The head and the averages in the grid's cells are linear, so that the mean over positions
+        is the embedding.
+
+        Args:
+            map_BCHW: as for `features`, of any size.
+            plain: scale all positions alike, so that their mean is the unit vector; otherwise each
+                position has a unit vector.
+
+        Returns:
+            cells_BHWE.
+        """
+        hidden = map_BCHW.contiguous(memory_format=torch.channels_last)
+        map_BCHW = self.blocks(F.relu6(self.stem(hidden), inplace=True))
+        batch, channels, rows, columns = map_BCHW.shape
+        grid, count = self.config.grid, rows * columns
+        # How much each position counts in the average of each of the grid's cells.
+        each_N1HW = torch.eye(count, device=map_BCHW.device).view(count, 1, rows, columns)
+        part_NK = F.adaptive_avg_pool2d(each_N1HW, grid).flatten(1).to(map_BCHW.dtype)
+        weight_ECK = self.head.weight.view(-1, channels, grid**2)
+        split_BEN = torch.einsum("eck,bcn,nk->ben", weight_ECK, map_BCHW.flatten(2), part_NK)
+        cells_BNE = count * split_BEN.mT + self.head.bias
+        length_B11 = cells_BNE.mean(dim=1, keepdim=True).norm(dim=-1, keepdim=True)
+        unit_BNE = cells_BNE / length_B11 if plain else F.normalize(cells_BNE, dim=-1)
+        return unit_BNE.view(batch, rows, columns, -1)
 
 
 @torch.no_grad()
