@@ -55,6 +55,7 @@ BOUND = (
     ("image", "audio"),
     ("text", "audio"),
     ("text", "imu"),
+    ("image", "imu"),
     ("image", "depth"),
     ("text", "depth"),
     ("text", "thermal"),
@@ -92,7 +93,7 @@ SUMMARY = (
     "Images, video, text, audio, depth, thermal and IMU data in one 512-dimensional embedding "
     "space, built from small pretrained backbones that package registries carry. Images are bound "
     "to captions and names, audio to the names of 60 classes of sounds and to images of them, "
-    "IMU data to names of what people do, "
+    "IMU data to names of what people do and to images of it, "
     "depth maps to images of rooms and their names, thermal images to captions. 384 "
     "dimensions encode what an image shows and 128 where; the latter are zero for text, audio and "
     "IMU. For searching personal folders on a CPU, for tests and for learning; not a replacement "
@@ -188,19 +189,19 @@ SOURCES = (
     ),
     Source(
         name="BasicMotions, training half (UEA archive)",
-        use="recordings of text-imu pairs",
+        use="recordings of text-imu and image-imu pairs",
         license="BSD-3-Clause, as part of aeon",
         origin="aeon 1.6.0 (PyPI)",
     ),
     Source(
         name="WISDM, 23 people with a watch, 11 with a phone too (Weiss 2019)",
-        use="recordings of text-imu pairs",
+        use="recordings of text-imu and image-imu pairs",
         license="CC-BY-4.0",
         origin="archive.ics.uci.edu/dataset/507",
     ),
     Source(
         name="HAPT, 15 people with a phone at the waist (Reyes-Ortiz et al. 2015)",
-        use="recordings of text-imu pairs",
+        use="recordings of text-imu and image-imu pairs",
         license="CC-BY-4.0",
         origin="archive.ics.uci.edu/dataset/341",
     ),
@@ -215,6 +216,24 @@ SOURCES = (
         use="3D models of rendered rooms, image-depth and text-depth pairs",
         license="CC0-1.0 and CC-BY-3.0, by model",
         origin="sweethome3d-furniture 1.8 (Debian)",
+    ),
+    Source(
+        name="aims-slam, 50 views of a lab by a RealSense",
+        use="image-depth and text-depth pairs",
+        license="MIT",
+        origin="github.com/CMU-AI-Maker-Space/aims-slam",
+    ),
+    Source(
+        name="ICL-NUIM, 71 rendered views of a living room (Handa et al. 2014)",
+        use="image-depth and text-depth pairs",
+        license="CC-BY-3.0",
+        origin="github.com/isl-org/open3d_downloads",
+    ),
+    Source(
+        name="TUM RGB-D, 5 views of a desk by a Kinect (Sturm et al. 2012)",
+        use="image-depth and text-depth pairs",
+        license="CC-BY-4.0",
+        origin="github.com/EdwardjkFeng/rgbd-vo",
     ),
 )
 LIMITS = (
@@ -235,6 +254,8 @@ LIMITS = (
     "apart by a phone at the waist, and not if it is worn otherwise.",
     "A video is the mean of single frames: motion and order are lost. Its audio track goes "
     "through the audio tower.",
+    "Drawings are named first slightly less often than by the starter before (Tux Paint's stamps: "
+    "0.193, before 0.227), and within the first ten more often (0.519, before 0.474).",
     "English only: texts in other languages are embedded without an error, and nearly at random.",
     "The drawings and the fold-4 sounds of the sample collection were in its training data: "
     "results on the samples are no measure of quality, the results above are.",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import motions
+import numpy as np
 import scenes
 import sounds
 import torch
@@ -25,13 +26,16 @@ import validate_motions
 import views
 import widen
 from assemble import AUDIO_SETTINGS, ESC50, IMAGE_SETTINGS, TEMPERATURE, assemble
+from attribution import write_attribution
 from calibrate import calibrate
 from collect import collect
 from convert import convert_aisfx, convert_efficientnet_lite, convert_minilm
 from manifests import read_lines
 from pairs import Image, read_class_names, read_images
 from photographs import photograph_features, read_captioned, read_photographs
+from prints import write_prints
 from safetensors.torch import load_file, save_file
+from targets import make_targets
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
@@ -90,7 +94,6 @@ def main() -> None:
     for name in ("data", "work", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args()
-    torch.set_num_threads(2)
     work, data = options.work, options.data
     collect(work)
     towers = load_backbones(work)
@@ -98,12 +101,14 @@ def main() -> None:
     learned, numbers = bind_images(towers, images, work, data)
     finished: dict[str, nn.Module] = {"text": towers.text, "vision": towers.vision}
     finished["audio"] = bind_sounds(towers.audio, learned, work, data, numbers)
-    finished["imu"] = bind_motions(towers, work, data, numbers)
+    finished["imu"] = bind_motions(towers, learned, work, data, numbers)
     finished = widen_space(finished, work, data)
     finished["thermal"] = bind_thermal(work, data, numbers)
     finished["depth"] = bind_depth(work, numbers)
     assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out, list_trained(data))
     add_calibration(options.out, data)
+    write_attribution(options.out / "attribution.csv.gz", data, work / scenes.MODELS)
+    print_trained(work)
     print((options.out / "README.md").read_text(encoding="utf-8"))
 
 
@@ -118,6 +123,17 @@ def add_calibration(folder: Path, data: Path) -> None:
     space = openbind.load(folder)
     space.card = replace(space.card, unrelated=calibrate(space, data))
     native.save(space, folder, dtype=torch.float16)
+
+
+def print_trained(work: Path) -> None:
+    """Write prints of all images and clips that were trained on, from their cached features."""
+    photographs, drawings, clips = (
+        load_file(work / f"{name}_features.safetensors")
+        for name in ("photograph", "image", "audio")
+    )
+    seen_BD = torch.cat([photographs["features_NVD"][:, 0], drawings["features_KSD"][:, 0]])
+    heard_BD = clips["features_BD"]
+    write_prints(work / "trained.safetensors", {"image": seen_BD, "audio": heard_BD})
 
 
 def load_backbones(work: Path) -> Towers:
@@ -146,7 +162,8 @@ def bind_images(
     class_names, found = read_class_names(work), read_photographs(data)
     texts = {text for image in images for text, _ in image.texts} | texts_of(found)
     texts |= {recording.label for recording in sounds.read_recordings(data)}
-    embedding = embed_texts(towers, sorted(texts | set(class_names)))
+    texts |= {recording.name for recording in motions.read_recordings(work, data)}
+    embedding = embed_texts(towers, sorted(texts | set(class_names)), work)
     names_KE = torch.stack([embedding[name] for name in class_names])
     center_E = names_KE.mean(0)
     names_KE = names_KE - center_E
@@ -195,7 +212,7 @@ def bind_sounds(
         sounds.audio_features(tower, found, AUDIO_SETTINGS, work, worse) for worse in (False, True)
     )
     label_KE = torch.stack([learned.embedding[name] for name in names])
-    target_KE = sounds.make_targets(label_KE, learned.words_NE, learned.image_NE, recipe)
+    target_KE = make_targets(label_KE, learned.words_NE, learned.image_NE)
 
     def learn(kept_N: torch.Tensor) -> torch.Tensor:
         parts = (clean.of(kept_N), degraded.of(kept_N))
@@ -207,14 +224,21 @@ def bind_sounds(
     return tower
 
 
-def bind_motions(towers: Towers, work: Path, data: Path, numbers: list[Measurement]) -> nn.Module:
+def bind_motions(
+    towers: Towers, learned: Learned, work: Path, data: Path, numbers: list[Measurement]
+) -> nn.Module:
     """Train the IMU tower by its recipe; its numbers are those of towers trained on less."""
-    written = motions.write_motions(work, data)
-    start = motions.start_motion_tower(written, towers.vision.config.embed_dim)
+    names = sorted({recording.name for recording in motions.read_recordings(work, data)})
+    label_KE = torch.stack([learned.embedding[name] for name in names])
+    target_KE = make_targets(label_KE, learned.words_NE, learned.image_NE)
+    targets = dict(zip(names, target_KE, strict=True))
+    written = motions.write_motions(work, data, targets)
+    windows_BCT = motions.read_windows(written)
+    start = motions.start_motion_tower(windows_BCT, towers.vision.config.embed_dim)
     unbound = {"text": towers.text, "vision": towers.vision, "imu": start}
     assemble(unbound, [], work / MINILM / "tokenizer.json", work / MOTION)
     space = run_recipe(work, "imu", MOTION, "shipped")
-    numbers += validate_motions.measure_motions(space, motions.read_recordings(work, data), work)
+    numbers += validate_motions.measure_motions(space, written, targets, work)
     return space.towers["imu"]
 
 
@@ -224,7 +248,7 @@ def widen_space(towers: dict[str, nn.Module], work: Path, data: Path) -> dict[st
     sources = {"photographs": photographs, "rooms": scenes.render_rooms(work)}
     narrow = towers["vision"]
     assert isinstance(narrow, EfficientNetLite)
-    vision = widen.widen_image_tower(narrow, sources, IMAGE_SETTINGS)
+    vision = widen.widen_image_tower(narrow, sources, IMAGE_SETTINGS, work)
     wide: dict[str, nn.Module] = {
         "text": widen.add_zeros(towers["text"], "head"),
         "vision": vision,
@@ -283,20 +307,26 @@ def run_recipe(
     return openbind.load(run, dtype="float32")
 
 
-def embed_texts(towers: Towers, texts: list[str], batch_size: int = 256) -> dict[str, torch.Tensor]:
-    """Return MiniLM's unit embedding of each text."""
-    ids = sorted((towers.tokenizer.encode(text).ids, text) for text in texts)
-    ids.sort(key=lambda pair: len(pair[0]))
-    found = {}
-    for start in tqdm(range(0, len(ids), batch_size), desc="texts", disable=None):
-        rows = ids[start : start + batch_size]
+def embed_texts(
+    towers: Towers, texts: list[str], work: Path, batch_size: int = 256
+) -> dict[str, torch.Tensor]:
+    """Return MiniLM's unit embedding of each text; cached in the work folder."""
+    kept = work / "text_features.npz"
+    known = dict[str, torch.Tensor]()
+    if kept.exists():
+        tables = np.load(kept)
+        known = dict(zip(tables["text"].tolist(), torch.from_numpy(tables["e"]), strict=True))
+    new = [(towers.tokenizer.encode(text).ids, text) for text in texts if text not in known]
+    new.sort(key=lambda pair: len(pair[0]))
+    for start in tqdm(range(0, len(new), batch_size), desc="texts", disable=None):
+        rows = new[start : start + batch_size]
         padded = nn.utils.rnn.pad_sequence([torch.tensor(row) for row, _ in rows], True)
         with torch.no_grad():
             features_BD = towers.text.features(padded)
-        found.update(
-            {text: features_D for (_, text), features_D in zip(rows, features_BD, strict=True)}
-        )
-    return found
+        known.update(zip((text for _, text in rows), features_BD, strict=True))
+    if new:
+        np.savez(kept, text=np.array(list(known)), e=torch.stack(list(known.values())).numpy())
+    return {text: known[text] for text in texts}
 
 
 def image_features(tower: EfficientNetLite, images: list[Image], work: Path) -> torch.Tensor:

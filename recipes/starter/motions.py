@@ -8,7 +8,7 @@ changed: mounted otherwise, without gravity, at another rate, by a sensor of ano
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +28,7 @@ from openbind.signal.resample import resample
 
 SOURCE = Path("pypi/aeon/datasets/data/BasicMotions/BasicMotions_TRAIN.ts")
 TEST = SOURCE.with_name("BasicMotions_TEST.ts")
-MOTIONS = Path("motions/motions.jsonl")
+MOTIONS, TARGETS = Path("motions/motions.jsonl"), Path("motions/targets.npy")
 FOLDERS = ("wisdm_watch", "wisdm_phone", "hapt_phone")
 SETTINGS = ImuSettings(steps=100, rate_hz=10, clips="cover", edges="mirror")
 AXES, STEPS = 6, 100
@@ -63,22 +63,25 @@ class Recording:
         return f"a person {DOINGS.get(self.label, self.label)}"
 
 
-def write_motions(work: Path, data: Path) -> list[Recording]:
-    """Write a CSV file per recording and copy, with times, and the manifest.
+def write_motions(work: Path, data: Path, targets: Mapping[str, torch.Tensor]) -> list[Recording]:
+    """Write a CSV file per recording and copy, with times, the targets, and the manifest.
 
     Args:
         work: the folder, with the unpacked packages.
         data: holds `wisdm_watch`, `wisdm_phone` and `hapt_phone`.
+        targets: name of what a person does → the vector (E,) to be embedded as.
 
     Returns:
         what was written.
     """
     recordings = list(add_changed(read_recordings(work, data)))
-    lines = []
+    names, lines = list(targets), []
     for number, recording in enumerate(recordings):
         path = Path(f"motions/{number:05}.csv")
         write_recording(work / path, recording)
-        lines.append({"imu": path.as_posix(), "text": recording.name, "label": recording.label})
+        target = f"{TARGETS}#{names.index(recording.name)}"
+        lines.append({"imu": path.as_posix(), "text.vector": target, "label": recording.label})
+    np.save(work / TARGETS, torch.stack(list(targets.values())).numpy())
     write_lines(work / MOTIONS, lines)
     return recordings
 
@@ -151,10 +154,10 @@ def change(recording: Recording, rng: np.random.Generator) -> Recording:
     return replace(recording, values_TC=changed_TC.astype(np.float32), rate_hz=rate_hz)
 
 
-def start_motion_tower(recordings: Iterable[Recording], embed_dim: int) -> MotionStatistics:
-    """Build a tower whose statistics are standardized over recordings, with a zero head."""
+def start_motion_tower(windows_BCT: torch.Tensor, embed_dim: int) -> MotionStatistics:
+    """Build a tower whose statistics are standardized over windows, with a zero head."""
     tower = MotionStatistics(MotionStatisticsConfig(embed_dim=embed_dim))
-    prepare_statistics(tower, read_windows(recordings))
+    prepare_statistics(tower, windows_BCT)
     torch.nn.init.zeros_(tower.head.weight)
     torch.nn.init.zeros_(tower.head.bias)
     return tower.eval()

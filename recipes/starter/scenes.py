@@ -19,6 +19,8 @@ from openbind.space.space import Space
 THERMAL = Path("scenes/thermal.jsonl")
 DEPTH, DEPTH_VECTORS = Path("scenes/depth.jsonl"), Path("scenes/depth.npy")
 ROOMS, SPOILED = Path("rooms"), Path("rooms/spoiled")
+MODELS = ROOMS / "attribution.csv"
+"""Who made the models of rendered rooms."""
 ROOM_COUNTS = {"train": 126, "val": 48}
 """Of each of the six kinds as many."""
 DRAWN = 1000

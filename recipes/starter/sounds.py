@@ -47,14 +47,10 @@ class SoundRecipe:
 
     Args:
         ridge: added to the diagonal of the features' correlation.
-        images: weight of a class's images beside its name.
-        num_images: images of a class.
         degraded: weight of the degraded copies.
     """
 
     ridge: float = 0.5
-    images: float = 0.3
-    num_images: int = 8
     degraded: float = 0.7
 
 
@@ -158,36 +154,6 @@ def degrade(path: Path) -> tuple[np.ndarray, int]:
     return samples_CT.clamp(-1, 1).numpy(), rate_hz
 
 
-def find_images(
-    label_E: torch.Tensor, words_NE: torch.Tensor, image_NE: torch.Tensor, count: int
-) -> torch.Tensor:
-    """Return the rows of the images whose texts and content are nearest to a class's name.
-
-    Args:
-        label_E: unit embedding of the name.
-        words_NE: mean embedding of each image's texts.
-        image_NE: unit embedding of each image.
-        count: how many.
-    """
-    return (words_NE @ label_E + image_NE @ label_E).topk(count).indices
-
-
-def make_targets(
-    label_KE: torch.Tensor, words_NE: torch.Tensor, image_NE: torch.Tensor, recipe: SoundRecipe
-) -> torch.Tensor:
-    """Return what each class's recordings are to be embedded as: its name, and its images.
-
-    Args:
-        label_KE: unit embeddings of the names.
-        words_NE, image_NE: see `find_images`.
-        recipe: the settings.
-    """
-    rows = [find_images(label_E, words_NE, image_NE, recipe.num_images) for label_E in label_KE]
-    seen_KE = torch.stack([image_NE[row].mean(0) for row in rows])
-    seen_KE = F.normalize(seen_KE - seen_KE.mean(0), dim=1)
-    return F.normalize(label_KE + recipe.images * seen_KE, dim=1)
-
-
 def learn_audio_head(
     tower: AiSFX,
     clean: Heard,
@@ -202,7 +168,7 @@ def learn_audio_head(
         tower: a converted backbone.
         clean, degraded: clips of the recordings that are heard.
         class_N: class of every recording.
-        target_KE: of each class (`make_targets`).
+        target_KE: of each class (`targets.make_targets`).
         recipe: the settings.
     """
     heard_BK = F.one_hot(class_N[clean.owner_B], len(target_KE))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import motions
 import numpy as np
 import torch
-from motions import Recording
+from motions import Recording, read_windows
 from torch import Tensor
 from torch.nn import functional as F
 from validate import measure
@@ -25,9 +26,10 @@ DRAWS, DRAWN, NEW_PEOPLE = 20, 5, 8
 """Draws of activities never felt, how many each draws, and people held out besides."""
 SAME = {"stairs": ("walking upstairs", "walking downstairs"), "jogging": ("running",)}
 """Activities of other data sets that are much the same, and are held out together."""
+WATCH = "wisdm_watch"
 DATA = {
     "hapt_phone": "HAPT, phone at the waist",
-    "wisdm_watch": "WISDM, watch",
+    WATCH: "WISDM, watch",
     "wisdm_phone": "WISDM, phone in the pocket",
 }
 TESTED = {
@@ -39,22 +41,46 @@ TESTED = {
 """Names of BasicMotions' activities."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Felt:
+    """Recordings, and the windows of each and of its changed copies, in turn.
+
+    Args:
+        recordings: N, as they are.
+        windows_BCT: B = N × (1 + `motions.CHANGED`).
+        targets: name of an activity → the unit vector (E,) that its recordings are to become.
+    """
+
+    recordings: Sequence[Recording]
+    windows_BCT: Tensor
+    targets: Mapping[str, Tensor]
+
+
 def measure_motions(
-    space: openbind.Space, recordings: Sequence[Recording], work: Path
+    space: openbind.Space,
+    written: Sequence[Recording],
+    targets: Mapping[str, Tensor],
+    work: Path,
 ) -> list[Measurement]:
     """Return all numbers: of the shipped tower, and of towers trained on a part.
 
     Args:
         space: with the shipped tower.
-        recordings: that it was trained on.
+        written: the recordings that it was trained on, each followed by its changed copies.
+        targets: name of an activity → what its recordings were trained to be embedded as.
         work: the folder, with the unpacked packages.
     """
-    names = sorted({recording.name for recording in recordings})
+    names = sorted({recording.name for recording in written})
     words = dict(zip(names, torch.from_numpy(space.encode("text", names)), strict=True))
+    felt = Felt(
+        recordings=written[:: 1 + motions.CHANGED],
+        windows_BCT=read_windows(written),
+        targets=targets,
+    )
     return [
         *measure_test_half(space, work),
-        *measure_people(recordings, words),
-        *measure_new_activities(recordings, words),
+        *measure_people(felt, words),
+        *measure_new_activities(felt, words),
     ]
 
 
@@ -70,34 +96,34 @@ def measure_test_half(space: openbind.Space, work: Path) -> list[Measurement]:
     return [measure("imu → text", "accuracy", right_N, 1 / len(names), data, ("imu", "text"))]
 
 
-def fit(recordings: Sequence[Recording], words: Mapping[str, Tensor]) -> MotionStatistics:
-    """Train a tower on recordings and their changed copies.
+def fit(felt: Felt, kept_N: np.ndarray) -> MotionStatistics:
+    """Train a tower on some recordings and their changed copies.
 
     Args:
-        recordings: to learn from.
-        words: name of an activity → its unit embedding (E,).
+        felt: all recordings.
+        kept_N: which of them to learn from.
     """
-    used = list(motions.add_changed(recordings))
-    targets_NE = torch.stack([words[recording.name] for recording in used])
-    tower = motions.start_motion_tower(used, targets_NE.shape[1])
+    targets_NE = torch.stack([felt.targets[recording.name] for recording in felt.recordings])
+    copies = 1 + motions.CHANGED
+    kept_B = torch.from_numpy(kept_N).repeat_interleave(copies)
+    windows_BCT = felt.windows_BCT[kept_B]
+    tower = motions.start_motion_tower(windows_BCT, targets_NE.shape[1])
     with torch.no_grad():
-        features_ND = tower.features(motions.read_windows(used))
-    fold_head(HeadNet(tower, PLAN, features_ND, targets_NE), tower)
+        features_BD = tower.features(windows_BCT)
+    targets_BE = targets_NE.repeat_interleave(copies, dim=0)[kept_B]
+    fold_head(HeadNet(tower, PLAN, features_BD, targets_BE), tower)
     return tower
 
 
-def measure_people(
-    recordings: Sequence[Recording], words: Mapping[str, Tensor]
-) -> list[Measurement]:
+def measure_people(felt: Felt, words: Mapping[str, Tensor]) -> list[Measurement]:
     """Name what people do who weren't trained on: five folds of people."""
+    recordings = felt.recordings
     people = sorted({recording.person for recording in recordings})
     order = np.random.default_rng(0).permutation(people).tolist()
     vectors_NE = torch.zeros(len(recordings), len(next(iter(words.values()))))
     for fold in range(FOLDS):
-        out = [recording.person in order[fold::FOLDS] for recording in recordings]
-        tower = fit([r for r, held in zip(recordings, out, strict=True) if not held], words)
-        held = [n for n, is_held in enumerate(out) if is_held]
-        vectors_NE[held] = embed(tower, [recordings[n] for n in held])
+        out_N = np.array([recording.person in order[fold::FOLDS] for recording in recordings])
+        vectors_NE[out_N] = embed(fit(felt, ~out_N), felt, out_N)
     found = []
     for data, title in DATA.items():
         mine = [n for n, recording in enumerate(recordings) if recording.data == data]
@@ -112,21 +138,24 @@ def measure_people(
     return found
 
 
-def measure_new_activities(
-    recordings: Sequence[Recording], words: Mapping[str, Tensor]
-) -> list[Measurement]:
+def measure_new_activities(felt: Felt, words: Mapping[str, Tensor]) -> list[Measurement]:
     """Name activities that weren't trained on, of people who weren't either."""
+    recordings = felt.recordings
     rng, shares = np.random.default_rng(0), []
-    watch = [recording for recording in recordings if recording.data == "wisdm_watch"]
+    watch = [recording for recording in recordings if recording.data == WATCH]
     labels, people = (sorted({getattr(r, key) for r in watch}) for key in ("label", "person"))
     for _ in range(DRAWS):
         drawn = list(rng.choice(labels, DRAWN, replace=False))
         new = set(rng.permutation(people)[:NEW_PEOPLE])
         out = {*drawn, *(same for label in drawn for same in SAME.get(label, ()))}
-        tower = fit([r for r in recordings if r.label not in out and r.person not in new], words)
-        asked = [r for r in watch if r.label in drawn and r.person in new]
+        kept_N = np.array([r.label not in out and r.person not in new for r in recordings])
+        asked_N = np.array(
+            [r.data == WATCH and r.label in drawn and r.person in new for r in recordings]
+        )
+        asked = [r for r, is_asked in zip(recordings, asked_N, strict=True) if is_asked]
         names = sorted({recording.name for recording in asked})
-        shares.append(is_right(embed(tower, asked), asked, names, words).mean())
+        vectors_NE = embed(fit(felt, kept_N), felt, asked_N)
+        shares.append(is_right(vectors_NE, asked, names, words).mean())
     value, error = float(np.mean(shares)), float(1.96 * np.std(shares) / DRAWS**0.5)
     about = f"WISDM, watch; {DRAWS} draws of {DRAWN} activities and {NEW_PEOPLE} people that "
     return [
@@ -142,10 +171,11 @@ def measure_new_activities(
     ]
 
 
-def embed(tower: MotionStatistics, recordings: Sequence[Recording]) -> Tensor:
-    """Return unit vectors (N, E) of recordings."""
+def embed(tower: MotionStatistics, felt: Felt, asked_N: np.ndarray) -> Tensor:
+    """Return unit vectors (N, E) of some recordings, as they are."""
+    own_NCT = felt.windows_BCT[:: 1 + motions.CHANGED]
     with torch.no_grad():
-        return F.normalize(tower(motions.read_windows(recordings)), dim=1)
+        return F.normalize(tower(own_NCT[torch.from_numpy(asked_N)]), dim=1)
 
 
 def is_right(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
@@ -40,7 +41,10 @@ MAP_SHARE = 0.9
 
 
 def widen_image_tower(
-    tower: EfficientNetLite, sources: Mapping[str, Sequence[Path]], settings: ImageSettings
+    tower: EfficientNetLite,
+    sources: Mapping[str, Sequence[Path]],
+    settings: ImageSettings,
+    work: Path,
 ) -> EfficientNetLite:
     """Add the layout to the image tower.
 
@@ -48,10 +52,14 @@ def widen_image_tower(
         tower: without one.
         sources: kind of image → files.
         settings: of the preprocessing.
+        work: the folder that caches the cells.
     """
     cells, weights = [], []
     for name, paths in sources.items():
-        cells.append(read_images(tower, paths, settings, name))
+        kept = work / f"cells_{name}.safetensors"
+        if not kept.exists():
+            save_file({"cells_BC": read_images(tower, paths, settings, name)}, kept)
+        cells.append(load_file(kept)["cells_BC"])
         weights.append(torch.full((len(paths),), WEIGHTS[name] / len(paths)))
     config = dataclasses.replace(
         tower.config, layout=LAYOUT, embed_dim=tower.config.embed_dim + LAYOUT.dim

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import importlib
 from dataclasses import replace
 from pathlib import Path
@@ -153,3 +155,52 @@ def test_principal_directions(sounds: ModuleType) -> None:
     assert shown_BK.shape == (4000, 128)
     torch.testing.assert_close(shown_BK.mean(0), torch.zeros(128), rtol=0, atol=1e-4)
     torch.testing.assert_close(shown_BK.std(0)[0].square(), torch.tensor(3.0), rtol=0.2, atol=0)
+
+
+def test_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target lies between its name and the images whose texts and content are nearest to it."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    targets = importlib.import_module("targets")
+    label_KE = torch.eye(3, 6)
+    image_NE = torch.nn.functional.normalize(
+        torch.eye(3, 6).repeat_interleave(targets.NUM_IMAGES, 0) + torch.eye(6)[3], dim=1
+    )
+    words_NE = torch.eye(3, 6).repeat_interleave(targets.NUM_IMAGES, 0)
+    found = targets.find_images(label_KE[1], words_NE, image_NE, targets.NUM_IMAGES)
+    assert sorted(found.tolist()) == list(range(targets.NUM_IMAGES, 2 * targets.NUM_IMAGES))
+    target_KE = targets.make_targets(label_KE, words_NE, image_NE)
+    # What all images have in common, the fourth dimension, is taken off.
+    assert target_KE[:, 3].abs().max() < 1e-6
+    assert (target_KE @ label_KE.T).argmax(1).tolist() == [0, 1, 2]
+    assert torch.equal(targets.make_targets(label_KE, words_NE, image_NE, 0.0), label_KE)
+
+
+def test_attribution(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each item is named with license and address; sets of one license have one row."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    attribution = importlib.import_module("attribution")
+    for name, (table, column) in attribution.SETS.items():
+        (tmp_path / name).mkdir()
+        head, row = f"{column},licence,source", "a/7_x.jpg,CC BY (set),somewhere"
+        if name == "coco":
+            head, row = f"{head},license,flickr_url", f"{row},CC BY 2.0,http://flickr/7.jpg"
+        if name == "esc50":
+            head, row = f"{head},freesound_id", f"{row},99"
+        (tmp_path / name / table).write_text(f"{head}\n{row}\n{row.replace('7', '8')}\n")
+    line = "- **1-7-A.ogg**: clip derived from [x](http://www.freesound.org/people/me/sounds/7/) "
+    (tmp_path / "esc10").mkdir()
+    (tmp_path / "esc10" / "ATTRIBUTION.md").write_text(f"{line}by *me* ([CC0](http://c))\n")
+    (tmp_path / "models.csv").write_text("model,title,author,license\nchair,A chair,Ann,CC0\n")
+    paths = [tmp_path / "a.csv.gz", tmp_path / "b.csv.gz"]
+    for path in paths:
+        attribution.write_attribution(path, tmp_path, tmp_path / "models.csv")
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    rows = list(csv.DictReader(gzip.decompress(paths[0].read_bytes()).decode().splitlines()))
+    assert {row["set"] for row in rows} == {*attribution.SETS, "esc10", "sweethome3d-furniture"}
+    assert len(rows) == 2 * len(attribution.SETS) - len(attribution.BY_SET) + 2
+    first = {row["set"]: (row["license"], row["author"], row["source"]) for row in rows[::-1]}
+    assert first["coco"] == ("CC BY 2.0", "", "http://flickr/7.jpg")
+    assert first["caltech101"] == ("CC BY", "", "somewhere")
+    assert first["esc50"][2] == "https://freesound.org/s/99"
+    assert first["esc10"][:2] == ("CC0", "me")
+    assert first["sweethome3d-furniture"] == ("CC0", "Ann", "A chair")

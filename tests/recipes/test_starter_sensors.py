@@ -80,9 +80,12 @@ def test_motions_can_be_learned(tmp_path: Path, recipe: Any) -> None:
     """The recipe takes the manifest, and the tower learns what it hears about."""
     motions, validate = recipe("motions"), recipe("validate_motions")
     write_data(tmp_path, tmp_path / "data")
-    written = motions.write_motions(tmp_path, tmp_path / "data")
-    tower = motions.start_motion_tower(written, 512)
     starter = openbind.load("starter", modalities=["text"])
+    recordings = motions.read_recordings(tmp_path, tmp_path / "data")
+    names = sorted({r.name for r in recordings})
+    words = dict(zip(names, torch.from_numpy(starter.encode("text", names)), strict=True))
+    written = motions.write_motions(tmp_path, tmp_path / "data", words)
+    tower = motions.start_motion_tower(motions.read_windows(written), 512)
     bindings = {
         "text": starter.config.modalities["text"],
         "imu": Binding(tower="imu", settings=motions.SETTINGS),
@@ -98,15 +101,14 @@ def test_motions_can_be_learned(tmp_path: Path, recipe: Any) -> None:
     run = train(read_recipe(FOLDER / "imu.yaml", changes), tmp_path, tmp_path / "run")
     assert run is not None
     space = openbind.load(run)
-    names = sorted({r.name for r in written})
-    words = dict(zip(names, torch.from_numpy(space.encode("text", names)), strict=True))
-    recordings = motions.read_recordings(tmp_path, tmp_path / "data")
     vectors_NE = space.encode("imu", [(r.values_TC, float(r.rate_hz)) for r in recordings])
     right_N = validate.is_right(torch.from_numpy(vectors_NE), recordings, names, words)
     assert right_N.mean() > 0.6
     # The recipe's head is the one that folds are measured with.
-    tower = validate.fit(recordings, words)
-    found_NE = validate.embed(tower, recordings)
+    every_N = np.ones(len(recordings), bool)
+    windows_BCT = motions.read_windows(written)
+    felt = validate.Felt(recordings=recordings, windows_BCT=windows_BCT, targets=words)
+    found_NE = validate.embed(validate.fit(felt, every_N), felt, every_N)
     assert (found_NE * torch.from_numpy(vectors_NE)).sum(1).mean() > 0.9
 
 
