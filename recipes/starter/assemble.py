@@ -256,7 +256,9 @@ LIMITS = (
     "through the audio tower.",
     "Drawings are named first slightly less often than by the starter before (Tux Paint's stamps: "
     "0.193, before 0.227), and within the first ten more often (0.519, before 0.474).",
-    "English only: texts in other languages are embedded without an error, and nearly at random.",
+    "English only: texts in other languages are embedded without an error, and mostly wrongly. Of "
+    "30 things in photographs English names find 0.96, German 0.37, Spanish 0.26, Chinese 0.06, "
+    "Korean 0.04 (chance 0.03).",
     "The drawings and the fold-4 sounds of the sample collection were in its training data: "
     "results on the samples are no measure of quality, the results above are.",
     "It has the biases of its sources (ImageNet, web sentences, emoji).",
