@@ -1,23 +1,26 @@
-"""Show emergent alignment: train audio against images, then classify it by text.
+"""Show emergent alignment: train audio against images, then name it by text.
 
     python recipes/emergence/emergence.py --output runs/emergence
     python recipes/emergence/emergence.py --output runs/emergence-esc --sounds DIRECTORY
 
 Trains a linear head on frozen audio features three ways: on true pairs, on pairs shuffled across
-classes, and not at all. Each fold of the audio is held out of one training and classified there by
-the class names. SOUNDS has one folder per class; without it the samples are used.
+classes, and not at all. A quarter of the classes is left out of each training, neither heard nor
+seen, and a quarter of the other classes' recordings. What was left out is named by the nearest
+class name. SOUNDS has one folder per class; without it the samples are used.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import openbind
+from openbind.evaluation.metrics import fraction_interval
 from openbind.evaluation.samples import read_samples, samples_folder
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
@@ -37,6 +40,49 @@ WAYS: dict[str, dict[str, str]] = {
     "shuffled": {},
     "untrained": {"schedule.steps": "1", "schedule.warmup_steps": "0", "schedule.lr": "1e-12"},
 }
+
+
+TASKS = (
+    "recordings never heard, among all names",
+    "classes never heard, among all names",
+    "classes never heard, among themselves",
+)
+Sound = tuple[Path, str]
+"""A recording and its class."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """How many recordings were named right.
+
+    Args:
+        right, count: of the recordings.
+        expected: number of those that are right by chance.
+    """
+
+    right: int = 0
+    count: int = 0
+    expected: float = 0.0
+
+    def add(self, right: Sequence[bool], names: Sequence[str]) -> Named:
+        """Return the numbers with those of a fold, named by one of some names."""
+        count, expected = self.count + len(right), self.expected + len(right) / len(names)
+        return Named(self.right + sum(right), count, expected)
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction that is named right."""
+        return self.right / self.count
+
+    @property
+    def chance(self) -> float:
+        """The fraction that is right by chance."""
+        return self.expected / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of 95 % (Wilson)."""
+        return fraction_interval(self.accuracy, self.count)
 
 
 def find_sounds(folder: Path | None) -> dict[str, list[Path]]:
@@ -63,7 +109,7 @@ def find_images(names: Sequence[str]) -> dict[str, list[Path]]:
     return images
 
 
-def write_pairs(path: Path, sounds: Sequence[tuple[Path, str]], shuffle: bool) -> None:
+def write_pairs(path: Path, sounds: Sequence[Sound], shuffle: bool) -> None:
     """Write the training pairs: each audio file with the images of its class, or of any class."""
     names = [name for _, name in sounds]
     images = find_images(names)
@@ -76,12 +122,30 @@ def write_pairs(path: Path, sounds: Sequence[tuple[Path, str]], shuffle: bool) -
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def classify(space: openbind.Space, sounds: Sequence[tuple[Path, str]]) -> list[bool]:
-    """Return for each audio file whether the nearest class name is its own."""
-    names = sorted({name for _, name in sounds})
-    vectors = space.encode("audio", [path for path, _ in sounds])
-    nearest = (vectors @ space.encode("text", names).T).argmax(axis=1)
-    return [names[place] == name for place, (_, name) in zip(nearest, sounds, strict=True)]
+def name_sounds(space: openbind.Space, sounds: Sequence[Sound], names: Sequence[str]) -> list[bool]:
+    """Return for each recording whether the nearest of some names is its own."""
+    vectors_NE = space.encode("audio", [path for path, _ in sounds])
+    nearest_N = (vectors_NE @ space.encode("text", list(names)).T).argmax(axis=1)
+    return [names[place] == own for place, (_, own) in zip(nearest_N, sounds, strict=True)]
+
+
+def train_without(
+    output: Path, heard: Sequence[Sound], way: str, changes: Mapping[str, str]
+) -> openbind.Space:
+    """Train one variant on what is heard.
+
+    Args:
+        output: folder of the run.
+        heard: recordings with their classes.
+        way: one of `WAYS`.
+        changes: overrides of the recipe.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    write_pairs(output / "pairs.jsonl", heard, shuffle=way == "shuffled")
+    recipe = read_recipe(RECIPE, {**changes, **WAYS[way]})
+    run = train(recipe, output, output / "run", resume=True)
+    assert run is not None
+    return openbind.load(run)
 
 
 def show_emergence(
@@ -89,37 +153,56 @@ def show_emergence(
     sounds: Mapping[str, Sequence[Path]],
     folds: int = 4,
     changes: Mapping[str, str] | None = None,
-) -> dict[str, float]:
-    """Train all variants and classify what each was not trained on.
+) -> dict[str, dict[str, Named]]:
+    """Train all variants and name what each was not trained on.
 
     Args:
         output: folder of the runs.
-        sounds: class → its audio files, split into folds in this order.
+        sounds: class → its recordings; classes, and recordings of a class, are split into folds
+            in this order.
         folds: number of folds.
         changes: overrides of the recipe.
 
     Returns:
-        the accuracy of each variant, and of chance.
+        task → variant → how many were named right.
     """
-    numbers = {"chance": 1 / len(sounds)}
-    for way, own in WAYS.items():
-        right: list[bool] = []
+    names = sorted(sounds)
+    found: dict[str, dict[str, Named]] = {task: {} for task in TASKS}
+    for way in WAYS:
         for fold in range(folds):
-            heard: list[tuple[Path, str]] = []
-            unheard: list[tuple[Path, str]] = []
-            for name, paths in sounds.items():
-                for index, path in enumerate(paths):
-                    held = index * folds // len(paths) == fold
-                    (unheard if held else heard).append((path, name))
-            folder = output / f"{way}-{fold}"
-            folder.mkdir(parents=True, exist_ok=True)
-            write_pairs(folder / "pairs.jsonl", heard, shuffle=way == "shuffled")
-            recipe = read_recipe(RECIPE, {**(changes or {}), **own})
-            run = train(recipe, folder, folder / "run", resume=True)
-            assert run is not None
-            right += classify(openbind.load(run), unheard)
-        numbers[way] = sum(right) / len(right)
-    return numbers
+            out = {name for at, name in enumerate(names) if at * folds // len(names) == fold}
+            split = split_sounds(sounds, out, folds, fold)
+            if way != "untrained" or fold == 0:  # untrained, it's the same without any class
+                space = train_without(output / f"{way}-{fold}", split["heard"], way, changes or {})
+            choices = (
+                ("new recordings", names),
+                ("new classes", names),
+                ("new classes", sorted(out)),
+            )
+            for task, (part, offered) in zip(TASKS, choices, strict=True):
+                right = name_sounds(space, split[part], offered)
+                found[task][way] = found[task].get(way, Named()).add(right, offered)
+    return found
+
+
+def split_sounds(
+    sounds: Mapping[str, Sequence[Path]], out: Collection[str], folds: int, fold: int
+) -> dict[str, list[Sound]]:
+    """Split recordings into what is heard, new recordings of heard classes, and new classes.
+
+    Args:
+        sounds: class → its recordings.
+        out: classes that are left out.
+        folds: number of folds of each class's recordings.
+        fold: the one that is left out.
+    """
+    split: dict[str, list[Sound]] = {"heard": [], "new recordings": [], "new classes": []}
+    for name, paths in sounds.items():
+        for index, path in enumerate(paths):
+            is_new = index * folds // len(paths) == fold
+            part = "new classes" if name in out else "new recordings" if is_new else "heard"
+            split[part].append((path, name))
+    return split
 
 
 def main() -> None:
@@ -128,8 +211,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--sounds", type=Path, help="folder of classes (default: the samples)")
     options = parser.parse_args()
-    for way, accuracy in show_emergence(options.output, find_sounds(options.sounds)).items():
-        print(f"{way:10} {accuracy:.3f}")
+    for task, ways in show_emergence(options.output, find_sounds(options.sounds)).items():
+        first = next(iter(ways.values()))
+        print(f"{task}: {first.count} recordings, chance {first.chance:.3f}")
+        for way, named in ways.items():
+            low, high = named.interval
+            print(f"  {way:10} {named.accuracy:.3f} ({low:.3f}–{high:.3f})")
 
 
 if __name__ == "__main__":

@@ -309,6 +309,7 @@ def assemble(
         ),
         measurements=tuple(numbers),
         limits=LIMITS,
+        languages=("en",),
     )
     with tempfile.TemporaryDirectory() as folder:
         shutil.copyfile(tokenizer, Path(folder) / TOKENIZER)

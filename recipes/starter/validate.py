@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -122,6 +123,7 @@ def measure(
         data=data,
         modalities=modalities,
         interval=fraction_interval(float(right.mean()), len(right)),
+        count=len(right),
     )
 
 
@@ -186,13 +188,16 @@ def measure_unheard(
         among_all.append(name_rows(score_NK[rows], class_N[rows], classes))
     data = f"ESC-50; {left_out} classes at a time left out of training, neither heard nor named"
     return [
-        measure(
-            f"audio → text, classes never heard, {among}",
-            f"accuracy, {count} names",
-            np.concatenate(rights),
-            1 / count,
-            data,
-            ("audio", "text"),
+        replace(
+            measure(
+                f"audio → text, classes never heard, {among}",
+                f"accuracy, {count} names",
+                np.concatenate(rights),
+                1 / count,
+                data,
+                ("audio", "text"),
+            ),
+            unseen=True,
         )
         for among, count, rights in (
             ("among themselves", left_out, among_few),

@@ -141,7 +141,7 @@ def measure_people(felt: Felt, words: Mapping[str, Tensor]) -> list[Measurement]
 def measure_new_activities(felt: Felt, words: Mapping[str, Tensor]) -> list[Measurement]:
     """Name activities that weren't trained on, of people who weren't either."""
     recordings = felt.recordings
-    rng, shares = np.random.default_rng(0), []
+    rng, shares, count = np.random.default_rng(0), [], 0
     watch = [recording for recording in recordings if recording.data == WATCH]
     labels, people = (sorted({getattr(r, key) for r in watch}) for key in ("label", "person"))
     for _ in range(DRAWS):
@@ -153,6 +153,7 @@ def measure_new_activities(felt: Felt, words: Mapping[str, Tensor]) -> list[Meas
             [r.data == WATCH and r.label in drawn and r.person in new for r in recordings]
         )
         asked = [r for r, is_asked in zip(recordings, asked_N, strict=True) if is_asked]
+        count += len(asked)
         names = sorted({recording.name for recording in asked})
         vectors_NE = embed(fit(felt, kept_N), felt, asked_N)
         shares.append(is_right(vectors_NE, asked, names, words).mean())
@@ -167,6 +168,8 @@ def measure_new_activities(felt: Felt, words: Mapping[str, Tensor]) -> list[Meas
             data=f"{about}weren't trained on",
             modalities=("imu", "text"),
             interval=(value - error, value + error),
+            count=count,
+            unseen=True,
         )
     ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from PIL import Image
 
 import openbind
 from openbind.evaluation.held_out import TABLE, HeldOutRow, held_out_folder, read_rows
@@ -91,19 +92,38 @@ def test_starter_never_had_the_content(
 
 
 @pytest.mark.slow
-def test_content_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A sample that was trained on is found, encoded and cut otherwise."""
+@pytest.mark.parametrize("modality", ["audio", "image"])
+def test_content_is_found(modality: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A sample that was trained on is found, encoded and cut otherwise: the test above can fail."""
     tests = Path(__file__).parents[1]
     monkeypatch.syspath_prepend(str(tests.parent / "recipes" / "starter"))
     prints = importlib.import_module("prints")
-    space = openbind.load("starter", modalities=["audio"])
-    samples, rate_hz = soundfile.read(samples_folder() / "sounds" / "159-rooster.ogg")
-    soundfile.write(tmp_path / "cut.mp3", samples[rate_hz // 4 :], rate_hz)
-    inputs = space.preprocess("audio", [tmp_path / "cut.mp3"])
+    path = cut_sound(tmp_path) if modality == "audio" else cut_image(tmp_path)
+    space = openbind.load("starter", modalities=[modality])
+    inputs = space.preprocess(modality, [path])
+    tower = space.towers[space.config.modalities[modality].tower]
     with torch.no_grad():
-        features_BD = space.towers["audio"].features(inputs.flatten(0, 1)).numpy()
-    found = prints.find_trained(tests / "golden" / "trained.safetensors", "audio", features_BD)
-    assert found.max() > prints.SAME["audio"]
+        features_BD = tower.features(inputs.flatten(0, inputs.ndim - 4)).numpy()
+    found = prints.find_trained(tests / "golden" / "trained.safetensors", modality, features_BD)
+    assert found.max() > prints.SAME[modality]
+
+
+def cut_sound(folder: Path) -> Path:
+    """Write a sample from its first quarter of a second on as MP3."""
+    samples, rate_hz = soundfile.read(samples_folder() / "sounds" / "159-rooster.ogg")
+    soundfile.write(folder / "cut.mp3", samples[rate_hz // 4 :], rate_hz)
+    return folder / "cut.mp3"
+
+
+def cut_image(folder: Path) -> Path:
+    """Write a sample without its upper left edge as JPEG."""
+    with Image.open(samples_folder() / "images" / "054-cat.webp") as drawing:
+        image = Image.new("RGBA", drawing.size, "white")
+        image.alpha_composite(drawing.convert("RGBA"))
+    width, height = image.size
+    cut = image.convert("RGB").crop((width // 50, height // 50, width, height))
+    cut.save(folder / "cut.jpg", quality=80)
+    return folder / "cut.jpg"
 
 
 def test_stays_small() -> None:

@@ -38,7 +38,7 @@ def test_table(run: Run, esc50: Path) -> None:
     code, out, err = run("evaluate", "starter", "starter", "--suite", "esc50", "--data", esc50)
     assert code == 0
     head, line = out.splitlines()
-    assert head.split() == ["esc50", "chance", "starter", "starter", "published"]
+    assert head.split() == ["esc50", "items", "chance", "starter", "starter", "published"]
     assert "0.669 ImageBind, Table 2" in line
     assert not err
 
@@ -122,7 +122,7 @@ def test_all_without_a_modality(run: Run, suites: Path, tmp_path: Path) -> None:
     code, out, err = run("evaluate", blind, "starter", "--suite", "all", "--data", suites)
     assert code == 0
     assert "ESC-50 needs audio" in err
-    assert out.split("\n")[0].split() == ["esc50", "chance", "starter", "published"]
+    assert out.split("\n")[0].split() == ["esc50", "items", "chance", "starter", "published"]
 
 
 @pytest.mark.slow
@@ -177,9 +177,15 @@ def test_sets_that_ship(run: Run, here: Path) -> None:
     code, out, err = run("evaluate", "starter")
     assert code == 0, err
     things, matrix, report = out.split("\n\n")
-    assert things.splitlines()[0].split() == ["single", "things", "chance", "starter"]
-    assert "zero-shot audio classification: accuracy  0.250" in things
+    assert things.splitlines()[0].split() == ["single", "things", "items", "chance", "starter"]
+    assert re.search(r"zero-shot audio classification: accuracy +\d+ +0.250", things)
     head, columns, *rows = matrix.splitlines()
+    quoted = next(at for at, row in enumerate(rows) if "model card" in row)
+    unseen = openbind.load("starter", modalities=["text"]).card.unseen
+    assert [row.split(",")[0] for row in rows[quoted + 1 :]] == [
+        m.task.split(",")[0] for m in unseen
+    ]
+    rows = rows[:quoted]
     assert head == "cross-modal alignment of starter"
     assert columns.split()[-2:] == ["shuffled", "queries"]
     kinds = [" ".join(row.split()[:4]) for row in rows]

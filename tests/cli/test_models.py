@@ -15,6 +15,10 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert list(rows) == ["starter", "imagebind_huge", "base", "tiny"]
     assert rows["starter"]["on_disk"]
+    assert rows["starter"]["languages"] == ["en"]
+    thermal = [s for s in rows["starter"]["sources"] if "thermal" in s["use"]]
+    assert thermal
+    assert all(source["license"] for source in rows["starter"]["sources"])
     huge = rows["imagebind_huge"]
     assert (huge["dim"], huge["bytes"], huge["on_disk"]) == (1024, 4_803_147_960, False)
     assert huge["license"] == "CC-BY-NC-SA-4.0"
@@ -31,4 +35,6 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     for part in ("to download", "4,803 MB", "1024"):
         assert part in rows["imagebind_huge"]
     assert "on disk" in rows["starter"]
+    assert "texts in English only" in out
+    assert any("thermal" in line and "CC-BY" in line for line in out.splitlines())
     assert "no weights" in rows["tiny"]

@@ -9,7 +9,14 @@ import numpy as np
 
 from openbind.evaluation.emergence import Cell, Pool
 from openbind.evaluation.results import Confusion, Published, Ranking, Score, SuiteResult
-from openbind.evaluation.summary import tabulate, tabulate_all, tabulate_cells, to_plain
+from openbind.evaluation.summary import (
+    tabulate,
+    tabulate_all,
+    tabulate_cells,
+    tabulate_unseen,
+    to_plain,
+)
+from openbind.space.card import Card, Measurement
 
 
 def make_result(space: str, value: float, *extra: Score) -> SuiteResult:
@@ -38,22 +45,30 @@ def test_table() -> None:
     """A column a space; what one lacks is a dash; papers' numbers come last."""
     lines = tabulate([make_result("one", 0.5), make_result("two", 0.75, MEDIAN)])
     cells = [[cell for cell in line.split("  ") if cell] for line in lines]
-    assert [cell.strip() for cell in cells[0]] == ["esc50", "chance", "one", "two", "published"]
+    assert [cell.strip() for cell in cells[0]] == [
+        "esc50",
+        "items",
+        "chance",
+        "one",
+        "two",
+        "published",
+    ]
     assert [cell.strip() for cell in cells[1]] == [
         "zero-shot: accuracy",
+        "4",
         "0.250",
         "0.500 (0.500–1.000)",
         "0.750 (0.750–1.000)",
         "0.669 A, Table 1",
     ]
-    assert [cell.strip() for cell in cells[2]] == ["a → b: median rank", "50.5", "–", "12.0"]
+    assert [cell.strip() for cell in cells[2]] == ["a → b: median rank", "–", "50.5", "–", "12.0"]
 
 
 def test_differences() -> None:
     """Behind each space but the first there is how it differs, with its p."""
     first, second = make_result("one", 0.25, MEDIAN), make_result("two", 0.75, MEDIAN)
     head, accuracy, median = tabulate([first, second], differences=True)
-    assert head.split() == ["esc50", "chance", "one", "two", "difference", "published"]
+    assert head.split() == ["esc50", "items", "chance", "one", "two", "difference", "published"]
     assert "+0.500 p=0.5 " in accuracy
     assert median.split()[-1] == "+0.000"
     alone = tabulate([first, make_result("two", 0.75)], differences=True)
@@ -91,7 +106,7 @@ def test_tables_of_several_suites() -> None:
 def test_nothing_published() -> None:
     """Without a paper's number there is no column for it."""
     head, _ = tabulate([replace(make_result("one", 0.5), published=())])
-    assert head.split() == ["esc50", "chance", "one"]
+    assert head.split() == ["esc50", "items", "chance", "one"]
 
 
 def test_cells() -> None:
@@ -118,3 +133,23 @@ def test_cells() -> None:
     assert lines[2].split()[3:] == [
         *("emergent", "0.100", "0.300", "(0.200–0.400)", "0.350", "0.110", "1,200")
     ]
+
+
+def test_unseen_classes() -> None:
+    """What the card says about classes excluded from training, marked as the card's; or nothing."""
+    seen = Measurement(task="seen", metric="accuracy", value=0.9, chance=0.1, data="d")
+    left_out = Measurement(
+        task="never heard",
+        metric="accuracy",
+        value=0.25,
+        chance=0.1,
+        data="d",
+        interval=(0.2, 0.3),
+        count=1720,
+        unseen=True,
+    )
+    head, row = tabulate_unseen(Card(measurements=(seen, left_out)))
+    assert "card" in head
+    assert row.startswith("never heard")
+    assert row.split()[-4:] == ["0.100", "0.250", "(0.200–0.300)", "1,720"]
+    assert tabulate_unseen(Card(measurements=(seen,))) == []

@@ -88,6 +88,24 @@ def test_shipped_readme() -> None:
     assert (folder / "README.md").read_text(encoding="utf-8") == expected
 
 
+def test_every_number_has_an_interval() -> None:
+    """The starter's numbers have intervals around them, and how many items they are of."""
+    card = read_card(shipped("starter"))
+    for m in card.measurements:
+        assert m.count, m.task
+        assert m.interval is not None, m.task
+        assert m.interval[0] <= m.value <= m.interval[1], m.task
+
+
+def test_left_out_classes_are_on_the_card() -> None:
+    """The starter says how it names classes it never heard: among themselves, and among all."""
+    unseen = [m for m in read_card(shipped("starter")).unseen if "audio" in m.modalities]
+    among_themselves, among_all = sorted(unseen, key=lambda m: -m.chance)
+    assert among_themselves.interval is not None
+    assert among_themselves.interval[0] > among_themselves.chance
+    assert among_all.value < among_themselves.value
+
+
 def test_foreign_cards_are_shown_as_they_are() -> None:
     """HTML, links, images, tables and line breaks of a card stay text in its model card."""
     bad = "a\n# b <img src=x onerror=alert(1)> [c](javascript:d) ![e](f) | g `h` *i* &lt; \x1b[2J"
@@ -106,4 +124,4 @@ def test_foreign_cards_are_shown_as_they_are() -> None:
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings[1:] == ["## Results", "## Sources", "## Limitations"]
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 7}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5, 8}

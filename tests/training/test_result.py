@@ -10,6 +10,7 @@ import torch
 import openbind
 from openbind.modalities.imu import ImuSettings
 from openbind.modalities.thermal import ThermalSettings
+from openbind.space.calibration import Unrelated
 from openbind.space.card import Card, Measurement, Source
 from openbind.training.recipe_file import read_recipe
 from openbind.training.result import extend_space, write_card
@@ -64,6 +65,10 @@ def test_card(world: Any) -> None:
         trained_pairs=(("image", "text"), ("image", "imu")),
         measurements=tuple(old),
         limits=("small",),
+        unrelated=tuple(
+            Unrelated(modalities=pair, mean=0.0, deviation=0.1, high=0.3, count=9)
+            for pair in (("image", "text"), ("text", "imu"))
+        ),
     )
     recipe = read_recipe(world.recipe)
     source = {"name": "Waves", "use": "pairs", "license": "CC0", "origin": "made up"}
@@ -72,6 +77,9 @@ def test_card(world: Any) -> None:
     card = write_card(space, replace(recipe, card=card_plan), space, [result], 32)
     assert card.trained_pairs == (("image", "text"), ("image", "imu"))
     assert [m.task for m in card.measurements] == ["b", "imu→image"]
+    assert card.measurements[1].interval is not None
+    assert card.measurements[1].count
+    assert [own.modalities for own in card.unrelated] == [("image", "text")]
     assert card.sources == (Source(**source),)
     assert card.limits == ("small", "slow")
     assert card.license == "MIT"

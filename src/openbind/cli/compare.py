@@ -14,6 +14,7 @@ from openbind.cli.verb import (
     add_space_arguments,
     compute_options,
     load_space,
+    note_languages,
     print_json,
     query_terms,
     with_settings,
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     space = load_space(arguments, modalities={term.modality for term in terms})
     space = with_settings(space, arguments)
+    note_languages(space, terms)
     options = compute_options(arguments)
     vectors_NE = np.stack(
         [space.encode(term.modality, [term.item], **options)[0] for term in terms]

@@ -84,10 +84,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(report: Report) -> None:
-    from openbind.evaluation.summary import tabulate_all
+    from openbind.evaluation.samples import TITLE
+    from openbind.evaluation.summary import tabulate_all, tabulate_unseen
 
     counts = ", ".join(f"{count} {modality}" for modality, count in report.counts.items())
     print(f"{report.space}: {counts} in one space")
+    held_out = [result for result in report.results if result.suite != TITLE]
+    print("\nheld out from training")
+    for line in (*tabulate_all(held_out), "", *tabulate_unseen(report.card)):
+        print(line)
+    print("\nselected queries; some of the samples were trained on")
     cells = {(cell.query, cell.target): cell for cell in report.cells}
     single = [query for query in report.queries if len(query.parts) == 1]
     for direction, queries in groupby(single, key=_direction):
@@ -106,13 +112,14 @@ def _print(report: Report) -> None:
     for query in report.queries:
         if len(query.parts) > 1:
             _print_query(query)
-    print("\nzero-shot classification and retrieval")
-    for line in tabulate_all(report.results):
+    print("\nsamples, some of which were trained on")
+    for line in tabulate_all([result for result in report.results if result.suite == TITLE]):
         print(line)
-    if report.card.measurements:
-        print("\nresults on held-out data, from the model card")
-        for m in report.card.measurements:
-            print(f"  {m.task}, {m.metric}: {m.value:.2f}, chance {m.chance:.3f}")
+    print("\nall results on held-out data, from the model card")
+    for m in report.card.measurements:
+        low, high = m.interval or (m.value, m.value)
+        about = f"{m.value:.3f} ({low:.3f}–{high:.3f}), chance {m.chance:.3f}, {m.count:,} items"
+        print(f"  {m.task}, {m.metric}: {about}")
 
 
 def _direction(query: Query) -> tuple[str, str]:

@@ -224,7 +224,12 @@ def _print(
 ) -> None:
     """Print the results of each suite, then the alignment, and write the report."""
     from openbind.evaluation.results import group_by_suite
-    from openbind.evaluation.summary import tabulate_all, tabulate_cells, to_plain
+    from openbind.evaluation.summary import (
+        tabulate_all,
+        tabulate_cells,
+        tabulate_unseen,
+        to_plain,
+    )
 
     if arguments.json:
         plain = [
@@ -239,7 +244,7 @@ def _print(
         print(line)
     for space, measured in built_in:
         print(f"\ncross-modal alignment of {space.name}")
-        for line in tabulate_cells(measured.cells):
+        for line in (*tabulate_cells(measured.cells), *tabulate_unseen(space.card)):
             print(line)
     if built_in:
         print(f"\nreport: {_write_report(results, built_in, arguments)['report']}")

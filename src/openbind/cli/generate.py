@@ -15,6 +15,7 @@ from openbind.cli.verb import (
     add_set_argument,
     add_space_arguments,
     load_space,
+    note_languages,
     parse_weights,
     positive,
     print_json,
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --audio rooster.wav")
     space = load_space(arguments, modalities={term.modality for term in terms})
+    note_languages(space, terms)
     vector_E = embed_query(with_settings(space, arguments), terms)
     start = time.perf_counter()
     options = {name: getattr(arguments, name) for name in ("n", "seed", "steps", "guidance")}

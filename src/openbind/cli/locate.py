@@ -14,6 +14,7 @@ from openbind.cli.verb import (
     add_set_argument,
     add_space_arguments,
     load_space,
+    note_languages,
     parse_weights,
     print_json,
     print_line,
@@ -61,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("the query", "no terms; add at least one, such as --audio dog.wav")
     targets = _targets(arguments)
     space = with_settings(load_space(arguments), arguments)
+    note_languages(space, terms)
     query_E = embed_query(space, terms)
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []

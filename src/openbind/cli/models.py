@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the named spaces with their size, license and source."""
+    """List the named spaces with their size, language, license, and what they were learned from."""
     from openbind.catalog import ENTRIES
+    from openbind.space.language import name_languages
 
     rows = [_row(entry) for entry in ENTRIES.values()]
     if arguments.json:
@@ -30,20 +31,33 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{row['name']:16}{state:13}{size:>10}  {row['dim']:>5} dimensions")
         print(f"{'':16}{', '.join(row['modalities'])}")
         print(f"{'':16}{row['source']}{'; ' if row['license'] else ''}{row['license']}")
+        if row["languages"]:
+            print(f"{'':16}texts in {name_languages(row['languages'])} only")
+        for source in row["sources"]:
+            print(f"{'':18}{source['name']}: {source['use']}; {source['license']}")
     print("\nPaths of checkpoints and hf:organization/name load as well.")
     return 0
 
 
 def _row(entry: Entry) -> dict[str, Any]:
+    from openbind.checkpoints import native
+    from openbind.space.card import Card
+
     config = entry.config()
     path = entry.path()
+    card = native.read_card(path) if path is not None and path.is_dir() else Card()
     return {
         "name": entry.name,
         "modalities": list(config.modalities),
         "dim": config.dim,
         "bytes": entry.size_bytes(),
         "license": entry.license,
+        "languages": list(card.languages),
         "source": entry.source,
+        "sources": [
+            {"name": s.name, "use": s.use, "license": s.license, "origin": s.origin}
+            for s in card.sources
+        ],
         "url": entry.url,
         "on_disk": entry.on_disk(),
         "path": str(path) if path is not None and entry.on_disk() else None,

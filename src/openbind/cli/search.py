@@ -18,6 +18,7 @@ from openbind.cli.verb import (
     exit_code,
     limit_items,
     load_space,
+    note_languages,
     parse_weights,
     path_overrides,
     plain_failures,
@@ -94,6 +95,7 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
         check_device(arguments.device)
         space = index.load_space(device=arguments.device, dtype=arguments.dtype, modalities=needed)
         space = limit_items(space, arguments)
+    note_languages(space, terms)
     embedded = embed_terms(with_settings(space, arguments), terms)
     hits = index.search(
         combine([(term.item, term.weight) for term in embedded]),
@@ -128,6 +130,7 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
     chosen = arguments.modalities
     needed = {*chosen, *(term.modality for term in terms)} if chosen else None
     space = with_settings(load_space(arguments, modalities=needed), arguments)
+    note_languages(space, terms)
     embedded = embed_terms(space, terms)
     library = embed_paths(
         space,

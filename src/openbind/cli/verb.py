@@ -274,6 +274,16 @@ def query_terms(arguments: argparse.Namespace, weights: dict[str, float]) -> lis
     ]
 
 
+def note_languages(space: Space, terms: Iterable[Term]) -> None:
+    """Print a line to stderr for each text in a language that the space doesn't know."""
+    from openbind.modalities import TEXT
+    from openbind.space.language import note_foreign
+
+    texts = [str(term.item) for term in terms if term.modality == TEXT]
+    for note in note_foreign(texts, space.card.languages, space.name):
+        print_line(note, file=sys.stderr)
+
+
 def parse_weights(given: Sequence[str]) -> dict[str, float]:
     """Parse `image=0.3` pairs.
 

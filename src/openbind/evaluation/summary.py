@@ -11,6 +11,7 @@ import numpy as np
 from openbind.evaluation.compare import Difference, compare
 from openbind.evaluation.emergence import Cell
 from openbind.evaluation.results import Confusion, Score, SuiteResult, group_by_suite, unique_scores
+from openbind.space.card import Card
 
 
 def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[str]:
@@ -21,7 +22,7 @@ def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[
         differences: add a column after each space but the first: the difference from the first.
     """
     first = results[0]
-    head = [first.suite, "chance", first.space]
+    head = [first.suite, "items", "chance", first.space]
     for result in results[1:]:
         head += [result.space, "difference"] if differences else [result.space]
     rows = [[*head, "published" if first.published else ""]]
@@ -33,7 +34,9 @@ def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[
                 cells.append(_difference(compare(first, result, score)))
         published = first.published_for(score)
         beside = "" if published is None else f"{_number(published.value)} {published.where}"
-        rows.append([f"{score.task}: {score.metric}", _number(score.chance), *cells, beside])
+        count = f"{score.count:,}" if score.count else "–"
+        task = f"{score.task}: {score.metric}"
+        rows.append([task, count, _number(score.chance), *cells, beside])
     return _align(rows)
 
 
@@ -58,6 +61,18 @@ def tabulate_cells(cells: Sequence[Cell]) -> list[str]:
             ]
         )
     return _align(rows)
+
+
+def tabulate_unseen(card: Card) -> list[str]:
+    """Return a table of what the card says about classes excluded from training; none without."""
+    rows = [
+        ["classes excluded from training (from the model card)", "chance", "named right", "items"]
+    ]
+    for m in card.unseen:
+        score = Score(task="", metric="", value=m.value, chance=m.chance, interval=m.interval)
+        items = f"{m.count:,}" if m.count else "–"
+        rows.append([f"{m.task}, {m.metric}", _number(m.chance), _cell(score), items])
+    return _align(rows) if card.unseen else []
 
 
 def to_plain(result: SuiteResult, first: SuiteResult | None = None) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
 from openbind.serving.memory import keep_releasing
 from openbind.serving.metrics import CONTENT_TYPE, MetricsMiddleware
 from openbind.serving.middleware import BodyMiddleware, TimeMiddleware
+from openbind.serving.parts import note_parts
 from openbind.serving.payloads import message_terms
 from openbind.serving.service import Service
 
@@ -196,6 +197,7 @@ def _add_search(app: FastAPI, service: Service) -> None:
             data=[hit_row(hit, service.ids) for hit in hits],
             model=service.space.name,
             seconds=time.perf_counter() - start,
+            notes=note_parts(request.parts, service.space),
         )
 
     @app.get("/v1/atlas", tags=["search"])

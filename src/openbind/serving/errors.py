@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from openbind.errors import MissingExtraError, OpenbindError
+from openbind.errors import InputError, MissingExtraError, OpenbindError
 from openbind.serving.work import OverloadedError
 
 INVALID = "invalid_request_error"
@@ -130,3 +131,13 @@ async def _handle_http_error(request: Request, error: Any) -> Response:
 
 async def _handle_unexpected(request: Request, error: Exception) -> Response:
     return internal_error().response()
+
+
+@contextmanager
+def as_param(name: str) -> Iterator[None]:
+    """Make errors name a part of the request, or a place in it."""
+    try:
+        yield
+    except InputError as error:
+        place = error.item if error.item.startswith(f"{name}.") else name
+        raise InputError(place, error.reason) from error

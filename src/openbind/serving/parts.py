@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from openbind.errors import InputError
+from openbind.modalities import TEXT
 from openbind.search.index import Index
 from openbind.search.query import Term
 from openbind.serving.hits import PublicIds, not_found
 from openbind.serving.payloads import read_payload
 from openbind.serving.schemas import QueryPart
+from openbind.space.language import note_foreign
+from openbind.space.space import Space
 
 
 def read_parts(
@@ -61,3 +64,9 @@ def _read_indexed(
     except InputError as error:
         raise not_found(rows.get(error.item, error.item)) from error
     return dict(zip(given, zip(modalities, vectors_NE, strict=True), strict=True))
+
+
+def note_parts(parts: Sequence[QueryPart], space: Space) -> list[str]:
+    """Return a sentence about each text in a language that the space doesn't know."""
+    texts = [p.input for p in parts if p.input is not None and p.modality in (None, TEXT)]
+    return note_foreign(texts, space.card.languages, space.name)

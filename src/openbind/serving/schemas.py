@@ -142,6 +142,7 @@ class SearchResponse(BaseModel):
     data: list[HitRow]
     model: str
     seconds: float = Field(description="time of embedding and search")
+    notes: list[str] = Field(description="about texts in languages that the model doesn't know")
 
 
 class ClassifyRequest(Strict):
@@ -234,6 +235,7 @@ class ModelRow(BaseModel):
     fingerprint: str
     draws: bool = Field(description="whether it draws images of vectors")
     modalities: list[ModalityRow]
+    languages: list[str] = Field(description="of texts, as ISO 639-1 codes; empty: not known")
 
 
 class ModelsResponse(BaseModel):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.drawing import Drawings
-from openbind.serving.errors import ApiError
+from openbind.serving.errors import ApiError, as_param
 from openbind.serving.hits import (
     SECRET_BYTES,
     PublicIds,
@@ -196,7 +195,7 @@ class Service:
             one unit vector (1, dim), and the tokens of all texts.
         """
         embedded, tokens = await self.embed_terms(terms, name, client)
-        with _as_param(name):
+        with as_param(name):
             return EmbeddingResult(combine([(t.item, t.weight) for t in embedded])[None], tokens)
 
     async def embed_terms(
@@ -243,7 +242,7 @@ class Service:
         arguments = (parts, self.check_modality, self.need_index, self.ids)
         terms = await asyncio.to_thread(read_parts, *arguments)
         embedded, _ = await self.embed_terms(terms, "parts", client)
-        with _as_param("parts"):
+        with as_param("parts"):
             return embedded, combine([(term.item, term.weight) for term in embedded])
 
     async def search(self, request: SearchRequest, client: str = "") -> Sequence[Hit]:
@@ -262,7 +261,7 @@ class Service:
         terms, query_E = await self.embed_parts(request.parts, client)
 
         def find() -> Sequence[Hit]:
-            with _as_param("where"):
+            with as_param("where"):
                 return index.search(
                     query_E,
                     request.top_k,
@@ -368,6 +367,7 @@ class Service:
                 )
                 for name, kind in kinds.items()
             ],
+            languages=[*self.space.card.languages],
         )
 
     async def _embed(
@@ -378,13 +378,3 @@ class Service:
             return await asyncio.wrap_future(self.batcher.embed(items, client))
         except ItemError as error:
             raise InputError(name(error.index), error.reason) from error
-
-
-@contextmanager
-def _as_param(name: str) -> Iterator[None]:
-    """Make errors name a part of the request, or a place in it."""
-    try:
-        yield
-    except InputError as error:
-        place = error.item if error.item.startswith(f"{name}.") else name
-        raise InputError(place, error.reason) from error

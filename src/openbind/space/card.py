@@ -58,6 +58,9 @@ class Measurement:
         data: the data set, then after a semicolon how it was held out from training.
         modalities: of the towers involved; the result becomes invalid when one is retrained.
         interval: of 95 %, from lowest to highest; None if it isn't known.
+        count: of items or queries that were measured; 0 if it isn't known.
+        unseen: whether it is about classes that were excluded from training, which is what emergent
+            alignment is measured by.
     """
 
     task: str
@@ -67,6 +70,8 @@ class Measurement:
     data: str
     modalities: tuple[str, ...] = ()
     interval: tuple[float, float] | None = None
+    count: int = 0
+    unseen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,7 @@ class Card:
         measurements: results, with chance levels.
         limits: known limitations, one sentence each.
         unrelated: cosines of pairs that have nothing to do with each other, by pair of modalities.
+        languages: of texts that it understands, as ISO 639-1 codes; empty if they aren't known.
     """
 
     summary: str = ""
@@ -90,6 +96,12 @@ class Card:
     measurements: tuple[Measurement, ...] = ()
     limits: tuple[str, ...] = ()
     unrelated: tuple[Unrelated, ...] = ()
+    languages: tuple[str, ...] = ()
+
+    @property
+    def unseen(self) -> tuple[Measurement, ...]:
+        """The measurements of classes that were excluded from training."""
+        return tuple(m for m in self.measurements if m.unseen)
 
     def find_unrelated(self, a_modality: str, b_modality: str) -> Unrelated | None:
         """Return the cosines of unrelated pairs of two modalities; None if the card has none."""
@@ -133,6 +145,7 @@ def to_model_card(name: str, modalities: Iterable[str], card: Card) -> str:
     data = ModelCardData(
         license=license,
         license_name=license_name,
+        language=[*card.languages] or None,
         library_name=LIBRARY,
         pipeline_tag="feature-extraction",
         tags=["embeddings", "multimodal", *modalities],
@@ -198,10 +211,13 @@ def _to_markdown(name: str, card: Card) -> str:
         lines += [f"Trained pairs: {pairs}. All other pairs of modalities are emergent.", ""]
     if card.measurements:
         lines += ["## Results", ""]
-        lines += ["| task | metric | value | 95 % | chance | data |", "|---|---|---|---|---|---|"]
+        lines += [
+            "| task | metric | value | 95 % | chance | n | data |",
+            "|---|---|---|---|---|---|---|",
+        ]
         lines += [
             f"| {escape(m.task)} | {escape(m.metric)} | {m.value:.3f} | {_interval(m)} "
-            f"| {m.chance:.3f} | {escape(m.data)} |"
+            f"| {m.chance:.3f} | {m.count or '–'} | {escape(m.data)} |"
             for m in card.measurements
         ]
         lines.append("")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from openbind.configs import from_dict
+from openbind.evaluation.metrics import fraction_interval
 from openbind.modalities import MODALITIES
 from openbind.space.card import Card, Measurement, Source
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
@@ -116,6 +117,7 @@ def write_card(
             *_still_valid(card, retrained & set(start.modalities)),
             *_measurements(results),
         ),
+        unrelated=tuple(own for own in card.unrelated if not retrained & set(own.modalities)),
         limits=(
             *card.limits,
             *(limit for limit in recipe.card.limits if limit not in card.limits),
@@ -139,6 +141,8 @@ def _measurements(results: Sequence[Retrieval]) -> list[Measurement]:
             task=metric.rpartition(" ")[0],
             metric=metric.rpartition(" ")[2],
             value=value,
+            interval=fraction_interval(value, result.queries(metric)),
+            count=result.queries(metric),
             chance=result.chance[metric],
             data=f"{result.rows} validation rows, {result.items} items; trained together",
             modalities=result.pair,

@@ -48,6 +48,10 @@ class Retrieval:
     recall: dict[str, float]
     chance: dict[str, float]
 
+    def queries(self, metric: str) -> int:
+        """Return the number of queries of a metric."""
+        return self.items if metric.startswith(f"{self.pair[0]}→") else self.rows
+
     @property
     def score(self) -> float:
         """The mean of all recalls, by which checkpoints are compared."""

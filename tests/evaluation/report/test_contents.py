@@ -43,3 +43,6 @@ def test_cells_and_suites(report: Report) -> None:
     assert ours["scores"][1]["published"] is None
     assert ours["confusions"][0]["counts"] == [[0, 0, 3], [0, 1, 1], [1, 1, 4]]
     assert theirs["overlaps"] == []
+    unseen = found["unseen_classes"]
+    assert [each["task"] for each in unseen] == [m.task for m in report.card.unseen]
+    assert {each["source"] for each in unseen} <= {"model card"}

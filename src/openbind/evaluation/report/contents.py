@@ -138,6 +138,10 @@ def plain_report(report: Report) -> dict[str, Any]:
         "warnings": list(report.warnings),
         "suites": [to_plain(result) for result in report.results],
         "emergence": [_plain_cell(cell) for cell in report.cells],
+        "unseen_classes": [
+            {**dataclasses.asdict(measurement), "source": "model card"}
+            for measurement in report.card.unseen
+        ],
     }
 
 

@@ -34,7 +34,7 @@ async function search() {
   try {
     const found = await post("v1/search", body, { signal: pending.signal });
     showHits(byId("gallery"), found.data, findSimilar);
-    showStatus(`${countClose(found.data)}, in ${found.seconds.toFixed(2)} s.`);
+    showStatus([`${countClose(found.data)}, in ${found.seconds.toFixed(2)} s.`, ...found.notes].join(" "));
   } catch (error) { showError(error); }
 }
 

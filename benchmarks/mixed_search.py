@@ -1,0 +1,77 @@
+"""Search over all modalities at once: ranked by cosine, and by deviations above unrelated items.
+
+Each text of the samples and of the held-out sets searches all their images, sounds, videos, IMU
+recordings, depth and thermal maps together. A modality counts as found if an item of the text's
+class is among the first ten; averaged over the texts of each modality, then over modalities. The
+samples' drawings and some sounds were in the starter's training data: this compares two orders of
+the same vectors, it doesn't measure the starter.
+
+    python benchmarks/mixed_search.py
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+import openbind
+from openbind.evaluation.builtin import find_sets, gather
+from openbind.evaluation.collection import EmbeddedItems
+from openbind.evaluation.embedder import Embedder
+from openbind.evaluation.samples import read_sample_set, samples_folder
+from openbind.search.query import Term, expect_unrelated, rank
+from openbind.space.calibration import Unrelated
+from openbind.space.card import Card
+
+TOP = 10
+
+
+def embed() -> tuple[Card, dict[str, EmbeddedItems]]:
+    """Embed the samples and the held-out sets."""
+    space = openbind.load("starter", device="cpu")
+    sets = [read_sample_set(samples_folder()), *find_sets()]
+    embedder = Embedder(space, progress=True)
+    found = {name: gather(embedder, name, sets) for name in space.modalities}
+    return space.card, {name: some for name, some in found.items() if some is not None}
+
+
+def measure(card: Card, embedded: Mapping[str, EmbeddedItems], *, calibrated: bool) -> None:
+    """Print how often each modality is found, and how many results that say "close" are right."""
+    texts = embedded["text"]
+    others = [(item, name) for name, some in embedded.items() for item in some.items]
+    kept = [at for at, (_, name) in enumerate(others) if name != "text"]
+    vectors_KE = np.concatenate([some.vectors_NE for some in embedded.values()])[kept]
+    items = [others[at][0] for at in kept]
+    modalities = [others[at][1] for at in kept]
+    classes = [(item.set, item.label) for item in items]
+    hits, close = defaultdict[str, list[bool]](list), list[bool]()
+    for text, query_E in zip(texts.items, texts.vectors_NE, strict=True):
+        unrelated: dict[str, Unrelated] = {}
+        if calibrated:
+            unrelated = expect_unrelated(card, [Term("text", query_E)])
+        found = rank(query_E, vectors_KE, modalities, TOP, unrelated)
+        own = {at for at, known in enumerate(classes) if known == (text.set, text.label)}
+        for modality in {modalities[at] for at in own}:
+            right = any(each.row in own and modalities[each.row] == modality for each in found)
+            hits[modality].append(right)
+        close += [each.row in own for each in found if each.close]
+    parts = [f"{name} {np.mean(own):.2f} ({len(own)})" for name, own in sorted(hits.items())]
+    print(f"{'calibrated' if calibrated else 'by cosine'}: {', '.join(parts)}")
+    every = [right for own in hits.values() for right in own]
+    means = [float(np.mean(own)) for own in hits.values()]
+    print(f"  mean of modalities {np.mean(means):.2f}, of all {np.mean(every):.2f}")
+    if close:
+        print(f"  {len(close)} results are called close, {np.mean(close):.2f} of the same class")
+
+
+def main() -> None:
+    """Embed once, measure both."""
+    card, embedded = embed()
+    for calibrated in (False, True):
+        measure(card, embedded, calibrated=calibrated)
+
+
+if __name__ == "__main__":
+    main()
