@@ -55,7 +55,7 @@ def test_scores_keep_the_mean() -> None:
 def test_peak_and_enlarged_map() -> None:
     """The hottest point and the map over the image agree; outside of the map there is nothing."""
     area = (0.25, 0.0, 0.75, 1.0)
-    found = Localisation(two_spots(), [], None, "auto", (800, 400), area)
+    found = Localisation(two_spots(), [], "auto", (800, 400), area)
     x, y = found.peak
     assert 250 <= x < 400
     assert 50 <= y < 150

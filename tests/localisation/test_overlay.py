@@ -14,7 +14,7 @@ def test_overlay() -> None:
     """Of the image's size, whatever the size that boxes are in."""
     heat = np.zeros((4, 4), np.float32)
     heat[0, 0] = 1.0
-    found = Localisation(heat, [(0.0, 0.0, 50.0, 50.0, 1.0)], True, "auto", (200, 200))
+    found = Localisation(heat, [(0.0, 0.0, 50.0, 50.0, 1.0)], "auto", (200, 200))
     gray = Image.new("RGB", (100, 100), (90, 90, 90))
     drawn = np.asarray(draw_overlay(gray, found))
     assert drawn.shape == (100, 100, 3)

@@ -136,3 +136,23 @@ def test_moments_of_joined_sounds(starter: Space) -> None:
         shared = max(0.0, min(end, expected[1]) - max(start, expected[0]))
         assert shared / (max(end, expected[1]) - min(start, expected[0])) > 0.6
         assert -1 <= score <= 1
+
+
+def test_crops_compare_wholes(tiny: Space) -> None:
+    """Windows as images of their own: the hottest box is the best window."""
+    image = np.random.default_rng(0).integers(0, 255, (60, 60, 3), np.uint8)
+    query = tiny.encode("image", image[:30, 30:])
+    found = tiny.locate(image, query, method="crops")
+    assert found.method == "crops"
+    assert found.present is None
+    assert len(found.boxes) >= 1
+    assert found.boxes == sorted(found.boxes, key=lambda box: -box[4])
+
+
+@pytest.mark.slow
+def test_present(starter: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cat is in the image of a cat, a windmill isn't."""
+    monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path))
+    cat, windmill = starter.encode("text", ["a cat", "a windmill"])
+    assert starter.locate(IMAGES / "114-cat.webp", cat).present is True
+    assert starter.locate(IMAGES / "114-cat.webp", windmill).present is False

@@ -99,7 +99,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """
     if not arguments.spaces:
         raise InputError("evaluate", "expected SPACE …, or --list")
-    if arguments.suite is not None and arguments.data is None:
+    if arguments.suite is not None and arguments.data is None and not _ships(arguments.suite):
         raise InputError(f"--suite {arguments.suite}", "expected --data DIR: it does not ship")
     if arguments.suite is None and arguments.probe:
         raise InputError(
@@ -109,17 +109,25 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError("--compare", "expected at least two spaces")
 
 
+def _ships(suite: str) -> bool:
+    """Return whether a suite needs no data of its own."""
+    from openbind.evaluation.suites import SUITES
+
+    return suite != ALL and SUITES.get(suite).ships
+
+
 def _find_suites(arguments: argparse.Namespace) -> dict[str, Path]:
     """Return suites with their data.
 
     Raises:
         InputError: with "all", no suite has a folder.
     """
-    data = Path(arguments.data)
+    from openbind.evaluation.held_out import held_out_folder
+    from openbind.evaluation.suites import SUITES
+
+    data = held_out_folder() if arguments.data is None else Path(arguments.data)
     if arguments.suite != ALL:
         return {arguments.suite: data}
-
-    from openbind.evaluation.suites import SUITES
 
     folders = {name: data / name for name in SUITES.names()}
     missing = [name for name, folder in folders.items() if not folder.is_dir()]

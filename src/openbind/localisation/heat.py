@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -46,21 +47,32 @@ class Localisation:
         heat: (h, w) float32 in [-1, 1], one number for each cell of the area.
         boxes: (x0, y0, x1, y1, score) in pixels of the upright image, strongest first; the score
             is the mean heat in the box's region.
-        present: whether the image has more of the query than images that have nothing to do with
-            it; None if that isn't known.
         method: that found it.
         size: width and height of the image in pixels.
         area: part of the image that the map covers, as fractions of its size.
-        margin: how far the strongest cell is above the threshold of `present`; None without one.
+        measure_threshold: returns how hot the hottest cell of an unrelated image is at most; None
+            if that isn't known.
     """
 
     heat: np.ndarray
     boxes: list[Box]
-    present: bool | None
     method: str
     size: tuple[int, int]
     area: Area = WHOLE
-    margin: float | None = None
+    measure_threshold: Callable[[], float | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """How hot the hottest cell of 95 % of unrelated images is at most; None if not known.
+
+        It is measured when it is first read: for each space once.
+        """
+        return self.measure_threshold()
+
+    @property
+    def present(self) -> bool | None:
+        """Whether the map is hotter than those of unrelated images; None if that isn't known."""
+        return None if self.threshold is None else float(self.heat.max()) > self.threshold
 
     @property
     def peak(self) -> tuple[int, int]:

@@ -98,7 +98,7 @@ def plain_where(where: Localisation) -> dict[str, Any]:
     return {
         "method": where.method,
         "present": where.present,
-        "margin": None if where.margin is None else round(where.margin, DIGITS),
+        "threshold": None if where.threshold is None else round(where.threshold, DIGITS),
         "width": where.size[0],
         "height": where.size[1],
         "peak": list(where.peak),

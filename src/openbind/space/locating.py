@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F
 
 from openbind.errors import InputError, UnknownNameError, decoding
-from openbind.localisation.heat import Dense, Localisation, find_boxes, score_cells
+from openbind.localisation.backgrounds import Backgrounds
+from openbind.localisation.crops import Window, make_windows, spread, suppress
+from openbind.localisation.heat import MOST_BOXES, Dense, Localisation, find_boxes, score_cells
 from openbind.localisation.moments import Curve, Moment, Span, find_moments
 from openbind.modalities import MODALITIES, modality_of_recording
-from openbind.modalities.spec import Extent, Modality, Sample, View
+from openbind.modalities.spec import Extent, Modality, View
 from openbind.model.tower import Tower
+from openbind.space.backgrounds import load_backgrounds
 from openbind.space.inference import inferring, placed
 from openbind.space.pipeline import run_tasks
 from openbind.space.vectors import check_vectors
@@ -25,8 +28,11 @@ if TYPE_CHECKING:
     from openbind.space.decoding import Settings
     from openbind.space.space import Space
 
-Method = Callable[["Space", str, Any, np.ndarray], Localisation]
-"""(space, modality, image, unit vector of the query) → where it is."""
+MOSTLY_LAYOUT = 0.35
+"""Of a query's squared length, what is in dimensions that cells don't have: where things are rather
+than what. Such a query, of depth or thermal images, is compared with windows as wholes."""
+AUTO, PLAIN, CROPS = METHODS = ("auto", "plain", "crops")
+"""How images are located in: by the best map, that of the unchanged tower, or windows."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +43,67 @@ class DenseImage:
         cells_HWE: on the CPU.
         extent: what part of the image the cells cover.
         method: that computed them.
+        backgrounds: returns what unrelated images look like.
     """
 
     cells_HWE: torch.Tensor
     extent: Extent
     method: str
+    backgrounds: Callable[[], Backgrounds | None]
 
     def find(self, query_E: np.ndarray) -> Localisation:
         """Return where a query is."""
         heat = score_cells(self.cells_HWE, query_E)
         size, area = self.extent.size, self.extent.area
         boxes = find_boxes(heat, size, area)
-        return Localisation(heat, boxes, None, self.method, size, area)
+
+        def measure_threshold() -> float | None:
+            found = self.backgrounds()
+            return None if found is None else found.threshold(query_E)
+
+        return Localisation(heat, boxes, self.method, size, area, measure_threshold)
 
 
-def locate(space: Space, image: Any, query: Any, modality: str, method: str) -> Localisation:
-    """Return where in an image a query is; see `Space.locate`."""
-    methods = METHODS
-    if method not in methods:
-        raise UnknownNameError("method", method, list(methods))
-    return methods[method](space, modality, image, single_vector(query, space.dim))
+class OpenImage:
+    """An image in which several queries are located: it goes through the tower once.
+
+    Args:
+        space: has the modality.
+        image: as the modality accepts it.
+        modality: of the image.
+        method: one of `METHODS`.
+
+    Raises:
+        UnknownNameError: no such method.
+    """
+
+    def __init__(self, space: Space, image: Any, modality: str, method: str = AUTO) -> None:
+        if method not in METHODS:
+            raise UnknownNameError("method", method, METHODS)
+        self.space, self.image, self.modality, self.method = space, image, modality, method
+
+    def find(self, query: Any) -> Localisation:
+        """Return where a query, one unit vector (dim,), is.
+
+        Raises:
+            InputError: the image or the vector can't be used, or the tower has no cells.
+        """
+        query_E = single_vector(query, self.space.dim)
+        if self.method == CROPS:
+            return self._crops.find(query_E)
+        dense = self._dense
+        rest_E = query_E[dense.cells_HWE.shape[-1] :]
+        if self.method == AUTO and float(rest_E @ rest_E) > MOSTLY_LAYOUT:
+            return self._crops.find(query_E)
+        return dense.find(query_E)
+
+    @cached_property
+    def _dense(self) -> DenseImage:
+        return read_dense(self.space, self.modality, self.image, plain=self.method == PLAIN)
+
+    @cached_property
+    def _crops(self) -> CroppedImage:
+        return read_crops(self.space, self.modality, self.image)
 
 
 def single_vector(given: Any, dim: int) -> np.ndarray:
@@ -87,13 +134,23 @@ def read_dense(space: Space, modality: str, image: Any, *, plain: bool) -> Dense
     if not isinstance(tower, Dense):
         reason = f"its tower, a {type(tower).__name__}, has no cells; {modality} can't be located"
         raise InputError(modality, reason)
-    changes = () if plain else enlarged(space, modality, tower.enlarge)
-    sample = decode_one(space, modality, image, changes)
-    if sample.extent is None:
-        raise InputError(image, f"{modality} has no area to locate in")
-    with inferring(tower):
-        cells_HWE = tower.cells(placed(sample.clips, tower), plain=plain)[0].float().cpu()
-    return DenseImage(cells_HWE, sample.extent, "plain" if plain else "auto")
+    method = PLAIN if plain else AUTO
+
+    def read(item: Any, settings: Mapping[str, Any]) -> tuple[torch.Tensor, Extent]:
+        changes = () if plain else enlarged(space, modality, tower.enlarge)
+        changed = tuple({**settings, **dict(changes)}.items())
+        sample = next(space.decoder.samples(modality, item, changes=changed))
+        if sample.extent is None:
+            raise InputError(item, f"{modality} has no area to locate in")
+        with inferring(tower):
+            cells_BHWE = tower.cells(placed(sample.clips, tower), plain=plain)
+        return cells_BHWE[0].float().cpu(), sample.extent
+
+    def backgrounds() -> Backgrounds | None:
+        identity = f"{space.identity(modality)} {method}"
+        return load_backgrounds(modality, identity, lambda *given: read(*given)[0])
+
+    return DenseImage(*read(image, {}), method, backgrounds)
 
 
 def patch_embeddings(space: Space, modality: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -109,11 +166,6 @@ def patch_embeddings(space: Space, modality: str, tensor: torch.Tensor) -> torch
     raise InputError(modality, f"its tower is a {type(tower).__name__}, without patches or cells")
 
 
-def decode_one(space: Space, modality: str, item: Any, changes: Settings) -> Sample:
-    """Preprocess one item with changed settings."""
-    return next(space.decoder.samples(modality, item, changes=changes))
-
-
 def enlarged(space: Space, modality: str, factor: float) -> Settings:
     """Return the changes of settings that show all of an image, enlarged."""
     settings = space.config.modalities[modality].settings
@@ -122,12 +174,49 @@ def enlarged(space: Space, modality: str, factor: float) -> Settings:
     return tuple((name, value) for name, value in changes.items() if name in known)
 
 
-def _auto(space: Space, modality: str, image: Any, query_E: np.ndarray) -> Localisation:
-    return read_dense(space, modality, image, plain=False).find(query_E)
+@dataclass(frozen=True)
+class CroppedImage:
+    """Overlapping windows of an image, each an image of its own.
+
+    Args:
+        windows: of the image.
+        vectors_NE: of the windows.
+        size: width and height of the image.
+    """
+
+    windows: Sequence[Window]
+    vectors_NE: np.ndarray
+    size: tuple[int, int]
+
+    def find(self, query_E: np.ndarray) -> Localisation:
+        """Return where a query is."""
+        scores, (width, height) = self.vectors_NE @ query_E, self.size
+        boxes = [
+            (x0 * width, y0 * height, x1 * width, y1 * height, float(score))
+            for (x0, y0, x1, y1), score in zip(self.windows, scores, strict=True)
+        ]
+        heat = spread(self.windows, scores)
+        return Localisation(heat, suppress(boxes, MOST_BOXES), CROPS, self.size)
 
 
-def _plain(space: Space, modality: str, image: Any, query_E: np.ndarray) -> Localisation:
-    return read_dense(space, modality, image, plain=True).find(query_E)
+def read_crops(space: Space, modality: str, image: Any) -> CroppedImage:
+    """Embed overlapping windows of an image.
+
+    Raises:
+        InputError: the image can't be used, or is none.
+    """
+    windows = make_windows()
+    views = [View(box=(y0, x0, y1 - y0, x1 - x0)) for x0, y0, x1, y1 in windows]
+    settings = enlarged(space, modality, 1.0)
+    extent = next(space.decoder.samples(modality, image, changes=settings)).extent
+    if extent is None:
+        raise InputError(image, f"{modality} has no area to locate in")
+    decode = partial(space.decoder.samples, modality, views=views, changes=settings)
+    (found,) = run_tasks([(modality, image)], decode, space.batching())
+    if found.error is not None:
+        raise found.error
+    vectors_NE = np.stack([vectors.mean_vector() for vectors in found.vectors])
+    return CroppedImage(windows, vectors_NE, extent.size)
 
 
 def find_in_recording(
@@ -158,4 +247,23 @@ def find_in_recording(
     return find_moments(total, clip, score)
 
 
-METHODS: dict[str, Method] = {"auto": _auto, "plain": _plain}
+def _crops(space: Space, modality: str, image: Any, query_E: np.ndarray) -> Localisation:
+    """Embed overlapping windows of an image; each is an image of its own."""
+    windows = make_windows()
+    views = [View(box=(y0, x0, y1 - y0, x1 - x0)) for x0, y0, x1, y1 in windows]
+    settings = enlarged(space, modality, 1.0)
+    extent = next(space.decoder.samples(modality, image, changes=settings)).extent
+    if extent is None:
+        raise InputError(image, f"{modality} has no area to locate in")
+    decode = partial(space.decoder.samples, modality, views=views, changes=settings)
+    (found,) = run_tasks([(modality, image)], decode, space.batching())
+    if found.error is not None:
+        raise found.error
+    scores = np.array([vectors.mean_vector() @ query_E for vectors in found.vectors])
+    width, height = extent.size
+    boxes = [
+        (x0 * width, y0 * height, x1 * width, y1 * height, float(score))
+        for (x0, y0, x1, y1), score in zip(windows, scores, strict=True)
+    ]
+    heat = spread(windows, scores)
+    return Localisation(heat, suppress(boxes, MOST_BOXES), "crops", extent.size)

@@ -25,7 +25,7 @@ from openbind.space.decoding import Decoder, map_ahead
 from openbind.space.identity import fingerprint, modality_identity
 from openbind.space.inference import embed_clips, unit_vectors
 from openbind.space.inputs import OnError, is_many, modality_of_tensor, report_error, stack_items
-from openbind.space.locating import find_in_recording, locate, patch_embeddings
+from openbind.space.locating import OpenImage, find_in_recording, patch_embeddings
 from openbind.space.pipeline import Batching, run_tasks
 from openbind.space.vectors import ClipVectors, check_vectors, clip_vectors
 
@@ -287,7 +287,7 @@ class Space:
                 cosine), or another of docs/localisation.md.
         """
         self._binding(modality)
-        return locate(self, image, query, modality, method)
+        return OpenImage(self, image, modality, method).find(query)
 
     def moments(
         self, recording: Any, query: Any, *, modality: str | None = None

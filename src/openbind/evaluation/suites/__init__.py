@@ -6,6 +6,7 @@ SUITES = Registry(
     "suite",
     "openbind.suites",
     {
+        "mosaics": "openbind.evaluation.suites.mosaics:SUITE",
         "esc50": "openbind.evaluation.suites.esc50:SUITE",
         "clotho": "openbind.evaluation.suites.clotho:SUITE",
         "imagenet": "openbind.evaluation.suites.imagenet:SUITE",

@@ -26,6 +26,7 @@ class Suite:
         published: numbers from papers.
         overlaps: names of data sets that share items with it, for warnings about train/test
             contamination declared in a model card.
+        ships: whether the sets that ship are read where no folder is given.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Suite:
     read: Callable[[Path], tuple[Task, ...]]
     published: tuple[Published, ...] = ()
     overlaps: tuple[str, ...] = ()
+    ships: bool = False
 
 
 def require(suite: str, data: Path, *names: str) -> None:
