@@ -125,6 +125,34 @@ def test_a_link(browser: Browser, live: httpx.Client, width: int) -> None:
 
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
+def test_where_and_when(browser: Browser, live: httpx.Client, width: int) -> None:
+    """A map over an image when it is hovered or asked for; a curve that seeks under a player."""
+    with _window(browser, str(live.base_url), width) as page:
+        page.goto("/?q=a+rooster")
+        found(page)
+        card = page.locator("#gallery .hit", has=page.locator(".image + .info")).first
+        card.locator(".image").hover()
+        expect(card.locator(".heat")).to_be_visible(timeout=60_000)
+        pixels = card.locator(".heat").evaluate(
+            "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((x) => x)"
+        )
+        assert pixels
+        page.locator("#status").hover()
+        expect(card.locator(".heat")).to_be_hidden()
+        card.locator(".where").click()
+        expect(card.locator(".heat")).to_be_visible()
+        sound = page.locator("#gallery .hit", has=page.locator("audio")).first
+        sound.locator(".where").click()
+        expect(sound.locator("svg.curve")).to_be_visible(timeout=60_000)
+        sound.locator(".moment").first.click()
+        sound.locator("svg.curve").click()
+        player = sound.locator("audio")
+        page.wait_for_function("(p) => p.currentTime > 0.1", arg=player.element_handle())
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
 def test_imagined_images(browser: Browser, live: httpx.Client, width: int) -> None:
     """Four images of the query; other ones the next time; one becomes part of the query."""
     with _window(browser, str(live.base_url), width) as page:

@@ -42,6 +42,16 @@ def spread(windows: Sequence[Window], scores: np.ndarray) -> np.ndarray:
     return (total / len(levels)).astype(np.float32)
 
 
+def paint(boxes: Sequence[Box], size: tuple[int, int]) -> np.ndarray:
+    """Return heat (`GRID`, `GRID`): the highest score of the boxes around a cell, else 0."""
+    middles = (np.arange(GRID) + 0.5) / GRID
+    heat = np.zeros((GRID, GRID), np.float32)
+    for x0, y0, x1, y1, score in boxes:
+        window = (x0 / size[0], y0 / size[1], x1 / size[0], y1 / size[1])
+        heat = np.maximum(heat, _mask(window, middles) * np.float32(score))
+    return heat.astype(np.float32)
+
+
 def _mask(window: Window, middles: np.ndarray) -> np.ndarray:
     left, top, right, bottom = window
     rows, columns = (middles > top) & (middles < bottom), (middles > left) & (middles < right)

@@ -32,6 +32,7 @@ from openbind.serving.bodies import body_schemas, json_body, read_json
 from openbind.serving.errors import ApiError, add_handlers
 from openbind.serving.generation import add_generation
 from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
+from openbind.serving.locating import add_locating
 from openbind.serving.memory import keep_releasing
 from openbind.serving.metrics import CONTENT_TYPE, MetricsMiddleware
 from openbind.serving.middleware import BodyMiddleware, TimeMiddleware
@@ -50,6 +51,7 @@ PAGE_TYPES = {
     "gallery.js": "text/javascript; charset=utf-8",
     "atlas.js": "text/javascript; charset=utf-8",
     "imagine.js": "text/javascript; charset=utf-8",
+    "locate.js": "text/javascript; charset=utf-8",
     "service.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
@@ -78,6 +80,7 @@ BODIES = (
     schemas.ClassifyRequest,
     schemas.SearchRequest,
     schemas.ImagesRequest,
+    schemas.LocateRequest,
 )
 IMAGE_TYPE = "image/jpeg"
 IMAGE: dict[int | str, dict[str, Any]] = {
@@ -127,6 +130,7 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     _add_items(app, service, session)
     _add_state(app, service)
     add_generation(app, service)
+    add_locating(app, service)
     _add_page(app, session, is_open=api_key is None)
     _describe(app)
     return app

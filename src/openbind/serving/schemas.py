@@ -135,6 +135,44 @@ class HitRow(BaseModel):
     drawing_url: str
 
 
+class LocateRequest(Strict):
+    """A weighted sum of parts, to be located in an indexed item."""
+
+    parts: Annotated[list[QueryPart], Field(min_length=1, max_length=MAX_ITEMS)]
+
+
+class Where(BaseModel):
+    """Where in an image, or in the best frame of a video, the query is."""
+
+    heat: list[list[float]] = Field(description="rows of a map of cells, in [-1, 1]")
+    area: list[float] = Field(description="left, top, right, bottom of the map, as fractions")
+    boxes: list[list[float]] = Field(description="x0, y0, x1, y1 in pixels, and score")
+    peak: list[int] = Field(description="x and y of the hottest cell, in pixels")
+    width: int
+    height: int
+    present: bool | None = Field(description="null where it isn't known")
+    method: str
+    seconds: float | None = Field(description="time of the frame; null for images")
+
+
+class Track(BaseModel):
+    """When in a recording the query is."""
+
+    modality: str
+    duration_seconds: float
+    moments: list[list[float]] = Field(description="start, end, score; best first")
+    curve: list[list[float]] = Field(description="seconds and cosine")
+
+
+class LocateResponse(BaseModel):
+    """Where and when."""
+
+    object: Literal["location"]
+    modality: str
+    where: Where | None
+    tracks: list[Track]
+
+
 class SearchResponse(BaseModel):
     """The results, best first."""
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from openbind.errors import InputError, UnknownNameError, decoding
 from openbind.localisation.backgrounds import Backgrounds
-from openbind.localisation.crops import Window, make_windows, spread, suppress
+from openbind.localisation.crops import Window, make_windows, paint, spread, suppress
 from openbind.localisation.heat import MOST_BOXES, Dense, Localisation, find_boxes, score_cells
 from openbind.localisation.moments import Curve, Moment, Span, find_moments
+from openbind.localisation.owlv2 import load_owlv2
+from openbind.media.image import read_image
 from openbind.modalities import MODALITIES, modality_of_recording
 from openbind.modalities.spec import Extent, Modality, View
 from openbind.model.tower import Tower
@@ -31,8 +35,9 @@ if TYPE_CHECKING:
 MOSTLY_LAYOUT = 0.35
 """Of a query's squared length, what is in dimensions that cells don't have: where things are rather
 than what. Such a query, of depth or thermal images, is compared with windows as wholes."""
-AUTO, PLAIN, CROPS = METHODS = ("auto", "plain", "crops")
-"""How images are located in: by the best map, that of the unchanged tower, or windows."""
+AUTO, PLAIN, CROPS, OWLV2 = METHODS = ("auto", "plain", "crops", "owlv2")
+"""How images are located in: by the best map, that of the unchanged tower, windows, or a detector
+(`owlv2:SOURCE` names its folder or repository)."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +83,20 @@ class OpenImage:
     """
 
     def __init__(self, space: Space, image: Any, modality: str, method: str = AUTO) -> None:
-        if method not in METHODS:
+        name, _, source = method.partition(":")
+        if name not in METHODS or (source and name != OWLV2):
             raise UnknownNameError("method", method, METHODS)
-        self.space, self.image, self.modality, self.method = space, image, modality, method
+        self.space, self.image, self.modality = space, image, modality
+        self.method, self.source = name, source
 
     def find(self, query: Any) -> Localisation:
-        """Return where a query, one unit vector (dim,), is.
+        """Return where a query, one unit vector (dim,), is; for "owlv2" also a text or an image.
 
         Raises:
             InputError: the image or the vector can't be used, or the tower has no cells.
         """
+        if self.method == OWLV2:
+            return detect(self.space, self.modality, self.image, query, self.source)
         query_E = single_vector(query, self.space.dim)
         if self.method == CROPS:
             return self._crops.find(query_E)
@@ -217,6 +226,36 @@ def read_crops(space: Space, modality: str, image: Any) -> CroppedImage:
         raise found.error
     vectors_NE = np.stack([vectors.mean_vector() for vectors in found.vectors])
     return CroppedImage(windows, vectors_NE, extent.size)
+
+
+def detect(space: Space, modality: str, image: Any, query: Any, source: str = "") -> Localisation:
+    """Return the boxes of a detector.
+
+    Args:
+        space, modality, image: as for `OpenImage`.
+        query: a text or an image, which the detector compares with its boxes; or a vector of the
+            space, which what is in the boxes is compared with.
+        source: of the detector; "" is the default one.
+
+    Raises:
+        MissingExtraError: without the extra "detection".
+        InputError: the image, the query or the detector can't be used.
+    """
+    with decoding(image), space.limits.applied():
+        pixels = read_image(image)
+    detector = load_owlv2(*([source] if source else []))
+    if isinstance(query, str):
+        boxes = detector.by_text(pixels, query)
+    elif isinstance(query, Image.Image):
+        boxes = detector.by_image(pixels, query)
+    else:
+        query_E = single_vector(query, space.dim)
+        found = detector.everything(pixels)
+        parts = [pixels.crop((int(x0), int(y0), ceil(x1), ceil(y1))) for x0, y0, x1, y1, _ in found]
+        scores = space.encode(modality, parts) @ query_E
+        boxes = [(*box[:4], float(s)) for box, s in zip(found, scores, strict=True)]
+    best = suppress(boxes, MOST_BOXES)
+    return Localisation(paint(best, pixels.size), best, OWLV2, pixels.size)
 
 
 def find_in_recording(

@@ -1,18 +1,20 @@
 // Results: images, audio and video that plays from the segment found, plots of the rest.
 
 import { colorOf, element } from "./dom.js";
+import { addLocating } from "./locate.js";
 
 /**
  * @param list the element to fill
  * @param hits rows of /v1/search
  * @param onSimilar called with a result whose "More like this" was pressed
+ * @param parts the query, to show where in a result it is
  */
-export function showHits(list, hits, onSimilar) {
+export function showHits(list, hits, onSimilar, parts) {
   // Scores are close to each other; bars compare the results of one search.
   const scores = hits.map(strength);
   const low = Math.min(...scores, 0);
   const high = Math.max(...scores, low + 1e-6);
-  list.replaceChildren(...hits.map((hit) => card(hit, low, high, onSimilar)));
+  list.replaceChildren(...hits.map((hit) => card(hit, low, high, onSimilar, parts)));
 }
 
 /** What results are ordered by: deviations above unrelated files, or cosines without them. */
@@ -34,7 +36,7 @@ function score(hit) {
   return element("span", { textContent: `${hit.deviations.toFixed(1).replace("-", "−")} σ`, title: `${above}${chance}; cosine ${hit.score.toFixed(3)}` });
 }
 
-function card(hit, low, high, onSimilar) {
+function card(hit, low, high, onSimilar, parts) {
   const name = hit.path.split("/").pop();
   const kind = hit.media_type?.split("/")[0];
   const fragment = hit.start_seconds > 0 ? `#t=${hit.start_seconds}` : "";
@@ -55,11 +57,13 @@ function card(hit, low, high, onSimilar) {
   const similar = element("button", { type: "button", textContent: "More like this", ariaLabel: `More like ${name}` });
   similar.addEventListener("click", () => onSimilar(hit));
   const open = element("a", { className: "button", href: hit.media_url + fragment, target: "_blank", rel: "noopener", textContent: "Open", ariaLabel: `Open ${name}` });
-  return element("li", { className: hit.close === false ? "hit far" : "hit" }, [
+  const made = element("li", { className: hit.close === false ? "hit far" : "hit" }, [
     ...views,
     info,
     element("div", { className: "actions" }, [similar, open]),
   ]);
+  addLocating(made, hit, parts, clock);
+  return made;
 }
 
 /** A button that plays the segment of a recording that was found. */

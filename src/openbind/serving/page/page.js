@@ -33,7 +33,7 @@ async function search() {
   if (byId("where").value.trim()) body.where = byId("where").value.trim();
   try {
     const found = await post("v1/search", body, { signal: pending.signal });
-    showHits(byId("gallery"), found.data, findSimilar);
+    showHits(byId("gallery"), found.data, findSimilar, parts);
     showStatus([`${countClose(found.data)}, in ${found.seconds.toFixed(2)} s.`, ...found.notes].join(" "));
   } catch (error) { showError(error); }
 }
