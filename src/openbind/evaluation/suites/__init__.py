@@ -7,6 +7,10 @@ SUITES = Registry(
     "openbind.suites",
     {
         "mosaics": "openbind.evaluation.suites.mosaics:SUITE",
+        "vggss": "openbind.evaluation.suites.vggss:SUITE",
+        "flickr_soundnet": "openbind.evaluation.suites.flickr_soundnet:SUITE",
+        "avsbench": "openbind.evaluation.suites.avsbench:SUITE",
+        "desed": "openbind.evaluation.suites.desed:SUITE",
         "esc50": "openbind.evaluation.suites.esc50:SUITE",
         "clotho": "openbind.evaluation.suites.clotho:SUITE",
         "imagenet": "openbind.evaluation.suites.imagenet:SUITE",
