@@ -25,10 +25,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = transformers.Owlv2Config(
         text_config={**sizes, "num_hidden_layers": 1, "vocab_size": 600},
         vision_config={**sizes, "num_hidden_layers": 1, "image_size": 32, "patch_size": 8},
-        projection_dim=16,
+        projection_dim=32,
     )
     torch.manual_seed(0)
-    transformers.Owlv2ForObjectDetection(config).save_pretrained(path)
+    model = transformers.Owlv2ForObjectDetection(config)
+    torch.nn.init.zeros_(model.box_head.dense2.weight)  # boxes around each patch
+    torch.nn.init.zeros_(model.box_head.dense2.bias)
+    model.save_pretrained(path)
     words = [chr(code) for code in range(33, 127)]
     names = [*words, *(f"{word}</w>" for word in words), "<|startoftext|>", "<|endoftext|>"]
     (path / "vocab.json").write_text(json.dumps({name: at for at, name in enumerate(names)}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -19,7 +21,7 @@ def test_shared_part() -> None:
     assert shared_part((0, 4), (5, 10)) == 0
 
 
-def test_join(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_join(tmp_path: Path) -> None:
     """Short sounds repeat, long ones are cut, both are equally loud."""
     for name, gain, seconds in (("a.wav", 0.5, 1), ("b.wav", 0.01, 8)):
         noise = gain * np.random.default_rng(0).uniform(-1, 1, seconds * 8000)
