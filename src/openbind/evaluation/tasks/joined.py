@@ -60,7 +60,7 @@ class Joined(Task):
         return TaskResult(
             scores=[
                 Score(
-                    task=f"{name} → when, second of two",
+                    task=f"{name} in {self.name}",
                     metric=metric,
                     value=float(np.mean(values)),
                     chance=0.5,  # of answering with the whole recording

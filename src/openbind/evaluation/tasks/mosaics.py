@@ -69,7 +69,11 @@ class Mosaics(Task):
             excluded = [self.items[index] for index in chosen]
             for name, own in asked.items():
                 _ask(opened, own, keys, excluded, tallies[name], generator)
-        scores = [score for name, tally in tallies.items() for score in tally.scores(name)]
+        scores = [
+            score
+            for name, tally in tallies.items()
+            for score in tally.scores(f"{name} in {self.name}")
+        ]
         return TaskResult(scores=scores)
 
     def _askable(self, embedder: Embedder) -> dict[str, Queries]:
@@ -143,12 +147,11 @@ class _Tally:
         (x, y), (width, height) = found.peak, found.size
         return y * self.side // height * self.side + x * self.side // width
 
-    def scores(self, modality: str) -> list[Score]:
+    def scores(self, task: str) -> list[Score]:
         """Return pointing, its control with queries of other things, and rejection."""
         if not self.hits:
             return []
-        task, count = f"{modality} → where, {self.side} × {self.side}", len(self.hits)
-        chance = 1 / self.side**2
+        count, chance = len(self.hits), 1 / self.side**2
         shares = {"pointing": self.hits, "pointing, shuffled": self.control}
         found = [
             Score(
