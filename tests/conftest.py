@@ -59,12 +59,21 @@ def sample_items(samples: Path) -> list[SampleItem]:
 @pytest.fixture(scope="session")
 def sandbox() -> ModuleType:
     """The module beside this one, which loads files in processes with limits."""
-    path = Path(__file__).parent / "sandbox.py"
-    spec = importlib.util.spec_from_file_location("sandbox", path)
+    return _import("sandbox")
+
+
+@pytest.fixture(scope="session")
+def tiny_diffusion() -> ModuleType:
+    """The module beside this one, which saves tiny diffusion models."""
+    return _import("tiny_diffusion")
+
+
+def _import(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["sandbox"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -251,17 +251,33 @@ def _find_entry(entry: Entry, accept_license: bool) -> Path:
         )
     if path.exists():
         return path
-    accepted = os.environ.get(LICENSE_VARIABLE, "").replace(" ", "").split(",")
-    if entry.consent and not accept_license and entry.name not in accepted:
-        raise CheckpointError(
-            entry.name,
-            f"not on disk. {entry.url} ({entry.sizes[0] / 1e9:.1f} GB) is licensed under "
-            f"{entry.consent}. To accept the license and download: accept_license=True, or "
-            f"{LICENSE_VARIABLE}={entry.name}. Or pass the path of the file",
-        )
-    print(f"downloading {entry.url}, licensed under {entry.consent}", file=sys.stderr)
+    what = f"{entry.url} ({entry.sizes[0] / 1e9:.1f} GB)"
+    check_license(entry.name, what, entry.consent, accept_license)
     download(entry.url, path, entry.sizes, sha256=entry.sha256)
     return path
+
+
+def check_license(name: str, what: str, consent: str, accept_license: bool) -> None:
+    """Check that the user accepts the license of what is about to be downloaded, and say so.
+
+    Args:
+        name: that the user accepts in $OPENBIND_ACCEPT_LICENSE.
+        what: is downloaded, with its size.
+        consent: license terms; "" if there are none to accept.
+        accept_license: whether they were accepted in the call.
+
+    Raises:
+        CheckpointError: they weren't.
+    """
+    accepted = os.environ.get(LICENSE_VARIABLE, "").replace(" ", "").split(",")
+    if consent and not accept_license and name not in accepted:
+        raise CheckpointError(
+            name,
+            f"not on disk. {what} is licensed under {consent}. To accept the license and "
+            f"download: accept_license=True, or {LICENSE_VARIABLE}={name}. Or pass the path of "
+            "the files",
+        )
+    print(f"downloading {what}, licensed under {consent}", file=sys.stderr)
 
 
 def _fastest_dtype(device: str) -> torch.dtype:

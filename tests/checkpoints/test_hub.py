@@ -258,3 +258,37 @@ print(openbind.load("hf:a/toy").number)
 """
     assert run(hub, tmp_path, code) == "7"
     assert "other.bin" not in hub.fetched
+
+
+@pytest.mark.slow
+def test_only_what_draws_is_fetched(hub: Hub, tmp_path: Path) -> None:
+    """Of a diffusion model UNet and VAE, in half precision where there is; no encoders."""
+    parts = ("unet", "vae", "text_encoder", "image_encoder")
+    weights = {
+        f"{part}/{name}.safetensors": b"x"
+        for part in parts
+        for name in ("diffusion_pytorch_model", "diffusion_pytorch_model.fp16")
+    }
+    settings = [*(f"{part}/config.json" for part in parts), "scheduler/scheduler_config.json"]
+    settings += ["model_index.json", "image_normalizer/config.json"]
+    hub.repositories["a/unclip"] = weights | dict.fromkeys(settings, b"{}")
+    hub.repositories["a/pickles"] = dict.fromkeys(settings, b"{}") | {"unet/model.bin": b"x"}
+    hub.repositories["a/adapter"] = {"models/a.safetensors": b"x", "models/b.safetensors": b"x"}
+    code = """
+from openbind.checkpoints import hub
+from openbind.errors import CheckpointError
+print(hub.is_fetched("a/unclip", "unet/config.json"))
+hub.pull_diffusion("a/unclip")
+print(hub.is_fetched("a/unclip", "unet/config.json"))
+print(hub.pull_file("a/adapter", "models/a.safetensors").read_text())
+for wrong in (lambda: hub.pull_diffusion("a/pickles"), lambda: hub.pull_file("a/adapter", "c")):
+    try:
+        wrong()
+    except CheckpointError as error:
+        print(error.path)
+"""
+    assert run(hub, tmp_path, code).split() == ["False", "True", "x", "a/pickles", "a/adapter"]
+    fetched = [name for name in hub.fetched if name.endswith(("safetensors", "bin"))]
+    half = [f"{part}/diffusion_pytorch_model.fp16.safetensors" for part in ("unet", "vae")]
+    assert sorted(fetched) == ["models/a.safetensors", *half]
+    assert not {name for name in hub.fetched if "encoder" in name}

@@ -60,6 +60,7 @@ def test_grid_of_a_sum(run: Run, media: Path, tmp_path: Path) -> None:
         (["-o", "out.png", "--text", "a dog", "--seed", "-1"], "seed"),
         (["-o", "out.png", "--text", "a dog", "--guidance", "nan"], "guidance"),
         (["-o", "out.png", "--image", "missing.png"], "missing.png"),
+        (["-o", "out.png", "--text", "a dog", "--bridge", "b.safetensors"], "--bridge"),
     ],
 )
 def test_wrong_command_lines(

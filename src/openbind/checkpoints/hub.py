@@ -14,6 +14,10 @@ from openbind.names import plain_name
 from openbind.space.space import Space
 
 _SMALL_FILES = ["*.json", "README.md"]
+_DIFFUSION_FILES = [
+    *("model_index.json", "unet/config.json", "vae/config.json", "scheduler/*.json"),
+    *("image_normalizer/*", "image_noising_scheduler/*.json"),
+]
 
 
 def pull(
@@ -47,6 +51,56 @@ def pull(
     raise CheckpointError(
         repo_id, f"expected weights in a format of {', '.join(FORMATS.names())}, found none"
     )
+
+
+def pull_diffusion(repo_id: str, encoders: Iterable[str] = ()) -> Path:
+    """Fetch what draws of a diffusion model: UNet, VAE and settings, no encoders.
+
+    Args:
+        repo_id: a repository in diffusers' layout.
+        encoders: folders of encoders to fetch too, such as "text_encoder".
+
+    Returns:
+        the directory in Hugging Face's cache.
+
+    Raises:
+        CheckpointError: as `pull`; or a part has no safetensors.
+    """
+    folder = _fetch(repo_id, _DIFFUSION_FILES, None)
+    names = _list_files(repo_id, folder, folder.name)
+    chosen = [file for part in ("unet", "vae") for file in _part_weights(repo_id, names, part)]
+    for part in encoders:
+        chosen += [f"{part}/config.json", *_part_weights(repo_id, names, part)]
+    return _fetch(repo_id, chosen, folder.name)
+
+
+def _part_weights(repo_id: str, names: Iterable[str], part: str) -> list[str]:
+    """Return the safetensors files of a part, in half precision if there are any."""
+    own = [n for n in names if n.startswith(f"{part}/") and n.endswith(".safetensors")]
+    half = [name for name in own if ".fp16" in name]
+    found = half or [name for name in own if "non_ema" not in name]
+    if not found:
+        raise CheckpointError(repo_id, f"no safetensors of its {part}")
+    return found
+
+
+def pull_file(repo_id: str, name: str) -> Path:
+    """Fetch one file of a repository, and return its path in Hugging Face's cache.
+
+    Raises:
+        CheckpointError: no such file, or no connection and not cached.
+    """
+    path = _fetch(repo_id, [name], None) / name
+    if not path.is_file():
+        raise CheckpointError(repo_id, f"has no file {name}")
+    return path
+
+
+def is_fetched(repo_id: str, name: str) -> bool:
+    """Return whether a file of a repository is in Hugging Face's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repo_id, name), str)
 
 
 def push_to_hub(

@@ -28,6 +28,7 @@ from openbind.errors import InputError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from openbind.search.query import Term
     from openbind.space.space import Space
 
 
@@ -56,9 +57,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how strictly the query is followed; up to 1 without guidance (default: the "
         "decoder's)",
     )
+    add_decoder_arguments(parser)
     add_set_argument(parser)
     add_space_arguments(parser)
     add_compute_arguments(parser)
+
+
+def add_decoder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--decoder --bridge`, for verbs that draw."""
+    parser.add_argument(
+        "--decoder",
+        metavar="NAME",
+        help="a large decoder: unclip-h, unclip-small, ip-adapter-sd15 or ip-adapter-sdxl, "
+        "downloaded once (default: the space's own)",
+    )
+    parser.add_argument(
+        "--bridge",
+        type=Path,
+        metavar="FILE",
+        help="from the space to the decoder's image encoder, by `openbind bridge`",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     terms = query_terms(arguments, parse_weights(arguments.weight))
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --audio rooster.wav")
-    space = load_space(arguments, modalities={term.modality for term in terms})
+    space = open_space(arguments, terms)
     note_languages(space, terms)
     vector_E = embed_query(with_settings(space, arguments), terms)
     start = time.perf_counter()
@@ -81,16 +99,29 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     sheet = arrange(images)
     about = ", ".join(f"{term.weight:g} {term.modality}" for term in terms)
-    write_image(
-        sheet, arguments.output, f"drawn by {space.name} from {about}, seed {arguments.seed}"
-    )
+    shown = arguments.decoder or space.name
+    write_image(sheet, arguments.output, f"drawn by {shown} from {about}, seed {arguments.seed}")
     if arguments.json:
         written = {"output": str(arguments.output), "width": sheet.width, "height": sheet.height}
-        print_json({**written, "decoder": space.name, **options, "seconds": round(seconds, 3)})
+        print_json({**written, "decoder": shown, **options, "seconds": round(seconds, 3)})
     else:
         images_of = f"{arguments.n} image{'s' if arguments.n > 1 else ''}"
-        print_line(f"{arguments.output}: {images_of} by {space.name} in {seconds:.1f} s")
+        print_line(f"{arguments.output}: {images_of} by {shown} in {seconds:.1f} s")
     return 0
+
+
+def open_space(arguments: argparse.Namespace, terms: list[Term]) -> Space:
+    """Load the space of a query with the decoder of `add_decoder_arguments`."""
+    needed = {term.modality for term in terms}
+    if arguments.decoder is None:
+        if arguments.bridge is not None:
+            raise InputError("--bridge", "only with --decoder: it leads to a large decoder's space")
+        return load_space(arguments, modalities=needed)
+    from openbind.evaluation.decoders import open_decoder
+
+    space = load_space(arguments)
+    decoder = open_decoder(arguments.decoder, space, bridge=arguments.bridge)
+    return space.with_generator(decoder)
 
 
 def draw(space: Space, vector_E: Any, **options: Any) -> list[Image]:

@@ -24,6 +24,7 @@ VERBS = Registry(
         "embed": "openbind.cli.embed:VERB",
         "generate": "openbind.cli.generate:VERB",
         "locate": "openbind.cli.locate:VERB",
+        "bridge": "openbind.cli.bridge:VERB",
         "compare": "openbind.cli.compare:VERB",
         "classify": "openbind.cli.classify:VERB",
         "models": "openbind.cli.models:VERB",
