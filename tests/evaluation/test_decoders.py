@@ -149,10 +149,10 @@ def test_norm_is_measured(tiny: openbind.Space, starter: openbind.Space, samples
     assert measure_norm(openbind.Space(starter.config.narrow(["text"]), {})) == NORM
 
 
-def test_gap_is_measured_once(starter: openbind.Space, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gap_is_measured_once(
+    starter: openbind.Space, few_samples: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The difference of the means of images and another modality; none without samples."""
-    few = [replace_sides(held) for held in decoders._sets()[:1]]
-    monkeypatch.setattr(decoders, "_sets", lambda: few)
     gap_E = measure_gap(starter, "text")
     assert gap_E is not None
     means = [

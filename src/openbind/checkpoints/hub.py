@@ -67,7 +67,7 @@ def pull_diffusion(repo_id: str, encoders: Iterable[str] = ()) -> Path:
         CheckpointError: as `pull`; or a part has no safetensors.
     """
     folder = _fetch(repo_id, _DIFFUSION_FILES, None)
-    names = _list_files(repo_id, folder, folder.name)
+    names = _list_all_files(repo_id, folder)
     chosen = [file for part in ("unet", "vae") for file in _part_weights(repo_id, names, part)]
     for part in encoders:
         chosen += [f"{part}/config.json", *_part_weights(repo_id, names, part)]
@@ -151,14 +151,18 @@ def _fetch(repo_id: str, patterns: list[str], revision: str | None) -> Path:
 
 
 def _list_files(repo_id: str, folder: Path, commit: str) -> tuple[str, ...]:
+    """Return the names of a commit's files, none in subfolders; as `_list_all_files`."""
+    return tuple(filter(_is_plain, _list_all_files(repo_id, folder, commit)))
+
+
+def _list_all_files(repo_id: str, folder: Path, commit: str | None = None) -> list[str]:
     """Return the names of a commit's files; without a connection, of those in the cache."""
     from huggingface_hub import HfApi
 
     try:
-        names = HfApi().list_repo_files(repo_id, revision=commit)
+        return list(HfApi().list_repo_files(repo_id, revision=commit or folder.name))
     except Exception:  # depends on the client's HTTP library
-        return Listing(folder).names
-    return tuple(filter(_is_plain, names))
+        return [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
 
 
 def _is_plain(name: str) -> bool:
