@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from openbind.evaluation.builtin import find_sets, measure_built_in, read_on_disk
     from openbind.evaluation.embedder import Embedder
     from openbind.evaluation.report.composition import compose_report
+    from openbind.evaluation.report.imagined import imagine
     from openbind.evaluation.report.page import write_report
     from openbind.evaluation.samples import (
         read_sample_set,
@@ -77,6 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
         ],
         queries=run_script(embedder, measured.embedded, script.extend(more), folder),
     )
+    if script.drawn is not None and space.generator is not None:
+        print("drawing …", file=sys.stderr)
+        images = next(some for some in measured.embedded if some.modality == script.drawn.target)
+        drawn = imagine(embedder, script.drawn, find_sets(), images)
+        report = replace(report, imagined=tuple(drawn))
     _print(report)
     write_report(report, arguments.output)
     print(f"\nreport: {arguments.output}")
@@ -112,6 +119,11 @@ def _print(report: Report) -> None:
     for query in report.queries:
         if len(query.parts) > 1:
             _print_query(query)
+    if report.imagined:
+        print("\ndrawn of what the model wasn't trained on (in the report)")
+        for drawn in report.imagined:
+            near = drawn.nearest
+            print(f"  {drawn.item.title} → nearest image {near.item.title} {near.cosine:.2f}")
     print("\nsamples, some of which were trained on")
     for line in tabulate_all([result for result in report.results if result.suite == TITLE]):
         print(line)

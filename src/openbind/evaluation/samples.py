@@ -96,6 +96,23 @@ class Arithmetic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrawnPart:
+    """Which items of a demo are drawn.
+
+    Args:
+        set: title of a held-out set.
+        modality: of its items.
+        target: modality of the images.
+        labels: classes; the first item of each is drawn.
+    """
+
+    set: str
+    modality: str
+    target: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Script:
     """What the demo shows.
 
@@ -103,11 +120,13 @@ class Script:
         sets: titles of held-out sets that are shown beside the samples.
         retrieval: cross-modal queries.
         arithmetic: sums of embeddings.
+        drawn: items of a held-out set that the space's decoder draws, if it has one.
     """
 
     sets: tuple[str, ...]
     retrieval: tuple[Retrieval, ...]
     arithmetic: tuple[Arithmetic, ...]
+    drawn: DrawnPart | None = None
 
     def extend(self, sets: Sequence[ItemSet]) -> Script:
         """Return the script with the first items of more sets as further queries."""

@@ -93,6 +93,25 @@ class Query:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Imagined:
+    """An item, and images that were drawn of it.
+
+    Args:
+        item: from a held-out set.
+        modality: of the item.
+        images: data URLs of PNG files.
+        target: modality of the images.
+        nearest: the image of the collection that is nearest to the first of them.
+    """
+
+    item: CollectionItem
+    modality: str
+    images: tuple[str, ...]
+    target: str
+    nearest: Neighbor
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything that the page shows.
 
@@ -110,6 +129,7 @@ class Report:
         queries: with their nearest neighbors.
         selected: whether the queries were selected; otherwise they are drawn at random.
         credited: items whose files are shown, with author, license and source.
+        imagined: items that weren't trained on, and what is drawn of them.
     """
 
     title: str
@@ -125,6 +145,7 @@ class Report:
     queries: tuple[Query, ...]
     selected: bool
     credited: tuple[CollectionItem, ...]
+    imagined: tuple[Imagined, ...] = ()
 
 
 def plain_report(report: Report) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
     headings = (
         ("neighbors", "Nearest neighbors", report.queries),
         ("sums", "Sums of embeddings", sums),
+        ("imagined", "Imagined images", report.imagined),
         ("confusions", "Zero-shot classification", confusions),
     )
     html = environment.get_template("report.html.j2").render(
