@@ -60,6 +60,12 @@ def test_rooms_are_reached_by_name() -> None:
             "parquet",
             "from openbind.search.export import write_parquet\nwrite_parquet([], 'never.parquet')",
         ),
+        (
+            "diffusers",
+            "generate",
+            "from openbind.generation.diffusion import load_diffusion\n"
+            "load_diffusion(None, None, None, None)",
+        ),
     ],
 )
 def test_missing_extra_names_its_install(package: str, extra: str, code: str) -> None:
