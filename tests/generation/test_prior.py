@@ -11,7 +11,7 @@ from tests.generation.small_generator import unit
 def test_the_average_of_one_image_is_that_image() -> None:
     images = ImageVectors(what_MD=unit(30, 16), where_MD=unit(30, 4))
     query = torch.nn.functional.normalize(images.what_MD[[7, 3]] + 0.1 * unit(2, 16), dim=1)
-    settings = PriorSettings(count=1, share=1.0, sigma=0.3)
+    settings = PriorSettings(wide_count=1, count=1, share=1.0, sigma=0.3)
     known = find_condition(query, torch.zeros(2, 4), images, settings, near=2)
     assert torch.allclose(known.what_BD, images.what_MD[[7, 3]], atol=1e-6)
     assert torch.allclose(known.where_BD, images.where_MD[[7, 3]], atol=1e-6)

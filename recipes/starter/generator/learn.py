@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from openbind.generation.network import Condition, Enlarger, Network, corrupt
+from openbind.generation.network import (
+    Condition,
+    Enlarger,
+    Network,
+    corrupt,
+    flatten_condition,
+)
 
+CHECKPOINT = "checkpoint.pt"
+SAVE_EVERY_S = 300
 LARGE = 20_000
 """Numbers from which a matrix learns with Muon; the other weights learn with AdamW."""
 
@@ -24,7 +31,7 @@ class LearnRecipe:
     """Settings; README.md has what was tried.
 
     Args:
-        steps: of the denoising network.
+        steps: of learning; rates fall in the last quarter.
         batch: images in each.
         rate: of AdamW; large matrices learn with Muon at `matrix_rate`.
         warmup: steps.
@@ -36,17 +43,17 @@ class LearnRecipe:
         seed: of everything random.
     """
 
-    steps: int = 2000
+    steps: int = 1360
     batch: int = 64
     rate: float = 1e-3
     matrix_rate: float = 0.02
     warmup: int = 50
     decay: float = 0.01
     average: float = 0.995
-    time_mean: float = -0.6
+    time_mean: float = -0.9
     time_deviation: float = 0.9
-    sigma: float = 1.5
-    drop_where: float = 0.4
+    sigma: float = 1.0
+    drop_where: float = 0.3
     drop_near: float = 0.3
     drop_all: float = 0.1
     seed: int = 0
@@ -124,6 +131,26 @@ def sample_batch(examples: Examples, recipe: LearnRecipe) -> tuple[torch.Tensor,
     return examples.image_NVCHW[at].float() / 127.5 - 1, known
 
 
+@torch.no_grad()
+def learn_sketch(
+    network: Network, examples: Examples, recipe: LearnRecipe, batches: int = 300
+) -> None:
+    """Set the network's sketch to a ridge regression from conditions onto coarse images."""
+    torch.manual_seed(recipe.seed)
+    side, rows = network.config.side, network.sketch.in_features + 1
+    square, product = torch.zeros(rows, rows), torch.zeros(rows, 3 * side**2)
+    for _ in range(batches):
+        image_BCHW, known = sample_batch(examples, recipe)
+        x = flatten_condition(known)
+        x = torch.cat([x, torch.ones(len(x), 1)], dim=1)
+        square += x.T @ x
+        product += x.T @ F.adaptive_avg_pool2d(image_BCHW, side).flatten(1)
+    square.diagonal().add_(1e-3 * recipe.batch * batches / rows)
+    weight = torch.linalg.solve(square.double(), product.double()).float()
+    network.sketch.weight.copy_(weight[:-1].T)
+    network.sketch.bias.copy_(weight[-1])
+
+
 def compute_loss(
     network: nn.Module, image_BCHW: torch.Tensor, known: Condition, recipe: LearnRecipe
 ) -> torch.Tensor:
@@ -139,14 +166,62 @@ def compute_loss(
     return ((clean - image_BCHW) / (1 - time_B111).clamp(min=0.05)).square().mean()
 
 
+@dataclass
+class Run:
+    """What a run of learning changes.
+
+    Args:
+        network: that is learned.
+        average: the moving average of its weights.
+        optimizers: of large matrices, and of other weights.
+        step: the next one.
+    """
+
+    network: Network
+    average: Network
+    optimizers: tuple[torch.optim.Optimizer, ...]
+    step: int = 0
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "random": torch.get_rng_state(),
+            "step": self.step,
+        }
+        torch.save(state, folder / f"{CHECKPOINT}.new")
+        (folder / f"{CHECKPOINT}.new").replace(folder / CHECKPOINT)
+
+    def load(self, folder: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(folder / CHECKPOINT, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
+        torch.set_rng_state(state["random"])
+        self.step = state["step"]
+
+
+def start_run(network: Network, recipe: LearnRecipe) -> Run:
+    """Return a run that has learned nothing yet."""
+    large = [p for p in network.parameters() if p.ndim >= 2 and p.numel() >= LARGE]
+    chosen = {id(p) for p in large}
+    others = [p for p in network.parameters() if id(p) not in chosen]
+    optimizers = (
+        Muon(large, lr=recipe.matrix_rate, decay=recipe.decay),
+        torch.optim.AdamW(others, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=recipe.decay),
+    )
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    return Run(network=network, average=average, optimizers=optimizers)
+
+
 def learn_network(
-    network: Network,
-    examples: Examples,
-    recipe: LearnRecipe,
-    folder: Path,
-    minutes: float = 5.0,
-    stop: Callable[[], bool] = lambda: False,
-) -> nn.Module:
+    network: Network, examples: Examples, recipe: LearnRecipe, folder: Path
+) -> Network:
     """Learn the denoising network; go on from the checkpoint in `folder`, if there is one.
 
     Args:
@@ -154,65 +229,50 @@ def learn_network(
         examples: to learn from.
         recipe: the settings.
         folder: of the checkpoint, which is written every few minutes.
-        minutes: between checkpoints.
-        stop: asked after each step; True ends the run early.
 
     Returns:
         the moving average of the network.
     """
     torch.manual_seed(recipe.seed)
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    matrices = [p for p in network.parameters() if p.ndim >= 2 and p.numel() >= LARGE]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in network.parameters() if id(p) not in chosen]
-    optimizers = (
-        torch.optim.AdamW(others, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=recipe.decay),
-        Muon(matrices, lr=recipe.matrix_rate, decay=recipe.decay),
-    )
-    rates, kept, first = (recipe.rate, recipe.matrix_rate), folder / "checkpoint.pt", 0
-    if kept.exists():
-        state = torch.load(kept, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        for optimizer, own in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(own)
-        torch.set_rng_state(state["random"])
-        first = state["step"]
-    began, losses = time.monotonic(), list[float]()
-    for step in range(first, recipe.steps):
-        fraction = min(1, (step + 1) / recipe.warmup) * min(1, 4 * (1 - step / recipe.steps))
-        for optimizer, rate in zip(optimizers, rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * max(fraction, 0.01)
-        loss = compute_loss(network, *sample_batch(examples, recipe), recipe)
-        network.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(others, 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        blend = min(recipe.average, (step + 1) / (step + 10))
-        with torch.no_grad():
-            pairs = zip(average.parameters(), network.parameters(), strict=True)
-            for mean, value in pairs:
-                mean.lerp_(value, 1 - blend)
-        losses.append(loss.item())
-        due = time.monotonic() - began > 60 * minutes or step + 1 == recipe.steps or stop()
-        if due:
-            print(f"step {step + 1}: {np.mean(losses):.4f}", flush=True)
-            began, losses = time.monotonic(), []
-            folder.mkdir(parents=True, exist_ok=True)
-            state = {
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                "random": torch.get_rng_state(),
-                "step": step + 1,
-            }
-            torch.save(state, kept.with_suffix(".new"))
-            kept.with_suffix(".new").replace(kept)
-        if stop():
-            break
-    return average
+    run = start_run(network, recipe)
+    if (folder / CHECKPOINT).exists():
+        run.load(folder)
+    saved = time.monotonic()
+    losses: list[float] = []
+    while run.step < recipe.steps:
+        losses.append(learn_step(run, examples, recipe))
+        if time.monotonic() - saved > SAVE_EVERY_S or run.step == recipe.steps:
+            print(f"step {run.step}: {np.mean(losses):.4f}", flush=True)
+            run.save(folder)
+            saved, losses = time.monotonic(), []
+    return run.average
+
+
+def learn_step(run: Run, examples: Examples, recipe: LearnRecipe) -> float:
+    """Learn from one batch; return its loss.
+
+    Args:
+        run: is changed.
+        examples: to learn from.
+        recipe: the settings.
+    """
+    falling = min(1, (run.step + 1) / recipe.warmup) * min(1, 4 * (1 - run.step / recipe.steps))
+    rates = (recipe.matrix_rate, recipe.rate)
+    for optimizer, rate in zip(run.optimizers, rates, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * max(falling, 0.01)
+    loss = compute_loss(run.network, *sample_batch(examples, recipe), recipe)
+    run.network.zero_grad()
+    loss.backward()
+    for optimizer in run.optimizers:
+        optimizer.step()
+    blend = min(recipe.average, (run.step + 1) / (run.step + 10))
+    with torch.no_grad():
+        pairs = zip(run.average.parameters(), run.network.parameters(), strict=True)
+        for mean, value in pairs:
+            mean.lerp_(value, 1 - blend)
+    run.step += 1
+    return loss.item()
 
 
 def learn_enlarger(

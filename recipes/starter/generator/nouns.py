@@ -164,6 +164,39 @@ NOUNS: Mapping[str, Sequence[str]] = {
 }
 """Noun → the words that it goes by, in names and keywords of drawings."""
 
+SOUND_NOUNS: Mapping[str, str] = {
+    "airplane": "airplane",
+    "car horn": "car",
+    "cat": "cat",
+    "chirping birds": "bird",
+    "church bells": "bell",
+    "clock alarm": "clock",
+    "clock tick": "clock",
+    "cow": "cow",
+    "crackling fire": "fire",
+    "crow": "bird",
+    "crying baby": "baby",
+    "dog": "dog",
+    "door knock": "door",
+    "drinking and sipping": "cup",
+    "engine": "car",
+    "fireworks": "fireworks",
+    "flying insects": "insect",
+    "footsteps": "shoe",
+    "frog": "frog",
+    "helicopter": "helicopter",
+    "hen": "chicken",
+    "keyboard typing": "keyboard",
+    "pig": "pig",
+    "rain": "rain",
+    "rooster": "rooster",
+    "sheep": "sheep",
+    "thunderstorm": "lightning",
+    "toilet flush": "toilet",
+    "train": "train",
+}
+"""ESC-50's classes of things that can be drawn → the noun."""
+
 _NOUN_OF = {word: noun for noun, words in NOUNS.items() for word in words}
 
 

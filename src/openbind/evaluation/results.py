@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from PIL import Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,23 @@ class Ranking:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What was drawn from an item.
+
+    Args:
+        modality: of the item.
+        title: names the item.
+        label: its class.
+        images: drawn from it.
+    """
+
+    modality: str
+    title: str
+    label: str
+    images: tuple[Image.Image, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskResult:
     """What a task measured.
 
@@ -84,11 +102,13 @@ class TaskResult:
         confusions: of classifications with one class per item.
         rankings: of the same, and of each direction of retrieval.
         excluded: name of an item → why it can't be used; the numbers are over the others.
+        drawn: images drawn from items.
     """
 
     scores: Sequence[Score]
     confusions: Sequence[Confusion] = ()
     rankings: Sequence[Ranking] = ()
+    drawn: Sequence[Drawn] = ()
     excluded: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -107,6 +127,7 @@ class SuiteResult:
         trained_items: how many items were skipped because the card lists them as training data.
         confusions: of classifications with one class per item.
         rankings: of the same, and of each direction of retrieval.
+        drawn: images drawn from items.
     """
 
     suite: str
@@ -119,6 +140,7 @@ class SuiteResult:
     trained_items: int = 0
     confusions: tuple[Confusion, ...] = field(default=(), compare=False)
     rankings: tuple[Ranking, ...] = field(default=(), compare=False)
+    drawn: tuple[Drawn, ...] = field(default=(), compare=False)
 
     def score_of(self, task: str, metric: str) -> Score | None:
         """Return the score of a task and metric; None if it wasn't measured."""

@@ -100,6 +100,7 @@ def run_tasks(
         skipped=skipped,
         confusions=tuple(found for result in results for found in result.confusions),
         rankings=tuple(found for result in results for found in result.rankings),
+        drawn=tuple(found for result in results for found in result.drawn),
     )
 
 

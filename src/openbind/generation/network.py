@@ -1,8 +1,9 @@
 """The network that removes noise from small images given a condition, and the one that enlarges.
 
 A U-Net (Ronneberger et al. 2015, arXiv:1505.04597; Ho et al. 2020, arXiv:2006.11239) that predicts
-the clean image. What is known of the image scales and shifts every block's features (Perez et
-al. 2018, arXiv:1709.07871) and, since it also says where things are, is added to the smallest map.
+the clean image. Beside the noisy image it gets a sketch, a linear function of the condition that
+starts as a regression. The condition also scales and shifts the features of every block (Perez et
+al. 2018, arXiv:1709.07871) and, since it says where things are, is added to the smallest map.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ class NetworkConfig:
     near: Annotated[int, Range(1, 64)] = 4
     enlarge: Annotated[int, Range(1, 8)] = 3
     enlarge_width: Width = 32
+
+    @property
+    def side(self) -> int:
+        """Rows and columns of the largest map."""
+        return self.size // self.patch
 
     @property
     def smallest(self) -> int:
@@ -146,7 +152,8 @@ class Network(nn.Module):
         self.near = nn.Linear(config.what_dim, width)
         self.missing = nn.Parameter(torch.randn(3, width) * 0.02)
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.start = nn.Conv2d(numbers, channels[0], 3, padding=1)
+        self.sketch = nn.Linear(2 * config.what_dim + config.where_dim + 3, 3 * config.side**2)
+        self.start = nn.Conv2d(numbers + 3, channels[0], 3, padding=1)
         before = (channels[0], *channels[:-1])
         self.down = nn.ModuleList(
             Block(inputs, outputs, width) for inputs, outputs in zip(before, channels, strict=True)
@@ -182,16 +189,19 @@ class Network(nn.Module):
             known: of the images.
         """
         condition_BD = self._read_condition(time_B, known)
+        side = self.config.side
+        sketch_BCHW = self.sketch(flatten_condition(known)).unflatten(1, (3, side, side))
         patches = F.pixel_unshuffle(noisy_BCHW, self.config.patch)
-        hidden = self.start(patches.contiguous(memory_format=torch.channels_last))
+        hidden = torch.cat([patches, sketch_BCHW], dim=1)
+        hidden = self.start(hidden.contiguous(memory_format=torch.channels_last))
         kept = []
         for level, block in enumerate(self.down):
             hidden = block(hidden, condition_BD)
             kept.append(hidden)
             if level < len(self.halve):
                 hidden = self.halve[level](hidden)
-        side = self.config.smallest
-        hidden = hidden + self.spread(self.place(condition_BD).unflatten(1, (32, side, side)))
+        small = self.config.smallest
+        hidden = hidden + self.spread(self.place(condition_BD).unflatten(1, (32, small, small)))
         hidden = self.attention(self.before(hidden, condition_BD))
         hidden = self.after(hidden, condition_BD)
         for level, (joining, block) in enumerate(zip(self.join, self.up, strict=True)):
@@ -203,9 +213,9 @@ class Network(nn.Module):
 
     def _read_condition(self, time_B: torch.Tensor, known: Condition) -> torch.Tensor:
         parts = (
-            self.what(known.what_BD),
-            self.where(known.where_BD),
-            self.near(known.near_BKD).mean(1),
+            self.what(known.what_BD * self.config.what_dim**0.5),
+            self.where(known.where_BD * self.config.where_dim**0.5),
+            self.near(known.near_BKD.mean(1) * self.config.what_dim**0.5),
         )
         summed_BD = self.time(encode_number(time_B)) + self.sigma(encode_number(known.sigma_B))
         for at, part_BD in enumerate(parts):
@@ -234,6 +244,14 @@ class Enlarger(nn.Module):
             hidden = hidden + layer(F.gelu(hidden))
         detail = F.pixel_shuffle(self.end(F.gelu(hidden)), self.factor)
         return F.interpolate(image_BCHW, scale_factor=self.factor, mode="bicubic") + detail
+
+
+def flatten_condition(known: Condition) -> torch.Tensor:
+    """Return a condition as rows (B, 2 · what_dim + where_dim + 3), zeros for what is unknown."""
+    known_B3 = known.known_B3.float()
+    parts = (known.what_BD, known.where_BD, known.near_BKD.mean(1))
+    hidden = [part_BD * known_B3[:, at, None] for at, part_BD in enumerate(parts)]
+    return torch.cat([*hidden, known_B3], dim=1)
 
 
 def start_at_zero(layer: nn.Module) -> None:

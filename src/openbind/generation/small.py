@@ -81,8 +81,8 @@ class Generator:
         shape = self.config.network
         what_BD, where_BD = vectors_BE.split([shape.what_dim, shape.where_dim], dim=1)
         mean_D = self.means.get(modality or "", torch.zeros(shape.what_dim))
-        centered_BD = F.normalize(F.normalize(what_BD, dim=1) - mean_D, dim=1)
         settings = self.config.prior_of(modality)
+        centered_BD = F.normalize(F.normalize(what_BD, dim=1) - settings.center * mean_D, dim=1)
         return find_condition(centered_BD, where_BD, self.images, settings, shape.near)
 
     @torch.inference_mode()

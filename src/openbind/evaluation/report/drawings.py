@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
+
+from PIL import Image
 
 from openbind.media.types import media_type, plays_as_audio, plays_as_video
 from openbind.modalities.thumbnails import THUMBNAIL_TYPE, render_thumbnail
@@ -29,6 +32,13 @@ def draw_item(path: Path | None, modality: str, side: int) -> str | None:
     """
     thumbnail = None if path is None else render_thumbnail(modality, str(path), (side, side))
     return None if thumbnail is None else data_url(thumbnail, THUMBNAIL_TYPE)
+
+
+def image_url(image: Image.Image) -> str:
+    """Return an image as a data URL."""
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return data_url(content.getvalue(), media_type(Path("x.png")) or "")
 
 
 def playable_url(path: Path | None) -> str | None:

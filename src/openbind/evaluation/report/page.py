@@ -17,7 +17,7 @@ from openbind.evaluation.collection import CollectionItem
 from openbind.evaluation.emergence import Cell, above_chance
 from openbind.evaluation.metrics import fraction_interval
 from openbind.evaluation.report.contents import MapPoint, Report
-from openbind.evaluation.report.drawings import draw_item, playable_url
+from openbind.evaluation.report.drawings import draw_item, image_url, playable_url
 from openbind.evaluation.results import (
     Confusion,
     Published,
@@ -62,10 +62,12 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
     )
     confusions, media = _show_confusions(report), Media()
     sums = [query for query in report.queries if len(query.parts) > 1]
+    drawn = [one for result in report.results for one in result.drawn]
     headings = (
         ("neighbors", "Nearest neighbors", report.queries),
         ("sums", "Sums of embeddings", sums),
         ("imagined", "Imagined images", report.imagined),
+        ("drawn", "Judged images", drawn),
         ("confusions", "Zero-shot classification", confusions),
     )
     html = environment.get_template("report.html.j2").render(
@@ -78,6 +80,8 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
         spots=[(_x(point.x), _y(point.y)) for point in report.points],
         names=_name_regions(report.points),
         confusions=confusions,
+        drawn=drawn,
+        image_url=image_url,
         sums=sums,
         sections=[(name, heading) for name, heading, shown in headings if shown],
         number=format_number,

@@ -24,6 +24,7 @@ SUITES = Registry(
         "nyu_depth": "openbind.evaluation.suites.nyu_depth:SUITE",
         "llvip": "openbind.evaluation.suites.llvip:SUITE",
         "roadscene": "openbind.evaluation.suites.roadscene:SUITE",
+        "generation": "openbind.evaluation.suites.generation:SUITE",
         "ego4d": "openbind.evaluation.suites.ego4d:SUITE",
     },
 )

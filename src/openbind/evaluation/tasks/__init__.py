@@ -9,6 +9,7 @@ TASKS = Registry(
         "classification": "openbind.evaluation.tasks.classification:Classification",
         "text_retrieval": "openbind.evaluation.tasks.text_retrieval:TextRetrieval",
         "pair_retrieval": "openbind.evaluation.tasks.pair_retrieval:PairRetrieval",
+        "drawing": "openbind.evaluation.tasks.drawing:Drawing",
         "linear_probe": "openbind.evaluation.tasks.linear_probe:LinearProbe",
     },
 )

