@@ -122,9 +122,9 @@ def compute_drawings(
                 small = [v.resize((KEPT_PIXELS,) * 2, Pillow.Resampling.BOX) for v in variants]
                 pixels.append(torch.from_numpy(np.stack([np.asarray(s) for s in small])))
                 preprocess = prepare(settings, None)
-                found = tower.read(torch.cat([preprocess(v).clips for v in variants]))
-                features.append(found[0])
-                cells.append(found[1])
+                seen = tower.read(torch.cat([preprocess(v).clips for v in variants]))
+                features.append(seen[0])
+                cells.append(seen[1])
         save_file(
             {
                 "pixels": torch.stack(pixels),

@@ -80,7 +80,7 @@ class Examples:
 def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
     """Return about the nearest matrix with orthonormal rows or columns (Muon's iteration)."""
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x: torch.Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(4):
         square = x @ x.T
@@ -163,7 +163,8 @@ def compute_loss(
     time_B111 = time_B[:, None, None, None]
     noisy = time_B111 * image_BCHW + (1 - time_B111) * torch.randn_like(image_BCHW)
     clean = network(noisy, time_B, known)
-    return ((clean - image_BCHW) / (1 - time_B111).clamp(min=0.05)).square().mean()
+    loss: torch.Tensor = ((clean - image_BCHW) / (1 - time_B111).clamp(min=0.05)).square().mean()
+    return loss
 
 
 @dataclass

@@ -9,6 +9,7 @@ import sounds
 import torch
 from assemble import AUDIO_SETTINGS
 from photographs import read_captioned
+from targets import make_targets
 
 import openbind
 from openbind.model.backbones.aisfx import AiSFX
@@ -41,15 +42,14 @@ def embed_unheard(space: openbind.Space, data: Path, work: Path) -> tuple[torch.
             ("text", names),
         )
     )
-    recipe = sounds.SoundRecipe()
-    target_KE = sounds.make_targets(label_KE, words_NE, image_NE, recipe)
+    target_KE = make_targets(label_KE, words_NE, image_NE)
     clean, degraded = (
         sounds.audio_features(tower, found, AUDIO_SETTINGS, work, worse) for worse in (False, True)
     )
     unheard = {recording.freesound_id for recording in found if recording.fold == FOLD}
     heard_N = torch.tensor([recording.freesound_id not in unheard for recording in found])
     parts = (clean.of(heard_N), degraded.of(heard_N))
-    sounds.learn_audio_head(tower, *parts, class_N, target_KE, recipe)
+    sounds.learn_audio_head(tower, *parts, class_N, target_KE, sounds.SoundRecipe())
     rows = [row for row, recording in enumerate(found) if recording.fold == FOLD]
     vectors_NE = sounds.embed_recordings(tower, clean, len(found))[rows]
     return vectors_NE, [found[row].label for row in rows]
