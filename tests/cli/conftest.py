@@ -57,3 +57,9 @@ def few_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         writer.writerows(rows)
     monkeypatch.setattr(builtin, "held_out_folder", lambda: folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _few_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw from few items where the starter is evaluated: it takes half a second each."""
+    monkeypatch.setattr("openbind.evaluation.tasks.drawing.MOST_ITEMS", 2)

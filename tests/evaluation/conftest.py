@@ -71,3 +71,9 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 }
             )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _few_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw from few items where the starter is evaluated: it takes half a second each."""
+    monkeypatch.setattr("openbind.evaluation.tasks.drawing.MOST_ITEMS", 2)

@@ -26,7 +26,7 @@ from openbind.modalities import IMAGE
 
 EACH = 2
 """Images drawn from an item."""
-MOST_ITEMS = 40
+MOST_ITEMS = 16
 """Items that are drawn from; the first of each class, then the second, and so on."""
 
 
