@@ -69,10 +69,10 @@ PACKAGES = (
     ),
 )
 JUDGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SAMPLER = SamplerSettings(steps=8, guidance=3.0)
+SAMPLER = SamplerSettings(steps=6, guidance=3.0)
 PRIORS = {
-    OTHER: PriorSettings(count=16, temperature=0.05),
-    "image": PriorSettings(count=16, temperature=0.05, center=1.0, share=0.5),
+    OTHER: PriorSettings(count=4, temperature=0.03),
+    "image": PriorSettings(count=4, temperature=0.03, center=1.0, share=0.5),
 }
 LEAST_OF_NOUN = 4
 """Drawings to learn a noun from, for the judge to know it."""

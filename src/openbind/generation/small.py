@@ -8,7 +8,8 @@ its metadata a config. It is read when something is first drawn.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -95,7 +96,8 @@ class Generator:
     ) -> list[Image.Image]:
         """Draw one image for each row of `known`, from its seed.
 
-        Each is drawn alone: in a batch the last digits would depend on the others.
+        Each is drawn alone: in a batch the last digits would depend on the others. One thread
+        computes it, for the same reason, and as several are slower where cores are shared.
 
         Args:
             known: of the images.
@@ -103,18 +105,37 @@ class Generator:
             settings: of the sampler.
             seen: called after each step with the steps done for all images.
         """
-        size, images = self.config.network.size, list[Image.Image]()
-        for row, seed in enumerate(seeds):
-            start = torch.Generator().manual_seed(seed)
-            noise_BCHW = torch.randn(1, 3, size, size, generator=start)
-            own, before = known.take([row]), row * settings.steps
-            small = draw_images(
-                self.network, noise_BCHW, own, settings, partial(_add, seen, before)
-            )
-            large = (self.enlarger(small.clamp(-1, 1))[0] + 1) * 127.5
-            pixels_HWC = large.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
-            images.append(Image.fromarray(pixels_HWC.numpy()))
+        images = []
+        with one_thread():
+            for row, seed in enumerate(seeds):
+                own = partial(_add, seen, row * settings.steps)
+                images.append(self._draw_one(known.take([row]), seed, settings, own))
         return images
+
+    def _draw_one(
+        self,
+        known: Condition,
+        seed: int,
+        settings: SamplerSettings,
+        seen: Callable[[int], None],
+    ) -> Image.Image:
+        size, start = self.config.network.size, torch.Generator().manual_seed(seed)
+        noise_BCHW = torch.randn(1, 3, size, size, generator=start)
+        small = draw_images(self.network, noise_BCHW, known, settings, seen)
+        large = (self.enlarger(small.clamp(-1, 1))[0] + 1) * 127.5
+        pixels_HWC = large.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+        return Image.fromarray(pixels_HWC.numpy())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute with one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _add(seen: Callable[[int], None], before: int, done: int) -> None:

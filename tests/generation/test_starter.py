@@ -1,0 +1,42 @@
+"""The decoder that ships with the starter draws what it is told, soon, and the same again."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import openbind
+from openbind.errors import InputError
+
+NOUNS = ["a strawberry", "a clock", "a horse", "the sun"]
+
+
+def test_images_show_what_they_were_drawn_from(starter: openbind.Space) -> None:
+    """The space itself, which is no judge, finds the noun of most images."""
+    vectors = starter.encode("text", NOUNS)
+    drawn = starter.generate(vectors, modality="text", n=1)
+    assert {images[0].size for images in drawn} == {(96, 96)}
+    cosines = starter.similarity(starter.encode("image", [i[0] for i in drawn]), vectors)
+    assert (cosines.argmax(1) == np.arange(len(NOUNS))).mean() >= 0.75
+
+
+def test_an_image_is_the_same_in_any_batch_and_takes_seconds(starter: openbind.Space) -> None:
+    vectors = starter.encode("text", NOUNS[:2])
+    together = starter.generate(vectors, modality="text", n=2, seed=5)
+    began = time.process_time()
+    alone = starter.generate(vectors[1], modality="text", n=1, seed=5)
+    assert time.process_time() - began < 5
+    np.testing.assert_array_equal(np.asarray(alone[0]), np.asarray(together[1][0]))
+    assert not np.array_equal(np.asarray(together[1][0]), np.asarray(together[1][1]))
+
+
+@pytest.mark.parametrize("wrong", ["another dim", "NaN"])
+def test_wrong_vectors_are_refused(starter: openbind.Space, wrong: str) -> None:
+    vector = starter.encode("text", "a dog")
+    vector = vector[:-1] if wrong == "another dim" else np.full_like(vector, np.nan)
+    with pytest.raises(InputError):
+        starter.generate(vector)
+    with pytest.raises(InputError):
+        starter.generate(starter.encode("text", "a dog"), steps=0)
