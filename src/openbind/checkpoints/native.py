@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 
 from openbind.atomic import atomic_folder, recover_folder
 from openbind.checkpoints.formats import CONFIG, CheckpointFormat, Listing
+from openbind.checkpoints.generators import StoredGenerator
 from openbind.checkpoints.repository import read_inside, read_json
 from openbind.checkpoints.tensors import (
     SafetensorsFile,
@@ -39,7 +40,6 @@ from openbind.errors import (
     first_line,
     shorten,
 )
-from openbind.generation.small import SmallDecoder
 from openbind.modalities import IMAGE, MODALITIES
 from openbind.model import TOWERS
 from openbind.model.blank import blank_weights
@@ -121,10 +121,10 @@ def load(
     return Space(config, towers, card, folder, generator=_open_generator(folder))
 
 
-def _open_generator(folder: Path) -> SmallDecoder | None:
+def _open_generator(folder: Path) -> StoredGenerator | None:
     """Open the decoder in a folder; read, and compared with the image tower, when it draws."""
     path = read_inside(folder, GENERATOR)
-    return SmallDecoder(path, partial(find_image_side, folder)) if path.is_file() else None
+    return StoredGenerator(path, partial(find_image_side, folder)) if path.is_file() else None
 
 
 def find_image_side(folder: Path) -> str:
@@ -208,7 +208,7 @@ def _write(space: Space, folder: Path, dtype: torch.dtype | None) -> None:
     for name, binding in space.config.modalities.items():
         for file in MODALITIES.get(name).files(binding.settings):
             _copy(space.folder, file, folder, name)
-    if isinstance(space.generator, SmallDecoder):
+    if isinstance(space.generator, StoredGenerator):
         shutil.copyfile(space.generator.path, folder / GENERATOR)
     digests = compute_digests(folder, [path.name for path in folder.iterdir()])
     values = {"format": VERSION, **write_space_config(space.config), DIGESTS: digests}
