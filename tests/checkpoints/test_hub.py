@@ -264,11 +264,9 @@ print(openbind.load("hf:a/toy").number)
 def test_only_what_draws_is_fetched(hub: Hub, tmp_path: Path) -> None:
     """Of a diffusion model UNet and VAE, in half precision where there is; no encoders."""
     parts = ("unet", "vae", "text_encoder", "image_encoder")
-    weights = {
-        f"{part}/{name}.safetensors": b"x"
-        for part in parts
-        for name in ("diffusion_pytorch_model", "diffusion_pytorch_model.fp16")
-    }
+    kinds = ("diffusion_pytorch_model", "diffusion_pytorch_model.fp16")
+    names = [f"{part}/{kind}.safetensors" for part in parts for kind in kinds]
+    weights = {name: name.encode() for name in names}  # equal files would be fetched once
     settings = [*(f"{part}/config.json" for part in parts), "scheduler/scheduler_config.json"]
     settings += ["model_index.json", "image_normalizer/config.json"]
     hub.repositories["a/unclip"] = weights | dict.fromkeys(settings, b"{}")
