@@ -143,6 +143,20 @@ def test_page_of_the_index(home: Path) -> None:
 
 
 @pytest.mark.slow
+def test_page_of_localisation(home: Path) -> None:
+    """Its commands run as written, then its Python."""
+    for line in commands("docs/localisation.md"):
+        if not line.startswith("openbind evaluate"):
+            done = run(["bash", "-ec", line], home)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            assert done.stdout
+    assert (home / "where.png").stat().st_size > 1000
+    code = "\n".join(blocks("python", "docs/localisation.md"))
+    done = run([sys.executable, "-W", "error", "-c", code], home)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_page_of_the_cluster(home: Path) -> None:
     """Its command runs on one machine, then its Python on the result."""
     pytest.importorskip("ray", reason="the extra ray isn't installed")

@@ -284,25 +284,3 @@ def find_in_recording(
         return [float(vectors.mean_vector() @ query_E) for vectors in found.vectors]
 
     return find_moments(total, clip, score)
-
-
-def _crops(space: Space, modality: str, image: Any, query_E: np.ndarray) -> Localisation:
-    """Embed overlapping windows of an image; each is an image of its own."""
-    windows = make_windows()
-    views = [View(box=(y0, x0, y1 - y0, x1 - x0)) for x0, y0, x1, y1 in windows]
-    settings = enlarged(space, modality, 1.0)
-    extent = next(space.decoder.samples(modality, image, changes=settings)).extent
-    if extent is None:
-        raise InputError(image, f"{modality} has no area to locate in")
-    decode = partial(space.decoder.samples, modality, views=views, changes=settings)
-    (found,) = run_tasks([(modality, image)], decode, space.batching())
-    if found.error is not None:
-        raise found.error
-    scores = np.array([vectors.mean_vector() @ query_E for vectors in found.vectors])
-    width, height = extent.size
-    boxes = [
-        (x0 * width, y0 * height, x1 * width, y1 * height, float(score))
-        for (x0, y0, x1, y1), score in zip(windows, scores, strict=True)
-    ]
-    heat = spread(windows, scores)
-    return Localisation(heat, suppress(boxes, MOST_BOXES), "crops", extent.size)
