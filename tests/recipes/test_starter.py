@@ -204,3 +204,23 @@ def test_attribution(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert first["esc50"][2] == "https://freesound.org/s/99"
     assert first["esc10"][:2] == ("CC0", "me")
     assert first["sweethome3d-furniture"] == ("CC0", "Ann", "A chair")
+
+
+@pytest.mark.parametrize(
+    ("texts", "label"),
+    [
+        (("a dog on grass", "two puppies"), "dog"),
+        (("a dog on grass", "a lawn", "a lawn"), None),
+        (("a dog on a train",), None),
+        (("hotdogs",), None),
+    ],
+)
+def test_things_in_captions(
+    monkeypatch: pytest.MonkeyPatch, texts: tuple[str, ...], label: str | None
+) -> None:
+    """A photograph shows a thing if at least half of its captions name it, and none another."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    photographs = importlib.import_module("photographs")
+    pointing = importlib.import_module("validate_pointing")
+    shown = photographs.Photograph(path=Path("1.jpg"), set="coco", texts=texts, tested=True)
+    assert pointing.name_thing(shown) == label

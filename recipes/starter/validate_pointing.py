@@ -1,0 +1,134 @@
+"""Write mosaics' data of photographs and sounds that weren't trained on, and a space for them.
+
+    python recipes/starter/validate_pointing.py --data DATA --work SCRATCH --out DIRECTORY
+    openbind evaluate DIRECTORY/space --suite mosaics --data DIRECTORY
+
+DATA and SCRATCH are those of build.py, after it has run. The shipped audio head has heard all of
+ESC-50's folds; the space's has heard all but the fourth, whose recordings are the queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import sounds
+import torch
+from photographs import Photograph, read_photographs
+from safetensors.torch import load_file
+from targets import make_targets
+from torch.nn import functional as F
+
+import openbind
+from openbind.evaluation.held_out import TABLE, HeldOutRow
+from openbind.model.backbones.aisfx import AiSFX
+from openbind.model.backbones.efficientnet_lite import EfficientNetLite
+
+FOLD = 4
+"""Of the recordings that are queries."""
+THINGS = {
+    "airplane": ("airplane", r"airplanes?|planes?|jets?|jetliner"),
+    "cat": ("cat", r"cats?|kittens?"),
+    "chirping birds": ("bird", r"birds?|parrots?|pigeons?|seagulls?|owl"),
+    "clock tick": ("clock", r"clocks?"),
+    "cow": ("cow", r"cows?|cattle|bulls?"),
+    "crying baby": ("baby", r"baby|infant|toddler"),
+    "dog": ("dog", r"dogs?|pupp(?:y|ies)"),
+    "engine": ("motorcycle", r"motorcycles?|motorbikes?"),
+    "helicopter": ("helicopter", r"helicopters?"),
+    "keyboard typing": ("computer keyboard", r"keyboards?|laptops?"),
+    "rain": ("rain", r"umbrellas?|raining|rainy"),
+    "rooster": ("rooster", r"roosters?"),
+    "sea waves": ("ocean waves", r"waves?|ocean|surf\w*"),
+    "sheep": ("sheep", r"sheep|lambs?"),
+    "toilet flush": ("toilet", r"toilets?"),
+    "train": ("train", r"trains?|locomotive"),
+}
+"""Class of sounds → the text that is asked, and the words of captions of what makes it."""
+SETS = ("coco", "caltech101")
+
+
+def name_thing(photograph: Photograph) -> str | None:
+    """Return the class that at least half of the captions name, if they name only one."""
+    votes = {
+        label: sum(bool(re.search(rf"\b(?:{words})\b", t.lower())) for t in photograph.texts)
+        for label, (_, words) in THINGS.items()
+    }
+    named = [label for label, count in votes.items() if count]
+    is_one = len(named) == 1 and 2 * votes[named[0]] >= len(photograph.texts)
+    return named[0] if is_one else None
+
+
+def list_rows(data: Path) -> Iterator[HeldOutRow]:
+    """Yield photographs of the test parts, recordings of the fold, and texts."""
+    for photograph in read_photographs(data):
+        label = name_thing(photograph)
+        if label and photograph.set in SETS and photograph.tested:
+            yield _row("image", label, photograph.path, photograph.path.stem)
+    for recording in sounds.read_recordings(data):
+        name = recording.label.replace("_", " ")
+        if recording.fold == FOLD and name in THINGS:
+            yield _row("audio", name, recording.path, recording.path.stem)
+    for label, (text, _) in THINGS.items():
+        yield _row("text", label, None, text)
+
+
+def _row(modality: str, label: str, path: Path | None, title: str) -> HeldOutRow:
+    where = str(path.resolve()) if path else ""
+    rest = dict.fromkeys(("pair", "settings", "author", "license", "source", "sha256"), "")
+    return HeldOutRow(
+        path=where, modality=modality, label=label, title=title, set="photographs", **rest
+    )
+
+
+def forget_fold(space: openbind.Space, data: Path, work: Path) -> None:
+    """Learn the audio head again, without the fold."""
+    tower, vision = space.towers["audio"], space.towers["vision"]
+    assert isinstance(tower, AiSFX)
+    assert isinstance(vision, EfficientNetLite)
+    found, shown = sounds.read_recordings(data), read_photographs(data)
+    names, class_N = sounds.labels_of(found)
+    features_NVD = load_file(work / "photograph_features.safetensors")["features_NVD"]
+    rows = [index for index, photograph in enumerate(shown) if not photograph.tested]
+    with torch.no_grad():
+        image_NE = F.normalize(vision.embed(features_NVD[rows, 0]), dim=1)
+    texts = sorted({text for index in rows for text in shown[index].texts})
+    vectors = dict(zip(texts, torch.from_numpy(space.encode("text", texts)), strict=True))
+    words_NE = torch.stack(
+        [torch.stack([vectors[t] for t in shown[i].texts]).mean(0) for i in rows]
+    )
+    label_KE = torch.from_numpy(space.encode("text", names))
+    image_NE = F.pad(image_NE, (0, label_KE.shape[1] - image_NE.shape[1]))
+    target_KE = make_targets(label_KE, words_NE, image_NE)
+    kept_N = torch.tensor([recording.fold != FOLD for recording in found])
+    parts = [
+        sounds.Heard(**load_file(work / f"{name}.safetensors")).of(kept_N)
+        for name in ("audio_features", "audio_features_degraded")
+    ]
+    recipe = sounds.SoundRecipe()
+    sounds.learn_audio_head(tower, parts[0], parts[1], class_N, target_KE, recipe)
+
+
+def main() -> None:
+    """Write the table and the space."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("data", "work", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    rows = list(list_rows(given.data))
+    given.out.mkdir(parents=True, exist_ok=True)
+    with (given.out / TABLE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(asdict(rows[0])))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    space = openbind.load("starter", dtype="float32")
+    forget_fold(space, given.data, given.work)
+    openbind.save(space, given.out / "space")
+
+
+if __name__ == "__main__":
+    main()
