@@ -31,7 +31,7 @@ class Tower(nn.Module):
 
     config_type = TowerConfig
     enlarge = 1.5
-    """Times the usual size of an image, where `cells` finds the most."""
+    """Times the usual height and width of an input, where `cells` finds the most."""
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Tower(nn.Module):
             InputError: the tensor doesn't fit the stem, or the tower has no patches.
         """
         if not isinstance(self.stem, Patches):
-            raise InputError(x, "the tower has no patches of an image")
+            raise InputError(x, "the tower has no patches on a grid")
         tokens_BND, (rows, columns) = self.stem(x), self.stem.grid_of((x.shape[-2], x.shape[-1]))
         first = tokens_BND.shape[1] - rows * columns
         if plain:

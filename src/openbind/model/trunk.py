@@ -130,7 +130,7 @@ class Trunk(nn.Module):
         """Apply all blocks, the last one so that tokens keep what is at their place.
 
         The last block averages values by the likeness of keys and by nearness, without its
-        residual and MLP, which carry what the whole image shows (NACLIP, arXiv 2404.08181).
+        residual and MLP, which carry what the whole input shows (NACLIP, arXiv 2404.08181).
 
         Args:
             x_BND: the tokens.

@@ -6,11 +6,6 @@ SUITES = Registry(
     "suite",
     "openbind.suites",
     {
-        "mosaics": "openbind.evaluation.suites.mosaics:SUITE",
-        "vggss": "openbind.evaluation.suites.vggss:SUITE",
-        "flickr_soundnet": "openbind.evaluation.suites.flickr_soundnet:SUITE",
-        "avsbench": "openbind.evaluation.suites.avsbench:SUITE",
-        "desed": "openbind.evaluation.suites.desed:SUITE",
         "esc50": "openbind.evaluation.suites.esc50:SUITE",
         "clotho": "openbind.evaluation.suites.clotho:SUITE",
         "imagenet": "openbind.evaluation.suites.imagenet:SUITE",
@@ -26,5 +21,10 @@ SUITES = Registry(
         "roadscene": "openbind.evaluation.suites.roadscene:SUITE",
         "generation": "openbind.evaluation.suites.generation:SUITE",
         "ego4d": "openbind.evaluation.suites.ego4d:SUITE",
+        "mosaics": "openbind.evaluation.suites.mosaics:SUITE",
+        "vggss": "openbind.evaluation.suites.vggss:SUITE",
+        "flickr_soundnet": "openbind.evaluation.suites.flickr_soundnet:SUITE",
+        "avsbench": "openbind.evaluation.suites.avsbench:SUITE",
+        "desed": "openbind.evaluation.suites.desed:SUITE",
     },
 )

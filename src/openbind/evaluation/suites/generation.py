@@ -44,8 +44,9 @@ def read(data: Path) -> tuple[Drawing, ...]:
             )
     if not tasks:
         some = ", ".join(sorted(known)[:8])
-        reason = f"no folder <class>/ with images and files of another modality, such as {some}"
-        raise InputError(data, reason)
+        there = ", ".join(sorted(path.name for path in data.iterdir())[:8]) or "nothing"
+        reason = "a folder <class>/ with images and files of another modality is missing; "
+        raise InputError(data, f"{reason}classes are {some} and others, found {there}")
     return tuple(tasks)
 
 
