@@ -292,11 +292,17 @@ def test_flipped_bits_are_found(template: Path) -> None:
     openbind.load(template, modalities=["imu"], device="cpu")
 
 
+def test_attribution_goes_with_every_copy(saved: Path) -> None:
+    """Who made what a space was learned from is in each copy of it."""
+    copied = saved / native.ATTRIBUTION
+    assert copied.read_bytes() == (shipped("starter") / native.ATTRIBUTION).read_bytes()
+
+
 def test_every_file_that_matters_has_a_digest() -> None:
     """Of the shipped space: weights and vocabulary, as they are."""
     folder = shipped("starter")
     stored = json.loads((folder / "config.json").read_text())["digests"]
-    told = ("config.json", "card.json", "README.md", "attribution.csv.gz")
+    told = ("config.json", "card.json", "README.md", native.ATTRIBUTION)
     files = [path.name for path in folder.iterdir() if path.name not in told]
     assert stored == native.compute_digests(folder, files)
     assert set(stored) == set(files)

@@ -56,6 +56,8 @@ GENERATOR = "generator.safetensors"
 DIGESTS = "digests"
 """Key of config.json: file → SHA-256, of the weights and of what preprocessing needs."""
 _BLOCK = 1 << 20
+ATTRIBUTION = "attribution.csv.gz"
+"""Who made what a space was learned from, in a file beside it."""
 RESULT = "space"
 """Subfolder of a training run that holds the trained space."""
 
@@ -211,6 +213,8 @@ def _write(space: Space, folder: Path, dtype: torch.dtype | None) -> None:
     if isinstance(space.generator, StoredGenerator):
         shutil.copyfile(space.generator.path, folder / GENERATOR)
     digests = compute_digests(folder, [path.name for path in folder.iterdir()])
+    if space.folder is not None and (known := read_inside(space.folder, ATTRIBUTION)).is_file():
+        shutil.copyfile(known, folder / ATTRIBUTION)  # licenses ask for it with any copy
     values = {"format": VERSION, **write_space_config(space.config), DIGESTS: digests}
     _write_json(folder / CONFIG, values)
     _write_json(folder / CARD, to_dict(space.card))
@@ -225,7 +229,7 @@ def _copy(source: Path | None, file: str, folder: Path, modality: str) -> None:
     if source is None:
         raise CheckpointError(file, f"the space has no folder with this file of {modality}")
     copied, target = read_inside(source, file), read_inside(folder, file)
-    if file in (CONFIG, CARD, README, GENERATOR) or file.endswith(WEIGHTS):
+    if file in (CONFIG, CARD, README, GENERATOR, ATTRIBUTION) or file.endswith(WEIGHTS):
         raise CheckpointError(copied, f"a file of {modality} can't have this name in a space")
     shutil.copyfile(copied, target)
 
