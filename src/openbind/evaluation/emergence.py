@@ -15,7 +15,12 @@ import numpy as np
 
 from openbind.errors import InputError
 from openbind.evaluation.collection import EmbeddedItems, relevance, share_scenes
-from openbind.evaluation.metrics import chance_median_rank, chance_recall_at, fraction_interval
+from openbind.evaluation.metrics import (
+    bootstrap_interval,
+    chance_median_rank,
+    chance_recall_at,
+    fraction_interval,
+)
 from openbind.evaluation.projection import center
 from openbind.evaluation.results import Score
 from openbind.evaluation.retrieval import RANKS
@@ -56,7 +61,8 @@ class Cell:
             there are items are skipped.
         centered: the same with each side mean-centered within a data set, by the means of the
             very items that are measured.
-        shuffled: the control: as `raw` with relevance labels permuted, which must give chance.
+        shuffled: the control: as `raw` with relevance labels permuted, which must give chance; its
+            intervals hold 95 % of the permutations.
         gap: distance of the two modalities' mean vectors, 0..2 (Liang et al. 2022, NeurIPS).
         hubness: skewness of how often each target is among the 10 nearest of a query; 0 is even,
             above 1 a few targets are near everything. None where there are no more than 10.
@@ -250,16 +256,23 @@ class _Search:
         return generator.permutation(self.relevant_QK.shape[1])
 
 
-def _values(
+def _measure(
     searches: Sequence[_Search], generator: np.random.Generator | None = None
-) -> dict[str, float]:
-    """Measure searches together, all queries weighted equally; with a generator, permuted."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rank and the average precision of each query of all searches."""
     measured = [
         search.measure(None if generator is None else search.permute(generator))
         for search in searches
     ]
-    ranks = np.concatenate([rank_Q for rank_Q, _ in measured])
-    precisions = np.concatenate([precision_Q for _, precision_Q in measured])
+    ranks_Q, precisions_Q = (np.concatenate(parts) for parts in zip(*measured, strict=True))
+    return ranks_Q, precisions_Q
+
+
+def _values(
+    searches: Sequence[_Search], generator: np.random.Generator | None = None
+) -> dict[str, float]:
+    """Measure searches together, all queries weighted equally; with a generator, permuted."""
+    ranks, precisions = _measure(searches, generator)
     deepest = max(search.relevant_QK.shape[1] for search in searches)
     recalls = {f"R@{k}": float((ranks <= k).mean()) for k in RANKS if k == 1 or k < deepest}
     median = float(np.median(ranks))
@@ -290,14 +303,19 @@ def _chances(searches: Sequence[_Search]) -> dict[str, float]:
 
 def _scores(name: str, searches: Sequence[_Search]) -> tuple[Score, ...]:
     chances = _chances(searches)
-    count = sum(len(search.relevant_QK) for search in searches)
+    ranks_Q, precisions_Q = _measure(searches)
+    count = len(ranks_Q)
+    intervals = {
+        "mAP": bootstrap_interval(count, lambda rows: float(precisions_Q[rows].mean())),
+        "median rank": bootstrap_interval(count, lambda rows: float(np.median(ranks_Q[rows]))),
+    }
     return tuple(
         Score(
             task=name,
             metric=metric,
             value=value,
             chance=chances[metric],
-            interval=fraction_interval(value, count) if metric.startswith("R@") else None,
+            interval=intervals.get(metric) or fraction_interval(value, count),
             count=count,
         )
         for metric, value in _values(searches).items()
@@ -316,7 +334,14 @@ def _control(
             metric=metric,
             value=float(np.mean([draw[metric] for draw in draws])),
             chance=chances[metric],
+            interval=_middle([draw[metric] for draw in draws]),
             count=count,
         )
         for metric in draws[0]
     )
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    """Return what holds 95 % of values."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

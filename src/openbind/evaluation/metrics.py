@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+RESAMPLES = 500
+"""Of a bootstrap."""
 
 
 def accuracy(scores_QK: np.ndarray, target_Q: np.ndarray) -> float:
@@ -99,3 +102,19 @@ def fraction_interval(fraction: float, count: int) -> tuple[float, float]:
         z * np.sqrt(fraction * (1 - fraction) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
     )
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def bootstrap_interval(
+    count: int, measure: Callable[[np.ndarray], float], resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Return the 95 % interval of any number by drawing its items again (Efron 1979).
+
+    Args:
+        count: of the items.
+        measure: indices of items, with repetitions → the number.
+        resamples: how often they are drawn, always the same way.
+    """
+    generator = np.random.default_rng(0)
+    drawn = [measure(generator.integers(count, size=count)) for _ in range(resamples)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

@@ -18,7 +18,8 @@ class Score:
         metric: "accuracy", "mAP", "R@10", "median rank", ...
         value: fractions in 0..1; ranks from 1.
         chance: expected value for a random order.
-        interval: 95 % confidence interval of a fraction; None for other numbers.
+        interval: of 95 %: Wilson's for fractions, by drawing items again for others; None where
+            there is none.
         count: items or queries that the value is a mean over.
     """
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from openbind.evaluation.metrics import (
+    bootstrap_interval,
     chance_median_rank,
     chance_recall_at,
     fraction_interval,
@@ -73,6 +74,7 @@ def measure_ranks(search: Search) -> list[Score]:
         metric="median rank",
         value=float(np.median(rank_Q)),
         chance=chance_median_rank([relevant_QK[relevant_QK.any(axis=1)]]),
+        interval=bootstrap_interval(len(rank_Q), lambda rows: float(np.median(rank_Q[rows]))),
         count=len(rank_Q),
     )
     return [*found, median]

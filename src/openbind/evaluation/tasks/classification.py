@@ -13,6 +13,7 @@ from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.metrics import (
     accuracy_at,
     average_precisions,
+    bootstrap_interval,
     fraction_interval,
     ranks,
 )
@@ -20,6 +21,9 @@ from openbind.evaluation.results import Confusion, Ranking, Score, TaskResult
 from openbind.evaluation.tasks.task import Task
 from openbind.evaluation.zero_shot import label_vectors
 from openbind.modalities import TEXT
+
+RESAMPLES_OF_CLASSES = 100
+"""Of the bootstrap of mAP, where every class is ranked again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,4 +181,16 @@ def _mean_average_precision(task: Classification, scores_NK: np.ndarray) -> Scor
     value = float(average_precisions(scores_NK, relevant_NK).mean())
     # A random order finds every class at its own frequency.
     chance = float(relevant_NK.mean(axis=0)[relevant_NK.any(axis=0)].mean())
-    return Score(task=task.name, metric="mAP", value=value, chance=chance, count=len(scores_NK))
+    interval = bootstrap_interval(
+        len(scores_NK),
+        lambda rows: float(average_precisions(scores_NK[rows], relevant_NK[rows]).mean()),
+        RESAMPLES_OF_CLASSES,
+    )
+    return Score(
+        task=task.name,
+        metric="mAP",
+        value=value,
+        chance=chance,
+        interval=interval,
+        count=len(scores_NK),
+    )
