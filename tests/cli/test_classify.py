@@ -21,6 +21,13 @@ def test_classify(run: Run, media: Path) -> None:
     assert sum(result["labels"].values()) == pytest.approx(1, abs=1e-4)
 
 
+def test_labels_in_another_language(run: Run, media: Path) -> None:
+    """A line says so; the result is on stdout all the same."""
+    code, out, err = run("classify", media / "dog.ogg", "--labels", "ein Hund und eine Katze,rain")
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert "German" in err
+
+
 def test_several_modalities_in_order(run: Run, media: Path) -> None:
     """Files of any modality, each once, in the order given; several templates are averaged."""
     image, sound = next(media.glob("dog.[!o]*")), media / "dog.ogg"

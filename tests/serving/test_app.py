@@ -202,7 +202,9 @@ def test_classify(
         "labels": labels,
         "templates": templates,
     }
-    rows = live.post(CLASSIFY, json=body).json()["data"]
+    answer = live.post(CLASSIFY, json=body).json()
+    rows = answer["data"]
+    assert answer["notes"] == []
     expected = classify(starter, "audio", [str(p) for p in paths], labels, templates)
     for row, probabilities in zip(rows, expected, strict=True):
         found = {each["label"]: each["probability"] for each in row["labels"]}

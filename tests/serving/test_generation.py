@@ -63,6 +63,15 @@ def test_streamed_progress(live: httpx.Client) -> None:
     assert len(last["data"]) == 3
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_in_another_language(live: httpx.Client, stream: bool) -> None:
+    """It is drawn, and noted."""
+    body = {"prompt": "ein Hund und eine Katze", "stream": stream}
+    response = live.post(ROUTE, json=body)
+    (note,) = (events(response)[-1] if stream else response.json())["notes"]
+    assert "German" in note
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

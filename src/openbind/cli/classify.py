@@ -14,6 +14,7 @@ from openbind.cli.verb import (
     compute_options,
     exit_code,
     load_space,
+    note_languages,
     path_overrides,
     plain_failures,
     print_json,
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=True,
         **compute_options(arguments),
     )
+    note_languages(space, labels)
     embedder = Embedder(space, **compute_options(arguments))
     labels_KE = label_vectors(embedder, labels, templates)
     results: list[dict[str, Any]] = []

@@ -274,12 +274,18 @@ def query_terms(arguments: argparse.Namespace, weights: dict[str, float]) -> lis
     ]
 
 
-def note_languages(space: Space, terms: Iterable[Term]) -> None:
-    """Print a line to stderr for each text in a language that the space doesn't know."""
+def note_languages(space: Space, asked: Iterable[Term | str]) -> None:
+    """Print a line to stderr for each text in a language that the space doesn't know.
+
+    Args:
+        space: that embeds them.
+        asked: texts, or terms of a query of any modality.
+    """
     from openbind.modalities import TEXT
     from openbind.space.language import note_foreign
 
-    texts = [str(term.item) for term in terms if term.modality == TEXT]
+    terms = [each for each in asked if isinstance(each, str) or each.modality == TEXT]
+    texts = [each if isinstance(each, str) else str(each.item) for each in terms]
     for note in note_foreign(texts, space.card.languages, space.name):
         print_line(note, file=sys.stderr)
 

@@ -39,6 +39,7 @@ from openbind.serving.middleware import BodyMiddleware, TimeMiddleware
 from openbind.serving.parts import note_parts
 from openbind.serving.payloads import message_terms
 from openbind.serving.service import Service
+from openbind.space.language import note_foreign
 
 CLOSE_SECONDS = 3
 """Time to end the threads when no request is open any more."""
@@ -184,7 +185,9 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
         items = await service.read_items(modality, given, "input")
         labels, templates = request.labels, request.templates
         rows_NK = await service.classify(modality, items, labels, templates, _client(http))
-        fields = {"object": schemas.LIST, "model": service.space.name}
+        space = service.space
+        notes = note_foreign(labels, space.card.languages, space.name)
+        fields = {"object": schemas.LIST, "model": space.name, "notes": notes}
         content = await asyncio.to_thread(_write_probabilities, fields, labels, rows_NK)
         return Response(content, media_type="application/json")
 

@@ -20,6 +20,7 @@ from openbind.serving import schemas
 from openbind.serving.bodies import json_body, read_json
 from openbind.serving.drawing import Drawing
 from openbind.serving.errors import ApiError, api_error, internal_error
+from openbind.serving.parts import note_parts
 from openbind.serving.service import Service
 
 if TYPE_CHECKING:
@@ -52,17 +53,35 @@ def add_generation(app: FastAPI, service: Service) -> None:
         request = await read_json(http, schemas.ImagesRequest, service.limits.json_values)
         service.check_model(request.model)
         client = http.client.host if http.client else ""
-        drawing = await _start(service, request, client)
+        parts = _parts(request)
+        notes = note_parts(parts, service.space)
+        drawing = await _start(service, request, parts, client)
         if request.stream:
-            return StreamingResponse(_events(drawing), media_type=EVENTS)
+            return StreamingResponse(_events(drawing, notes), media_type=EVENTS)
         try:
             images = await asyncio.wrap_future(drawing.future)
         finally:
             drawing.future.cancel()
-        return JSONResponse(await asyncio.to_thread(_write, images))
+        return JSONResponse(await asyncio.to_thread(_write, images, notes))
 
 
-async def _start(service: Service, request: schemas.ImagesRequest, client: str) -> Drawing:
+def _parts(request: schemas.ImagesRequest) -> list[schemas.QueryPart]:
+    """Return what to draw; a prompt is one text.
+
+    Raises:
+        InputError: neither a prompt nor parts, or both.
+    """
+    if (request.prompt is None) == (request.parts is None):
+        raise InputError("parts", "expected either 'prompt' or 'parts'")
+    return request.parts or [schemas.QueryPart.model_validate({"input": request.prompt})]
+
+
+async def _start(
+    service: Service,
+    request: schemas.ImagesRequest,
+    parts: list[schemas.QueryPart],
+    client: str,
+) -> Drawing:
     """Embed the query of a request, and queue its images.
 
     Raises:
@@ -74,9 +93,6 @@ async def _start(service: Service, request: schemas.ImagesRequest, client: str) 
     if space.generator is None:
         message = f"{space.name} has no decoder; see docs/generation.md"
         raise ApiError(404, message, code="decoder_not_found")
-    if (request.prompt is None) == (request.parts is None):
-        raise InputError("parts", "expected either 'prompt' or 'parts'")
-    parts = request.parts or [schemas.QueryPart.model_validate({"input": request.prompt})]
     terms, vector_E = await service.embed_parts(parts, client)
     draw = partial(
         space.generate,
@@ -90,13 +106,13 @@ async def _start(service: Service, request: schemas.ImagesRequest, client: str) 
     return service.drawings.add(lambda note: draw(progress=note), request.n, client)
 
 
-async def _events(drawing: Drawing) -> AsyncIterator[str]:
+async def _events(drawing: Drawing, notes: list[str]) -> AsyncIterator[str]:
     """Yield events of progress, then the images or an error; leaving early cancels the drawing."""
     images = asyncio.wrap_future(drawing.future)
     try:
         while not (await asyncio.wait({images}, timeout=POLL_SECONDS))[0]:
             yield _event("progress", done=drawing.done, total=drawing.total)
-        yield _event("completed", **await asyncio.to_thread(_write, images.result()))
+        yield _event("completed", **await asyncio.to_thread(_write, images.result(), notes))
     except OpenbindError as error:
         yield _event("failed", error=api_error(error).plain())
     except Exception:
@@ -110,11 +126,11 @@ def _event(kind: str, **fields: Any) -> str:
     return f"data: {json.dumps({'type': f'{PREFIX}.{kind}', **fields})}\n\n"
 
 
-def _write(images: list[Image]) -> dict[str, Any]:
+def _write(images: list[Image], notes: list[str]) -> dict[str, Any]:
     """Return images in OpenAI's shape, as base64 of PNG."""
     data = []
     for image in images:
         content = io.BytesIO()
         image.save(content, "PNG")
         data.append({"b64_json": base64.b64encode(content.getvalue()).decode()})
-    return {"created": int(time.time()), "data": data}
+    return {"created": int(time.time()), "data": data, "notes": notes}

@@ -13,6 +13,7 @@ Weight = Annotated[float, Field(allow_inf_nan=False, ge=-1000, le=1000)]
 Text = Annotated[str, Field(min_length=1)]
 LIST = "list"
 INPUT = "one or more texts, or data URLs (data:image/png;base64,…) for other modalities"
+NOTES = "about texts in languages that the model doesn't know"
 INPUT_MODALITY = "modality of the input (default: text)"
 
 
@@ -180,7 +181,7 @@ class SearchResponse(BaseModel):
     data: list[HitRow]
     model: str
     seconds: float = Field(description="time of embedding and search")
-    notes: list[str] = Field(description="about texts in languages that the model doesn't know")
+    notes: list[str] = Field(description=NOTES)
 
 
 class ClassifyRequest(Strict):
@@ -219,6 +220,7 @@ class ClassifyResponse(BaseModel):
     object: Literal["list"]
     data: list[ClassifyRow]
     model: str
+    notes: list[str] = Field(description=NOTES)
 
 
 class ImagesRequest(Strict):
@@ -251,6 +253,7 @@ class ImagesResponse(BaseModel):
 
     created: int
     data: list[ImageRow]
+    notes: list[str] = Field(description=NOTES)
 
 
 class ModalityRow(BaseModel):

@@ -21,7 +21,7 @@ export class Imagination {
     this.cancel.addEventListener("click", () => this.pending?.abort());
   }
 
-  /** Draw images of the parts of a query; other ones each time. Returns the number drawn. */
+  /** Draw images of the parts of a query; other ones each time. Returns the number drawn, and notes on the query. */
   async draw(parts) {
     this.pending?.abort();
     const pending = this.pending = new AbortController();
@@ -30,14 +30,14 @@ export class Imagination {
     this.bar.removeAttribute("value");
     const body = { parts, n: COUNT, seed: this.seed++, stream: true };
     try {
-      let images = [];
+      let images = [], notes = [];
       await postEvents("v1/images/generations", body, { signal: pending.signal }, (event) => {
         if (event.error) throw new Error(event.error.message);
         if (event.total) { this.bar.max = event.total; this.bar.value = event.done; }
-        if (event.data) images = event.data;
+        if (event.data) { images = event.data; notes = event.notes; }
       });
       this.list.replaceChildren(...images.map((image, at) => this.#card(image.b64_json, at)));
-      return images.length;
+      return { count: images.length, notes };
     } finally {
       if (this.pending === pending) {
         this.#setRunning(false);

@@ -44,8 +44,8 @@ async function imagine() {
   if (!parts.length) { showStatus("Type text, or drop an image or audio file."); return; }
   showStatus("Drawing …");
   try {
-    const count = await imagination.draw(parts);
-    showStatus(`Drew ${count} images.`);
+    const { count, notes } = await imagination.draw(parts);
+    showStatus([`Drew ${count} images.`, ...notes].join(" "));
   } catch (error) {
     if (error.name === "AbortError") showStatus("Canceled.");
     else showError(error);
