@@ -58,8 +58,9 @@ def test_features(world: Any) -> None:
     assert (len(table.rows), broken) == (2, [])
     trained_tower = make_tower(world)
     vectors_KVE = torch.randn(2, 1, 5)
-    joined, targets = join_features([(side, table, vectors_KVE)])
+    joined, targets, weights = join_features([(side, table, vectors_KVE)])
     assert joined.shape == (2, 32)
+    assert weights.tolist() == [1.0, 1.0]
     assert torch.equal(targets, vectors_KVE[:, 0])
     with torch.no_grad():
         vectors = torch.nn.functional.normalize(trained_tower.tower.head.proj(joined), dim=1)
@@ -78,12 +79,12 @@ def test_views(world: Any) -> None:
     first, second = (side.read(Draw(0, 1, 1, view, 0)) for view in (0, 1))
     assert not torch.allclose(first, second)
     vectors_KVE = torch.randn(2, 3, 5)
-    joined, targets = join_features([(side, table, vectors_KVE)])
+    joined, targets, _ = join_features([(side, table, vectors_KVE)])
     assert torch.equal(targets, vectors_KVE.flatten(0, 1))
     assert torch.equal(joined[4], second)
     whole, _, _ = cache(world, paths, ViewPlan(count=3))
     assert [list(views) for views in whole.features] == [[None], [None]]
-    _, means = join_features([(whole, table, vectors_KVE)])
+    _, means, _ = join_features([(whole, table, vectors_KVE)])
     torch.testing.assert_close(means, vectors_KVE.mean(1))
 
 

@@ -114,6 +114,24 @@ def test_ridge(center: float) -> None:
     torch.testing.assert_close(net(features_ND), expected, rtol=1e-3, atol=1e-3)
 
 
+def test_weights() -> None:
+    """A row of weight 3 counts as three equal rows do."""
+    tower, _ = transformer()
+    plan = HeadPlan(standardize=True, ridge=0.3, center=0.5)
+    features_ND = torch.randn(9, head_layer(tower).in_features)
+    targets_NE = torch.randn(9, head_layer(tower).out_features)
+    weight_N = torch.tensor([3.0] * 2 + [1.0] * 7)
+    times_N = weight_N.long()
+    net = HeadNet(tower, plan, features_ND, targets_NE, weight_N)
+    repeated = (rows.repeat_interleave(times_N, 0) for rows in (features_ND, targets_NE))
+    torch.testing.assert_close(
+        net.eval()(features_ND),
+        HeadNet(tower, plan, *repeated).eval()(features_ND),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
 def test_drawing() -> None:
     """A drawn head follows from its generator: U(±1/√inputs), with a bias of 0."""
     layer, again = nn.Linear(8, 6), nn.Linear(8, 6)

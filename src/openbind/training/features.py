@@ -110,19 +110,19 @@ def _join_items(
 
 def join_features(
     parts: Sequence[tuple[CachedFeatures, PairTable, Tensor]],
-) -> tuple[Tensor, Tensor]:
-    """Return all features of some pairs, and the vectors that they are mapped to.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all features of some pairs, the vectors that they are mapped to, and weights.
 
     Args:
         parts: the features, their rows, and vectors_KVE of the rows' frozen items.
 
     Returns:
         features_ND of all clips in all views; targets_NE, the frozen item's vector in that view,
-        or the mean of all vectors of the row's frozen items.
+        or the mean of all vectors of the row's frozen items; weight_N of each clip's row.
     """
-    rows_ND, rows_NE = [], []
+    rows_ND, rows_NE, weight_N = [], [], list[float]()
     for side, table, vectors_KVE in parts:
-        for views, choice in zip(side.features, table.choices, strict=True):
+        for row, views, choice in zip(table.rows, side.features, table.choices, strict=True):
             for key, clips_SD in views.items():
                 if key is None:
                     target_E = vectors_KVE[list(choice)].mean(dim=(0, 1))
@@ -130,7 +130,8 @@ def join_features(
                     target_E = vectors_KVE[key]
                 rows_ND.append(clips_SD)
                 rows_NE.append(target_E.expand(len(clips_SD), -1))
-    return torch.cat(rows_ND), torch.cat(rows_NE)
+                weight_N += [row.weight] * len(clips_SD)
+    return torch.cat(rows_ND), torch.cat(rows_NE), torch.tensor(weight_N)
 
 
 def _view_keys(plan: PairPlan, table: PairTable, row: int) -> list[ViewKey]:

@@ -102,22 +102,31 @@ class HeadNet(nn.Module):
         plan: of the training.
         features_ND: of the training items, for `standardize` and `ridge`.
         targets_NE: the frozen items' vectors that they belong to, for `ridge`.
+        weight_N: how much each counts for both; None is alike.
     """
 
     mean_D: Tensor
     std_D: Tensor
 
     def __init__(
-        self, tower: nn.Module, plan: HeadPlan, features_ND: Tensor, targets_NE: Tensor
+        self,
+        tower: nn.Module,
+        plan: HeadPlan,
+        features_ND: Tensor,
+        targets_NE: Tensor,
+        weight_N: Tensor | None = None,
     ) -> None:
         super().__init__()
         layer = head_layer(tower)
         self.dropout = plan.dropout
         weight_ED = layer.weight.detach()
         mean_D, std_D = torch.zeros_like(weight_ED[0]), torch.ones_like(weight_ED[0])
+        if weight_N is None:
+            weight_N = torch.ones(len(features_ND))
+        share_N = (weight_N / weight_N.sum()).to(weight_ED)
         if plan.standardize:
-            std_D, mean_D = torch.std_mean(features_ND.to(weight_ED), dim=0, correction=0)
-            std_D = std_D + _MIN_STD
+            mean_D = share_N @ features_ND.to(weight_ED)
+            std_D = (share_N @ (features_ND.to(weight_ED) - mean_D).square()).sqrt() + _MIN_STD
         self.register_buffer("mean_D", mean_D)
         self.register_buffer("std_D", std_D)
         self.linear = copy.deepcopy(layer).requires_grad_(True)
@@ -128,8 +137,8 @@ class HeadNet(nn.Module):
         if plan.ridge is not None:
             scaled_ND = (features_ND.to(weight_ED) - mean_D) / std_D
             targets_NE = targets_NE.to(weight_ED)
-            targets_NE = targets_NE - plan.center * targets_NE.mean(dim=0)
-            weight, bias = _solve_ridge(scaled_ND, targets_NE, plan.ridge)
+            targets_NE = targets_NE - plan.center * (share_N @ targets_NE)
+            weight, bias = _solve_ridge(scaled_ND, targets_NE, share_N, plan.ridge)
             with torch.no_grad():
                 self.linear.weight.copy_(weight)
                 self.linear.bias.copy_(bias)
@@ -151,15 +160,17 @@ def fold_head(net: HeadNet, tower: nn.Module) -> None:
         layer.bias.copy_(net.linear.bias - weight_ED @ net.mean_D.double())
 
 
-def _solve_ridge(x_ND: Tensor, y_NE: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the ridge regression with intercept, solved in float64."""
-    x_ND, y_NE = x_ND.double(), y_NE.double()
-    mean_D, mean_E = x_ND.mean(dim=0), y_NE.mean(dim=0)
+def _solve_ridge(
+    x_ND: Tensor, y_NE: Tensor, share_N: Tensor, ridge: float
+) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the weighted ridge regression with intercept, in float64."""
+    x_ND, y_NE, share_N = x_ND.double(), y_NE.double(), share_N.double()
+    mean_D, mean_E = share_N @ x_ND, share_N @ y_NE
     x_ND, y_NE = x_ND - mean_D, y_NE - mean_E
     diagonal_DD = ridge * torch.eye(x_ND.shape[1], dtype=x_ND.dtype, device=x_ND.device)
-    count = len(x_ND)
-    correlation_DD = x_ND.T @ x_ND / count + diagonal_DD
-    weight_DE = torch.linalg.solve(correlation_DD, x_ND.T @ y_NE / count)
+    weighted_DN = x_ND.T * share_N
+    correlation_DD = weighted_DN @ x_ND + diagonal_DD
+    weight_DE = torch.linalg.solve(correlation_DD, weighted_DN @ y_NE)
     return weight_DE.T, mean_E - mean_D @ weight_DE
 
 

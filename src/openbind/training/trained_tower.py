@@ -55,7 +55,7 @@ class TrainedTower:
         hardware: Hardware,
         world: World,
         ema_decay: float | None,
-        cached: tuple[torch.Tensor, torch.Tensor] | None = None,
+        cached: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
     ) -> None:
         """Prepare the network for training.
 
@@ -63,8 +63,8 @@ class TrainedTower:
             hardware: from the recipe.
             world: the processes.
             ema_decay: of the moving average of the weights, or None.
-            cached: features_ND of the frozen body and their targets_NE, where only a head is
-                trained.
+            cached: features_ND of the frozen body, their targets_NE and weight_N, where only a head
+                is trained.
 
         Raises:
             ConfigError: options that don't go together, or torch.compile doesn't work here.

@@ -218,6 +218,15 @@ def test_bad_cells(root: Path, record: Record, message: str) -> None:
         read(root, manifest="m.jsonl")
 
 
+def test_weights(root: Path) -> None:
+    """A row counts as much as its weight says, or 1; no weight is below or at 0."""
+    write(root, [media(0, weight="0.5"), media(1, weight="")])
+    assert [row.weight for row in read(root).rows] == [0.5, 1.0]
+    write(root, [media(0, weight="-1")])
+    with pytest.raises(InputError, match="line 2: weight: "):
+        read(root)
+
+
 def test_duplicate_keys(root: Path) -> None:
     """Keys are unique, and differ from other rows' line numbers."""
     write(root, [media(0, key="a"), media(1, key="b"), media(2, key="a")])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split
+from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split, read_weight
 from openbind.data.sources import PairSource
 from openbind.data.sources.records import Record, RecordFile, open_records
 from openbind.data.sources.trees import locate
@@ -26,7 +26,7 @@ VECTORS = ".vector"
 """Suffix of a column of stored vectors in place of the modality's items."""
 VECTOR_CELL = re.compile(r"(?P<path>.+\.npy)(?:#(?P<row>\d+))?")
 
-OPTIONAL = ("label", "split", "key", "start", "end")
+OPTIONAL = ("label", "split", "key", "start", "end", "weight")
 """Names of further columns, read if present."""
 
 
@@ -53,7 +53,7 @@ class Manifest(PairSource):
 
     Args:
         manifest: path of a .csv, .jsonl or .parquet with one column per modality, and optionally
-            `label`, `split`, `key`, `start` and `end` (seconds).
+            `label`, `split`, `key`, `start` and `end` (seconds), and `weight` (see `Row`).
         columns: modality → name of its column, where that differs from the modality's.
     """
 
@@ -177,6 +177,7 @@ class _RowReader:
             split=read_split(record.get("split")),
             span=span,
             recording=recording,
+            weight=read_weight(record.get("weight")),
         )
 
     def _span_column(self) -> str:

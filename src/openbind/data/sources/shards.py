@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split
+from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split, read_weight
 from openbind.data.sources import PairSource
 from openbind.embedding.items import Item, Member
 from openbind.errors import ConfigError, InputError, first_line, shorten
@@ -137,6 +137,7 @@ class _RowReader:
             label=read_name(metadata.get("label")) or read_name(sample.texts.get(LABEL)),
             split=read_split(metadata.get("split")),
             span=read_span(metadata.get("start"), metadata.get("end")),
+            weight=read_weight(metadata.get("weight")),
         )
 
     def _index(self, path: Path) -> dict[str, _Sample]:
