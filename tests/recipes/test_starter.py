@@ -24,6 +24,8 @@ from openbind.model.backbones.efficientnet_lite import (
     StageConfig,
 )
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
+from openbind.training.recipe_file import read_recipe
+from openbind.training.run import train
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "starter"
 
@@ -74,12 +76,40 @@ def test_audio_head(sounds: ModuleType) -> None:
         features_BD=centers_KD[class_N] + 0.1 * torch.rand(40, 16), owner_B=torch.arange(40)
     )
     target_KE = torch.nn.functional.normalize(torch.randn(4, 12), dim=1)
-    recipe = sounds.SoundRecipe(ridge=1e-3)
-    sounds.learn_audio_head(tower, heard, heard, class_N, target_KE, recipe)
+    sounds.learn_audio_head(tower, heard, heard, class_N, target_KE)
     embed_NE = sounds.embed_recordings(tower, heard, 40)
     assert ((embed_NE @ target_KE.T).argmax(1) == class_N).all()
     left = heard.of(class_N != 3)
     assert (len(left.owner_B), sounds.embed_recordings(tower, left, 40)[3].norm()) == (30, 0)
+
+
+@pytest.mark.slow
+def test_audio_recipe(tmp_path: Path, sounds: ModuleType) -> None:
+    """`openbind train` learns the head that is measured: the same regression on the same rows."""
+    space = openbind.load("starter", modalities=["text", "audio"], dtype="float32")
+    openbind.save(space, tmp_path / "sound")
+    for label, count in (("low", 3), ("high", 1)):
+        for at in range(count):
+            write_tone(tmp_path / f"{label}-{at}.wav", (300 if label == "low" else 3000) + 20 * at)
+    found = [
+        sounds.Recording(path=path, label=path.stem[:-2], freesound_id=path.stem)
+        for path in sorted(tmp_path.glob("*.wav"))
+    ]
+    names, class_N = sounds.labels_of(found)
+    target_KE = torch.from_numpy(space.encode("text", names))
+    tower, settings = space.towers["audio"], space.config.modalities["audio"].settings
+    clean, degraded = (
+        sounds.audio_features(tower, found, settings, tmp_path, worse) for worse in (False, True)
+    )
+    sounds.write_sounds(tmp_path, found, clean, target_KE[class_N])
+    changes = {"start": str(tmp_path / "sound"), "batch_size": "4"}
+    run = train(read_recipe(FOLDER / "audio.yaml", changes), tmp_path, tmp_path / "run")
+    assert run is not None
+    trained = openbind.load(run, modalities=["audio"], dtype="float32").towers["audio"]
+    sounds.learn_audio_head(tower, clean, degraded, class_N, target_KE)
+    for layer in ("weight", "bias"):
+        found_tensor, expected = (getattr(t.head, layer) for t in (trained, tower))
+        assert torch.cosine_similarity(found_tensor.flatten(), expected.flatten(), dim=0) > 0.9999
 
 
 def test_degraded(tmp_path: Path, sounds: ModuleType) -> None:

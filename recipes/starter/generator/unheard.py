@@ -49,7 +49,7 @@ def embed_unheard(space: openbind.Space, data: Path, work: Path) -> tuple[torch.
     unheard = {recording.freesound_id for recording in found if recording.fold == FOLD}
     heard_N = torch.tensor([recording.freesound_id not in unheard for recording in found])
     parts = (clean.of(heard_N), degraded.of(heard_N))
-    sounds.learn_audio_head(tower, *parts, class_N, target_KE, sounds.SoundRecipe())
+    sounds.learn_audio_head(tower, *parts, class_N, target_KE)
     rows = [row for row, recording in enumerate(found) if recording.fold == FOLD]
     vectors_NE = sounds.embed_recordings(tower, clean, len(found))[rows]
     return vectors_NE, [found[row].label for row in rows]
