@@ -32,20 +32,38 @@ def measure_flights(space: openbind.Space, work: Path) -> list[Measurement]:
     return [measure("thermal → text", metric, right_N, 1 / len(names), data, ("thermal", "text"))]
 
 
-def measure_streets(space: openbind.Space, data: Path) -> list[Measurement]:
-    """Retrieve RoadScene's images by its thermal images; nothing was learned from either."""
+def streets_of(data: Path, *, choosing: bool = False) -> list[Path]:
+    """Return RoadScene's images: the second half of its drives, or the first, for choosing."""
     images = sorted((data / "roadscene" / "visible").glob("*.jpg"))
+    middle = len(images) // 2
+    return images[:middle] if choosing else images[middle:]
+
+
+def measure_streets(
+    space: openbind.Space, data: Path, *, choosing: bool = False
+) -> list[Measurement]:
+    """Retrieve RoadScene's images by its thermal images; nothing was learned from either."""
+    images = streets_of(data, choosing=choosing)
     maps = [data / "roadscene" / "thermal" / path.name for path in images]
-    about = "RoadScene; not trained on, but the share of the layout was chosen on it"
+    about = "RoadScene, half of it; not trained on; the layout's share was chosen on the other half"
     return measure_views(space, "thermal", maps, images, about)
 
 
-def measure_rooms(space: openbind.Space, work: Path) -> list[Measurement]:
+def rooms_of(work: Path, *, choosing: bool = False) -> list[dict[str, str]]:
+    """Return views of every other room with other furniture, or of the rest, for choosing."""
+    rows = read_lines(work / scenes.ROOMS / "val.jsonl")
+    wanted = sorted({row["scene"] for row in rows})[1 - choosing :: 2]
+    return [row for row in rows if row["scene"] in wanted]
+
+
+def measure_rooms(
+    space: openbind.Space, work: Path, *, choosing: bool = False
+) -> list[Measurement]:
     """Retrieve rendered rooms with other furniture by their depth, and name them.
 
     Depth is measured as it was rendered, and as a Kinect would have measured it.
     """
-    rows = read_lines(work / scenes.ROOMS / "val.jsonl")
+    rows = rooms_of(work, choosing=choosing)
     images, clean = ([work / row[key] for row in rows] for key in ("image", "depth"))
     spoiled = [scenes.spoil_depth(path, work / scenes.SPOILED) for path in clean]
     names = sorted({row["label"] for row in rows})
@@ -54,7 +72,7 @@ def measure_rooms(space: openbind.Space, work: Path) -> list[Measurement]:
     found = []
     for maps, how in ((clean, ""), (spoiled, ", with noise and holes as of a Kinect")):
         about = f"Rendered rooms{how}; furniture models that weren't trained on; "
-        about += "settings were chosen on them"
+        about += "settings were chosen on other rooms"
         found += measure_views(space, "depth", maps, images, about)
         right_N = (space.encode("depth", maps) @ words_KE.T).argmax(1) == own_N
         metric, chance = f"accuracy, {len(names)} names", 1 / len(names)

@@ -22,7 +22,10 @@ from openbind.training.heads import HeadNet, HeadPlan, fold_head
 PLAN = HeadPlan(standardize=True, ridge=0.3, center=1.0)
 """As in `imu.yaml`, whose head is trained here on parts of the data."""
 FOLDS = 5
-DRAWS, DRAWN, NEW_PEOPLE = 20, 5, 8
+"""Parts of the people."""
+CHOOSING, REPORTED = (0, 1, 2), (3, 4)
+"""Folds of people on which settings are chosen (`choose.py`), and whose numbers are reported."""
+DRAWS, DRAWN, NEW_PEOPLE = 20, 5, 4
 """Draws of activities never felt, how many each draws, and people held out besides."""
 SAME = {"stairs": ("walking upstairs", "walking downstairs"), "jogging": ("running",)}
 """Activities of other data sets that are much the same, and are held out together."""
@@ -96,12 +99,13 @@ def measure_test_half(space: openbind.Space, work: Path) -> list[Measurement]:
     return [measure("imu → text", "accuracy", right_N, 1 / len(names), data, ("imu", "text"))]
 
 
-def fit(felt: Felt, kept_N: np.ndarray) -> MotionStatistics:
+def fit(felt: Felt, kept_N: np.ndarray, plan: HeadPlan = PLAN) -> MotionStatistics:
     """Train a tower on some recordings and their changed copies.
 
     Args:
         felt: all recordings.
         kept_N: which of them to learn from.
+        plan: of the head.
     """
     targets_NE = torch.stack([felt.targets[recording.name] for recording in felt.recordings])
     copies = 1 + motions.CHANGED
@@ -111,51 +115,89 @@ def fit(felt: Felt, kept_N: np.ndarray) -> MotionStatistics:
     with torch.no_grad():
         features_BD = tower.features(windows_BCT)
     targets_BE = targets_NE.repeat_interleave(copies, dim=0)[kept_B]
-    fold_head(HeadNet(tower, PLAN, features_BD, targets_BE), tower)
+    fold_head(HeadNet(tower, plan, features_BD, targets_BE), tower)
     return tower
 
 
-def measure_people(felt: Felt, words: Mapping[str, Tensor]) -> list[Measurement]:
-    """Name what people do who weren't trained on: five folds of people."""
-    recordings = felt.recordings
-    people = sorted({recording.person for recording in recordings})
+def people_of(felt: Felt, folds: Sequence[int]) -> list[set[str]]:
+    """Return the people of some folds."""
+    people = sorted({recording.person for recording in felt.recordings})
     order = np.random.default_rng(0).permutation(people).tolist()
+    return [set(order[fold::FOLDS]) for fold in folds]
+
+
+def measure_people(
+    felt: Felt,
+    words: Mapping[str, Tensor],
+    folds: Sequence[int] = REPORTED,
+    others: Sequence[int] = CHOOSING,
+    plan: HeadPlan = PLAN,
+) -> list[Measurement]:
+    """Name what people do who weren't trained on, by folds of people.
+
+    Args:
+        felt: all recordings.
+        words: name of an activity → its embedding.
+        folds: whose people are asked, each after training on the other ones and on `others`.
+        others: further folds to learn from.
+        plan: of the head.
+    """
+    recordings = felt.recordings
+    person_N = np.array([recording.person for recording in recordings])
+    known_N = np.isin(person_N, list(set().union(*people_of(felt, [*folds, *others]))))
+    asked_N = np.zeros(len(recordings), bool)
     vectors_NE = torch.zeros(len(recordings), len(next(iter(words.values()))))
-    for fold in range(FOLDS):
-        out_N = np.array([recording.person in order[fold::FOLDS] for recording in recordings])
-        vectors_NE[out_N] = embed(fit(felt, ~out_N), felt, out_N)
+    for people in people_of(felt, folds):
+        out_N = np.isin(person_N, list(people))
+        vectors_NE[out_N] = embed(fit(felt, known_N & ~out_N, plan), felt, out_N)
+        asked_N |= out_N
     found = []
     for data, title in DATA.items():
-        mine = [n for n, recording in enumerate(recordings) if recording.data == data]
+        mine = [n for n, r in enumerate(recordings) if r.data == data and asked_N[n]]
         own = [recordings[n] for n in mine]
         names = sorted({recording.name for recording in own})
         right_N = is_right(vectors_NE[mine], own, names, words)
         count, people_count = len(names), len({recording.person for recording in own})
-        about = f"{title}; people never trained on: five folds of {people_count} people, "
-        about += "on which settings were chosen"
+        about = f"{title}; {people_count} people who weren't trained on, in {len(folds)} folds; "
+        about += "settings were chosen on other people"
         metric = f"accuracy, {count} activities"
         found.append(measure("imu → text", metric, right_N, 1 / count, about, ("imu", "text")))
     return found
 
 
-def measure_new_activities(felt: Felt, words: Mapping[str, Tensor]) -> list[Measurement]:
-    """Name activities that weren't trained on, of people who weren't either."""
+def measure_new_activities(
+    felt: Felt,
+    words: Mapping[str, Tensor],
+    folds: Sequence[int] = REPORTED,
+    others: Sequence[int] = CHOOSING,
+    plan: HeadPlan = PLAN,
+) -> list[Measurement]:
+    """Name activities that weren't trained on, of people who weren't either.
+
+    Args:
+        felt, words, plan: see `measure_people`.
+        folds: whose people are drawn.
+        others: further folds to learn from.
+    """
     recordings = felt.recordings
+    asked_people = set().union(*people_of(felt, folds))
+    known = asked_people.union(*people_of(felt, others))
     rng, shares, count = np.random.default_rng(0), [], 0
     watch = [recording for recording in recordings if recording.data == WATCH]
-    labels, people = (sorted({getattr(r, key) for r in watch}) for key in ("label", "person"))
+    labels = sorted({recording.label for recording in watch})
+    people = sorted({recording.person for recording in watch} & asked_people)
     for _ in range(DRAWS):
         drawn = list(rng.choice(labels, DRAWN, replace=False))
         new = set(rng.permutation(people)[:NEW_PEOPLE])
         out = {*drawn, *(same for label in drawn for same in SAME.get(label, ()))}
-        kept_N = np.array([r.label not in out and r.person not in new for r in recordings])
+        kept_N = np.array([r.label not in out and r.person in known - new for r in recordings])
         asked_N = np.array(
             [r.data == WATCH and r.label in drawn and r.person in new for r in recordings]
         )
         asked = [r for r, is_asked in zip(recordings, asked_N, strict=True) if is_asked]
         count += len(asked)
         names = sorted({recording.name for recording in asked})
-        vectors_NE = embed(fit(felt, kept_N), felt, asked_N)
+        vectors_NE = embed(fit(felt, kept_N, plan), felt, asked_N)
         shares.append(is_right(vectors_NE, asked, names, words).mean())
     value, error = float(np.mean(shares)), float(1.96 * np.std(shares) / DRAWS**0.5)
     about = f"WISDM, watch; {DRAWS} draws of {DRAWN} activities and {NEW_PEOPLE} people that "
@@ -165,7 +207,7 @@ def measure_new_activities(felt: Felt, words: Mapping[str, Tensor]) -> list[Meas
             metric=f"accuracy, {DRAWN} activities",
             value=value,
             chance=1 / DRAWN,
-            data=f"{about}weren't trained on",
+            data=f"{about}weren't trained on; settings were chosen on other people",
             modalities=("imu", "text"),
             interval=(value - error, value + error),
             count=count,

@@ -155,8 +155,10 @@ def copy_layout(image: EfficientNetLite, tower: EfficientNetLiteMap) -> None:
 
 
 @torch.no_grad()
-def weigh_layout(space: Space, modality: str, paths: Sequence[Path]) -> None:
-    """Scale the layout of a map tower to `MAP_SHARE` of the squared length of usual maps.
+def weigh_layout(
+    space: Space, modality: str, paths: Sequence[Path], share: float = MAP_SHARE
+) -> None:
+    """Scale the layout of a map tower to its share of the squared length of usual maps.
 
     How maps are named is the same with any share.
 
@@ -164,13 +166,14 @@ def weigh_layout(space: Space, modality: str, paths: Sequence[Path]) -> None:
         space: its tower is modified.
         modality: of the maps.
         paths: of usual maps.
+        share: of the layout.
     """
     tower = space.towers[modality]
     assert isinstance(tower, EfficientNetLiteMap)
     embed_NE = tower(space.preprocess(modality, paths))
     what_dim = embed_NE.shape[1] - LAYOUT.dim
     what, where = (part.norm(dim=1).mean() for part in embed_NE.split([what_dim, LAYOUT.dim], 1))
-    scale = what / where * math.sqrt(MAP_SHARE / (1 - MAP_SHARE))
+    scale = what / where * math.sqrt(share / (1 - share))
     tower.head.weight[what_dim:] *= scale
     tower.head.bias[what_dim:] *= scale
 
