@@ -18,10 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
 import openbind
 from openbind.evaluation.metrics import fraction_interval
 from openbind.evaluation.samples import read_samples, samples_folder
+from openbind.training.heads import features, head_layer
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 
@@ -49,6 +52,8 @@ TASKS = (
 )
 Sound = tuple[Path, str]
 """A recording and its class."""
+Heard = Mapping[Path, torch.Tensor]
+"""Recording → features of its clips."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +127,24 @@ def write_pairs(path: Path, sounds: Sequence[Sound], shuffle: bool) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def name_sounds(space: openbind.Space, sounds: Sequence[Sound], names: Sequence[str]) -> list[bool]:
-    """Return for each recording whether the nearest of some names is its own."""
-    vectors_NE = space.encode("audio", [path for path, _ in sounds])
+def hear(paths: Sequence[Path]) -> Heard:
+    """Compute the features of recordings' clips by the frozen body, which no training changes."""
+    space = openbind.load("starter", modalities=["audio"], dtype="float32")
+    tower = space.towers["audio"]
+    return {path: features(tower, space.preprocess("audio", [path])[0]) for path in paths}
+
+
+def name_sounds(
+    space: openbind.Space, heard: Heard, sounds: Sequence[Sound], names: Sequence[str]
+) -> list[bool]:
+    """Return for each recording whether the nearest of some names is its own.
+
+    A recording's vector is the mean of its clips' unit vectors, as `Space.encode` computes it.
+    """
+    head = head_layer(space.towers["audio"])
+    with torch.no_grad():
+        clips = [F.normalize(head(heard[path]), dim=1) for path, _ in sounds]
+    vectors_NE = torch.stack([clips_SE.mean(0) for clips_SE in clips]).numpy()
     nearest_N = (vectors_NE @ space.encode("text", list(names)).T).argmax(axis=1)
     return [names[place] == own for place, (_, own) in zip(nearest_N, sounds, strict=True)]
 
@@ -145,7 +165,7 @@ def train_without(
     recipe = read_recipe(RECIPE, {**changes, **WAYS[way]})
     run = train(recipe, output, output / "run", resume=True)
     assert run is not None
-    return openbind.load(run)
+    return openbind.load(run, modalities=["audio", "text"], dtype="float32")
 
 
 def show_emergence(
@@ -168,6 +188,7 @@ def show_emergence(
     """
     names = sorted(sounds)
     found: dict[str, dict[str, Named]] = {task: {} for task in TASKS}
+    heard = hear([path for paths in sounds.values() for path in paths])
     for way in WAYS:
         for fold in range(folds):
             out = {name for at, name in enumerate(names) if at * folds // len(names) == fold}
@@ -180,7 +201,7 @@ def show_emergence(
                 ("new classes", sorted(out)),
             )
             for task, (part, offered) in zip(TASKS, choices, strict=True):
-                right = name_sounds(space, split[part], offered)
+                right = name_sounds(space, heard, split[part], offered)
                 found[task][way] = found[task].get(way, Named()).add(right, offered)
     return found
 
