@@ -72,7 +72,7 @@ def measure_rooms(
     found = []
     for maps, how in ((clean, ""), (spoiled, ", with noise and holes as of a Kinect")):
         about = f"Rendered rooms{how}; furniture models that weren't trained on; "
-        about += "settings were chosen on other rooms"
+        about += "settings were chosen on these and other rooms"
         found += measure_views(space, "depth", maps, images, about)
         right_N = (space.encode("depth", maps) @ words_KE.T).argmax(1) == own_N
         metric, chance = f"accuracy, {len(names)} names", 1 / len(names)
