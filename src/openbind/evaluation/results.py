@@ -95,6 +95,23 @@ class Drawn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Located:
+    """Where in an image a query was found.
+
+    Args:
+        modality: of the query.
+        label: what it is of.
+        image: the map over the image.
+        hit: whether the hottest point is on it.
+    """
+
+    modality: str
+    label: str
+    image: Image.Image
+    hit: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskResult:
     """What a task measured.
 
@@ -104,12 +121,14 @@ class TaskResult:
         rankings: of the same, and of each direction of retrieval.
         excluded: name of an item → why it can't be used; the numbers are over the others.
         drawn: images drawn from items.
+        located: some of the maps.
     """
 
     scores: Sequence[Score]
     confusions: Sequence[Confusion] = ()
     rankings: Sequence[Ranking] = ()
     drawn: Sequence[Drawn] = ()
+    located: Sequence[Located] = ()
     excluded: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -129,6 +148,7 @@ class SuiteResult:
         confusions: of classifications with one class per item.
         rankings: of the same, and of each direction of retrieval.
         drawn: images drawn from items.
+        located: some of the maps.
     """
 
     suite: str
@@ -142,6 +162,7 @@ class SuiteResult:
     confusions: tuple[Confusion, ...] = field(default=(), compare=False)
     rankings: tuple[Ranking, ...] = field(default=(), compare=False)
     drawn: tuple[Drawn, ...] = field(default=(), compare=False)
+    located: tuple[Located, ...] = field(default=(), compare=False)
 
     def score_of(self, task: str, metric: str) -> Score | None:
         """Return the score of a task and metric; None if it wasn't measured."""

@@ -101,6 +101,7 @@ def run_tasks(
         confusions=tuple(found for result in results for found in result.confusions),
         rankings=tuple(found for result in results for found in result.rankings),
         drawn=tuple(found for result in results for found in result.drawn),
+        located=tuple(found for result in results for found in result.located),
     )
 
 

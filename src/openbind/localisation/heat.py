@@ -27,13 +27,10 @@ SMALLEST = 0.1
 
 @runtime_checkable
 class Dense(Protocol):
-    """A tower with a vector for each cell of an image.
+    """A tower with a vector for each cell of an image."""
 
-    Attributes:
-        enlarge: times the usual size of an image, where `cells` finds the most.
-    """
-
-    enlarge: float
+    def dense_size(self, size: int) -> int:
+        """Return the size of images in which `cells` finds the most, given the usual one."""
 
     def cells(self, x: torch.Tensor, /, *, plain: bool = False) -> torch.Tensor:
         """Return cells_BHWE of images; `plain` of the unchanged tower."""
@@ -70,9 +67,14 @@ class Localisation:
         return self.measure_threshold()
 
     @property
+    def margin(self) -> float | None:
+        """How much hotter than the threshold the hottest cell is; None if that isn't known."""
+        return None if self.threshold is None else float(self.heat.max()) - self.threshold
+
+    @property
     def present(self) -> bool | None:
         """Whether the map is hotter than those of unrelated images; None if that isn't known."""
-        return None if self.threshold is None else float(self.heat.max()) > self.threshold
+        return None if self.margin is None else self.margin > 0
 
     @property
     def peak(self) -> tuple[int, int]:

@@ -30,8 +30,6 @@ class Tower(nn.Module):
     """
 
     config_type = TowerConfig
-    enlarge = 1.5
-    """Times the usual height and width of an input, where `cells` finds the most."""
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
@@ -70,6 +68,10 @@ class Tower(nn.Module):
         tokens_BND = self.head.norm(self.trunk(self._embed(x)))
         pooled_BND = tokens_BND if at_B is None else pick(tokens_BND, at_B)
         return self.head(self.head.features(pooled_BND)), tokens_BND
+
+    def dense_size(self, size: int) -> int:
+        """Return the size of inputs in which `cells` finds the most, given the usual one."""
+        return round(1.5 * size)
 
     def cells(self, x: Tensor, *, plain: bool = False) -> Tensor:
         """Embed the patches of an input, each as if it alone were pooled.

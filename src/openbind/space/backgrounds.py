@@ -19,8 +19,8 @@ import torch
 from openbind.download import cache_directory
 from openbind.localisation.backgrounds import IMAGES, Backgrounds, choose_cells
 
-VERSION = 1
-"""Of how the cells are chosen; raise it when that changes."""
+VERSION = 2
+"""Of how cells are computed and chosen; raise it when that changes."""
 FOLDER = "backgrounds"
 ReadCells = Callable[[Path, dict[str, Any]], torch.Tensor]
 """(image, settings of its preprocessing) → cells_HWD."""

@@ -146,7 +146,7 @@ def read_dense(space: Space, modality: str, image: Any, *, plain: bool) -> Dense
     method = PLAIN if plain else AUTO
 
     def read(item: Any, settings: Mapping[str, Any]) -> tuple[torch.Tensor, Extent]:
-        changes = () if plain else enlarged(space, modality, tower.enlarge)
+        changes = () if plain else resized(space, modality, tower.dense_size)
         changed = tuple({**settings, **dict(changes)}.items())
         sample = next(space.decoder.samples(modality, item, changes=changed))
         if sample.extent is None:
@@ -175,10 +175,10 @@ def patch_embeddings(space: Space, modality: str, tensor: torch.Tensor) -> torch
     raise InputError(modality, f"its tower is a {type(tower).__name__}, without patches or cells")
 
 
-def enlarged(space: Space, modality: str, factor: float) -> Settings:
-    """Return the changes of settings that show all of an image, enlarged."""
+def resized(space: Space, modality: str, size_of: Callable[[int], int]) -> Settings:
+    """Return the changes of settings that show all of an image, in another size."""
     settings = space.config.modalities[modality].settings
-    changes: Mapping[str, Any] = {"fit": "squash", "size": round(factor * settings.size)}
+    changes: Mapping[str, Any] = {"fit": "squash", "size": size_of(settings.size)}
     known = {field.name for field in fields(settings)}
     return tuple((name, value) for name, value in changes.items() if name in known)
 
@@ -216,7 +216,7 @@ def read_crops(space: Space, modality: str, image: Any) -> CroppedImage:
     """
     windows = make_windows()
     views = [View(box=(y0, x0, y1 - y0, x1 - x0)) for x0, y0, x1, y1 in windows]
-    settings = enlarged(space, modality, 1.0)
+    settings = resized(space, modality, lambda size: size)
     extent = next(space.decoder.samples(modality, image, changes=settings)).extent
     if extent is None:
         raise InputError(image, f"{modality} has no area to locate in")

@@ -63,11 +63,13 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
     confusions, media = _show_confusions(report), Media()
     sums = [query for query in report.queries if len(query.parts) > 1]
     drawn = [one for result in report.results for one in result.drawn]
+    located = [one for result in report.results for one in result.located]
     headings = (
         ("neighbors", "Nearest neighbors", report.queries),
         ("sums", "Sums of embeddings", sums),
         ("imagined", "Imagined images", report.imagined),
         ("drawn", "Judged images", drawn),
+        ("located", "Where things are", located),
         ("confusions", "Zero-shot classification", confusions),
     )
     html = environment.get_template("report.html.j2").render(
@@ -81,6 +83,7 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
         names=_name_regions(report.points),
         confusions=confusions,
         drawn=drawn,
+        located=located,
         image_url=image_url,
         sums=sums,
         sections=[(name, heading) for name, heading, shown in headings if shown],

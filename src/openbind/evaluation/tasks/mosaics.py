@@ -12,14 +12,17 @@ from PIL import Image
 from openbind.embedding.items import Item
 from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.metrics import fraction_interval
-from openbind.evaluation.results import Score, TaskResult
+from openbind.evaluation.results import Located, Score, TaskResult
 from openbind.evaluation.tasks.task import Side, Task
 from openbind.localisation.heat import Localisation
+from openbind.localisation.overlay import draw_overlay
 from openbind.media.image import read_image
 from openbind.space.locating import OpenImage
 
 TILE = 260
 """Pixels per side of an image in a mosaic, whose middle square is taken."""
+SHOWN, SHOWN_SIDE = 3, 240
+"""Maps of each modality that a report shows, and their pixels per side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +72,14 @@ class Mosaics(Task):
             excluded = [self.items[index] for index in chosen]
             for name, own in asked.items():
                 _ask(opened, own, keys, excluded, tallies[name], generator)
+                tallies[name].show(mosaic, keys)
         scores = [
             score
             for name, tally in tallies.items()
             for score in tally.scores(f"{name} in {self.name}")
         ]
-        return TaskResult(scores=scores)
+        maps = [one for name, tally in tallies.items() for one in tally.maps(name)]
+        return TaskResult(scores=scores, located=maps)
 
     def _askable(self, embedder: Embedder) -> dict[str, Queries]:
         return {
@@ -128,20 +133,44 @@ def _ask(
 
 @dataclass
 class _Tally:
-    """What the queries of one modality have found."""
+    """What the queries of one modality have found.
+
+    Attributes:
+        shown: the first maps, what was asked, and whether it was found.
+        last: the place that was asked for last, and what was found.
+    """
 
     side: int
     hits: list[bool] = field(default_factory=list)
     control: list[bool] = field(default_factory=list)
     present: list[float] = field(default_factory=list)
     absent: list[float] = field(default_factory=list)
+    shown: list[tuple[Image.Image, str, bool]] = field(default_factory=list)
+    last: tuple[int, Localisation] | None = None
 
     def add(self, place: int, there: Localisation, other: Localisation) -> None:
         """Note where a query of an image and one of something else point."""
         self.hits.append(self._place(there) == place)
         self.control.append(self._place(other) == place)
-        self.present.append(float(there.heat.max()))
-        self.absent.append(float(other.heat.max()))
+        self.present.append(_evidence(there))
+        self.absent.append(_evidence(other))
+        self.last = (place, there)
+
+    def show(self, mosaic: Image.Image, keys: Sequence[str]) -> None:
+        """Keep the map of the last query, if there are few yet."""
+        if self.last is None or len(self.shown) == SHOWN:
+            return
+        place, found = self.last
+        small = mosaic.resize((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BICUBIC)
+        self.shown.append((draw_overlay(small, found), keys[place], self.hits[-1]))
+        self.last = None
+
+    def maps(self, modality: str) -> list[Located]:
+        """Return the maps that are shown."""
+        return [
+            Located(modality=modality, label=label, image=image, hit=hit)
+            for image, label, hit in self.shown
+        ]
 
     def _place(self, found: Localisation) -> int:
         (x, y), (width, height) = found.peak, found.size
@@ -167,6 +196,11 @@ class _Tally:
         value = area_under_curve(np.array(self.present), np.array(self.absent))
         rejection = Score(task=task, metric="rejection AUC", value=value, chance=0.5, count=count)
         return [*found, rejection]
+
+
+def _evidence(found: Localisation) -> float:
+    """Return what `present` judges by; where no threshold is known, the hottest cell."""
+    return float(found.heat.max()) if found.margin is None else found.margin
 
 
 def area_under_curve(positive_N: np.ndarray, negative_M: np.ndarray) -> float:

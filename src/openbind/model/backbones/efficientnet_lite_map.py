@@ -45,8 +45,6 @@ class EfficientNetLiteMap(nn.Module):
     """Embeds maps of any size."""
 
     config_type = EfficientNetLiteMapConfig
-    enlarge = 1.0
-    """Times the usual size of an image, where `cells` finds the most."""
 
     def __init__(self, config: EfficientNetLiteMapConfig) -> None:
         super().__init__()
@@ -66,6 +64,10 @@ class EfficientNetLiteMap(nn.Module):
         """Return embed_BE, not yet of unit length; see `features` for the input."""
         embed_BE: torch.Tensor = self.head(self.features(map_BCHW))
         return embed_BE
+
+    def dense_size(self, size: int) -> int:
+        """Return the size of maps in which `cells` finds the most: the usual one."""
+        return size
 
     def cells(self, map_BCHW: torch.Tensor, *, plain: bool = False) -> torch.Tensor:
         """Split the embedding exactly into what each position of the last stage's map adds.
