@@ -16,7 +16,8 @@ HOLES = """
 import re, sys
 from pathlib import Path
 import numpy as np
-from openbind.serving.memory import limit_arenas, release_free
+from openbind.model.memory import release_free
+from openbind.serving.memory import limit_arenas
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 assert limit_arenas()
@@ -40,7 +41,7 @@ def test_holes_are_returned() -> None:
 
 def test_other_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     """With other C libraries nothing happens, and nothing fails."""
-    monkeypatch.setattr(memory.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert not memory.limit_arenas()
     assert not memory.release_free()
 

@@ -1,12 +1,19 @@
-"""Working memory on CPUs: let the C library keep freed blocks.
+"""Working memory: let the C library keep freed blocks, and return what lies idle.
 
 glibc returns large freed blocks to the system, so that every page of the next one is faulted in
 and zeroed again: up to a fifth of the time of a small tower. It keeps blocks up to the largest one
 freed so far, but at most 32 MiB (mallopt(3), M_MMAP_THRESHOLD). So one block of that size is freed
 first, and batches are split so that no intermediate is larger.
+
+What is kept fragments: small results lie between large blocks, which others allocate and free, and
+a process would grow with the length of its work. So the free pages are returned every now and then
+(`release_free`). With other C libraries all of this does nothing.
 """
 
 from __future__ import annotations
+
+import ctypes
+import sys
 
 import torch
 from torch import Tensor
@@ -19,6 +26,29 @@ def keep_freed_blocks() -> None:
     """Let the C library keep freed blocks of up to `LARGEST_BLOCK` bytes; costs microseconds."""
     block = torch.empty(LARGEST_BLOCK, dtype=torch.uint8, device="cpu")
     del block
+
+
+def release_free() -> bool:
+    """Return free memory to the system; costs milliseconds.
+
+    Returns:
+        whether there was any.
+    """
+    try:
+        return bool(c_library().malloc_trim(0))
+    except (AttributeError, OSError):
+        return False
+
+
+def c_library() -> ctypes.CDLL:
+    """Return the C library.
+
+    Raises:
+        OSError: it can't be glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        raise OSError("not glibc")
+    return ctypes.CDLL(None)
 
 
 def rows_at_once(x_BND: Tensor, mlp_width: int, heads: int) -> int:

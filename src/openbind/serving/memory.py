@@ -8,8 +8,8 @@ libraries this does nothing.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import sys
+
+from openbind.model.memory import c_library, release_free
 
 ARENAS = 2
 """Of glibc's allocator; its default is eight for each core."""
@@ -26,19 +26,7 @@ def limit_arenas() -> bool:
         whether it took effect.
     """
     try:
-        return bool(_libc().mallopt(M_ARENA_MAX, ARENAS))
-    except (AttributeError, OSError):
-        return False
-
-
-def release_free() -> bool:
-    """Return free memory to the system.
-
-    Returns:
-        whether there was any.
-    """
-    try:
-        return bool(_libc().malloc_trim(0))
+        return bool(c_library().mallopt(M_ARENA_MAX, ARENAS))
     except (AttributeError, OSError):
         return False
 
@@ -48,9 +36,3 @@ async def keep_releasing() -> None:
     while True:
         await asyncio.sleep(RELEASE_SECONDS)
         await asyncio.to_thread(release_free)
-
-
-def _libc() -> ctypes.CDLL:
-    if not sys.platform.startswith("linux"):
-        raise OSError("not glibc")
-    return ctypes.CDLL(None)

@@ -14,6 +14,7 @@ import torch
 
 from openbind.errors import InputError, MissingExtraError
 from openbind.modalities.spec import Sample
+from openbind.model.memory import release_free
 from openbind.space.decoding import Decode, decode_ahead
 from openbind.space.vectors import ClipVectors, clip_vectors
 
@@ -25,6 +26,8 @@ BATCH_VALUES = 3 * 224 * 224
 """Values of a clip of usual size: of one that has twice as many, half as many make a batch."""
 TEXT_BATCHES = 8
 """Batches of token ids that are collected and sorted by length, so that little is padding."""
+RELEASE_CLIPS = 512
+"""Clips after which free memory is returned to the system: that of a long work stays bounded."""
 REMEMBERED_CLIPS = 4096
 """Clips whose vectors are kept to recognize equal ones: the clips of a short sound, a still."""
 
@@ -123,6 +126,7 @@ class _Window(Generic[T]):
         self.embedder = ClipEmbedder(batching)
         self.waiting: list[tuple[Finished[T], Sample]] = []
         self.clips = 0
+        self.unreleased = 0
         self.ended: deque[Finished[T]] = deque()
 
     def add(self, finished: Finished[T], sample: Sample) -> None:
@@ -143,6 +147,7 @@ class _Window(Generic[T]):
 
     def compute(self) -> None:
         """Replace the samples that wait by their vectors."""
+        self.unreleased += self.clips
         waiting, self.waiting, self.clips = self.waiting, [], 0
         for modality in dict.fromkeys(owner.modality for owner, _ in waiting):
             chosen = [(owner, s) for owner, s in waiting if owner.modality == modality]
@@ -150,6 +155,9 @@ class _Window(Generic[T]):
             for owner, sample in chosen:
                 vectors_SE = np.stack([next(rows) for _ in sample.clips])
                 owner.vectors.append(clip_vectors(vectors_SE, sample.times))
+        if self.unreleased >= RELEASE_CLIPS:
+            self.unreleased = 0
+            release_free()
 
     def release(self) -> Iterator[Finished[T]]:
         """Yield finished tasks, as long as none before them waits."""
