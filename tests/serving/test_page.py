@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from fastapi import FastAPI
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import openbind
@@ -39,6 +40,15 @@ DROP = """([name, type, bytes]) => {
   data.items.add(new File([Uint8Array.from(bytes)], name, { type }));
   document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
 }"""
+HALVES = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const sums = [0, 0];
+  data.forEach((value, at) => {
+    if (at % 4 === 3) sums[Number(((at - 3) / 4) % canvas.width >= canvas.width / 2)] += value;
+  });
+  return sums;
+}"""
+"""How opaque the left and the right half of a map are."""
 PASTE = DROP.replace('DragEvent("drop", { dataTransfer', 'ClipboardEvent("paste", { clipboardData')
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
@@ -320,3 +330,44 @@ def test_plays_the_segment_found(
         player = page.locator("#gallery audio")
         expect(player).to_have_js_property("paused", False)
         assert player.evaluate("player => player.currentTime") >= 20
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_map_over_a_video(
+    browser: Browser,
+    starter: openbind.Space,
+    media: Path,
+    tmp_path: Path,
+    running: Running,
+    width: int,
+) -> None:
+    """Over the frame of the best moment, while the video is paused there."""
+    av = pytest.importorskip("av", reason="the extra video isn't installed")
+    (tmp_path / "videos").mkdir()
+    dog = Image.open(media / "dog.webp").convert("RGB").resize((160, 160))
+    with av.open(tmp_path / "videos" / "garden.webm", "w") as container:
+        stream = container.add_stream("vp8", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 320, 160, "yuv420p"
+        for number in range(48):
+            picture = Image.new("RGB", (320, 160), (90, 140, 80))
+            if number >= 32:
+                picture.paste(dog, (160, 0))
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())
+    index = Index.create(tmp_path / "index", starter, [tmp_path / "videos"])
+    index.update(starter)
+    app = create_app(Service(starter, index))
+    with running(app) as client, _window(browser, str(client.base_url), width) as page:
+        page.goto("/?q=a+dog")
+        assert "garden.webm" in found(page)
+        card = page.locator("#gallery .hit", has=page.locator("video")).first
+        card.locator(".where").click()
+        heat = card.locator(".heat")
+        expect(heat).to_be_visible(timeout=60_000)
+        video = card.locator("video")
+        assert video.evaluate("video => video.currentTime") > 3.5
+        left, right = heat.evaluate(HALVES)
+        assert right > left
+        video.evaluate("video => { video.currentTime = 0.5; }")
+        expect(heat).to_be_hidden()

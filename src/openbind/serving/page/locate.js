@@ -6,6 +6,7 @@ import { post } from "./service.js";
 const COLORS = [[40, 0, 90], [150, 20, 110], [225, 75, 60], [250, 165, 30], [252, 250, 160]];
 const STRENGTH = 0.65;
 const HOVER_MS = 250;
+const SAME_MOMENT_S = 0.05;
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
@@ -46,8 +47,9 @@ export function addLocating(card, hit, parts, clock) {
 
 function show(card, button, found, clock) {
   if (found.where) {
-    const view = card.querySelector(".image") ?? card.querySelector("video");
-    if (view.tagName === "BUTTON") view.append(heatMap(found.where));
+    const image = card.querySelector(".image");
+    if (image) image.append(heatMap(found.where));
+    else showOverFrame(card.querySelector("video"), found.where);
     const known = found.where.present === false ? "probably not in it" : "";
     if (known) button.title = known;
     button.classList.toggle("absent", found.where.present === false);
@@ -57,6 +59,20 @@ function show(card, button, found, clock) {
     card.querySelector(".info").append(...timeline(track, player, clock));
   }
   card.classList.add("located");
+}
+
+/** A map over a video, while it is paused at the moment that the map is of. */
+function showOverFrame(video, where) {
+  const map = heatMap(where);
+  const frame = element("div", { className: "frame" });
+  video.replaceWith(frame);
+  frame.append(video, map);
+  const update = () => { map.hidden = !video.paused || video.seeking || Math.abs(video.currentTime - where.seconds) > SAME_MOMENT_S; };
+  for (const event of ["play", "pause", "seeking", "seeked"]) video.addEventListener(event, update);
+  map.hidden = true;
+  video.preload = "auto";
+  video.pause();
+  video.currentTime = where.seconds;
 }
 
 /** A map over an image that is drawn with `object-fit: cover`. */
