@@ -135,7 +135,7 @@ function timeline(track, player, clock) {
     const frame = svg.getBoundingClientRect();
     seek((total * (event.clientX - frame.left)) / frame.width);
   });
-  const buttons = track.moments.slice(0, 5).map(([start, end]) => {
+  const buttons = track.moments.map(([start, end]) => {
     const button = element("button", { type: "button", className: "segment moment", textContent: `▸ ${clock(start)}–${clock(end)}`, ariaLabel: `Play moment from ${clock(start)}` });
     button.addEventListener("click", () => seek(start));
     return button;
