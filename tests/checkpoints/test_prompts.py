@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import openbind
 from openbind.catalog import find
@@ -62,6 +63,31 @@ def test_own_encoder_computes_it_once(
     zeros = empty_prompt(replace(entry, pipeline="sdxl"), folder, plain)
     assert zeros.shape == (1, 77, 32)
     assert not zeros.any()
-    monkeypatch.setattr(prompts.hub, "pull_diffusion", lambda *_: folder)
+    other = replace(entry, repository="someone/else")
+    fetched: list[object] = []
+    monkeypatch.setattr(
+        prompts.hub, "pull_diffusion", lambda *asked: fetched.append(asked) or folder
+    )
+    with pytest.raises(CheckpointError, match="--fetch-text-encoder"):
+        empty_prompt(other, folder, plain)
+    assert not fetched
     with pytest.raises(CheckpointError, match="text_encoder"):
-        empty_prompt(replace(entry, repository="someone/else"), folder, plain)
+        empty_prompt(other, folder, plain, fetch=True)
+    assert fetched == [("someone/else", ["text_encoder"])]
+
+
+def test_an_embedding_in_a_file(
+    plain: openbind.Space, tiny_diffusion: ModuleType, tmp_path: Path
+) -> None:
+    """It goes before all else; other shapes and other files are refused."""
+    pytest.importorskip("diffusers")
+    folder = tiny_diffusion.save_model(tmp_path / "model", "unclip")
+    entry = tiny_diffusion.entry_of("unclip")
+    given, expected = tmp_path / "prompt.safetensors", torch.rand(1, 77, 32)
+    save_file({"prompt": expected}, given)
+    torch.testing.assert_close(empty_prompt(entry, folder, plain, given=given), expected)
+    save_file({"prompt": torch.rand(1, 77, 31)}, given)
+    with pytest.raises(CheckpointError, match="shape"):
+        empty_prompt(entry, folder, plain, given=given)
+    with pytest.raises(CheckpointError, match="safetensors"):
+        empty_prompt(entry, folder, plain, given=tmp_path / "missing")

@@ -153,3 +153,13 @@ def test_without_the_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "openbind.serving.server", raising=False)
     assert "openbind[serve]" in run("serve", "--port", "0")[2]
+
+
+def test_a_bridge_needs_a_decoder(run: Run, tmp_path: Path) -> None:
+    """And a decoder that doesn't fit the space is refused before anything is served."""
+    code, _, err = run("serve", "--port", "0", "--bridge", tmp_path / "b.safetensors")
+    assert code == 2 or code == 1
+    assert "--bridge" in err
+    code, _, err = run("serve", "--port", "0", "--decoder", "unclip-h")
+    assert code != 0
+    assert "openbind bridge" in err

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from openbind.atomic import atomic_path
@@ -24,24 +25,39 @@ START, END = 49_406, 49_407
 FOLDER = "text_encoder"
 CLIP_TEXT = (1024, 24)
 """Width and depth of the text tower of CLIP ViT-H/14, whose last layer Stable Diffusion 2 skips."""
+_HOW = (
+    "needs the embedding of the empty prompt, which the space's text tower can't compute: give a "
+    "file with --prompt-embedding, or fetch the model's text encoder once with --fetch-text-encoder"
+)
 
 
-def empty_prompt(entry: LargeDecoder, folder: Path, space: Space) -> torch.Tensor:
+def empty_prompt(
+    entry: LargeDecoder,
+    folder: Path,
+    space: Space,
+    *,
+    given: Path | None = None,
+    fetch: bool = False,
+) -> torch.Tensor:
     """Return the embedding of the empty prompt, (1, tokens, width).
 
     SDXL was trained with zeros for it. Stable Diffusion 2 has the text tower of CLIP ViT-H/14: a
-    space with that tower computes it. Otherwise the model's own text encoder is fetched once, and
-    only the embedding is used from then on.
+    space with that tower computes it. Otherwise it is in a file, or the model's own text encoder
+    is run once, and only the embedding is used from then on.
 
     Args:
         entry: the decoder.
         folder: of its files.
         space: whose vectors are drawn.
+        given: a safetensors file with the embedding as `prompt`; goes before all else.
+        fetch: download the text encoder, which nothing else needs, where there is no other way.
 
     Raises:
-        CheckpointError: the text encoder can't be fetched or loaded.
+        CheckpointError: there is no other way, or a file can't be fetched or used.
     """
     shape = prompt_shape(folder)
+    if given is not None:
+        return _read(given, shape)
     if entry.pipeline == "sdxl":
         return torch.zeros(shape)
     tower = _text_tower(space)
@@ -50,11 +66,26 @@ def empty_prompt(entry: LargeDecoder, folder: Path, space: Space) -> torch.Tenso
     stored = cache_directory() / "prompts" / f"{entry.repository.replace('/', '--')}.safetensors"
     if not stored.is_file():
         if not (folder / FOLDER / "config.json").is_file():
+            if not fetch:
+                raise CheckpointError(entry.repository, _HOW)
             folder = hub.pull_diffusion(entry.repository, [FOLDER])
         made_1ND = _encode(folder, empty_ids(0 if entry.pipeline == "unclip" else END))
         with atomic_path(stored) as temporary:
             save_file({"prompt": made_1ND}, temporary)
-    return load_file(stored)["prompt"]
+    return _read(stored, shape)
+
+
+def _read(path: Path, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Read an embedding that has to have a shape."""
+    try:
+        found = load_file(path)["prompt"]
+    except (OSError, KeyError, SafetensorError) as error:
+        reason = f"expected a safetensors file with the tensor prompt ({first_line(error)})"
+        raise CheckpointError(path, reason) from error
+    if tuple(found.shape) != shape:
+        reason = f"expected an embedding of shape {shape}, found {tuple(found.shape)}"
+        raise CheckpointError(path, reason)
+    return found.float()
 
 
 def empty_ids(pad: int) -> torch.Tensor:

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_decoder_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--decoder --bridge`, for verbs that draw."""
+    """Add `--decoder` and what goes with it, for verbs that draw."""
     parser.add_argument(
         "--decoder",
         metavar="NAME",
@@ -76,6 +76,18 @@ def add_decoder_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="from the space to the decoder's image encoder, by `openbind bridge`",
+    )
+    parser.add_argument(
+        "--prompt-embedding",
+        type=Path,
+        metavar="FILE",
+        help="of a large decoder's empty prompt: a safetensors file with the tensor prompt "
+        "(default: by the space's text tower, where it is the decoder's)",
+    )
+    parser.add_argument(
+        "--fetch-text-encoder",
+        action="store_true",
+        help="download a large decoder's text encoder once for it, where there is no other way",
     )
 
 
@@ -112,15 +124,35 @@ def run(arguments: argparse.Namespace) -> int:
 
 def open_space(arguments: argparse.Namespace, terms: list[Term]) -> Space:
     """Load the space of a query with the decoder of `add_decoder_arguments`."""
-    needed = {term.modality for term in terms}
+    check_decoder(arguments)
     if arguments.decoder is None:
-        if arguments.bridge is not None:
-            raise InputError("--bridge", "only with --decoder: it leads to a large decoder's space")
-        return load_space(arguments, modalities=needed)
+        return load_space(arguments, modalities={term.modality for term in terms})
+    return with_decoder(load_space(arguments), arguments)
+
+
+def check_decoder(arguments: argparse.Namespace) -> None:
+    """Refuse a bridge without a decoder.
+
+    Raises:
+        InputError: there is one.
+    """
+    if arguments.decoder is None and arguments.bridge is not None:
+        raise InputError("--bridge", "only with --decoder: it leads to a large decoder's space")
+
+
+def with_decoder(space: Space, arguments: argparse.Namespace) -> Space:
+    """Return a space with the large decoder of `add_decoder_arguments`, if one is asked for."""
+    if arguments.decoder is None:
+        return space
     from openbind.evaluation.decoders import open_decoder
 
-    space = load_space(arguments)
-    decoder = open_decoder(arguments.decoder, space, bridge=arguments.bridge)
+    decoder = open_decoder(
+        arguments.decoder,
+        space,
+        bridge=arguments.bridge,
+        prompt=arguments.prompt_embedding,
+        fetch_text_encoder=arguments.fetch_text_encoder,
+    )
     return space.with_generator(decoder)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openbind.cli.generate import add_decoder_arguments, check_decoder, with_decoder
 from openbind.cli.verb import (
     DEFAULT_SPACE,
     Verb,
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"required from clients (default: ${KEY_VARIABLE}, which other users of this machine "
         "can't see); needed with any --host other than this machine",
     )
+    add_decoder_arguments(parser)
     add_compute_arguments(parser)
 
 
@@ -69,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         from openbind.serving.service import Service
     except ModuleNotFoundError as error:
         raise MissingExtraError("the service", error.name or "fastapi", "serve") from error
+    check_decoder(arguments)
     api_key = arguments.api_key or os.environ.get(KEY_VARIABLE) or None
     if api_key is None and not is_loopback(arguments.host):
         raise InputError(
@@ -79,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     raise_descriptors()
     with _listen(arguments.host, arguments.port) as listener:
         space, index = _open(arguments)
+        space = with_decoder(space, arguments)
         service = Service(space, index, batch_size=arguments.batch_size, workers=arguments.workers)
         service.batcher.warm()
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host

@@ -37,6 +37,8 @@ def open_decoder(
     bridge: Path | None = None,
     accept_license: bool = False,
     folder: Path | None = None,
+    prompt: Path | None = None,
+    fetch_text_encoder: bool = False,
     **options: Any,
 ) -> Any:
     """Open a large decoder for the vectors of a space: `space.with_generator(...)`.
@@ -50,6 +52,9 @@ def open_decoder(
             $OPENBIND_ACCEPT_LICENSE.
         folder: of the diffusion model in diffusers' layout, with the IP-Adapter's file in it if
             there is one; None fetches both from the Hugging Face Hub.
+        prompt: safetensors file with the embedding of the empty prompt; None takes the space's
+            text tower where it is the model's, or what is cached.
+        fetch_text_encoder: download the model's text encoder for it, where there is no other way.
         options: `device`, `dtype` and `size` as in `openbind.generation.diffusion.load_diffusion`;
             by default the space's device.
 
@@ -74,7 +79,7 @@ def open_decoder(
         gap=cache(lambda modality: measure_gap(space, modality)),
         bridge=given,
     )
-    prompt_1ND = empty_prompt(entry, base, space)
+    prompt_1ND = empty_prompt(entry, base, space, given=prompt, fetch=fetch_text_encoder)
     options = {"device": space.device, **options}
     return load_diffusion(entry, base, condition, prompt_1ND, adapter=adapter, **options)
 

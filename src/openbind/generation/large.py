@@ -103,7 +103,7 @@ UNCLIP_SMALL = LargeDecoder(
     repository="sd2-community/stable-diffusion-2-1-unclip-small",
     license=RAIL,
     consent=RAIL_USES,
-    gigabytes=2.6,
+    gigabytes=1.9,
     guidance=10.0,
 )
 IP_ADAPTER_SD15 = LargeDecoder(
@@ -112,7 +112,7 @@ IP_ADAPTER_SD15 = LargeDecoder(
     repository="stable-diffusion-v1-5/stable-diffusion-v1-5",
     license="CreativeML Open RAIL-M; the adapter Apache-2.0",
     consent=RAIL_USES,
-    gigabytes=2.2,
+    gigabytes=2.0,
     adapter=("h94/IP-Adapter", "models/ip-adapter_sd15.safetensors"),
 )
 IP_ADAPTER_SDXL = LargeDecoder(
