@@ -14,6 +14,7 @@ from PIL import Image
 
 import openbind
 from openbind.evaluation.emergence import find_trained_pairs
+from openbind.evaluation.judge import read_judge, shipped_judge, write_judge
 from openbind.evaluation.suites import SUITES
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
@@ -274,3 +275,27 @@ def test_page(run: Run, suites: Path, esc50: Path, monkeypatch: pytest.MonkeyPat
         code, out, err = run(*[places.get(word, word) for word in words[1:]])
         assert code == 0, f"{line}\n{err}"
         assert out
+
+
+def test_a_judge_of_ones_own(run: Run, tmp_path: Path, samples: Path) -> None:
+    """Drawn images of two classes are named by a judge in a file, beside their controls."""
+    sounds = sorted((samples / "sounds").iterdir())
+    for name, sound in zip(("dog", "train"), sounds, strict=False):
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        shutil.copy(sound, folder)
+        for level in (0, 255):
+            Image.new("RGB", (32, 32), (level,) * 3).save(folder / f"{level}.png")
+    shipped = read_judge(shipped_judge())
+    write_judge(shipped, tmp_path / "own.safetensors")
+    command = ("evaluate", "starter", "--suite", "generation", "--data", tmp_path / "data")
+    code, out, _ = run(*command, "--judge", tmp_path / "own.safetensors", "--json")
+    assert code == 0
+    scores = {score["metric"]: score for score in json.loads(out)[0]["scores"]}
+    for part in ("class agreement", "ceiling", "floor", "retrieval", "copies", "composition"):
+        assert any(part in name for name in scores), part
+    assert scores["class agreement"]["chance"] == 0.5
+    (tmp_path / "own.safetensors").write_bytes(b"no judge")
+    code, _, err = run(*command, "--judge", tmp_path / "own.safetensors")
+    assert code != 0
+    assert "own.safetensors" in err

@@ -123,7 +123,8 @@ def _print(report: Report) -> None:
         print("\ndrawn of what the model wasn't trained on (in the report)")
         for drawn in report.imagined:
             near = drawn.nearest
-            print(f"  {drawn.item.title} → nearest image {near.item.title} {near.cosine:.2f}")
+            learned = f"nearest learned from {drawn.learned[0]}, " if drawn.learned else ""
+            print(f"  {drawn.item.title} → {learned}sample {near.item.title} {near.cosine:.2f}")
     print("\nsamples, some of which were trained on")
     for line in tabulate_all([result for result in report.results if result.suite == TITLE]):
         print(line)

@@ -25,6 +25,7 @@ from openbind.errors import ConfigError, InputError, OpenbindError
 if TYPE_CHECKING:
     from openbind.embedding.cache import VectorCache
     from openbind.evaluation.builtin import BuiltIn
+    from openbind.evaluation.judge import EfficientNetJudge
     from openbind.evaluation.results import SuiteResult
     from openbind.space.space import Space
 
@@ -61,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="HTML report with the sets that ship and all numbers (default: "
         f"{DEFAULT_REPORT}; not written when --suite is given)",
+    )
+    parser.add_argument(
+        "--judge",
+        type=Path,
+        metavar="FILE",
+        help="names drawn images, a file of recipes/starter/generator or of "
+        "`openbind.evaluation.judge.write_judge` (default: the one that ships)",
     )
     parser.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -107,6 +115,13 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.compare and len(arguments.spaces) < 2:
         raise InputError("--compare", "expected at least two spaces")
+
+
+def _judge(arguments: argparse.Namespace) -> EfficientNetJudge | None:
+    """Read the judge of `--judge`, if there is one."""
+    from openbind.evaluation.judge import read_judge
+
+    return None if arguments.judge is None else read_judge(arguments.judge)
 
 
 def _ships(suite: str) -> bool:
@@ -161,6 +176,7 @@ def _evaluate(
                     cache=cache,
                     progress=True,
                     probe=arguments.probe,
+                    judge=_judge(arguments),
                     **compute_options(arguments),
                 )
             except OpenbindError as error:
@@ -187,7 +203,7 @@ def _measure_built_in(
     for name in arguments.spaces:
         space = with_settings(load_space(arguments, name), arguments)
         embedder = Embedder(space, cache=cache, progress=True, **compute_options(arguments))
-        found.append((space, measure_built_in(embedder, sets)))
+        found.append((space, measure_built_in(embedder, sets, judge=_judge(arguments))))
     for warning in dict.fromkeys(text for _, measured in found for text in measured.warnings):
         print(f"not measured: {warning}", file=sys.stderr)
     return found

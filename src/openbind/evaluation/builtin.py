@@ -14,10 +14,12 @@ from openbind.evaluation.contamination import match_sources, trained_items
 from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.emergence import Cell, find_trained_pairs, measure_emergence
 from openbind.evaluation.held_out import held_out_folder, read_sets
+from openbind.evaluation.judge import Judge
 from openbind.evaluation.results import SuiteResult
 from openbind.evaluation.run import run_tasks
 from openbind.evaluation.suites import roadscene
 from openbind.evaluation.tasks import TASKS
+from openbind.evaluation.tasks.drawing import with_judge
 from openbind.evaluation.tasks.task import Task
 
 ON_DISK = {"roadscene": roadscene.read_set}
@@ -41,7 +43,9 @@ class BuiltIn:
     warnings: tuple[str, ...] = ()
 
 
-def measure_built_in(embedder: Embedder, sets: Sequence[ItemSet], seed: int = 0) -> BuiltIn:
+def measure_built_in(
+    embedder: Embedder, sets: Sequence[ItemSet], seed: int = 0, judge: Judge | None = None
+) -> BuiltIn:
     """Embed the items of sets, run the tasks that they support, and measure the alignment.
 
     Items that the space's card lists as training data are skipped.
@@ -50,6 +54,7 @@ def measure_built_in(embedder: Embedder, sets: Sequence[ItemSet], seed: int = 0)
         embedder: embeds in the space to be measured.
         sets: of items.
         seed: of the alignment's control.
+        judge: names drawn images; None takes the one that ships.
 
     Raises:
         ConfigError: the space has fewer than two modalities of the sets.
@@ -65,7 +70,7 @@ def measure_built_in(embedder: Embedder, sets: Sequence[ItemSet], seed: int = 0)
             f"two of {', '.join(there)}"
         )
     results = [
-        replace(_run(embedder, left), trained_items=_count(held) - _count(left))
+        replace(_run(embedder, left, judge), trained_items=_count(held) - _count(left))
         for held, left in zip(sets, unseen, strict=True)
     ]
     gathered = [gather(embedder, name, unseen) for name in own]
@@ -140,8 +145,9 @@ def gather(embedder: Embedder, modality: str, sets: Sequence[ItemSet]) -> Embedd
     )
 
 
-def _run(embedder: Embedder, held: ItemSet) -> SuiteResult:
-    result = run_tasks(embedder, build_tasks(held), suite=held.title, title=held.title)
+def _run(embedder: Embedder, held: ItemSet, judge: Judge | None) -> SuiteResult:
+    tasks = with_judge(build_tasks(held), judge)
+    result = run_tasks(embedder, tasks, suite=held.title, title=held.title)
     overlaps = match_sources(embedder.space.card, held.title, held.origins)
     return replace(result, overlaps=overlaps)
 

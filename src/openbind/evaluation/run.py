@@ -12,9 +12,11 @@ from openbind.embedding.cache import VectorCache
 from openbind.errors import ConfigError, InputError
 from openbind.evaluation.contamination import match_sources, trained_items
 from openbind.evaluation.embedder import Embedder
+from openbind.evaluation.judge import Judge
 from openbind.evaluation.results import SuiteResult, TaskResult
 from openbind.evaluation.suites import SUITES
 from openbind.evaluation.suites.suite import Suite
+from openbind.evaluation.tasks.drawing import with_judge
 from openbind.evaluation.tasks.task import Task
 from openbind.space.space import Space
 
@@ -32,6 +34,7 @@ def evaluate(
     cache: VectorCache | None = None,
     progress: bool = False,
     probe: bool = False,
+    judge: Judge | None = None,
     **compute: Unpack[ComputeOptions],
 ) -> SuiteResult:
     """Evaluate a space on one suite.
@@ -45,6 +48,7 @@ def evaluate(
         cache: vectors of earlier runs, so that a second run embeds nothing; new ones are added.
         progress: show bars on stderr.
         probe: also train linear probes, where the suite has items to train on.
+        judge: names drawn images; None takes the one that ships.
         compute: `batch_size`, `workers` and `device`, see `ComputeOptions`.
 
     Raises:
@@ -55,6 +59,7 @@ def evaluate(
     spec: Suite = SUITES.get(suite)
     tasks, trained_on = _drop_trained(spec.read(Path(data)), space, spec.title, Path(data))
     embedder = Embedder(space, cache=cache, progress=progress, **compute)
+    tasks = with_judge(tasks, judge)
     result = run_tasks(embedder, tasks, suite=suite, title=spec.title, probe=probe)
     if not result.scores:
         raise ConfigError("; ".join(dict.fromkeys(result.skipped.values())))

@@ -1,8 +1,8 @@
 """The small decoder that ships with a space, and its file.
 
 The file is safetensors: the networks' weights (matrices with 8 bits and one scale a row), the
-vectors of the images that were learned from (likewise), the mean vector of each modality, and in
-its metadata a config. It is read when something is first drawn.
+vectors of the images that were learned from (likewise), their names and thumbnails, the mean vector
+of each modality, and in its metadata a config. It is read when something is first drawn.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ from openbind.generation.decoder import Progress, check_accepted, image_seeds, r
 from openbind.generation.network import Condition, Enlarger, Network, NetworkConfig
 from openbind.generation.prior import ImageVectors, PriorSettings, find_condition
 from openbind.generation.sampler import SamplerSettings, draw_images
+from openbind.generation.thumbnails import Thumbnails
 
 VERSION = 1
 SCALE = ".scale"
 """Ends the name of the scales of a matrix with 8 bits."""
 MIN_NUMBERS = 4096
 """Smaller tensors have 16 bits."""
+SHEET = "thumbnails"
+"""Name of the tensor with the thumbnails' file, and key of their names in the metadata."""
 OTHER = "other"
 """Key of `GeneratorConfig.priors` for modalities that it doesn't have, and for sums."""
 
@@ -68,6 +71,7 @@ class Generator:
         network, enlarger: in evaluation mode.
         images: vectors of what was learned from.
         means: modality → mean of its unit contents (what_dim,).
+        thumbnails: of the images that were learned from; None if the file has none.
     """
 
     config: GeneratorConfig
@@ -75,6 +79,15 @@ class Generator:
     enlarger: Enlarger
     images: ImageVectors
     means: Mapping[str, torch.Tensor]
+    thumbnails: Thumbnails | None = None
+
+    @torch.inference_mode()
+    def find_nearest(
+        self, vectors_BE: torch.Tensor, modality: str | None, count: int = 1
+    ) -> torch.Tensor:
+        """Return rows (B, count) of the images learned from that a search would find."""
+        near_BD = self.find_condition(vectors_BE, modality).near_BKD[:, 0]
+        return (near_BD @ self.images.what_MD.T).topk(count, dim=1).indices
 
     @torch.inference_mode()
     def find_condition(self, vectors_BE: torch.Tensor, modality: str | None) -> Condition:
@@ -217,8 +230,12 @@ def write_generator(generator: Generator, path: Path) -> None:
     tensors |= pack("images.what", generator.images.what_MD)
     tensors |= pack("images.where", generator.images.where_MD)
     tensors |= {f"means.{name}": mean.float() for name, mean in generator.means.items()}
-    config = json.dumps({"format": VERSION, **to_dict(generator.config)})
-    save_file(tensors, path, metadata={"config": config})
+    about = {"config": json.dumps({"format": VERSION, **to_dict(generator.config)})}
+    if generator.thumbnails is not None:
+        content = bytearray(generator.thumbnails.content)
+        tensors[SHEET] = torch.frombuffer(content, dtype=torch.uint8)
+        about[SHEET] = json.dumps(generator.thumbnails.names)
+    save_file(tensors, path, metadata=about)
 
 
 def read_generator_config(path: Path) -> GeneratorConfig:
@@ -250,6 +267,8 @@ def read_generator(path: Path) -> Generator:
     try:
         with safe_open(path, "pt") as file:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = json.loads((file.metadata() or {}).get(SHEET, "[]"))
+        sheet = stored.pop(SHEET, None)
         tensors = unpack(stored)
         network, enlarger = Network(config.network), Enlarger(config.network)
         for name, module in (("network", network), ("enlarger", enlarger)):
@@ -264,6 +283,7 @@ def read_generator(path: Path) -> Generator:
                 where_MD=F.normalize(images["where"], dim=1),
             ),
             means=_part_of(tensors, "means"),
+            thumbnails=None if sheet is None else Thumbnails(tuple(names), sheet.numpy().tobytes()),
         )
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(path, f"damaged generator: {first_line(error)}") from error

@@ -102,6 +102,8 @@ class Imagined:
         images: data URLs of PNG files.
         target: modality of the images.
         nearest: the image of the collection that is nearest to the first of them.
+        learned: name and data URL of the nearest image that the decoder learned from; None if it
+            doesn't have them.
     """
 
     item: CollectionItem
@@ -109,6 +111,7 @@ class Imagined:
     images: tuple[str, ...]
     target: str
     nearest: Neighbor
+    learned: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,18 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from PIL import Image
 
 from openbind.evaluation.collection import EmbeddedItems, ItemSet
+from openbind.evaluation.controls import find_generator
 from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.report.contents import Imagined, Neighbor
 from openbind.evaluation.report.drawings import data_url
 from openbind.evaluation.report.neighbors import find_neighbors
 from openbind.evaluation.samples import DrawnPart
+from openbind.modalities import IMAGE
+from openbind.space.space import Space
 
 EACH = 2
 """Images of an item."""
@@ -47,6 +51,7 @@ def imagine(
             images=tuple(map(_png_url, made)),
             target=part.target,
             nearest=_nearest(first_E, images),
+            learned=_find_learned(space, first_E),
         )
         for item, made, first_E in zip(items, drawn, firsts_NE, strict=True)
     ]
@@ -54,6 +59,15 @@ def imagine(
 
 def _nearest(vector_E: np.ndarray, images: EmbeddedItems) -> Neighbor:
     return find_neighbors(vector_E, images, 1, lambda item: None)[0]
+
+
+def _find_learned(space: Space, vector_E: np.ndarray) -> tuple[str, str] | None:
+    """Return name and thumbnail of the image nearest to a vector that the decoder learned from."""
+    generator = find_generator(space)
+    if generator is None or generator.thumbnails is None:
+        return None
+    row = int(generator.find_nearest(torch.from_numpy(vector_E)[None], IMAGE)[0, 0])
+    return generator.thumbnails.names[row], _png_url(generator.thumbnails.tile(row))
 
 
 def _png_url(image: Image.Image) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from openbind.errors import InputError
 from openbind.evaluation.suites.suite import Suite, require
-from openbind.evaluation.tasks.drawing import Drawing, default_judge, take_turns
+from openbind.evaluation.tasks.drawing import Drawing
 from openbind.modalities import IMAGE, MODALITIES, modality_of_file
 
 TITLE = "generation"
@@ -16,12 +16,11 @@ def read(data: Path) -> tuple[Drawing, ...]:
     """Return a task for each modality of the files.
 
     Raises:
-        InputError: no folder is named as something that the judge knows, or has usable files.
+        InputError: no folder has images and files of another modality.
     """
     require(TITLE, data)
-    known = set(default_judge().names)
     found: dict[str, list[tuple[str, Path]]] = {}
-    for folder in sorted(path for path in data.iterdir() if path.name in known and path.is_dir()):
+    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
         for path in sorted(folder.iterdir()):
             modality = modality_of_file(path, MODALITIES.names())
             if modality is not None:
@@ -31,7 +30,6 @@ def read(data: Path) -> tuple[Drawing, ...]:
     tasks = []
     for modality, files in found.items():
         own = [(label, path) for label, path in files if label in shown]
-        own = take_turns(own, [label for label, _ in own])
         if own:
             tasks.append(
                 Drawing(
@@ -43,10 +41,9 @@ def read(data: Path) -> tuple[Drawing, ...]:
                 )
             )
     if not tasks:
-        some = ", ".join(sorted(known)[:8])
         there = ", ".join(sorted(path.name for path in data.iterdir())[:8]) or "nothing"
-        reason = "a folder <class>/ with images and files of another modality is missing; "
-        raise InputError(data, f"{reason}classes are {some} and others, found {there}")
+        reason = "a folder <class>/ with images and files of another modality is missing"
+        raise InputError(data, f"{reason}; found {there}")
     return tuple(tasks)
 
 

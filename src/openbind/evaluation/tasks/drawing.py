@@ -6,15 +6,17 @@ same classes are the ceiling, those on images drawn for items of other classes t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
+from openbind.errors import InputError
 from openbind.evaluation.collection import ItemSet
+from openbind.evaluation.controls import measure_controls
 from openbind.evaluation.drawn import diversity, kernel_distance, shuffle
 from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.judge import Judge, read_judge, shipped_judge
@@ -44,27 +46,28 @@ class Drawing(Task):
         labels: class of each item, a name that the judge knows.
         real: real images, with their classes.
         judge: names the images; None takes the one that ships.
+        most: items that are drawn from, classes taking turns; None takes all, and that at least
+            two classes are known to the judge is required.
     """
 
     labels: Sequence[str]
     real: Sequence[tuple[str, object]]
     judge: Judge | None = None
+    most: int | None = None
 
     per_item: ClassVar[tuple[str, ...]] = ("items", "labels")
 
     @classmethod
     def build(cls, items: ItemSet) -> Sequence[Task]:
-        """Return a task for each modality whose classes the judge knows at least two of."""
+        """Return a task for each modality that shares at least two classes with the images."""
         if IMAGE not in items.sides or not shipped_judge().is_file():
             return ()
-        known = set(default_judge().names)
-        real = [(i.label, i.path) for i in items.sides[IMAGE].items if i.label in known and i.path]
+        real = [(i.label, i.path) for i in items.sides[IMAGE].items if i.label and i.path]
         shown, tasks = {label for label, _ in real}, list[Task]()
         for modality, side in items.sides.items():
             own = [item for item in side.items if item.label in shown]
             if modality == IMAGE or len({item.label for item in own}) < 2:
                 continue
-            own = take_turns(own, [item.label for item in own])[:MOST_ITEMS]
             drawing = cls(
                 name=f"drawing from {modality}",
                 modality=modality,
@@ -72,23 +75,34 @@ class Drawing(Task):
                 settings=side.settings,
                 labels=[item.label for item in own],
                 real=real,
+                most=MOST_ITEMS,
             )
             tasks.append(drawing)
         return tasks
 
     def measure(self, embedder: Embedder) -> TaskResult:
-        """Draw images, and let the judge name them; nothing if the space has no decoder."""
-        if embedder.space.generator is None:
-            return TaskResult(scores=())
-        rows = embedder.embed(self.modality, self.items, self.settings)
-        kept = rows.require_some()
-        labels = [self.labels[index] for index in kept]
-        drawn = embedder.space.generate(rows.vectors_NE[kept], modality=self.modality, n=EACH)
-        names = sorted(set(labels))
-        real = [(label, read_image(source)) for label, source in self.real if label in names]
+        """Draw images, and let the judge name them; nothing if the space has no decoder.
+
+        Raises:
+            InputError: the judge knows fewer than two of the classes, where all are asked for.
+        """
         judge = self.judge or default_judge()
+        chosen = self._choose(set(judge.names))
+        if embedder.space.generator is None or not chosen:
+            return TaskResult(scores=())
+        items = [self.items[index] for index in chosen]
+        rows = embedder.embed(self.modality, items, self.settings)
+        kept = rows.require_some()
+        labels = [self.labels[chosen[index]] for index in kept]
+        vectors_NE = rows.vectors_NE[kept]
+        drawn = embedder.space.generate(vectors_NE, modality=self.modality, n=EACH)
+        names = set(labels)
+        real = [(label, read_image(source)) for label, source in self.real if label in names]
         scores = judge_drawn(judge, self.modality, labels, drawn, real)
-        titles = [str(self.items[index]) for index in kept]
+        scores += measure_controls(
+            judge, embedder.space, self.modality, labels, vectors_NE, drawn, real
+        )
+        titles = [str(items[index]) for index in kept]
         return TaskResult(
             scores=scores,
             excluded=dict(rows.errors),
@@ -97,6 +111,26 @@ class Drawing(Task):
                 for title, label, images in zip(titles, labels, drawn, strict=True)
             ),
         )
+
+    def _choose(self, known: set[str]) -> list[int]:
+        """Return the items that are drawn from; none if the judge knows fewer than two classes."""
+        shown = known & {label for label, _ in self.real}
+        own = [index for index, label in enumerate(self.labels) if label in shown]
+        if len({self.labels[index] for index in own}) < 2:
+            if self.most is not None:
+                return []
+            some, there = sorted(known)[:8], sorted(set(self.labels))[:8]
+            reason = f"the judge knows fewer than two of its classes, {', '.join(there)}"
+            raise InputError(self.name, f"{reason}; it knows {', '.join(some)} and others")
+        return take_turns(own, [self.labels[index] for index in own])[: self.most]
+
+
+def with_judge(tasks: Iterable[Task], judge: Judge | None) -> list[Task]:
+    """Return tasks of which those that draw have another judge; None changes nothing."""
+    return [
+        replace(task, judge=judge) if judge is not None and isinstance(task, Drawing) else task
+        for task in tasks
+    ]
 
 
 def take_turns(items: Sequence, labels: Sequence[str]) -> list:  # type: ignore[type-arg]
