@@ -4,8 +4,10 @@
 
 DATA and SCRATCH are those of the starter's recipe, whose features of recordings are taken from
 there. Downloads and features are cached, and a run that was interrupted goes on from its last
-checkpoint. Writes `generator.safetensors`, for the folder of the starter,
-`efficientnet_lite0.safetensors`, for `assets/judge`, and `numbers.json`. One thread is used.
+checkpoint; `--steps` learns for less time. Settings of prior and sampler are chosen on a fifth of
+the classes (`choose_settings.py`), numbers come from the others. Writes `generator.safetensors` for
+the folder of the starter, `efficientnet_lite0.safetensors` for `assets/judge`, `chosen.json` and
+`numbers.json`. One thread is used.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
 from calibrate import gather
+from choose_settings import CANDIDATES, Items, choose, is_chosen_on
 from collect import Package, collect, fetch
 from drawings import Drawings, compute_drawings, embed_drawings, is_held_out, read_drawings
 from judge import WEIGHTS, learn_probe, load_backbone
@@ -31,6 +35,8 @@ from measure import Real, measure_drawn, measure_layouts
 from nouns import SOUND_NOUNS, noun_of
 from pairs import Image
 from PIL import Image as Pillow
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from unheard import embed_unheard
 
@@ -41,8 +47,8 @@ from openbind.checkpoints.native import find_image_side
 from openbind.evaluation.judge import EfficientNetJudge, read_features, write_judge
 from openbind.generation.network import Enlarger, Network, NetworkConfig
 from openbind.generation.prior import PriorSettings
-from openbind.generation.sampler import SamplerSettings
-from openbind.generation.small import OTHER, Generator, GeneratorConfig, write_generator
+from openbind.generation.small import Generator, GeneratorConfig, write_generator
+from openbind.generation.thumbnails import make_thumbnails
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
 
 PACKAGES = (
@@ -69,11 +75,8 @@ PACKAGES = (
     ),
 )
 JUDGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SAMPLER = SamplerSettings(steps=6, guidance=3.0)
-PRIORS = {
-    OTHER: PriorSettings(count=4, temperature=0.03),
-    "image": PriorSettings(count=4, temperature=0.03, center=1.0, share=0.5),
-}
+PRIORS = {"image": PriorSettings(count=4, temperature=0.03, center=1.0, share=0.5)}
+"""Those of other modalities are chosen."""
 LEAST_OF_NOUN = 4
 """Drawings to learn a noun from, for the judge to know it."""
 MEAN_OF = 60
@@ -102,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("data", "work", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=LearnRecipe().steps)
     options = parser.parse_args()
     torch.set_num_threads(1)
     work, out = options.work, options.out
@@ -110,24 +114,45 @@ def main() -> None:
     fetch(PACKAGES, work)
     check_judge(work)
     space = openbind.load("starter", dtype="float32")
-    prepared, shape = prepare(space, work), NetworkConfig()
-    generator = Generator(
-        config=GeneratorConfig(
-            accepts=find_image_side(shipped("starter")),
-            network=shape,
-            sampler=SAMPLER,
-            priors=PRIORS,
-        ),
-        network=learn(prepared, shape, work),
+    prepared = prepare(space, work)
+    generator = assemble(prepared, space, options.data, work, options.steps)
+    judge, real = make_judge(prepared, work)
+    sides = gather_items(judge, space, options.data, work)
+    generator, chosen = choose(generator, judge, sides)
+    write_generator(generator, out / "generator.safetensors")
+    write_judge(judge, out / "efficientnet_lite0.safetensors")
+    write_json(out / "chosen.json", chosen)
+    write_json(out / "numbers.json", measure(generator, judge, real, prepared, space, sides))
+
+
+def assemble(
+    prepared: Prepared, space: openbind.Space, data: Path, work: Path, steps: int
+) -> Generator:
+    """Learn the networks, and put the generator together, with the first candidate's settings."""
+    shape = NetworkConfig()
+    _, sampler = next(iter(CANDIDATES.values()))
+    accepts = find_image_side(shipped("starter"))
+    learned = prepared.learned_N.tolist()
+    return Generator(
+        config=GeneratorConfig(accepts=accepts, network=shape, sampler=sampler, priors=PRIORS),
+        network=learn(prepared, shape, work, steps),
         enlarger=enlarge(prepared, shape, work),
         images=image_vectors(prepared.parts, prepared.learned_N),
-        means=modality_means(space, prepared.parts.mean_D, options.data),
+        means=modality_means(space, prepared.parts.mean_D, data),
+        thumbnails=make_thumbnails(
+            [
+                f"{drawing.name or drawing.path.stem} ({drawing.source})"
+                for drawing, own in zip(prepared.drawings, learned, strict=True)
+                if own
+            ],
+            prepared.found.pixels_NVHWC[prepared.learned_N.numpy(), 0],
+        ),
     )
-    write_generator(generator, out / "generator.safetensors")
-    judge, real = make_judge(prepared, work)
-    write_judge(judge, out / "efficientnet_lite0.safetensors")
-    numbers = measure(generator, judge, real, prepared, space, options.data, work)
-    (out / "numbers.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write values as JSON."""
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def check_judge(work: Path) -> None:
@@ -152,13 +177,13 @@ def prepare(space: openbind.Space, work: Path) -> Prepared:
     return Prepared(drawings=drawings, found=found, parts=parts, learned_N=learned_N)
 
 
-def learn(prepared: Prepared, shape: NetworkConfig, work: Path) -> Network:
+def learn(prepared: Prepared, shape: NetworkConfig, work: Path, steps: int) -> Network:
     """Learn the network that removes noise, or go on with it."""
     examples = gather_examples(
         prepared.found, prepared.parts, prepared.learned_N, shape.size, shape.near
     )
     torch.manual_seed(0)
-    network, recipe, folder = Network(shape), LearnRecipe(), work / "runs" / "generator"
+    network, recipe, folder = Network(shape), LearnRecipe(steps=steps), work / "runs" / "generator"
     if not (folder / CHECKPOINT).exists():
         learn_sketch(network, examples, recipe)
     return learn_network(network, examples, recipe, folder)
@@ -201,7 +226,12 @@ def make_judge(prepared: Prepared, work: Path) -> tuple[EfficientNetJudge, Real]
     """Learn the judge from the drawings that are learned from; return what it sees in all."""
     tower = load_backbone(work)
     images = [Pillow.fromarray(pixels) for pixels in prepared.found.pixels_NVHWC[:, 0]]
-    features_ND = read_features(tower, images)
+    kept = work / "judge_features.safetensors"
+    if not kept.exists():
+        save_file({"features": read_features(tower, images)}, kept)
+    features_ND = load_file(kept)["features"]
+    if len(features_ND) != len(images):
+        raise RuntimeError(f"{kept} is of other drawings; delete it")
     nouns = [noun_of(drawing) for drawing in prepared.drawings]
     learned = prepared.learned_N.tolist()
     known = Counter(noun for noun, own in zip(nouns, learned, strict=True) if noun and own)
@@ -217,27 +247,50 @@ def make_judge(prepared: Prepared, work: Path) -> tuple[EfficientNetJudge, Real]
     return EfficientNetJudge(tower, probe), real
 
 
+def gather_items(
+    judge: EfficientNetJudge, space: openbind.Space, data: Path, work: Path
+) -> tuple[Items, Items]:
+    """Return the nouns as texts, and sounds that weren't heard, of things that can be drawn."""
+    nouns, kept = list(judge.names), work / "unheard.safetensors"
+    if not kept.exists():
+        vectors_NE, labels = embed_unheard(space, data, work)
+        save_file({"vectors": vectors_NE.contiguous()}, kept, {"labels": json.dumps(labels)})
+    with safe_open(kept, "pt") as file:
+        vectors_NE, labels = file.get_tensor("vectors"), json.loads(file.metadata()["labels"])
+    rows = [row for row, label in enumerate(labels) if SOUND_NOUNS.get(label) in nouns]
+    return (
+        Items(
+            vectors_NE=torch.from_numpy(space.encode("text", nouns)),
+            class_N=np.arange(len(nouns)),
+            modality="text",
+        ),
+        Items(
+            vectors_NE=vectors_NE[rows],
+            class_N=np.array([nouns.index(SOUND_NOUNS[labels[row]]) for row in rows]),
+            modality="audio",
+        ),
+    )
+
+
 def measure(
     generator: Generator,
     judge: EfficientNetJudge,
     real: Real,
     prepared: Prepared,
     space: openbind.Space,
-    data: Path,
-    work: Path,
+    sides: Sequence[Items],
 ) -> dict[str, dict[str, float]]:
-    """Measure what is drawn from nouns, from sounds that weren't heard, and in given layouts."""
-    nouns = judge.names
-    texts_NE = torch.from_numpy(space.encode("text", nouns))
-    sounds_NE, labels = embed_unheard(space, data, work)
-    rows = [row for row, label in enumerate(labels) if SOUND_NOUNS.get(label) in nouns]
-    heard_N = np.array([nouns.index(SOUND_NOUNS[labels[row]]) for row in rows])
+    """Measure what is drawn of the classes that no setting was chosen on, and in given layouts."""
+    kept_K = ~is_chosen_on(judge.names)
+    found = {}
+    for side in sides:
+        own, classes = side.of(kept_K[side.class_N]), np.unique(side.class_N)
+        given = (own.vectors_NE, own.class_N, side.modality, classes)
+        found[side.modality] = measure_drawn(generator, judge, real, *given)
     where_ND = prepared.parts.where_NVD[~prepared.learned_N, 0]
-    return {
-        "text": measure_drawn(generator, judge, real, texts_NE, np.arange(len(nouns)), "text"),
-        "audio": measure_drawn(generator, judge, real, sounds_NE[rows], heard_N, "audio"),
-        "layouts": measure_layouts(generator, judge, space, texts_NE, where_ND),
-    }
+    texts_NE = sides[0].vectors_NE
+    layouts = measure_layouts(generator, judge, real, space, texts_NE, where_ND, kept_K)
+    return {**found, "layouts": layouts}
 
 
 if __name__ == "__main__":

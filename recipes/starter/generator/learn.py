@@ -43,7 +43,7 @@ class LearnRecipe:
         seed: of everything random.
     """
 
-    steps: int = 1360
+    steps: int = 4200
     batch: int = 64
     rate: float = 1e-3
     matrix_rate: float = 0.02

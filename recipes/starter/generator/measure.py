@@ -46,8 +46,9 @@ def measure_drawn(
     vectors_NE: torch.Tensor,
     class_N: np.ndarray,
     modality: str,
+    classes: np.ndarray,
 ) -> dict[str, float]:
-    """Draw from vectors, and let the judge name the images among the vectors' classes.
+    """Draw from vectors, and let the judge name the images among classes.
 
     Args:
         generator: draws.
@@ -56,11 +57,12 @@ def measure_drawn(
         vectors_NE: of items that weren't learned from.
         class_N: row of each one's noun.
         modality: of the items.
+        classes: rows of the nouns that it names them among; the items may be of some only.
     """
     known = generator.find_condition(vectors_NE, modality)
     seen_SND = np.stack([judge.features(draw(generator, known, seed)) for seed in range(SEEDS)])
-    classes, learned_MD = np.unique(class_N), real.seen_ND[real.learned_N]
-    held = ~real.learned_N & np.isin(real.class_N, classes)
+    learned_MD = real.seen_ND[real.learned_N]
+    held = ~real.learned_N & np.isin(real.class_N, np.unique(class_N))
     nearest_N = (known.near_BKD[:, 0] @ generator.images.what_MD.T).argmax(1).numpy()
     all_ND, held_ND = seen_SND.reshape(-1, seen_SND.shape[-1]), real.seen_ND[~real.learned_N]
 
@@ -74,6 +76,7 @@ def measure_drawn(
     return {
         "items": len(class_N),
         "classes": len(classes),
+        "classes of items": len(np.unique(class_N)),
         "agreement": float(right),
         "low": low,
         "high": high,
@@ -97,21 +100,25 @@ def precision(seen_ND: np.ndarray, class_N: np.ndarray, real: Real, held_N: np.n
 def measure_layouts(
     generator: Generator,
     judge: EfficientNetJudge,
+    real: Real,
     space: Space,
     texts_NE: torch.Tensor,
     where_ND: torch.Tensor,
+    kept_N: np.ndarray,
 ) -> dict[str, float]:
     """Draw the content of nouns in the layout of held-out drawings: retrieval can't.
 
     Args:
         generator: draws.
         judge: its names are the nouns, in order.
+        real: drawings, for retrieval.
         space: sees the layouts of drawn images.
         texts_NE: vectors of the nouns.
         where_ND: unit layouts of held-out drawings.
+        kept_N: nouns that are drawn.
     """
     chance = np.random.default_rng(0)
-    noun_N = chance.integers(len(texts_NE), size=LAYOUTS)
+    noun_N = chance.choice(np.flatnonzero(kept_N), size=LAYOUTS)
     wanted_ND = where_ND[chance.integers(len(where_ND), size=LAYOUTS)]
     vectors_NE = texts_NE[noun_N].clone()
     vectors_NE[:, -wanted_ND.shape[1] :] = wanted_ND
@@ -121,8 +128,11 @@ def measure_layouts(
     seen_NE = torch.from_numpy(space.encode("image", images))
     drawn_ND = F.normalize(seen_NE[:, -wanted_ND.shape[1] :], dim=1)
     nearest_N = (known.near_BKD[:, 0] @ generator.images.what_MD.T).argmax(1)
+    learned_MD = real.seen_ND[real.learned_N]
+    found_N = judge.classify(learned_MD[nearest_N.numpy()]).argmax(1)
     return {
         "agreement": float((best_N == noun_N).mean()),
+        "agreement of retrieval": float((found_N == noun_N).mean()),
         "layout cosine": float((drawn_ND * wanted_ND).sum(1).mean()),
         "layout cosine of retrieval": float(
             (generator.images.where_MD[nearest_N] * wanted_ND).sum(1).mean()
