@@ -253,7 +253,7 @@ class Space:
     def with_generator(self, generator: ImageDecoder) -> Space:
         """Return the same space with another decoder for `generate`; towers are shared.
 
-        `openbind.checkpoints.decoders.open_decoder` opens one that fits the space.
+        `openbind.evaluation.decoders.open_decoder` opens one that fits the space.
         """
         return self._changed(generator=generator)
 
