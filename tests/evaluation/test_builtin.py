@@ -24,6 +24,7 @@ from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.emergence import above_chance
 from openbind.evaluation.held_out import held_out_folder, read_sets
 from openbind.evaluation.tasks.classification import Classification
+from openbind.evaluation.tasks.drawing import Drawing
 from openbind.evaluation.tasks.pair_retrieval import PairRetrieval
 from openbind.space.card import Card, Source
 
@@ -35,7 +36,9 @@ def test_tasks(held_out: Path) -> None:
     assert isinstance(named, Classification)
     assert (named.modality, list(named.targets)) == ("imu", [(0,), (1,), (0,), (1,)])
     assert named.classes == [("a walking",), ("a standing",)]
-    images, depths, pairs = rooms
+    images, depths, pairs = (task for task in rooms if not isinstance(task, Drawing))
+    drawn = {task.modality for task in rooms if isinstance(task, Drawing)}
+    assert drawn == {"text", "depth"}
     assert isinstance(images, Classification)
     assert isinstance(depths, Classification)
     assert images.classes == depths.classes == [("a kitchen",), ("a bedroom",)]
@@ -80,7 +83,8 @@ def test_modalities_that_a_space_lacks(held_out: Path) -> None:
     space = openbind.load("tiny", weights="random", modalities=["text", "image"])
     found = measure_built_in(Embedder(space), read_sets(held_out))
     (rooms,) = found.results
-    assert rooms.skipped.keys() == {"zero-shot depth classification", "image ↔ depth"}
+    lacking = {"zero-shot depth classification", "image ↔ depth", "drawing from depth"}
+    assert rooms.skipped.keys() == lacking
     (warning,) = found.warnings
     assert warning.startswith("zero-shot imu classification: motion needs imu")
     alone = openbind.load("tiny", weights="random", modalities=["imu"])

@@ -42,8 +42,8 @@ def read(data: Path) -> tuple[Drawing, ...]:
             )
     if not tasks:
         there = ", ".join(sorted(path.name for path in data.iterdir())[:8]) or "nothing"
-        reason = "a folder <class>/ with images and files of another modality is missing"
-        raise InputError(data, f"{reason}; found {there}")
+        reason = "a folder <class>/ with images and files of another modality is missing; "
+        raise InputError(data, f"{reason}expected at least one, found {there}")
     return tuple(tasks)
 
 
