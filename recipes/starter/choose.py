@@ -111,7 +111,6 @@ def choose_motions(work: Path, data: Path) -> Table:
     names = sorted({recording.name for recording in written})
     label_KE = torch.stack([learned.embedding[name] for name in names])
     words, windows_BCT = dict(zip(names, label_KE, strict=True)), motions.read_windows(written)
-    folds = validate_motions.CHOOSING
     for changed, chosen in vary("motions"):
         target_KE = make_targets(label_KE, learned.words_NE, learned.image_NE, chosen["images"])
         felt = validate_motions.Felt(
@@ -120,8 +119,9 @@ def choose_motions(work: Path, data: Path) -> Table:
             targets=dict(zip(names, target_KE, strict=True)),
         )
         plan = replace(validate_motions.PLAN, ridge=chosen["ridge"], center=chosen["center"])
-        measured = validate_motions.measure_people(felt, words, folds, (), plan)
-        measured += validate_motions.measure_new_activities(felt, words, folds, (), plan)
+        trial = validate_motions.Trial(folds=validate_motions.CHOOSING, others=(), plan=plan)
+        measured = validate_motions.measure_people(felt, words, trial)
+        measured += validate_motions.measure_new_activities(felt, words, trial)
         yield changed, measured
 
 

@@ -119,6 +119,25 @@ def fit(felt: Felt, kept_N: np.ndarray, plan: HeadPlan = PLAN) -> MotionStatisti
     return tower
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Who is asked, and what was learned before.
+
+    Args:
+        folds: whose people are asked, each after training on the other ones and on `others`.
+        others: further folds to learn from.
+        plan: of the head.
+    """
+
+    folds: Sequence[int] = REPORTED
+    others: Sequence[int] = CHOOSING
+    plan: HeadPlan = PLAN
+
+
+REPORT = Trial()
+"""What the card reports."""
+
+
 def people_of(felt: Felt, folds: Sequence[int]) -> list[set[str]]:
     """Return the people of some folds."""
     people = sorted({recording.person for recording in felt.recordings})
@@ -129,19 +148,16 @@ def people_of(felt: Felt, folds: Sequence[int]) -> list[set[str]]:
 def measure_people(
     felt: Felt,
     words: Mapping[str, Tensor],
-    folds: Sequence[int] = REPORTED,
-    others: Sequence[int] = CHOOSING,
-    plan: HeadPlan = PLAN,
+    trial: Trial = REPORT,
 ) -> list[Measurement]:
     """Name what people do who weren't trained on, by folds of people.
 
     Args:
         felt: all recordings.
         words: name of an activity → its embedding.
-        folds: whose people are asked, each after training on the other ones and on `others`.
-        others: further folds to learn from.
-        plan: of the head.
+        trial: whose people are asked.
     """
+    folds, others, plan = trial.folds, trial.others, trial.plan
     recordings = felt.recordings
     person_N = np.array([recording.person for recording in recordings])
     known_N = np.isin(person_N, list(set().union(*people_of(felt, [*folds, *others]))))
@@ -168,17 +184,15 @@ def measure_people(
 def measure_new_activities(
     felt: Felt,
     words: Mapping[str, Tensor],
-    folds: Sequence[int] = REPORTED,
-    others: Sequence[int] = CHOOSING,
-    plan: HeadPlan = PLAN,
+    trial: Trial = REPORT,
 ) -> list[Measurement]:
     """Name activities that weren't trained on, of people who weren't either.
 
     Args:
-        felt, words, plan: see `measure_people`.
-        folds: whose people are drawn.
-        others: further folds to learn from.
+        felt, words: see `measure_people`.
+        trial: whose people are drawn.
     """
+    folds, others, plan = trial.folds, trial.others, trial.plan
     recordings = felt.recordings
     asked_people = set().union(*people_of(felt, folds))
     known = asked_people.union(*people_of(felt, others))
