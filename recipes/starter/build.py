@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import motions
@@ -313,7 +314,8 @@ def bind_depth(work: Path, numbers: list[Measurement]) -> nn.Module:
     space = run_recipe(work, "depth", WIDE, "shipped")
     paths = [work / row["depth"] for row in read_lines(work / scenes.DEPTH)]
     widen.weigh_layout(space, "depth", paths[:: widen.EVERY_MAP])
-    numbers += validate_maps.measure_rooms(space, work)
+    rooms = validate_maps.read_rooms(space, work)
+    numbers += validate_maps.measure_rooms(rooms, partial(space.encode, "depth"))
     return space.towers["depth"]
 
 

@@ -28,6 +28,7 @@ from assemble import AUDIO_SETTINGS
 from manifests import read_lines
 from targets import WEIGHT, make_targets
 from torch import Tensor
+from torch.nn import functional as F
 
 import openbind
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
@@ -128,16 +129,25 @@ def choose_motions(work: Path, data: Path) -> Table:
 def choose_depth(work: Path, data: Path) -> Table:
     """Yield what settings give on half of the rooms with other furniture."""
     space = openbind.load(work / build.WIDE, dtype="float32")
-    tower, rows = space.towers["depth"], read_lines(work / scenes.DEPTH)
-    paths = [work / row["depth"] for row in rows]
-    features_ND = read_features(space, "depth", paths)
+    tower, rooms = space.towers["depth"], validate_maps.read_rooms(space, work, choosing=True)
+    assert isinstance(tower, EfficientNetLiteMap)
+    paths = [work / row["depth"] for row in read_lines(work / scenes.DEPTH)]
+    everything = [*paths, *rooms.clean, *rooms.spoiled]
+    known = dict(zip(everything, read_features(space, "depth", everything), strict=True))
+    features_ND = torch.stack([known[path] for path in paths])
     target_NE = torch.from_numpy(np.load(work / scenes.DEPTH_VECTORS))
-    target_NE = torch.nn.functional.normalize(target_NE, dim=1)
+    target_NE = F.normalize(target_NE, dim=1)
+
+    @torch.no_grad()
+    def encode(maps: Sequence[Path]) -> validate_maps.Vectors:
+        embed_NE = tower.head(torch.stack([known[path] for path in maps]))
+        return np.asarray(F.normalize(embed_NE, dim=1))
+
     for changed, chosen in vary("depth"):
         plan = HeadPlan(standardize=True, ridge=chosen["ridge"], center=chosen["center"])
         fold_head(HeadNet(tower, plan, features_ND, target_NE), tower)
-        widen.weigh_layout(space, "depth", paths[:: widen.EVERY_MAP], chosen["share"])
-        yield changed, validate_maps.measure_rooms(space, work, choosing=True)
+        widen.scale_layout(tower, features_ND[:: widen.EVERY_MAP], chosen["share"])
+        yield changed, validate_maps.measure_rooms(rooms, encode)
 
 
 def read_features(space: openbind.Space, modality: str, paths: Sequence[Path]) -> Tensor:

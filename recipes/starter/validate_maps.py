@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from validate import measure
 import openbind
 from openbind.space.card import Measurement
 
+Vectors = NDArray[np.float32]
 FLIGHTS = "1"
 """The split of HIT-UAV's flights that `thermal.yaml` leaves out for validation."""
 
@@ -46,7 +48,8 @@ def measure_streets(
     images = streets_of(data, choosing=choosing)
     maps = [data / "roadscene" / "thermal" / path.name for path in images]
     about = "RoadScene, half of it; not trained on; the layout's share was chosen on the other half"
-    return measure_views(space, "thermal", maps, images, about)
+    vectors = space.encode("thermal", maps), space.encode("image", images)
+    return measure_views("thermal", *vectors, about)
 
 
 def rooms_of(work: Path, *, choosing: bool = False) -> list[dict[str, str]]:
@@ -56,35 +59,63 @@ def rooms_of(work: Path, *, choosing: bool = False) -> list[dict[str, str]]:
     return [row for row in rows if row["scene"] in wanted]
 
 
-def measure_rooms(
-    space: openbind.Space, work: Path, *, choosing: bool = False
-) -> list[Measurement]:
-    """Retrieve rendered rooms with other furniture by their depth, and name them.
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """Views of rendered rooms with other furniture.
 
-    Depth is measured as it was rendered, and as a Kinect would have measured it.
+    Args:
+        clean, spoiled: depth maps as they were rendered, and as a Kinect would have measured them.
+        image_NE: vectors of the images of the same views.
+        words_KE: of the names of the kinds of rooms.
+        own_N: which name is each view's.
     """
+
+    clean: Sequence[Path]
+    spoiled: Sequence[Path]
+    image_NE: Vectors
+    words_KE: Vectors
+    own_N: NDArray[np.int64]
+
+
+def read_rooms(space: openbind.Space, work: Path, *, choosing: bool = False) -> Rooms:
+    """Embed the images and names of `rooms_of`."""
     rows = rooms_of(work, choosing=choosing)
-    images, clean = ([work / row[key] for row in rows] for key in ("image", "depth"))
-    spoiled = [scenes.spoil_depth(path, work / scenes.SPOILED) for path in clean]
-    names = sorted({row["label"] for row in rows})
-    words_KE = space.encode("text", [f"a {name}" for name in names])
-    own_N = np.array([names.index(row["label"]) for row in rows])
-    found = []
-    for maps, how in ((clean, ""), (spoiled, ", with noise and holes as of a Kinect")):
+    clean, names = [work / row["depth"] for row in rows], sorted({row["label"] for row in rows})
+    return Rooms(
+        clean=clean,
+        spoiled=[scenes.spoil_depth(path, work / scenes.SPOILED) for path in clean],
+        image_NE=space.encode("image", [work / row["image"] for row in rows]),
+        words_KE=space.encode("text", [f"a {name}" for name in names]),
+        own_N=np.array([names.index(row["label"]) for row in rows]),
+    )
+
+
+def measure_rooms(rooms: Rooms, encode: Callable[[Sequence[Path]], Vectors]) -> list[Measurement]:
+    """Retrieve rooms by their depth, clean and spoiled, and name them.
+
+    Args:
+        rooms: whose depth it is.
+        encode: returns the vectors of depth maps.
+    """
+    found, count = [], len(rooms.words_KE)
+    for maps, how in (
+        (rooms.clean, ""),
+        (rooms.spoiled, ", with noise and holes as of a Kinect"),
+    ):
         about = f"Rendered rooms{how}; furniture models that weren't trained on; "
-        about += "settings were chosen on these and other rooms"
-        found += measure_views(space, "depth", maps, images, about)
-        right_N = (space.encode("depth", maps) @ words_KE.T).argmax(1) == own_N
-        metric, chance = f"accuracy, {len(names)} names", 1 / len(names)
-        found.append(measure("depth → text", metric, right_N, chance, about, ("depth", "text")))
+        about += "settings were chosen on other such rooms"
+        map_NE = encode(maps)
+        found += measure_views("depth", map_NE, rooms.image_NE, about)
+        right_N = (map_NE @ rooms.words_KE.T).argmax(1) == rooms.own_N
+        metric = f"accuracy, {count} names"
+        found.append(measure("depth → text", metric, right_N, 1 / count, about, ("depth", "text")))
     return found
 
 
 def measure_views(
-    space: openbind.Space, modality: str, maps: Sequence[Path], images: Sequence[Path], data: str
+    modality: str, map_NE: Vectors, image_NE: Vectors, data: str
 ) -> list[Measurement]:
     """Retrieve images by maps of the same view, and maps by images."""
-    map_NE, image_NE = space.encode(modality, maps), space.encode("image", images)
     found = []
     for task, score_QK in (
         (f"{modality} → image of the same view", map_NE @ image_NE.T),
@@ -92,6 +123,6 @@ def measure_views(
     ):
         better_Q: NDArray[np.int64] = (score_QK > np.diag(score_QK)[:, None]).sum(1)
         for rank in (1, 10):
-            metric, chance = f"recall@{rank} of {len(maps)}", rank / len(maps)
+            metric, chance = f"recall@{rank} of {len(map_NE)}", rank / len(map_NE)
             found.append(measure(task, metric, better_Q < rank, chance, data, (modality, "image")))
     return found

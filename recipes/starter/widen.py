@@ -170,7 +170,13 @@ def weigh_layout(
     """
     tower = space.towers[modality]
     assert isinstance(tower, EfficientNetLiteMap)
-    embed_NE = tower(space.preprocess(modality, paths))
+    scale_layout(tower, tower.features(space.preprocess(modality, paths)), share)
+
+
+@torch.no_grad()
+def scale_layout(tower: EfficientNetLiteMap, features_ND: torch.Tensor, share: float) -> None:
+    """Do what `weigh_layout` does, given the features of the maps."""
+    embed_NE = tower.head(features_ND)
     what_dim = embed_NE.shape[1] - LAYOUT.dim
     what, where = (part.norm(dim=1).mean() for part in embed_NE.split([what_dim, LAYOUT.dim], 1))
     scale = what / where * math.sqrt(share / (1 - share))
