@@ -10,6 +10,7 @@ import torch
 
 from openbind.errors import InputError
 from openbind.modalities.spec import Sample
+from openbind.space import pipeline
 from openbind.space.pipeline import Batching, ClipEmbedder, run_tasks
 
 
@@ -109,3 +110,22 @@ def test_other_errors_are_raised() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(run_tasks([("m", 1)], fail, Batching(lambda modality, clips: clips)))
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(0.0, 5), (3600.0, 0)])
+def test_free_memory_is_returned(
+    seconds: float, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a long task, too, but not more often than every so many seconds."""
+    calls: list[None] = []
+    monkeypatch.setattr(pipeline, "RELEASE_SECONDS", seconds)
+    monkeypatch.setattr(pipeline, "release_free", lambda: calls.append(None))
+
+    def decode(task: int) -> Iterator[Sample]:
+        for value in range(8):
+            yield Sample(torch.full((1, 2), float(value)))
+
+    batching = Batching(lambda modality, clips: clips, batch_size=2)
+    (found,) = run_tasks([("m", 0)], decode, batching, workers=1)
+    assert len(found.vectors) == 8
+    assert len(calls) == times  # of four batches, and at the end

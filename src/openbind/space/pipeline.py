@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -26,8 +27,8 @@ BATCH_VALUES = 3 * 224 * 224
 """Values of a clip of usual size: of one that has twice as many, half as many make a batch."""
 TEXT_BATCHES = 8
 """Batches of token ids that are collected and sorted by length, so that little is padding."""
-RELEASE_CLIPS = 512
-"""Clips after which free memory is returned to the system: that of a long work stays bounded."""
+RELEASE_SECONDS = 1.0
+"""Between two returns of free memory to the system: that of a long work stays bounded."""
 REMEMBERED_CLIPS = 4096
 """Clips whose vectors are kept to recognize equal ones: the clips of a short sound, a still."""
 
@@ -126,7 +127,7 @@ class _Window(Generic[T]):
         self.embedder = ClipEmbedder(batching)
         self.waiting: list[tuple[Finished[T], Sample]] = []
         self.clips = 0
-        self.unreleased = 0
+        self.released = time.monotonic()
         self.ended: deque[Finished[T]] = deque()
 
     def add(self, finished: Finished[T], sample: Sample) -> None:
@@ -147,7 +148,6 @@ class _Window(Generic[T]):
 
     def compute(self) -> None:
         """Replace the samples that wait by their vectors."""
-        self.unreleased += self.clips
         waiting, self.waiting, self.clips = self.waiting, [], 0
         for modality in dict.fromkeys(owner.modality for owner, _ in waiting):
             chosen = [(owner, s) for owner, s in waiting if owner.modality == modality]
@@ -155,9 +155,9 @@ class _Window(Generic[T]):
             for owner, sample in chosen:
                 vectors_SE = np.stack([next(rows) for _ in sample.clips])
                 owner.vectors.append(clip_vectors(vectors_SE, sample.times))
-        if self.unreleased >= RELEASE_CLIPS:
-            self.unreleased = 0
+        if time.monotonic() - self.released >= RELEASE_SECONDS:
             release_free()
+            self.released = time.monotonic()
 
     def release(self) -> Iterator[Finished[T]]:
         """Yield finished tasks, as long as none before them waits."""
