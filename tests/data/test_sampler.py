@@ -21,16 +21,16 @@ def make_sampler(seed: int = 0, steps: int = 40) -> Sampler:
 def test_same_seed() -> None:
     """A step's batch doesn't depend on the order of the calls."""
     sampler = make_sampler()
-    forwards = [sampler.batch(step) for step in range(40)]
-    backwards = [make_sampler().batch(step) for step in reversed(range(40))][::-1]
+    forwards = [sampler.batches(step) for step in range(40)]
+    backwards = [make_sampler().batches(step) for step in reversed(range(40))][::-1]
     assert forwards == backwards
-    assert forwards != [make_sampler(seed=1).batch(step) for step in range(40)]
+    assert forwards != [make_sampler(seed=1).batches(step) for step in range(40)]
 
 
 def test_one_pair_a_batch() -> None:
     """A batch is of one pair; pairs are drawn in proportion to their weights."""
     sampler = make_sampler(steps=400)
-    pairs = [{draw.pair for draw in sampler.batch(step)} for step in range(400)]
+    pairs = [{draw.pair for draw in sampler.batches(step)[0]} for step in range(400)]
     assert all(len(found) == 1 for found in pairs)
     share = sum(found == {1} for found in pairs) / 400
     assert 0.65 < share < 0.85
@@ -41,16 +41,16 @@ def test_passes() -> None:
     sizes = [PairSize("a", [(row,) for row in range(22)], views=3, weight=1)]
     sampler = Sampler(sizes, batch_size=4, steps=50, seed=0)
     for turn in range(10):
-        rows = [d.row for step in range(turn * 5, turn * 5 + 5) for d in sampler.batch(step)]
+        rows = [d.row for step in range(turn * 5, turn * 5 + 5) for d in sampler.batches(step)[0]]
         assert len(rows) == len(set(rows)) == 20
-    counted = Counter(d.row for step in range(50) for d in sampler.batch(step))
+    counted = Counter(d.row for step in range(50) for d in sampler.batches(step)[0])
     assert len(counted) == 22
 
 
 def test_draws() -> None:
     """Frozen items and views are drawn from all those of a row."""
     sampler = make_sampler(steps=200)
-    draws = [draw for step in range(200) for draw in sampler.batch(step)]
+    draws = [draw for step in range(200) for draw in sampler.batches(step)[0]]
     assert all(d.anchor == d.row for d in draws if d.pair == 0)
     assert {d.anchor for d in draws if d.pair == 1} == {0, 1}
     assert {d.view for d in draws if d.pair == 0} == {0, 1, 2}
@@ -69,3 +69,22 @@ def test_too_few() -> None:
     """A pair smaller than a batch is refused by name."""
     with pytest.raises(ConfigError, match=r"c: 3 rows are too few for a batch of 4"):
         Sampler([PairSize("c", [(0,)] * 3, 1, 1)], batch_size=4, steps=1, seed=0)
+
+
+def test_together() -> None:
+    """Each step has a batch of every pair, of its own size; passes are each pair's own."""
+    sizes = [
+        PairSize("a", [(row,) for row in range(22)], views=1, weight=1),
+        PairSize("b", [(row,) for row in range(9)], views=1, weight=3, batch_size=2),
+    ]
+    sampler = Sampler(sizes, batch_size=4, steps=20, seed=0, together=True)
+    steps = [sampler.batches(step) for step in range(20)]
+    assert [[(d.pair, len(b)) for b in step for d in b[:1]] for step in steps] == [
+        [(0, 4), (1, 2)]
+    ] * 20
+    for pair, passes in ((0, 5), (1, 4)):
+        rows = [draw.row for step in steps[:passes] for draw in step[pair]]
+        assert len(rows) == len(set(rows))
+    parts = [list(StepBatches(sampler, 18, rank, 2)) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*parts, strict=True)] == [*steps[18], *steps[19]]
+    assert len(StepBatches(sampler, 18)) == 4

@@ -16,9 +16,11 @@ from openbind.embedding.items import (
     FilePart,
     Item,
     Member,
+    StoredFeatures,
     StoredVector,
     content_key,
     item_name,
+    load_features,
     load_vector,
     open_item,
 )
@@ -195,3 +197,17 @@ def test_bad_vector_files(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(InputError, match=message):
             load_vector(StoredVector(tmp_path / name), 8)
+
+
+def test_stored_features(tmp_path: Path) -> None:
+    """Features are read as they are, not normalized; they can't be opened or of another number."""
+    np.save(tmp_path / "a.npy", np.array([[3, 4], [np.nan, 1]], np.float16))
+    rows = [StoredFeatures(StoredVector(tmp_path / "a.npy", row)) for row in range(3)]
+    assert load_features(rows[0], 2).tolist() == [3, 4]
+    assert load_features(rows[0], 2).dtype == np.float32
+    for row, dim in ((rows[0], 3), (rows[1], 2), (rows[2], 2)):
+        with pytest.raises(InputError, match=r"a\.npy#"):
+            load_features(row, dim)
+    with pytest.raises(InputError, match="train a head"):
+        open_item(rows[0])
+    assert content_key(rows[0]) not in (content_key(rows[0].vector), content_key(rows[1]))

@@ -169,3 +169,18 @@ def test_single_items(positives: Positives) -> None:
     found = contrast(tabulate(rows, "image"), positives, [draw(2), draw(0)], "corpus")
     assert sorted(items_of(found)[2:]) == [1, 3, 4, 5]
     assert found.excluded is None
+
+
+@pytest.mark.parametrize("positives", ["item", "row"])
+def test_similar(positives: Positives) -> None:
+    """Items nearly the same as a row's own aren't its negatives; its own stays its target."""
+    near_KVE = vectors().clone()
+    near_KVE[1] = torch.nn.functional.normalize(near_KVE[0] + 0.1 * near_KVE[1], dim=1)
+    draws = [draw(0), draw(1), draw(4)]
+    corpus = Corpus(make_table(), near_KVE, positives, similar=0.95)
+    found = corpus.contrast(draws, "batch", np.random.default_rng(0))
+    assert found.excluded is not None
+    assert sorted(zip(*(part.tolist() for part in found.excluded), strict=True)) == [(0, 1), (1, 0)]
+    assert found.target_Q.tolist() == [0, 1, 2]
+    far = Corpus(make_table(), vectors(), positives, similar=0.95)
+    assert far.contrast(draws, "batch", np.random.default_rng(0)).excluded is None

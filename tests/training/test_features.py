@@ -16,6 +16,7 @@ from openbind.data.pairs import Row
 from openbind.data.sampler import Draw
 from openbind.data.table import PairTable, tabulate
 from openbind.data.views import ViewPlan
+from openbind.embedding.items import StoredFeatures, StoredVector
 from openbind.errors import ConfigError
 from openbind.training import features as module
 from openbind.training.distributed import World
@@ -136,3 +137,36 @@ def test_processes(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [row.key for row in table.rows] == ["0.png", "1.png", "2.png", "3.png"]
     for found, expected in zip(side.features, whole.features, strict=True):
         assert torch.allclose(found[None], expected[None], atol=1e-5)
+
+
+def test_stored(world: Any, tmp_path: Path) -> None:
+    """Stored features take the place of items; those of another width are skipped by name."""
+    images = [world.folder / f"{index}.png" for index in range(3)]
+    whole, _, _ = cache(world, images)
+    np.save(tmp_path / "f.npy", torch.cat([views[None] for views in whole.features]).numpy())
+    np.save(tmp_path / "wide.npy", np.zeros((1, 33)))
+    stored = [StoredFeatures(StoredVector(tmp_path / "f.npy", row)) for row in range(3)]
+    wide = StoredFeatures(StoredVector(tmp_path / "wide.npy"))
+    items = [(stored[0],), (images[1], wide), (images[2], stored[1], stored[2])]
+    rows = [
+        Row(key=str(number), items={"image": each, "video": (images[number],)}, weight=number)
+        for number, each in enumerate(items)
+    ]
+    plan = make_plan(world)
+    object.__setattr__(plan, "pair", ("video", "image"))
+    tower = make_tower(world)
+    side, table, skipped = cache_features(plan, tabulate(rows, "video"), tower, None, seed=0)
+    assert [row.key for row in table.rows] == ["0", "2"]
+    assert [item.item for item in skipped] == ["1"]
+    assert torch.equal(side.features[0][None], whole.features[0][None])
+    parts = [whole.features[2][None], whole.features[1][None], whole.features[2][None]]
+    torch.testing.assert_close(side.features[1][None], torch.cat(parts))
+    vectors_KVE = torch.randn(3, 1, 5)
+    joined, _, weights = join_features([(side, table, vectors_KVE)])
+    assert (len(joined), weights.tolist()) == (3, [2.0] * 3)  # the row of weight 0 isn't there
+    alone = CachedFeatures(side.features[:1])
+    with pytest.raises(ConfigError, match="weight 0"):
+        join_features([(alone, table.only([0]), vectors_KVE)])
+    object.__setattr__(plan, "views", ViewPlan(crop=(0.5, 1.0)))
+    with pytest.raises(ConfigError, match="stored features are of whole items"):
+        cache_features(plan, tabulate(rows[:1], "video"), tower, None, seed=0)

@@ -15,6 +15,7 @@ from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.backbones.efficientnet_lite import (
     EfficientNetLite,
     EfficientNetLiteConfig,
+    LayoutConfig,
     StageConfig,
 )
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
@@ -23,10 +24,12 @@ from openbind.model.tower import Tower
 from openbind.training.heads import (
     HeadNet,
     HeadPlan,
+    classifier_of,
     draw_head,
     features,
     fold_head,
     head_layer,
+    trained_layers,
 )
 
 SERIES = TowerConfig(
@@ -47,7 +50,18 @@ def convolutions() -> tuple[nn.Module, torch.Tensor]:
     return AiSFX(AiSFXConfig(channels=(4, 8), embed_dim=6)), torch.rand(3, 1, 16, 12)
 
 
-@pytest.fixture(params=[transformer, convolutions])
+STAGES = (StageConfig(repeats=1, kernel=3, stride=2, expand=1, channels=4),)
+MIXTURE = EfficientNetLiteConfig(
+    stem_channels=4, stages=STAGES, width=8, num_classes=5, embed_dim=6
+)
+
+
+def mixture() -> tuple[nn.Module, torch.Tensor]:
+    """Return a small network for images whose head has two parts, and a batch for it."""
+    return EfficientNetLite(MIXTURE), torch.rand(3, 3, 16, 16)
+
+
+@pytest.fixture(params=[transformer, convolutions, mixture])
 def case(request: pytest.FixtureRequest) -> tuple[nn.Module, torch.Tensor]:
     """A tower and a batch for it."""
     torch.manual_seed(0)
@@ -56,13 +70,14 @@ def case(request: pytest.FixtureRequest) -> tuple[nn.Module, torch.Tensor]:
 
 
 def test_features(case: tuple[nn.Module, torch.Tensor]) -> None:
-    """The last Linear maps the features to the tower's output; the tower's mode is unchanged."""
+    """The head maps the features to the tower's output; the tower's mode is unchanged."""
     tower, batch = case
     features_BD = features(tower.train(), batch)
     assert not features_BD.requires_grad
     assert tower.training
     assert isinstance(head_layer(tower), nn.Linear)
-    torch.testing.assert_close(head_layer(tower)(features_BD), tower.eval()(batch))
+    net = HeadNet(tower, HeadPlan(), features_BD, torch.zeros(3, 1))
+    torch.testing.assert_close(net(features_BD), tower.eval()(batch))
 
 
 @pytest.mark.parametrize("standardize", [False, True])
@@ -74,14 +89,40 @@ def test_folding(case: tuple[nn.Module, torch.Tensor], fresh: bool, standardize:
     features_BD = features(tower, batch) * 3 + 1
     net = HeadNet(tower, plan, features_BD, torch.zeros(len(features_BD), 1))
     if not fresh:
-        torch.testing.assert_close(net.eval()(features_BD), head_layer(tower)(features_BD))
+        torch.testing.assert_close(net.eval()(features_BD), embed(tower, features_BD))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     net.train()(features_BD).square().sum().backward()
     optimizer.step()
     expected = net.eval()(features_BD)
-    assert not torch.allclose(head_layer(tower)(features_BD), expected, atol=1e-3)
+    assert not torch.allclose(embed(tower, features_BD), expected, atol=1e-3)
     fold_head(net, tower)
-    torch.testing.assert_close(head_layer(tower)(features_BD), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(embed(tower, features_BD), expected, rtol=1e-5, atol=1e-5)
+
+
+def embed(tower: nn.Module, features_BD: torch.Tensor) -> torch.Tensor:
+    """Embed features by the whole head."""
+    head = tower.head if isinstance(tower, EfficientNetLite) else head_layer(tower)
+    embed_BE: torch.Tensor = head(features_BD)
+    return embed_BE
+
+
+def test_two_parts() -> None:
+    """The projection and the mixture are trained, the classifier stays; a layout has no head."""
+    tower, batch = mixture()
+    tower.requires_grad_(False)
+    for layer in trained_layers(tower):
+        layer.requires_grad_(True)
+    features_BD = features(tower, batch)
+    net = HeadNet(tower, HeadPlan(standardize=True), features_BD, torch.zeros(3, 1))
+    before = {name: weight.clone() for name, weight in tower.state_dict().items()}
+    net(features_BD).square().sum().backward()
+    torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.1).step()
+    fold_head(net, tower)
+    moved = {n for n, weight in tower.state_dict().items() if not torch.equal(weight, before[n])}
+    assert moved == {"projection.weight", "projection.bias", "mixture.weight"}
+    assert classifier_of(tower).out_features == 5
+    with pytest.raises(ConfigError, match="no classifier"):
+        classifier_of(convolutions()[0])
 
 
 def test_standardized_features() -> None:
@@ -162,8 +203,8 @@ def test_impossible_plans(values: dict[str, Any], message: str) -> None:
 
 def test_no_last_linear() -> None:
     """A network whose output isn't one Linear's has no head to train."""
-    stages = (StageConfig(repeats=1, kernel=3, stride=1, expand=1, channels=4),)
-    config = EfficientNetLiteConfig(stem_channels=4, stages=stages, width=8, embed_dim=6)
+    layout = LayoutConfig(stage=1, grid=2, dim=2)
+    config = dataclasses.replace(MIXTURE, layout=layout)
     without = dataclasses.replace(SERIES, head=HeadConfig(embed_dim=24, project=False))
     for tower in (EfficientNetLite(config), Tower(without)):
         with pytest.raises(ConfigError, match="has no last Linear"):

@@ -163,3 +163,19 @@ def test_steps_are_adamw(clip: float | None) -> None:
         for ours, expected in zip(layer.parameters(), (weight, bias), strict=True):
             torch.testing.assert_close(ours.detach().double(), expected, rtol=1e-4, atol=1e-5)
         assert all(p.grad is None for p in layer.parameters())
+
+
+def test_factors() -> None:
+    """Weights that match a pattern have a learning rate of their own; each pattern must match."""
+    model = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})
+    schedule = Schedule(lr=1.0, steps=1, lr_factors={"a.weight": 0.3, "a.*": 0.1})
+    optimizer = build_optimizer(model, schedule)
+    model["a"](torch.ones(1, 2)).sum().backward()
+    take_step(optimizer, 0.5, None)
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    found = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
+    assert found == {"a.weight": 0.15, "a.bias": 0.05, "b.weight": 0.5, "b.bias": 0.5}
+    with pytest.raises(ConfigError, match=r"'c\*'.*a\.weight"):
+        build_optimizer(model, Schedule(lr=1.0, steps=1, lr_factors={"c*": 1.0}))
+    with pytest.raises(ValueError, match="lr_factors"):
+        Schedule(lr=1.0, steps=1, lr_factors={"a": 0.0})

@@ -53,6 +53,13 @@ def test_changes(world: Any) -> None:
             "{manifest: a.csv}",
             r"with negatives: batch",
         ),
+        ("pairs.0.batch_size", "1", r"batch_size: expected at least 2"),
+        ("pairs.0.similar", "1.0", r"similar: expected a cosine in \(0, 1\)"),
+        ("pairs.0.keep", "{classes: {manifest: a.csv}, weight: 0}", r"weight: .* above 0"),
+        ("pairs.0.keep", "{weight: 1}", r"keep\.classes: missing"),
+        ("each_step", "both", r"each_step: expected one of \['one', 'all'\]"),
+        ("towers.imu.learned", "0.5", r"learned: .* only with train: head"),
+        ("schedule.lr_factors", "{head: -1}", r"lr_factors: head: expected above 0"),
         ("pairs.3.loss", "sigmoid", r"pairs\.3\.loss: expected an index below 1, found '3'"),
         ("pairs", "[]", r"pairs: expected at least one"),
         ("towers", "{}", r"towers\.imu: missing, though a pair trains it"),
@@ -216,9 +223,12 @@ def test_modules(world: Any, tmp_path: Path) -> None:
     text = world.recipe.read_text().replace("imu", "wobble")
     (tmp_path / "recipe.yaml").write_text(text + "modules: [wobble_sensor.py]\n")
     try:
-        plan = read_recipe(tmp_path / "recipe.yaml", {"pairs.0.data": "{wobbles: here}"}).pairs[0]
+        changes = {"pairs.0.data": "{wobbles: here}", "pairs.0.keep.classes": "{wobbles: names}"}
+        plan = read_recipe(tmp_path / "recipe.yaml", changes).pairs[0]
         assert plan.pair == ("image", "wobble")
         assert type(plan.data).__name__ == "Wobbles"
+        assert plan.keep is not None
+        assert type(plan.keep.classes).__name__ == "Wobbles"
         assert MODALITIES.get("wobble").tower == "wobble"
     finally:
         del MODALITIES.added["wobble"], SOURCES.added["wobbles"]

@@ -18,6 +18,7 @@ from openbind.errors import CheckpointError, ConfigError, TrainingError
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 from openbind.training.state import RunFolder, load_state
+from openbind.training.trainer import Trainer
 
 World = Any
 
@@ -131,6 +132,32 @@ def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int) -> No
     folder = run(world, output, resume=True)
     assert losses(folder) == losses(whole)
     assert_same(weights(folder), weights(whole))
+
+
+def test_several_pairs(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted between checkpoints, a run with a batch of every pair resumes bit-exactly."""
+    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, split: train, OWN}"
+    pairs = ", ".join(pair.replace("OWN", own) for own in ("weight: 0.5", "batch_size: 4"))
+    changes = {"pairs": f"[{pairs}]", "each_step": "all", "logging__validate_every": "12"}
+    changes["schedule__lr_factors"] = '{"*head*": 0.5}'
+    whole = run(world, tmp_path / "whole", **changes)
+    lines = [json.loads(line) for line in whole.log.read_text().splitlines()]
+    for line in lines:
+        assert line["loss"] == pytest.approx(0.5 * line["losses"][0] + line["losses"][1])
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    take_step = Trainer.take_step
+
+    def take_or_die(self: Trainer, step: int, batches: Any) -> Any:
+        if step == 7:
+            raise InterruptedError
+        return take_step(self, step, batches)
+
+    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr(Trainer, "take_step", take_or_die)
+        run(world, tmp_path / "part", **changes)
+    resumed = run(world, tmp_path / "part", resume=True, **changes)
+    assert losses(resumed) == losses(whole)
+    assert_same(weights(resumed), weights(whole))
 
 
 KILLED_WRITING = """

@@ -173,3 +173,25 @@ def test_nothing_to_recompute(world: Any) -> None:
     with pytest.raises(ConfigError, match="the tower of imu has no"):
         kept = torch.randn(4, 16), torch.zeros(4, 1)
         trained_tower.begin(Hardware(activation_checkpointing=True), World(), None, kept)
+
+
+def test_learned_fraction(world: Any) -> None:
+    """The result is interpolated between the start's weights and the trained ones."""
+    towers = []
+    for learned in (1.0, 0.25):
+        torch.manual_seed(0)
+        plan = TowerPlan(start="space", train="head", learned=learned)
+        trained_tower = begin(world, plan, rows=4)
+        learn(trained_tower, torch.ones(2, 16))
+        towers.append(trained_tower.finished_tower(trained_tower.state()).head.proj.weight)
+    start = trained_tower.tower.head.proj.weight
+    assert not torch.allclose(towers[0], start)
+    torch.testing.assert_close(towers[1], start + 0.25 * (towers[0] - start))
+
+
+def test_no_classes_to_keep(world: Any) -> None:
+    """Only a head of a tower with a classifier keeps its names."""
+    with pytest.raises(ConfigError, match="train: head"):
+        begin(world, TowerPlan(config=SMALL)).num_classes()
+    with pytest.raises(ConfigError, match="no classifier"):
+        begin(world, TowerPlan(start="space", train="head"), rows=4).num_classes()

@@ -54,9 +54,38 @@ def test_several_pairs(world: Any) -> None:
     _, trainer = prepare(world, pairs=f"[{pairs}]")
     assert set(trainer.sampler.pair_of_step.tolist()) == {0, 1}
     assert trainer.steps_per_epoch == 10
-    for step, batch in zip(range(6), trainer.batches(0), strict=False):
-        assert {draw.pair for draw in batch.draws} == {trainer.sampler.pair_of_step[step]}
-        assert trainer.take_step(step, batch).loss > 0
+    for step, batches in zip(range(6), trainer.batches(0), strict=False):
+        drawn = {draw.pair for batch in batches for draw in batch.draws}
+        assert drawn == {trainer.sampler.pair_of_step[step]}
+        assert trainer.take_step(step, batches).loss > 0
+
+
+def test_every_pair_a_step(world: Any) -> None:
+    """A step's loss and gradients are the weighted sums of those of a batch of every pair."""
+    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, temperature: 0.1, OWN}"
+    owns = ("weight: 0.5", "batch_size: 4")
+    plans = ", ".join(pair.replace("OWN", own) for own in owns)
+    still = {
+        "towers__imu__config__trunk__drop_path": "0",
+        "towers__imu__config__head__dropout": "0",
+    }
+    _, trainer = prepare(world, pairs=f"[{plans}]", each_step="all", **still)
+    assert trainer.steps_per_epoch == 10  # passes of the pair with the most batches
+    batches = next(trainer.batches(0))
+    assert [(b.draws[0].pair, len(b.draws)) for b in batches] == [(0, 8), (1, 4)]
+    weights = [p for p in trainer.model.parameters() if p.requires_grad]
+    found = []
+    for part in (batches[:1], batches[1:], batches):
+        losses = [trainer._backward(0, batch) for batch in part]
+        found.append((losses, [p.grad.clone() for p in weights if p.grad is not None]))
+        trainer.optimizer.zero_grad()
+    for first, second, both in zip(*(gradients for _, gradients in found), strict=True):
+        torch.testing.assert_close(both, first + second)
+    result = trainer.take_step(0, batches)
+    assert result.losses == pytest.approx(found[2][0])
+    assert result.loss == pytest.approx(0.5 * found[0][0][0] + found[1][0][0])
+    with pytest.raises(ConfigError, match="4 rows can't be shared by 8 processes"):
+        Trainer(trainer.recipe, trainer.pairs, trainer.trained_towers, World(size=8))
 
 
 def test_uneven(world: Any) -> None:

@@ -34,7 +34,7 @@ class Row:
         recording: name of the recording it was cut from; rows of one recording are held out
             together.
         weight: how much it counts beside others where a head's features are standardized and its
-            ridge regression is solved; steps draw all rows alike.
+            ridge regression is solved, not at all with 0; steps draw all rows alike.
     """
 
     key: str
@@ -119,7 +119,7 @@ def read_weight(value: Any) -> float:
     """Read a row's weight, a number or text; 1 for None and "".
 
     Raises:
-        ValueError: not a finite number above 0; the caller adds the location.
+        ValueError: not a finite number of at least 0; the caller adds the location.
     """
     if value is None or value == "":
         return 1.0
@@ -127,8 +127,8 @@ def read_weight(value: Any) -> float:
         weight = float(value)
     except (OverflowError, TypeError, ValueError):
         weight = math.nan
-    if not 0 < weight < math.inf:
-        raise ValueError(f"weight: expected a number above 0, found {shorten(value)}")
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight: expected a number of at least 0, found {shorten(value)}")
     return weight
 
 

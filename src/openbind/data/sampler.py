@@ -40,12 +40,14 @@ class PairSize:
         anchors: for each row, the indices of its frozen items.
         views: of each frozen item.
         weight: relative frequency of its batches.
+        batch_size: rows of its batches; None is the sampler's.
     """
 
     name: str
     anchors: Sequence[Sequence[int]]
     views: int
     weight: float
+    batch_size: int | None = None
 
 
 def require_batch(name: str, rows: int, batch_size: int) -> None:
@@ -62,7 +64,7 @@ def require_batch(name: str, rows: int, batch_size: int) -> None:
 
 
 class Sampler:
-    """Draws each step's batch; a batch is from one pair (paper, section 3.2).
+    """Draws the batches of each step: one of one pair (paper, section 3.2), or one of every pair.
 
     A pass visits a pair's rows in random order without repetition; the incomplete last batch is
     dropped, with other rows in each pass. There is no state between steps, so a run can resume at
@@ -70,20 +72,28 @@ class Sampler:
 
     Args:
         pairs: sizes of all pairs.
-        batch_size: rows of a step.
+        batch_size: rows of a batch.
         steps: of the whole run.
         seed: of all choices.
+        together: every step has a batch of every pair.
 
     Raises:
         ConfigError: a pair has fewer rows than one batch.
     """
 
     def __init__(
-        self, pairs: Sequence[PairSize], *, batch_size: int, steps: int, seed: int
+        self,
+        pairs: Sequence[PairSize],
+        *,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        together: bool = False,
     ) -> None:
-        for pair in pairs:
-            require_batch(pair.name, len(pair.anchors), batch_size)
-        self.pairs, self.batch_size, self.steps, self.seed = pairs, batch_size, steps, seed
+        self.sizes = [pair.batch_size or batch_size for pair in pairs]
+        for pair, size in zip(pairs, self.sizes, strict=True):
+            require_batch(pair.name, len(pair.anchors), size)
+        self.pairs, self.steps, self.seed, self.together = pairs, steps, seed, together
         weights = np.array([pair.weight for pair in pairs], np.float64)
         rng = view_rng(seed, "order of pairs", 0)
         self.pair_of_step = rng.choice(len(pairs), size=steps, p=weights / weights.sum())
@@ -95,12 +105,22 @@ class Sampler:
         # Shuffling millions of rows takes a while; only the current pass is cached.
         self._order = lru_cache(maxsize=len(pairs))(self._shuffle)
 
-    def batch(self, step: int) -> list[Draw]:
-        """Return the draws of one step, for all processes together."""
-        index = int(self.pair_of_step[step])
-        pair = self.pairs[index]
-        turn, position = divmod(int(self.turn_of_step[step]), len(pair.anchors) // self.batch_size)
-        rows = self._order(index, turn)[position * self.batch_size :][: self.batch_size]
+    @property
+    def batches_a_step(self) -> int:
+        """Number of batches of each step."""
+        return len(self.pairs) if self.together else 1
+
+    def batches(self, step: int) -> list[list[Draw]]:
+        """Return the draws of one step, batch by batch, for all processes together."""
+        if self.together:
+            return [self._draw(index, step, step) for index in range(len(self.pairs))]
+        return [self._draw(int(self.pair_of_step[step]), step, int(self.turn_of_step[step]))]
+
+    def _draw(self, index: int, step: int, count: int) -> list[Draw]:
+        """Draw a batch of a pair, of which `count` batches were drawn before."""
+        pair, size = self.pairs[index], self.sizes[index]
+        turn, position = divmod(count, len(pair.anchors) // size)
+        rows = self._order(index, turn)[position * size :][:size]
         rng = view_rng(self.seed, f"{pair.name}/draws", step)
         picks = rng.random((len(rows), 2))
         noises = rng.integers(1 << 62, size=len(rows))
@@ -126,7 +146,7 @@ class StepBatches:
         sampler: of all processes.
         start: first step.
         rank: of this process.
-        size: number of processes; it divides the batch.
+        size: number of processes; it divides every batch.
     """
 
     sampler: Sampler
@@ -135,10 +155,11 @@ class StepBatches:
     size: int = 1
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Yield this process's part of each step."""
-        part = self.sampler.batch_size // self.size
+        """Yield this process's part of each batch, step after step."""
         for step in range(self.start, self.sampler.steps):
-            yield self.sampler.batch(step)[self.rank * part :][:part]
+            for batch in self.sampler.batches(step):
+                part = len(batch) // self.size
+                yield batch[self.rank * part :][:part]
 
     def __len__(self) -> int:
-        return self.sampler.steps - self.start
+        return (self.sampler.steps - self.start) * self.sampler.batches_a_step

@@ -55,6 +55,17 @@ class StoredVector:
     row: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFeatures:
+    """Features that a tower's frozen body computed before, for training its head.
+
+    Args:
+        vector: where they are.
+    """
+
+    vector: StoredVector
+
+
 @dataclass(frozen=True, kw_only=True)
 class FilePart:
     """A part of a file, or a file that needs a reader of its own.
@@ -114,20 +125,24 @@ class Ensemble:
     items: tuple[Item, ...]
 
 
-Item = Path | str | bytes | Member | StoredVector | FilePart | DerivedItem | Ensemble
+Item = (
+    Path | str | bytes | Member | StoredVector | StoredFeatures | FilePart | DerivedItem | Ensemble
+)
 
 
 def open_item(item: Item) -> Any:
     """Return what a modality's preprocessing takes: a path as str, bytes, a text.
 
     Raises:
-        InputError: an archive can't be read, or is shorter than it was.
+        InputError: an archive can't be read, or is shorter than it was; stored features.
         TypeError: a stored vector, which `load_vector` reads, or an ensemble.
     """
     if isinstance(item, Member):
         return _read_member(item)
     if isinstance(item, FilePart | DerivedItem):
         return item.read()
+    if isinstance(item, StoredFeatures):
+        raise InputError(item_name(item), "stored features serve only to train a head")
     if isinstance(item, StoredVector | Ensemble):
         raise TypeError(f"{item_name(item)}: a {type(item).__name__} can't be opened")
     return str(item) if isinstance(item, Path) else item
@@ -141,6 +156,8 @@ def item_name(item: Item) -> str:
         return f"{item.tar.as_posix()}/{item.name}"
     if isinstance(item, StoredVector):
         return f"{item.path.as_posix()}#{item.row}"
+    if isinstance(item, StoredFeatures):
+        return item_name(item.vector)
     if isinstance(item, DerivedItem):
         return item_name(item.source)
     if isinstance(item, Ensemble):
@@ -181,6 +198,8 @@ def content_key(item: Item) -> bytes:
         digest.update(_read_member(item))
     elif isinstance(item, StoredVector):
         digest.update(_map_vector(item).tobytes())
+    elif isinstance(item, StoredFeatures):
+        digest.update(b"features" + content_key(item.vector))
     elif isinstance(item, FilePart):
         part = f"{type(item).__module__}.{replace(item, path=Path())!r}"
         digest.update(_file_key(item.path) + part.encode())
@@ -222,6 +241,27 @@ def load_vector(vector: StoredVector, dim: int) -> np.ndarray:
     if not length:
         raise InputError(item_name(vector), "all its numbers are 0: it has no direction")
     return np.asarray(wide / length, dtype=np.float32)
+
+
+def load_features(features: StoredFeatures, dim: int) -> np.ndarray:
+    """Read stored features; of the file only their row is read.
+
+    Args:
+        features: which ones.
+        dim: number of features.
+
+    Returns:
+        (dim,) float32.
+
+    Raises:
+        InputError: no such file or row, not an array of floats, another number of features, or a
+            value that isn't finite.
+    """
+    stored = _map_vector(features.vector)
+    if len(stored) != dim or not np.isfinite(stored).all():
+        expected = f"expected {dim} finite numbers, as the tower's body computes"
+        raise InputError(item_name(features), f"{expected}, found {describe(stored)}")
+    return np.array(stored, dtype=np.float32)
 
 
 def _file_key(path: Path) -> bytes:

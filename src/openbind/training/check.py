@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from openbind.configs import to_dict
@@ -149,11 +148,12 @@ def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -
     rows = len(pair.table.rows)
     if rows < 2:
         raise ConfigError(f"{pair.plan.name}: of {SAMPLED_ROWS} rows {rows} can be used")
-    trainer = Trainer(_shrink(recipe, rows), [pair], run.trained_towers, world)
+    alone = replace(pair, plan=replace(pair.plan, batch_size=None))
+    trainer = Trainer(_shrink(recipe, rows), [alone], run.trained_towers, world)
     batch, reading = _read(trainer)
     for step in range(2):
         started = time.perf_counter()
-        result = trainer.take_step(step, batch)
+        result = trainer.take_step(step, [batch])
     learning = time.perf_counter() - started
     towers = run.trained_towers
     weights = {modality: tower.validation_state() for modality, tower in towers.items()}
@@ -202,7 +202,7 @@ def _shrink(recipe: Recipe, rows: int) -> Recipe:
 def _read(trainer: Trainer) -> tuple[Batch, float]:
     """Read the first batch; returns it and the seconds that took."""
     started = time.perf_counter()
-    (batch,) = islice(trainer.batches(0), 1)
+    (batch,) = next(trainer.batches(0))
     return batch, time.perf_counter() - started
 
 

@@ -48,12 +48,18 @@ class Corpus:
         positives: "item": only the item drawn for a row is its positive. "row": other items of
             its own aren't its negatives. "label": nor are those of all rows of its label; an item
             of rows with different labels counts for the first.
+        similar: nor are items whose cosine with the row's own is above it; None is none.
     """
 
     def __init__(
-        self, table: PairTable, vectors_KVE: Tensor, positives: Literal["item", "row", "label"]
+        self,
+        table: PairTable,
+        vectors_KVE: Tensor,
+        positives: Literal["item", "row", "label"],
+        similar: float | None = None,
     ) -> None:
         self.table, self.vectors_KVE, self.positives = table, vectors_KVE, positives
+        self.similar = similar
         self._group_K = np.arange(len(table.anchors))
         self._group_of_label: dict[str, int] = {}
         if positives == "label":
@@ -93,7 +99,10 @@ class Corpus:
         target_Q = target_Q.reshape(-1).astype(np.int64)
         excluded = None if self.positives == "item" else self._exclude(draws, anchors_K, target_Q)
         items_KE = self.vectors_KVE[torch.from_numpy(anchors_K), torch.from_numpy(views_K)]
-        return Contrast(items_KE, torch.from_numpy(target_Q), excluded)
+        target = torch.from_numpy(target_Q)
+        if self.similar is not None:
+            excluded = _exclude_similar(items_KE, target, self.similar, excluded)
+        return Contrast(items_KE, target, excluded)
 
     def _exclude(
         self, draws: Sequence[Draw], anchors_K: np.ndarray, target_Q: np.ndarray
@@ -119,3 +128,15 @@ class Corpus:
         groups = self._group_K[list(self.table.choices[row])].tolist()
         label = self.table.rows[row].label
         return [*groups, self._group_of_label[label]] if label in self._group_of_label else groups
+
+
+def _exclude_similar(
+    items_KE: Tensor, target_Q: Tensor, similar: float, excluded: Excluded | None
+) -> Excluded | None:
+    """Add the items that are nearly a row's own to what isn't its negative."""
+    near_QK = (items_KE @ items_KE.T > similar)[target_Q]
+    if excluded is not None:
+        near_QK[excluded] = True
+    near_QK[torch.arange(len(target_Q)), target_Q] = False
+    queries, items = near_QK.nonzero(as_tuple=True)
+    return (queries, items) if len(queries) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -13,13 +12,14 @@ from tqdm import tqdm
 from openbind.data.loader import CachedFeatures, SkippedItem
 from openbind.data.table import PairTable
 from openbind.data.views import ViewKey, anchor_view
+from openbind.embedding.items import StoredFeatures, load_features
 from openbind.embedding.many import Entry, compute_many
-from openbind.errors import ConfigError
+from openbind.errors import ConfigError, InputError
 from openbind.modalities.spec import View
 from openbind.space.decoding import Decoder
 from openbind.space.pipeline import Finished
 from openbind.training.distributed import World, gather_objects
-from openbind.training.heads import features
+from openbind.training.heads import features, head_layer
 from openbind.training.recipe import PairPlan
 from openbind.training.trained_tower import TrainedTower
 
@@ -54,17 +54,19 @@ def cache_features(
     """
     world, rows = world or World(), table.rows
     part = range(len(rows))[world.rank :: world.size]
+    items = [rows[row].items[plan.pair[1]] for row in part]
     entries = [
         Entry(plan.pair[1], item, _views(plan, table, row, seed))
-        for row in part
-        for item in rows[row].items[plan.pair[1]]
+        for row, own in zip(part, items, strict=True)
+        for item in own
+        if not isinstance(item, StoredFeatures)
     ]
     results = _run_body(entries, trained_tower, folder, world, progress)
-    mine: list[dict[ViewKey, Tensor] | str] = []
-    for row in part:
-        of_items = list(islice(results, len(rows[row].items[plan.pair[1]])))
-        errors = [str(result.error) for result in of_items if result.error is not None]
-        mine.append(errors[0] if errors else _join_items(_view_keys(plan, table, row), of_items))
+    dim = head_layer(trained_tower.tower).in_features
+    mine = []
+    for row, own in zip(part, items, strict=True):
+        of_row = [item if isinstance(item, StoredFeatures) else next(results) for item in own]
+        mine.append(_join_items(_view_keys(plan, table, row), of_row, dim))
     found: list[dict[ViewKey, Tensor] | str] = [""] * len(rows)
     for rank, others in enumerate(gather_objects(mine, world)):
         found[rank :: world.size] = others
@@ -99,13 +101,32 @@ def _run_body(
 
 
 def _join_items(
-    keys: Sequence[ViewKey], results: Sequence[Finished[Entry]]
-) -> dict[ViewKey, Tensor]:
-    """Join the clips of a row's items, by view."""
-    return {
-        key: torch.cat([torch.from_numpy(result.vectors[i]) for result in results])
-        for i, key in enumerate(keys)
-    }
+    keys: Sequence[ViewKey], items: Sequence[StoredFeatures | Finished[Entry]], dim: int
+) -> dict[ViewKey, Tensor] | str:
+    """Join the clips of a row's items, by view; return the reason if one can't be used."""
+    try:
+        parts = [_read_clips(item, keys, dim) for item in items]
+    except InputError as error:
+        return str(error)
+    return {key: torch.cat(own) for key, *own in zip(keys, *parts, strict=True)}
+
+
+def _read_clips(
+    found: StoredFeatures | Finished[Entry], keys: Sequence[ViewKey], dim: int
+) -> list[Tensor]:
+    """Return features_SD of an item's clips in each view; stored ones are of one whole clip.
+
+    Raises:
+        InputError: the item can't be used.
+        ConfigError: views of stored features.
+    """
+    if isinstance(found, StoredFeatures):
+        if keys != [None]:
+            raise ConfigError("views: stored features are of whole items; remove crop and flip")
+        return [torch.from_numpy(load_features(found, dim))[None]]
+    if found.error is not None:
+        raise found.error
+    return [torch.from_numpy(clips_SD) for clips_SD in found.vectors]
 
 
 def join_features(
@@ -117,12 +138,15 @@ def join_features(
         parts: the features, their rows, and vectors_KVE of the rows' frozen items.
 
     Returns:
-        features_ND of all clips in all views; targets_NE, the frozen item's vector in that view,
-        or the mean of all vectors of the row's frozen items; weight_N of each clip's row.
+        features_ND of all clips in all views, without rows of weight 0; targets_NE, the frozen
+        item's vector in that view, or the mean of all vectors of the row's frozen items; weight_N
+        of each clip's row.
     """
     rows_ND, rows_NE, weight_N = [], [], list[float]()
     for side, table, vectors_KVE in parts:
         for row, views, choice in zip(table.rows, side.features, table.choices, strict=True):
+            if not row.weight:
+                continue
             for key, clips_SD in views.items():
                 if key is None:
                     target_E = vectors_KVE[list(choice)].mean(dim=(0, 1))
@@ -131,6 +155,8 @@ def join_features(
                 rows_ND.append(clips_SD)
                 rows_NE.append(target_E.expand(len(clips_SD), -1))
                 weight_N += [row.weight] * len(clips_SD)
+    if not rows_ND:
+        raise ConfigError("weight: all rows have the weight 0; the head needs some to start from")
     return torch.cat(rows_ND), torch.cat(rows_NE), torch.tensor(weight_N)
 
 

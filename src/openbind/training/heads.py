@@ -1,4 +1,8 @@
-"""A tower's last Linear: trained alone on cached features, and folded back into the tower."""
+"""A tower's head: trained alone on cached features, and folded back into the tower.
+
+A head is a Linear, the last one, or has one as `proj`. Beside that it may have another part, which
+embeds the same features, and a property `trained`, the layers of both that are trained.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,9 @@ class HeadPlan:
 
     Args:
         fresh: initialize it randomly; otherwise it starts with the space's weights.
-        dropout: of the features, where only this layer is trained.
+        dropout: of its input, the features, where only the head is trained.
         standardize: scale every feature to mean 0 and a standard deviation of about 1 over the
-            training items, where only this layer is trained; folded into the layer in the end.
+            training items, where only the head is trained; folded into the layer in the end.
         ridge: initialize with the ridge regression from the standardized features to the frozen
             items' embeddings, with this added to the diagonal of their correlation. Helps where
             pairs are few.
@@ -69,6 +73,35 @@ def head_layer(tower: nn.Module) -> nn.Linear:
     return layer
 
 
+def head_part(tower: nn.Module) -> nn.Module | None:
+    """Return what a tower's head has beside the last Linear, whose output it is added to."""
+    part: nn.Module | None = getattr(getattr(tower, "head", None), "beside", None)
+    return part
+
+
+def trained_layers(tower: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the layers that are trained where only the head is.
+
+    Raises:
+        ConfigError: see `head_layer`.
+    """
+    layer = head_layer(tower)
+    layers: tuple[nn.Module, ...] = getattr(getattr(tower, "head", None), "trained", (layer,))
+    return layers
+
+
+def classifier_of(tower: nn.Module) -> nn.Linear:
+    """Return the classifier on the features that a tower's head has.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    classifier = getattr(head_part(tower), "classifier", None)
+    if not isinstance(classifier, nn.Linear):
+        raise ConfigError(f"keep: a {type(tower).__name__} has no classifier whose names to keep")
+    return classifier
+
+
 def features(tower: nn.Module, batch: Tensor) -> Tensor:
     """Compute the input of the last Linear, as in inference, without gradients.
 
@@ -95,10 +128,10 @@ def features(tower: nn.Module, batch: Tensor) -> Tensor:
 
 
 class HeadNet(nn.Module):
-    """The last Linear alone, on cached features; `fold_head` folds it back into the tower.
+    """The head alone, on cached features; `fold_head` folds it back into the tower.
 
     Args:
-        tower: has the layer. Unless that is fresh, the net computes what the layer does.
+        tower: has the head. Unless that is fresh, the net computes what the head does.
         plan: of the training.
         features_ND: of the training items, for `standardize` and `ridge`.
         targets_NE: the frozen items' vectors that they belong to, for `ridge`.
@@ -130,6 +163,7 @@ class HeadNet(nn.Module):
         self.register_buffer("mean_D", mean_D)
         self.register_buffer("std_D", std_D)
         self.linear = copy.deepcopy(layer).requires_grad_(True)
+        self.beside = copy.deepcopy(head_part(tower))
         if plan.standardize and not plan.fresh:
             with torch.no_grad():
                 self.linear.weight.mul_(std_D)
@@ -147,13 +181,18 @@ class HeadNet(nn.Module):
         """Embed features: (B, D) to (B, E), not normalized."""
         scaled_BD = (features_BD - self.mean_D) / self.std_D
         embed_BE: Tensor = self.linear(F.dropout(scaled_BD, self.dropout, self.training))
-        return embed_BE
+        return embed_BE if self.beside is None else embed_BE + self.beside(features_BD)
 
 
 @torch.no_grad()
 def fold_head(net: HeadNet, tower: nn.Module) -> None:
-    """Set a tower's last Linear to the trained one: weight / std, bias - weight / std · mean."""
-    layer = head_layer(tower)
+    """Set a tower's head to the trained one.
+
+    The Linear's weight is divided by std, and weight / std · mean subtracted from its bias.
+    """
+    layer, part = head_layer(tower), head_part(tower)
+    if part is not None and net.beside is not None:
+        part.load_state_dict(net.beside.state_dict())
     weight_ED = net.linear.weight.double() / net.std_D
     layer.weight.copy_(weight_ED)
     if layer.bias is not None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import nn
+
+from openbind.errors import ConfigError, shorten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,8 @@ class Schedule:
         warmup_epochs, warmup_steps: length of the linear rise, at most one of the two.
         max_grad_norm: gradients are clipped to this norm; None doesn't clip.
         min_lr_ratio: the learning rate at the end, as a fraction of the peak.
+        lr_factors: pattern of weights' names, such as "*mixture.weight" → factor of their learning
+            rate; of several that match, the first counts. Others have 1.
         ema_decay: of an exponential moving average of the weights, which the result then has;
             None computes none.
     """
@@ -40,6 +46,7 @@ class Schedule:
     warmup_steps: int | None = None
     max_grad_norm: float | None = None
     min_lr_ratio: float = 0.0
+    lr_factors: dict[str, float] = field(default_factory=dict)
     ema_decay: float | None = None
 
     def __post_init__(self) -> None:
@@ -60,6 +67,9 @@ class Schedule:
         for name, values in (("betas", self.betas), ("ema_decay", (self.ema_decay,))):
             if not all(value is None or 0 <= value < 1 for value in values):
                 raise ValueError(f"{name}: expected numbers in [0, 1), found {values}")
+        for pattern, factor in self.lr_factors.items():
+            if not 0 < factor < math.inf:
+                raise ValueError(f"lr_factors: {pattern}: expected above 0, found {factor}")
         if not 0 <= self.min_lr_ratio <= 1:
             raise ValueError(
                 f"min_lr_ratio: expected a fraction in [0, 1], found {self.min_lr_ratio}"
@@ -102,30 +112,44 @@ def lr_at(step: int, schedule: Schedule, total: int) -> float:
     return schedule.lr * (ratio + (1 - ratio) * (1 + math.cos(math.pi * progress)) / 2)
 
 
-def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the trained parameters into those with weight decay and the rest.
+def group_parameters(
+    model: nn.Module, weight_decay: float, factors: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Split the trained parameters by weight decay and factor of the learning rate.
 
     Only weight matrices decay: of Linears, convolutions and embedding tables. Biases, norms, cls
     tokens, positions, learned keys and temperatures don't. The paper doesn't say; this is usual.
 
     Args:
         model: parameters without gradients are excluded.
-        weight_decay: of the first group.
+        weight_decay: of the groups that decay, which come first.
+        factors: see `Schedule.lr_factors`.
 
     Returns:
-        groups for an optimizer, without empty ones.
+        groups for an optimizer, without empty ones; `factor` is of their learning rate.
+
+    Raises:
+        ConfigError: no trained parameter matches a pattern.
     """
-    decaying: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    factors, unused = factors or {}, set(factors or ())
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             multiplies = name.endswith("weight") and parameter.ndim >= 2
-            (decaying if multiplies else free).append(parameter)
-    groups = [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": free, "weight_decay": 0.0},
+            pattern = next((p for p in factors if fnmatchcase(name, p)), None)
+            unused.discard(pattern or "")
+            factor = 1.0 if pattern is None else factors[pattern]
+            groups.setdefault((not multiplies, factor), []).append(parameter)
+    if unused:
+        names = [name for name, value in model.named_parameters() if value.requires_grad]
+        raise ConfigError(
+            f"schedule.lr_factors: nothing matches {shorten(min(unused))}; there are "
+            f"{', '.join(names[:20])}"
+        )
+    return [
+        {"params": found, "weight_decay": 0.0 if free else weight_decay, "factor": factor}
+        for (free, factor), found in sorted(groups.items(), key=lambda group: group[0])
     ]
-    return [group for group in groups if group["params"]]
 
 
 def build_optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
@@ -134,7 +158,7 @@ def build_optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
     Raises:
         ValueError: no parameter of the model needs a gradient.
     """
-    groups = group_parameters(model, schedule.weight_decay)
+    groups = group_parameters(model, schedule.weight_decay, schedule.lr_factors)
     if not groups:
         raise ValueError("nothing in the model is trained: no parameter needs a gradient")
     # Fused: one pass over the weights instead of ten.
@@ -159,7 +183,7 @@ def take_step(
 
     Args:
         optimizer: of weights with gradients.
-        lr: learning rate of this step.
+        lr: learning rate of this step, which a group's `factor` multiplies.
         max_grad_norm: limit of the norm of all gradients together; None doesn't clip.
 
     Returns:
@@ -169,7 +193,7 @@ def take_step(
     limit = math.inf if max_grad_norm is None else max_grad_norm
     norm = nn.utils.clip_grad_norm_(parameters, limit)
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("factor", 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm

@@ -52,6 +52,7 @@ class PairState:
         corpus: the frozen side's embeddings.
         side: reads the trained side.
         counts: of all rows.
+        classes_CE: names of the classes that the tower keeps, or None.
         validation: held-out rows, or None.
         skipped: items that can't be used.
         frozen_seconds, features_seconds: what embedding the frozen side, and computing a frozen
@@ -63,14 +64,20 @@ class PairState:
     corpus: Corpus
     side: Side
     counts: PairCounts
+    classes_CE: torch.Tensor | None = None
     validation: HeldOut | None = None
     skipped: list[SkippedItem] = field(default_factory=list)
     frozen_seconds: float = 0.0
     features_seconds: float = 0.0
 
     def batches_per_epoch(self, batch_size: int) -> int:
-        """Return the number of full batches of an epoch, with each row `repeat` times."""
-        return max(1, int(self.counts.rows * self.plan.repeat) // batch_size)
+        """Return the number of full batches of an epoch, with each row `repeat` times.
+
+        Args:
+            batch_size: of a pair without one of its own.
+        """
+        rows = int(self.counts.rows * self.plan.repeat)
+        return max(1, rows // (self.plan.batch_size or batch_size))
 
     def measure(self, space: Space, world: World) -> Retrieval | None:
         """Return retrieval results on the validation rows, if there are any; all must call."""
@@ -93,6 +100,7 @@ class PairState:
             anchors=self.table.choices,
             views=self.plan.views.count,
             weight=self.batches_per_epoch(batch_size) if weight is None else weight,
+            batch_size=self.plan.batch_size,
         )
 
 
@@ -179,7 +187,7 @@ def prepare_pair(
         known = ", ".join(given.space.modalities)
         raise ConfigError(f"{plan.name}: {recipe.start} has no {frozen}, only {known}")
     rows = read_pair(plan, given.root, recipe.seed)
-    require_batch(plan.name, len(rows.train), recipe.batch_size)
+    require_batch(plan.name, len(rows.train), plan.batch_size or recipe.batch_size)
     table = tabulate(rows.train, frozen, rows.extra)
     counts = PairCounts(len(table.rows), len(rows.held_out), len(table.anchors))
     if given.limit is not None:
@@ -195,10 +203,11 @@ def prepare_pair(
     pair = PairState(
         plan,
         table,
-        Corpus(table, vectors_KVE, plan.positives),
+        Corpus(table, vectors_KVE, plan.positives, plan.similar),
         side,
         counts if given.limit is not None else replace(counts, rows=len(table.rows)),
         skipped=[SkippedItem(plan.name, "excluded", why) for why in rows.excluded],
+        classes_CE=_read_classes(index, plan, trained_tower, given),
         frozen_seconds=embedded - started,
         features_seconds=time.perf_counter() - embedded,
     )
@@ -211,6 +220,33 @@ def prepare_pair(
         pair.validation = HeldOut(held_out, whole_KVE[:, 0].numpy())
         pair.skipped += skipped
     return pair
+
+
+def _read_classes(
+    index: int, plan: PairPlan, trained_tower: TrainedTower, given: Preparation
+) -> torch.Tensor | None:
+    """Embed the names of the classes that the trained tower's own classifier keeps.
+
+    Raises:
+        ConfigError: the tower has no classifier, of another number of classes, or a name can't be
+            used.
+    """
+    if plan.keep is None:
+        return None
+    frozen, expected = plan.pair[0], trained_tower.num_classes()
+    rows = read_rows(plan.keep.classes, (frozen, frozen), given.root).rows
+    if len(rows) != expected:
+        raise ConfigError(
+            f"{plan.name}: keep.classes: {len(rows)} rows, but the classifier of "
+            f"{plan.pair[1]} has {expected} classes; name each of them, in their order"
+        )
+    table = tabulate(rows, frozen)
+    table, vectors_KVE, skipped = _embed(
+        given, plan, AnchorPlan(modality=frozen), table, f"classes-{index}"
+    )
+    if skipped:
+        raise ConfigError(f"{plan.name}: keep.classes: {skipped[0].item}: {skipped[0].reason}")
+    return vectors_KVE[[choice[0] for choice in table.choices], 0]
 
 
 def _embed(

@@ -14,6 +14,27 @@ from openbind.training.towers import TowerPlan
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeepPlan:
+    """What a trained head keeps: the names that the tower's own classifier gives.
+
+    Learning without forgetting (Li and Hoiem 2016, arXiv 1606.09282): the cross entropy between
+    the classifier's probabilities and a softmax over the cosines with its classes' names.
+
+    Args:
+        classes: one row for each class of the classifier, in its order; their frozen items are
+            the names.
+        weight: of this loss beside the pair's own.
+    """
+
+    classes: PairSource
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise ValueError(f"weight: expected a number above 0, found {self.weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PairPlan:
     """One pair of modalities: a frozen one, and one that is trained against it.
 
@@ -27,16 +48,21 @@ class PairPlan:
         augment: modality → operations on its side alone. Those of the frozen side are applied
             before its embeddings are cached.
         loss: a name in `LOSSES`: "info_nce" is the paper's (section 3.1), "sigmoid" SigLIP's
-            (arXiv 2303.15343).
+            (arXiv 2303.15343), "cross_entropy" names rows among items, in that direction alone.
         temperature: cosines are divided by it; the modality's logit scale becomes its inverse.
         learn_temperature: learn it, from that value, and the sigmoid's bias with it.
         bias: of the sigmoid's logits; SigLIP starts at -10.
         positives: which frozen items match a row: "item" the one drawn for it, "row" all of its
             own, "label" those of all rows of its label. Only other items are negatives.
+        similar: frozen items whose cosine with a row's own is above it aren't its negatives
+            either, such as another drawing of the same words; None is none.
         negatives: items besides the batch's: "batch" none, "corpus" all of the frozen side, or how
             many are sampled from it at every step.
         extra_negatives: frozen items without a partner, used as negatives only.
-        weight: frequency of its batches relative to other pairs; None is by its size.
+        keep: the tower's own classifier stays a target; None lets it be forgotten.
+        weight: frequency of its batches relative to other pairs, None is by its size; with
+            `each_step: all` the weight of its loss, None is 1.
+        batch_size: rows of its batches; None is the recipe's.
         repeat: passes over its rows in one epoch (Table 9's sample replication).
     """
 
@@ -51,9 +77,12 @@ class PairPlan:
     learn_temperature: bool = False
     bias: float = -10.0
     positives: Literal["item", "row", "label"] = "row"
+    similar: float | None = None
     negatives: Literal["batch", "corpus"] | int = "batch"
     extra_negatives: PairSource | None = None
+    keep: KeepPlan | None = None
     weight: float | None = None
+    batch_size: int | None = None
     repeat: float = 1.0
 
     def __post_init__(self) -> None:
@@ -61,6 +90,10 @@ class PairPlan:
             raise ValueError(f"pair: expected two modalities, found {self.pair[0]!r} twice")
         if self.temperature <= 0 or self.repeat <= 0:
             raise ValueError("temperature and repeat must be greater than 0")
+        if self.batch_size is not None and self.batch_size < 2:
+            raise ValueError(f"batch_size: expected at least 2 rows, found {self.batch_size}")
+        if self.similar is not None and not 0 < self.similar < 1:
+            raise ValueError(f"similar: expected a cosine in (0, 1), found {self.similar}")
         if isinstance(self.negatives, int) and self.negatives < 1:
             raise ValueError("negatives: expected 'batch', 'corpus' or a number of at least 1")
         if self.extra_negatives is not None and self.negatives == "batch":
@@ -154,9 +187,11 @@ class Recipe:
         name: of the resulting space.
         start: the space to extend: a name, directory, file or hub id for `openbind.load`.
         pairs: the pairs of modalities.
+        each_step: "one" takes a batch of one pair in each step (the paper), "all" a batch of every
+            pair, whose losses are added up by weight.
         towers: modality → the tower that is trained for it.
         schedule: optimizer, learning rate and length.
-        batch_size: rows of one step, over all processes.
+        batch_size: rows of one batch, over all processes.
         seed: of all randomness.
         dtype: of the weights in the resulting space.
         modules: Python files, beside the recipe, that register modalities, operations or losses.
@@ -169,6 +204,7 @@ class Recipe:
     towers: dict[str, TowerPlan]
     schedule: Schedule
     batch_size: int
+    each_step: Literal["one", "all"] = "one"
     seed: int = 0
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     modules: tuple[str, ...] = ()

@@ -170,12 +170,19 @@ def _validate_without_sources(values: dict[str, Any]) -> Recipe:
     """Read a recipe with stand-ins for its sources, which its modules may register."""
     pairs = values.get("pairs")
     if isinstance(pairs, list) and all(isinstance(pair, dict) for pair in pairs):
-        sources = {"data", "extra_negatives"}
-        pairs = [
-            {k: _AnySource() if k in sources and v is not None else v for k, v in pair.items()}
-            for pair in pairs
-        ]
+        pairs = [_without_sources(pair) for pair in pairs]
     return from_dict(Recipe, {**values, "pairs": pairs})
+
+
+def _without_sources(pair: dict[str, Any]) -> dict[str, Any]:
+    """Replace the sources in a pair's values by stand-ins."""
+    found = dict(pair)
+    for key in ("data", "extra_negatives", "classes"):
+        if found.get(key) is not None:
+            found[key] = _AnySource()
+    if isinstance(found.get("keep"), dict):
+        found["keep"] = _without_sources(found["keep"])
+    return found
 
 
 def _load_module(path: Path) -> None:

@@ -174,14 +174,14 @@ class _Run:
         """Take steps; log, validate and save in the recipe's intervals and after the last one."""
         steps, clock = self.trainer.steps, Stopwatch()
         skipped: list[SkippedItem] = []
-        for step, batch in zip(range(start, steps), self.trainer.batches(start), strict=False):
-            result = self.trainer.take_step(step, batch)
-            clock.count(self.recipe.batch_size)
+        for step, batches in zip(range(start, steps), self.trainer.batches(start), strict=False):
+            result = self.trainer.take_step(step, batches)
+            clock.count(sum(len(batch.draws) for batch in batches) * self.world.size)
             skipped += result.skipped
             done, is_last = step + 1, step + 1 == steps
             logs = is_last or done % self.recipe.logging.log_every == 0
             if log is not None:
-                log.step(done, self._numbers(batch, result, clock) if logs else None)
+                log.step(done, self._numbers(batches, result, clock) if logs else None)
             validates = is_last or done % self.validate_every == 0
             is_best = validates and self._validate(done, log)
             saves = is_last or is_best or done % self.save_every == 0
@@ -193,10 +193,15 @@ class _Run:
             if saves:
                 self._save(done, is_best)
 
-    def _numbers(self, batch: Batch, result: StepResult, clock: Stopwatch) -> dict[str, Any]:
+    def _numbers(
+        self, batches: Sequence[Batch], result: StepResult, clock: Stopwatch
+    ) -> dict[str, Any]:
+        names = [self.pairs[batch.draws[0].pair].plan.name for batch in batches]
+        several = {"losses": list(result.losses)} if len(batches) > 1 else {}
         return {
-            "pair": self.pairs[batch.draws[0].pair].plan.name,
+            "pair": "+".join(dict.fromkeys(names)),
             "loss": result.loss,
+            **several,
             "lr": result.lr,
             "scale": result.scale,
             "grad_norm": result.grad_norm,

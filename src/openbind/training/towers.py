@@ -22,7 +22,7 @@ from openbind.model.tower import Tower
 from openbind.presets import PRESETS
 from openbind.space.config import TowerSpec
 from openbind.space.space import Space
-from openbind.training.heads import HeadPlan, draw_head, head_layer
+from openbind.training.heads import HeadPlan, draw_head, head_layer, trained_layers
 from openbind.training.lora import LoraPlan, add_lora
 
 
@@ -35,10 +35,13 @@ class TowerPlan:
         size: a preset with a tower for the modality; only from scratch.
         config: what differs from the preset or the space; without a size, the whole config.
         kind: a name in `TOWERS`; None is the preset's or the space's, else a transformer.
-        train: "full" trains all weights, "head" the last Linear, "lora" low-rank adapters.
+        train: "full" trains all weights, "head" the last Linear and what else a tower has as its
+            head, "lora" low-rank adapters.
         lora: of `train: lora`.
         settings: preprocessing that differs from the space's, or from the modality's defaults.
         head: of the last Linear.
+        learned: of `train: head`, the fraction of the learned weights in the result; the rest are
+            the starting space's (see `interpolate`), which keeps more of what it knew.
     """
 
     start: Literal["scratch", "space"] = "scratch"
@@ -49,6 +52,7 @@ class TowerPlan:
     lora: LoraPlan = field(default_factory=LoraPlan)
     settings: dict[str, Any] = field(default_factory=dict)
     head: HeadPlan = field(default_factory=HeadPlan)
+    learned: float = 1.0
 
     def __post_init__(self) -> None:
         if self.start == "space" and self.size is not None:
@@ -63,6 +67,11 @@ class TowerPlan:
             raise ValueError("head.fresh: no effect with start: scratch")
         if self.train != "head" and (self.head.dropout or self.head.standardize):
             raise ValueError("head.dropout and head.standardize need train: head")
+        if not 0 < self.learned <= 1 or (self.learned < 1 and self.train != "head"):
+            raise ValueError(
+                f"learned: expected a fraction in (0, 1], less than 1 only with train: head, "
+                f"found {self.learned}"
+            )
         if self.train != "lora" and self.lora != LoraPlan():
             raise ValueError("lora: needs train: lora")
 
@@ -102,7 +111,8 @@ def build_tower(
         if plan.head.standardize and head_layer(tower).bias is None:
             raise ConfigError(f"{where}.head.standardize: the last Linear needs a bias to fold "
                               "the mean into; config: {head: {bias: true}}")  # fmt: skip
-        head_layer(tower).requires_grad_(True)
+        for layer in trained_layers(tower):
+            layer.requires_grad_(True)
     elif plan.train == "lora":
         with _drawing_from(generator):
             add_lora(tower, plan.lora, where)

@@ -16,7 +16,7 @@ from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES
 from openbind.space.space import Space
 from openbind.training.distributed import World, full_state, share
-from openbind.training.heads import HeadNet, fold_head
+from openbind.training.heads import HeadNet, classifier_of, fold_head
 from openbind.training.lora import merge_lora
 from openbind.training.recipe import Hardware
 from openbind.training.towers import TowerPlan, build_tower
@@ -88,6 +88,22 @@ class TrainedTower:
         """Embed a batch for the loss: unit vectors (B, E) in float32."""
         return F.normalize(self.net(x).float(), dim=-1)
 
+    def num_classes(self) -> int:
+        """Return the number of classes of the tower's own classifier, for `keep`.
+
+        Raises:
+            ConfigError: it has none, or more than the head is trained.
+        """
+        if self.plan.train != "head":
+            raise ConfigError(f"keep: needs towers.{self.modality}.train: head")
+        return classifier_of(self.tower).out_features
+
+    @torch.no_grad()
+    def classify(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, C) of the tower's own, frozen classifier."""
+        logits_BC: torch.Tensor = classifier_of(self.tower)(features_BD)
+        return logits_BC
+
     def update_average(self) -> None:
         """Update the moving average with the weights of a step."""
         if self.average is not None:
@@ -110,7 +126,8 @@ class TrainedTower:
         """Return the plain tower with given weights, in evaluation mode on the device.
 
         Args:
-            state: from `state` or `average_state`; a head is folded in, adapters are merged.
+            state: from `state` or `average_state`; a head is folded in, adapters are merged, and
+                the result interpolated as planned.
         """
         net = copy.deepcopy(self._plain)
         net.load_state_dict(state)
@@ -118,6 +135,7 @@ class TrainedTower:
         if isinstance(net, HeadNet):
             tower = copy.deepcopy(self.tower).to(self.device)
             fold_head(net, tower)
+            interpolate(tower, self.tower, self.plan.learned)
             return tower.eval()
         return merge_lora(net).eval() if self.plan.train == "lora" else net.eval()
 
@@ -141,6 +159,22 @@ def choose_settings(plan: TowerPlan, modality: str, space: Space) -> Any:
     known = space.config.modalities.get(modality)
     base = kind() if known is None else known.settings
     return from_dict(kind, {**to_dict(base), **plan.settings}, f"towers.{modality}.settings")
+
+
+@torch.no_grad()
+def interpolate(tower: nn.Module, start: nn.Module, learned: float) -> None:
+    """Move a tower's weights toward those that training started from.
+
+    Weight-space ensembles keep what the start knows (Wortsman et al. 2022, arXiv 2109.01903).
+
+    Args:
+        tower: the trained one, changed in place.
+        start: of the same architecture.
+        learned: fraction of the trained weights, in (0, 1].
+    """
+    if learned < 1:
+        for weight, old in zip(tower.parameters(), start.parameters(), strict=True):
+            weight.copy_(torch.lerp(old, weight, learned))
 
 
 def _require_compiler(device: torch.device) -> None:

@@ -1,12 +1,13 @@
-"""Training steps: contrast a batch of one pair with its frozen side, and update the weights."""
+"""Training steps: contrast batches of pairs with their frozen side, and update the weights."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from openbind.training.contrast import Contrast
 from openbind.training.distributed import World
 from openbind.training.gradcache import cached_backward
 from openbind.training.losses import LOSSES
+from openbind.training.losses.kept_classes import keep_classes
 from openbind.training.losses.loss import Loss
 from openbind.training.optimization import build_optimizer, lr_at, take_step
 from openbind.training.pair_state import PairState
@@ -33,11 +35,12 @@ class StepResult:
     """Numbers of one step.
 
     Args:
-        loss: of the whole batch, over all processes.
+        loss: of the whole batch, over all processes; the weighted sum of several pairs'.
         grad_norm: before clipping.
         lr: learning rate.
-        scale: 1 / temperature.
+        scale: 1 / temperature, of the first pair of the step.
         skipped: items of this process that couldn't be used.
+        losses: of each batch, without its weight.
     """
 
     loss: float
@@ -45,6 +48,7 @@ class StepResult:
     lr: float
     scale: float
     skipped: Sequence[SkippedItem]
+    losses: Sequence[float]
 
 
 class Trainer:
@@ -72,19 +76,23 @@ class Trainer:
         trained_towers: dict[str, TrainedTower],
         world: World,
     ) -> None:
-        if recipe.batch_size % world.size:
-            raise ConfigError(
-                f"batch_size: {recipe.batch_size} rows can't be shared by {world.size} processes"
-            )
+        for size in (pair.plan.batch_size or recipe.batch_size for pair in pairs):
+            if size % world.size:
+                raise ConfigError(
+                    f"batch_size: {size} rows can't be shared by {world.size} processes"
+                )
         self.recipe, self.world = recipe, world
         self.pairs, self.trained_towers = pairs, trained_towers
-        self.steps_per_epoch = sum(pair.batches_per_epoch(recipe.batch_size) for pair in pairs)
+        together, size = recipe.each_step == "all", recipe.batch_size
+        batches = [pair.batches_per_epoch(size) for pair in pairs]
+        self.steps_per_epoch = max(batches) if together else sum(batches)
         self.steps = recipe.schedule.total_steps(self.steps_per_epoch)
         self.sampler = Sampler(
-            [pair.size(recipe.batch_size) for pair in pairs],
-            batch_size=recipe.batch_size,
+            [pair.size(size) for pair in pairs],
+            batch_size=size,
             steps=self.steps,
             seed=recipe.seed,
+            together=together,
         )
         self.losses: list[Loss] = [
             LOSSES.get(pair.plan.loss)(pair.plan).to(world.device) for pair in pairs
@@ -93,9 +101,9 @@ class Trainer:
         self.model = nn.ModuleDict({"towers": towers, "losses": nn.ModuleList(self.losses)})
         self.optimizer = build_optimizer(self.model, recipe.schedule)
 
-    def batches(self, start: int) -> Any:
-        """Read this process's batches, beginning with those of a step."""
-        return load_batches(
+    def batches(self, start: int) -> Iterator[list[Batch]]:
+        """Read this process's batches of each step, beginning with a step."""
+        found = load_batches(
             [pair.plan.name for pair in self.pairs],
             [pair.side for pair in self.pairs],
             [pair.table for pair in self.pairs],
@@ -103,35 +111,49 @@ class Trainer:
             num_workers=self.recipe.hardware.num_workers,
             pin_memory=self.world.device.type == "cuda",
         )
+        while batches := list(islice(found, self.sampler.batches_a_step)):
+            yield batches
 
-    def take_step(self, step: int, batch: Batch) -> StepResult:
-        """Train on one batch.
+    def take_step(self, step: int, batches: Sequence[Batch]) -> StepResult:
+        """Train on the batches of a step.
 
         Args:
             step: from 0.
-            batch: of this process.
+            batches: of this process, each of one pair.
 
         Raises:
             TrainingError: the loss or the gradient is NaN or infinite.
         """
-        index, schedule = batch.draws[0].pair, self.recipe.schedule
+        schedule = self.recipe.schedule
         # Dropout depends on the step alone: no random state has to be saved to resume.
         torch.manual_seed(_seed_of(self.recipe.seed, step, self.world.rank))
-        loss = self._backward(step, index, batch)
-        self._require_finite("loss", loss, step, batch)
+        losses = []
+        for batch in batches:
+            losses.append(self._backward(step, batch))
+            self._require_finite("loss", losses[-1], step, batch)
         lr = lr_at(step, schedule, self.steps)
         norm = float(take_step(self.optimizer, lr, schedule.max_grad_norm))
-        self._require_finite("gradient norm", norm, step, batch)
+        self._require_finite("gradient norm", norm, step, batches[0])
         for tower in self.trained_towers.values():
             tower.update_average()
-        scale = float(self.losses[index].scale.detach())
-        return StepResult(loss, norm, lr, scale, batch.skipped)
+        indices = [batch.draws[0].pair for batch in batches]
+        total = sum(self._weight(i) * loss for i, loss in zip(indices, losses, strict=True))
+        scale = float(self.losses[indices[0]].scale.detach())
+        skipped = [item for batch in batches for item in batch.skipped]
+        return StepResult(total, norm, lr, scale, skipped, losses)
 
-    def _backward(self, step: int, index: int, batch: Batch) -> float:
-        """Compute the gradients of one batch; return its loss."""
-        world, loss_fn = self.world, self.losses[index]
-        tower = self.trained_towers[self.pairs[index].plan.pair[1]]
+    def _weight(self, index: int) -> float:
+        """Return the weight of a pair's loss; where steps choose a pair, it decides how often."""
+        weight = self.pairs[index].plan.weight
+        return 1.0 if weight is None or not self.sampler.together else weight
+
+    def _backward(self, step: int, batch: Batch) -> float:
+        """Add the gradients of one batch, by its pair's weight; return its loss."""
+        index = batch.draws[0].pair
+        world, loss_fn, pair = self.world, self.losses[index], self.pairs[index]
+        tower, weight = self.trained_towers[pair.plan.pair[1]], self._weight(index)
         contrast = self._contrast(step, index, batch)
+        inputs = batch.inputs.to(world.device, non_blocking=True)
 
         def embed(x: torch.Tensor) -> torch.Tensor:
             with self._precision():
@@ -143,9 +165,12 @@ class Trainer:
             items_KE, target_Q = contrast.items_KE, contrast.target_Q
             given = query_QE, items_KE, target_Q, world.gather, contrast.excluded
             loss: torch.Tensor = loss_fn(*given)
-            return loss
+            if pair.plan.keep is not None and pair.classes_CE is not None:
+                logits_QC, scale = tower.classify(inputs), loss_fn.scale.detach()
+                kept = keep_classes(query_QE, pair.classes_CE, logits_QC, scale, world.gather)
+                loss = loss + pair.plan.keep.weight * kept
+            return weight * loss
 
-        inputs = batch.inputs.to(world.device, non_blocking=True)
         rows = self.recipe.hardware.micro_batch
         if rows is not None and rows < len(inputs):
             parts = inputs.split(rows)
@@ -153,7 +178,7 @@ class Trainer:
         else:
             loss = compute_loss(embed(inputs))
             loss.backward()
-        return float(loss.detach())
+        return float(loss.detach()) / weight
 
     def _contrast(self, step: int, index: int, batch: Batch) -> Contrast:
         """Choose the frozen items of the whole batch, and the targets of this process's rows."""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from openbind.data.pairs import Row, Rows
 from openbind.data.sources.manifest import Manifest
-from openbind.embedding.items import StoredVector, load_vector, open_item
+from openbind.embedding.items import StoredFeatures, StoredVector, load_vector, open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
 from openbind.media.image import read_image
@@ -130,6 +130,17 @@ def test_vectors(root: Path) -> None:
     assert mapped[0].items["image"] == (StoredVector(path, 1),)
 
 
+def test_stored_features(root: Path) -> None:
+    """A column of features names what a body computed, of several views for instance."""
+    write(root, [media(0) | {"audio.features": ["vectors.npy#1", "vectors.npy#2"]}], "jsonl")
+    found = read(root, manifest="m.jsonl").rows[0].items["audio"]
+    stored = [StoredFeatures(StoredVector(root / "vectors.npy", row)) for row in (1, 2)]
+    assert found == (root / "0.wav", *stored)
+    write(root, [{"image": "0.png", "audio.features": "none.npy"}])
+    with pytest.raises(InputError, match=r"none\.npy: no such file"):
+        read(root)
+
+
 def test_vectors_of_words(root: Path) -> None:
     """`text.vector` has vectors, not texts."""
     write(root, [{"text.vector": "vectors.npy#1", "image": "0.png"}])
@@ -219,9 +230,9 @@ def test_bad_cells(root: Path, record: Record, message: str) -> None:
 
 
 def test_weights(root: Path) -> None:
-    """A row counts as much as its weight says, or 1; no weight is below or at 0."""
-    write(root, [media(0, weight="0.5"), media(1, weight="")])
-    assert [row.weight for row in read(root).rows] == [0.5, 1.0]
+    """A row counts as much as its weight says, or 1; no weight is below 0."""
+    write(root, [media(0, weight="0.5"), media(1, weight=""), media(2, weight="0")])
+    assert [row.weight for row in read(root).rows] == [0.5, 1.0, 0.0]
     write(root, [media(0, weight="-1")])
     with pytest.raises(InputError, match="line 2: weight: "):
         read(root)

@@ -16,14 +16,14 @@ from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_
 from openbind.data.sources import PairSource
 from openbind.data.sources.records import Record, RecordFile, open_records
 from openbind.data.sources.trees import locate
-from openbind.embedding.items import Item, StoredVector
+from openbind.embedding.items import Item, StoredFeatures, StoredVector
 from openbind.errors import ConfigError, InputError, shorten
 from openbind.modalities import MODALITIES, TEXT
 
 CHECKED_ROWS = 20
 """Rows whose files must exist before the rest is read, so that a wrong data folder fails early."""
-VECTORS = ".vector"
-"""Suffix of a column of stored vectors in place of the modality's items."""
+VECTORS, FEATURES = ".vector", ".features"
+"""Suffixes of columns of stored vectors, and of a body's features, in place of the items."""
 VECTOR_CELL = re.compile(r"(?P<path>.+\.npy)(?:#(?P<row>\d+))?")
 
 OPTIONAL = ("label", "split", "key", "start", "end", "weight")
@@ -39,7 +39,7 @@ class _Column:
 
     @property
     def holds_vectors(self) -> bool:
-        return self.name.endswith(VECTORS)
+        return self.name.endswith((VECTORS, FEATURES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,8 @@ class Manifest(PairSource):
     A line without one of the two modalities is excluded. A cell of JSON Lines or Parquet may be a
     list of several items. Text cells are texts, all others paths. A column `<modality>.vector`
     names stored vectors of the space ("vectors.npy#12", by row), which add to the modality's own
-    items. Without a column `key` the line number is the row's key.
+    items; `<modality>.features` ("features.npy#12") names what its tower's frozen body computed,
+    for `train: head`. Without a column `key` the line number is the row's key.
 
     Args:
         manifest: path of a .csv, .jsonl or .parquet with one column per modality, and optionally
@@ -94,7 +95,8 @@ class Manifest(PairSource):
 def _check_files(rows: list[Row], root: Path) -> None:
     for row in rows:
         for item in (item for items in row.items.values() for item in items):
-            path = item.path if isinstance(item, StoredVector) else item
+            stored = item.vector if isinstance(item, StoredFeatures) else item
+            path = stored.path if isinstance(stored, StoredVector) else stored
             if isinstance(path, Path) and not _exists(path):
                 raise InputError(path, f"no such file; relative paths start from {root}")
 
@@ -110,7 +112,11 @@ def _find_columns(
     path: Path, table: RecordFile, modality: str, renamed: Mapping[str, str]
 ) -> tuple[_Column, ...]:
     """Find a modality's columns: the one given by `columns`, or those named after it."""
-    wanted = [renamed[modality]] if modality in renamed else [modality, modality + VECTORS]
+    wanted = (
+        [renamed[modality]]
+        if modality in renamed
+        else [modality, modality + VECTORS, modality + FEATURES]
+    )
     found = [name for name in wanted if name in table.columns]
     if not found:
         near = difflib.get_close_matches(wanted[0], table.columns, n=1)
@@ -214,11 +220,12 @@ class _RowReader:
             return os.path.join(self.root, texts[0])
         return tuple(Path(self.root, text) for text in texts)
 
-    def _read_vector(self, text: str, column: _Column) -> StoredVector:
+    def _read_vector(self, text: str, column: _Column) -> StoredVector | StoredFeatures:
         match = VECTOR_CELL.fullmatch(text)
         if match is None:
             raise ValueError(
                 f"{column.name}: expected 'file.npy' or 'file.npy#row', found {shorten(text)}"
             )
         path = self._vector_files.setdefault(match["path"], Path(self.root, match["path"]))
-        return StoredVector(path, int(match["row"] or 0))
+        vector = StoredVector(path, int(match["row"] or 0))
+        return StoredFeatures(vector) if column.name.endswith(FEATURES) else vector

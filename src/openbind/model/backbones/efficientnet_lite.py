@@ -163,6 +163,49 @@ def read_cells(map_BCHW: torch.Tensor, grid: int) -> torch.Tensor:
     return F.adaptive_avg_pool2d(map_BCHW, grid).flatten(1)
 
 
+class ClassMixture(nn.Module):
+    """Embeds features as the mixture of class vectors that a classifier predicts.
+
+    Args:
+        classifier: features → logits of the classes.
+        mixture: probabilities → the mixture of one vector per class.
+        temperature: of the probabilities.
+    """
+
+    def __init__(self, classifier: nn.Linear, mixture: nn.Linear, temperature: float) -> None:
+        super().__init__()
+        self.classifier, self.mixture, self.temperature = classifier, mixture, temperature
+
+    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """Return the mixtures, embed_BE."""
+        logits_BC = self.classifier(features_BD) / self.temperature
+        mixture_BE: torch.Tensor = self.mixture(logits_BC.softmax(dim=-1))
+        return mixture_BE
+
+
+class ContentHead(nn.Module):
+    """What embeds averaged features: a projection, and beside it a mixture of class vectors.
+
+    Args:
+        proj: of the features.
+        beside: see `ClassMixture`.
+    """
+
+    def __init__(self, proj: nn.Linear, beside: ClassMixture) -> None:
+        super().__init__()
+        self.proj, self.beside = proj, beside
+
+    @property
+    def trained(self) -> tuple[nn.Linear, ...]:
+        """The layers that are trained where only the head is; the classifier is of the body."""
+        return self.proj, self.beside.mixture
+
+    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """Embed features, not normalized: embed_BE."""
+        embed_BE: torch.Tensor = self.beside(features_BD) + self.proj(features_BD)
+        return embed_BE
+
+
 class EfficientNetLite(nn.Module):
     """Embeds images of any size, or clips of several."""
 
@@ -253,12 +296,20 @@ class EfficientNetLite(nn.Module):
         """Encode RGB images scaled to about [-1, 1]; return features_BD, averaged over space."""
         return self.read(image_BCHW)[0]
 
+    @property
+    def content_head(self) -> ContentHead:
+        """The head on averaged features; it shares the tower's layers."""
+        beside = ClassMixture(self.classifier, self.mixture, self.config.temperature)
+        return ContentHead(self.projection, beside)
+
+    @property
+    def head(self) -> ContentHead | None:
+        """All that comes after `features`; None with a layout, which reads an earlier stage too."""
+        return self.content_head if self.layout is None else None
+
     def embed(self, features_BD: torch.Tensor) -> torch.Tensor:
         """Embed the content: the mixture of class vectors plus the projection of features."""
-        logits = self.classifier(features_BD) / self.config.temperature
-        content_BE: torch.Tensor = self.mixture(logits.softmax(dim=-1)) + self.projection(
-            features_BD
-        )
+        content_BE: torch.Tensor = self.content_head(features_BD)
         return content_BE
 
     def forward(self, image_BCHW: torch.Tensor) -> torch.Tensor:

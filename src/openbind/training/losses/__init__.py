@@ -7,6 +7,7 @@ LOSSES = Registry(
     "openbind.losses",
     {
         "info_nce": "openbind.training.losses.info_nce:InfoNCE",
+        "cross_entropy": "openbind.training.losses.cross_entropy:CrossEntropy",
         "sigmoid": "openbind.training.losses.sigmoid:Sigmoid",
     },
 )
