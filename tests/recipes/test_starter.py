@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import importlib
+import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -129,35 +129,112 @@ def test_degraded(tmp_path: Path, sounds: ModuleType) -> None:
     assert not np.array_equal(copies[0], copies[2])
 
 
-def test_image_head(sounds: ModuleType) -> None:
-    """Captions, names and drawings are learned, and the classifier's names are kept."""
-    learn = __import__("train_image_text")
+@pytest.fixture
+def pictures(tmp_path: Path, sounds: ModuleType) -> tuple[EfficientNetLite, torch.Tensor]:
+    """Write made-up features of captioned and named photographs and of drawings, and a space.
+
+    Returns:
+        the starting tower; features of the 48 captioned photographs, the embeddings of whose
+        captions are in `captions.npy`.
+    """
+    captions, photographs = (importlib.import_module(n) for n in ("captions", "photographs"))
     torch.manual_seed(0)
     stage = StageConfig(repeats=1, kernel=3, stride=2, expand=1, channels=8)
-    config = EfficientNetLiteConfig(
-        stem_channels=8, stages=(stage,), width=24, num_classes=6, embed_dim=16
+    tower = EfficientNetLite(
+        EfficientNetLiteConfig(
+            stem_channels=8, stages=(stage,), width=64, num_classes=6, embed_dim=16
+        )
     )
-    tower = EfficientNetLite(config)
-    names_KE = 0.3 * torch.randn(6, 16)
-    features_NVD, words_NE = torch.rand(60, 2, 24), torch.randn(60, 16)
-    words_NE = torch.nn.functional.normalize(words_NE, dim=1)
-    examples = learn.Examples(
-        captioned_NVD=features_NVD,
-        captions_NKE=words_NE[:, None],
-        num_captions_N=torch.ones(60, dtype=torch.long),
-        named_NVD=features_NVD,
-        name_N=torch.arange(60),
-        names_PKE=words_NE[None],
-        drawn_NVD=features_NVD,
-        words_NE=words_NE,
+    found = [
+        photographs.Photograph(
+            path=Path(f"{n}.jpg"),
+            set="coco" if n < 48 else "flowers",
+            texts=(f"caption {n}",) if n < 48 else (f"flower {n % 4}",),
+            tested=n % 6 == 0,
+        )
+        for n in range(72)
+    ]
+    rows = torch.nn.functional.normalize(torch.randn(200, 16), dim=1)
+    embedding = dict(zip(sorted(captions.texts_of(found)), rows, strict=False))
+    embedding |= {f"caption {n}": rows[100 + n] for n in range(48)}
+    features_NVD = torch.rand(72, 2, 64)
+    captions.write_photographs(tmp_path, found, features_NVD, embedding)
+    tested = [n % 6 == 0 for n in range(30)]
+    captions.write_drawings(tmp_path, torch.rand(30, 2, 64), rows[:30], tested)
+    captions.write_classes(tmp_path, rows[:6])
+    captions.start_image_tower(tower, 0.3 * rows[:6])
+    text = MiniLM(MiniLMConfig(num_layers=1, vocab_size=50, embed_dim=16))
+    starter = Path(openbind.__file__).parent / "assets" / "starter"
+    importlib.import_module("assemble").assemble(
+        {"text": text, "vision": tower}, [], starter / "tokenizer.json", tmp_path / "picture"
     )
-    recipe = learn.ImageTextRecipe(steps=60, warmup=5, rate=0.02, dropout=0.0, extra=0.0)
-    recipe = replace(recipe, captioned=60, others=60)
-    learn.learn_image_head(tower, examples, names_KE, recipe)
-    with torch.no_grad():
-        shown_NE = torch.nn.functional.normalize(tower.embed(features_NVD[:, 0]), dim=1)
-    found_N = (shown_NE @ words_NE.T).argmax(1)
-    assert (found_N == torch.arange(60)).float().mean() > 0.15
+    np.save(tmp_path / "captions.npy", rows[100:148].numpy())
+    return tower, features_NVD[:48]
+
+
+def run_images(folder: Path, name: str, **changes: str) -> openbind.Space:
+    """Run `image.yaml` on a few rows; return the space."""
+    few = {
+        "start": str(folder / "picture"),
+        "batch_size": "12",
+        "pairs.0.batch_size": "24",
+        "schedule.steps": "60",
+        "schedule.warmup_steps": "5",
+        "schedule.lr": "0.02",
+        "towers.image.head.dropout": "0",
+        "logging.log_every": "1",
+    }
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    recipe = read_recipe(FOLDER / "image.yaml", {**few, **dotted})
+    run = train(recipe, folder, folder / name)
+    assert run is not None
+    return openbind.load(run, dtype="float32")
+
+
+def trained_image_tower(space: openbind.Space) -> EfficientNetLite:
+    """Return the tower of images, which videos don't share."""
+    tower = space.towers[space.config.modalities["image"].tower]
+    assert isinstance(tower, EfficientNetLite)
+    return tower
+
+
+def test_image_recipe(tmp_path: Path, pictures: tuple[EfficientNetLite, torch.Tensor]) -> None:
+    """`openbind train` learns captions, names and drawings at once; the classifier stays."""
+    start, features_NVD = pictures
+    space = run_images(tmp_path, "all", towers__image__learned="1.0")
+    tower = trained_image_tower(space)
+    captions_NE = torch.from_numpy(np.load(tmp_path / "captions.npy"))
+
+    def share_found(tower: EfficientNetLite) -> float:
+        with torch.no_grad():
+            shown_NE = torch.nn.functional.normalize(tower.embed(features_NVD[:, 0]), dim=1)
+        return float(((shown_NE @ captions_NE.T).argmax(1) == torch.arange(48)).float().mean())
+
+    assert share_found(start) < 0.1
+    assert share_found(tower) > 0.5
+    for name in ("classifier.weight", "stem.weight"):
+        torch.testing.assert_close(
+            tower.state_dict()[name], start.state_dict()[name], rtol=1e-3, atol=1e-4
+        )
+    moved = (tower.mixture.weight - start.mixture.weight).abs().max()
+    assert moved > 0.01
+    text = (tmp_path / "all" / "log.jsonl").read_text(encoding="utf-8")
+    first, *_, last = (json.loads(line)["losses"] for line in text.splitlines())
+    assert all(later < early for early, later in zip(first, last, strict=True))
+    assert "102 pairs" in space.card.summary
+
+
+@pytest.mark.usefixtures("pictures")
+def test_image_recipe_without_test_parts(tmp_path: Path) -> None:
+    """A split leaves the test parts out; most of the result is the starting head by default."""
+    splits = {f"pairs__{number}__split": "train" for number in range(3)}
+    space = run_images(tmp_path, "train", schedule__steps="2", **splits)
+    assert "85 pairs" in space.card.summary
+    whole = run_images(tmp_path, "whole", schedule__steps="2", towers__image__learned="1", **splits)
+    # The start's projection is zero.
+    found, learned = (trained_image_tower(s).projection.weight for s in (space, whole))
+    assert learned.abs().max() > 0.01
+    torch.testing.assert_close(found, 0.0476 * learned, rtol=1e-3, atol=1e-6)
 
 
 def test_photographs(tmp_path: Path, sounds: ModuleType) -> None:
