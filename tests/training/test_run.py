@@ -208,8 +208,15 @@ def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes(world: World, tmp_path: Path) -> None:
-    """Two processes prepare and validate a part of the rows each, with the results of one."""
+    """Two processes prepare and validate a part of the rows each, with the results of one.
+
+    Every step has a batch of each of two pairs, of which one is validated.
+    """
+    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, split: train, OWN}"
+    owns = ("validation: val, weight: 0.5", "batch_size: 4")
     changes = {
+        "pairs": f"[{', '.join(pair.replace('OWN', own) for own in owns)}]",
+        "each_step": "all",
         "towers.imu.config.trunk.drop_path": "0",
         "towers.imu.config.head.dropout": "0",
         "logging.validate_every": "2",
