@@ -25,6 +25,7 @@ from openbind.model.backbones.efficientnet_lite import (
     StageConfig,
 )
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
+from openbind.training.check import check_recipe
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 
@@ -228,6 +229,9 @@ def test_image_recipe(tmp_path: Path, pictures: tuple[EfficientNetLite, torch.Te
 def test_image_recipe_without_test_parts(tmp_path: Path) -> None:
     """A split leaves the test parts out; most of the result is the starting head by default."""
     splits = {f"pairs__{number}__split": "train" for number in range(3)}
+    few = {"batch_size": "12", "pairs.0.batch_size": "24", "start": str(tmp_path / "picture")}
+    recipe = read_recipe(FOLDER / "image.yaml", few)
+    assert [report.rows for report in check_recipe(recipe, tmp_path).pairs] == [48, 24, 30]
     space = run_images(tmp_path, "train", schedule__steps="2", **splits)
     assert "85 pairs" in space.card.summary
     whole = run_images(tmp_path, "whole", schedule__steps="2", towers__image__learned="1", **splits)

@@ -123,3 +123,19 @@ def test_command_line(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert "500 steps" in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 500
+
+
+def test_every_pair_a_step(world: Any) -> None:
+    """With a batch of every pair in a step, an epoch is the longest pair's, and times add up."""
+    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, OWN}"
+    pairs = ", ".join(pair.replace("OWN", own) for own in ("repeat: 1", "batch_size: 4"))
+    changes = {"pairs": f"[{pairs}]", "schedule": "{lr: 1e-3, epochs: 2}"}
+    for each, steps in (("one", 30), ("all", 20)):
+        recipe = read_recipe(world.recipe, {**changes, "each_step": each})
+        report = check_recipe(recipe, world.folder)
+        assert report.steps == steps
+        seconds = [r.seconds_per_row(0) * n for r, n in zip(report.pairs, (8, 4), strict=True)]
+        if each == "all":
+            assert report.step_seconds == pytest.approx(20 * sum(seconds))
+        else:
+            assert report.step_seconds == pytest.approx(2 * (5 * seconds[0] + 10 * seconds[1]))

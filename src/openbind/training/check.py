@@ -130,16 +130,19 @@ def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
     with join_world(hardware.device, hardware.embed_batch_size, hardware.embed_workers) as world:
         run = prepare_run(recipe, root, None, world, progress=False, limit=SAMPLED_ROWS)
         reports = tuple(_try_pair(pair, recipe, run, world) for pair in run.pairs)
-    epoch = sum(report.batches for report in reports)
-    steps = recipe.schedule.total_steps(epoch)
-    workers = recipe.hardware.num_workers
-    per_row = sum(r.seconds_per_row(workers) * r.batches for r in reports) / epoch
+    batches, together = [report.batches for report in reports], recipe.each_step == "all"
+    steps = recipe.schedule.total_steps(max(batches) if together else sum(batches))
+    seconds = [
+        report.seconds_per_row(hardware.num_workers) * (plan.batch_size or recipe.batch_size)
+        for report, plan in zip(reports, recipe.pairs, strict=True)
+    ]
+    mean = sum(s * b for s, b in zip(seconds, batches, strict=True)) / sum(batches)
     return CheckReport(
         name=recipe.name,
         pairs=reports,
         steps=steps,
         once_seconds=sum(report.seconds_once for report in reports),
-        step_seconds=per_row * recipe.batch_size * steps,
+        step_seconds=steps * (sum(seconds) if together else mean),
     )
 
 
