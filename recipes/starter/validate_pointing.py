@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -85,13 +85,11 @@ def _row(modality: str, label: str, path: Path | None, title: str) -> HeldOutRow
     )
 
 
-def forget_fold(space: openbind.Space, data: Path, work: Path) -> None:
-    """Learn the audio head again, without the fold."""
-    tower, vision = space.towers["audio"], space.towers["vision"]
-    assert isinstance(tower, AiSFX)
+def read_targets(space: openbind.Space, data: Path, work: Path) -> torch.Tensor:
+    """Return what each class of sounds is to be embedded as, without images of the test part."""
+    vision, shown = space.towers["vision"], read_photographs(data)
     assert isinstance(vision, EfficientNetLite)
-    found, shown = sounds.read_recordings(data), read_photographs(data)
-    names, class_N = sounds.labels_of(found)
+    names, _ = sounds.labels_of(sounds.read_recordings(data))
     features_NVD = load_file(work / "photograph_features.safetensors")["features_NVD"]
     rows = [index for index, photograph in enumerate(shown) if not photograph.tested]
     with torch.no_grad():
@@ -103,13 +101,20 @@ def forget_fold(space: openbind.Space, data: Path, work: Path) -> None:
     )
     label_KE = torch.from_numpy(space.encode("text", names))
     image_NE = F.pad(image_NE, (0, label_KE.shape[1] - image_NE.shape[1]))
-    target_KE = make_targets(label_KE, words_NE, image_NE)
-    kept_N = torch.tensor([recording.fold != FOLD for recording in found])
-    parts = [
+    return make_targets(label_KE, words_NE, image_NE)
+
+
+def forget_folds(
+    tower: AiSFX, target_KE: torch.Tensor, data: Path, work: Path, folds: Sequence[int]
+) -> None:
+    """Learn the head of the audio tower again, without some folds."""
+    found = sounds.read_recordings(data)
+    kept_N = torch.tensor([recording.fold not in folds for recording in found])
+    clean, degraded = (
         sounds.Heard(**load_file(work / f"{name}.safetensors")).of(kept_N)
         for name in ("audio_features", "audio_features_degraded")
-    ]
-    sounds.learn_audio_head(tower, parts[0], parts[1], class_N, target_KE)
+    )
+    sounds.learn_audio_head(tower, clean, degraded, sounds.labels_of(found)[1], target_KE)
 
 
 def main() -> None:
@@ -125,7 +130,10 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     space = openbind.load("starter", dtype="float32")
-    forget_fold(space, given.data, given.work)
+    tower = space.towers["audio"]
+    assert isinstance(tower, AiSFX)
+    target_KE = read_targets(space, given.data, given.work)
+    forget_folds(tower, target_KE, given.data, given.work, (FOLD,))
     openbind.save(space, given.out / "space")
 
 

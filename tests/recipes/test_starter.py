@@ -343,3 +343,34 @@ def test_things_in_captions(
     pointing = importlib.import_module("validate_pointing")
     shown = photographs.Photograph(path=Path("1.jpg"), set="coco", texts=texts, tested=True)
     assert pointing.name_thing(shown) == label
+
+
+def test_mosaics_of_an_aspect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A mosaic shows the middle of each photograph, undistorted, in its place."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    pointing = importlib.import_module("choose_pointing")
+    paths = []
+    for number, color in enumerate(("red", "lime", "blue", "white")):
+        image = Image.new("RGB", (400, 400), "black")
+        image.paste(color, (0, 100, 400, 300))
+        paths.append(tmp_path / f"{number}.png")
+        image.save(paths[-1])
+    mosaic = pointing.compose(paths, (2, 1))
+    assert mosaic.size == (600, 300)
+    corners = [mosaic.getpixel(at) for at in ((9, 9), (590, 9), (9, 290), (590, 290))]
+    assert corners == [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+
+
+def test_names_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vector that is named first is nearer to its nearest name, and to that more than others."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    pointing = importlib.import_module("choose_pointing")
+    names_KE = np.eye(3, 4, dtype=np.float32)
+    heard_NE = np.array([[0.5, 0.1, 0.1, 0.85]], np.float32)
+    heard_NE /= np.linalg.norm(heard_NE)
+    (before,), (after,) = (
+        heard_NE @ names_KE.T,
+        pointing.name_first(heard_NE, names_KE) @ names_KE.T,
+    )
+    assert after[0] > before[0]
+    assert after[0] / after[1] > before[0] / before[1]
