@@ -6,12 +6,16 @@ Their components are those of diffusers' own tests of Stable unCLIP and of IP-Ad
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
+import openbind
+from openbind.generation.bridge import Bridge, BridgeInfo
 from openbind.generation.large import Family, LargeDecoder
 
 WIDTH = 32
@@ -79,6 +83,27 @@ def save_model(folder: Path, pipeline: str, dim: int = FAMILY.dim) -> Path:
     _save_text_encoder(folder / "text_encoder")
     (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
     return folder
+
+
+def bridge_of(space: openbind.Space, dim: int, **changes: Any) -> Bridge:
+    """Return a bridge of random weights from a space to the family `tiny`."""
+    weight_ED = np.random.default_rng(0).normal(size=(space.dim, dim)).astype(np.float32)
+    info = BridgeInfo(
+        source=space.identity("image"),
+        target="b" * 32,
+        source_name=space.name,
+        target_name="other",
+        family="tiny",
+        norm=9.0,
+        strength=1.0,
+        images=100,
+        held_out=20,
+        cosine=0.5,
+        recall_at_1=0.5,
+        chance=0.05,
+    )
+    bias_D = np.zeros(dim, np.float32)
+    return Bridge(weight_ED=weight_ED, bias_D=bias_D, info=replace(info, **changes))
 
 
 def _save_noising(folder: Path, dim: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import shutil
@@ -10,14 +12,23 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import httpx2 as httpx
 import pytest
+from PIL import Image
 
+from openbind import Space
+from openbind.checkpoints import hub
 from openbind.cli import serve
+from openbind.evaluation import decoders
+from openbind.generation import large
+from openbind.serving.server import Server
+from tests.tiny_diffusion import bridge_of
 
 Run = Callable[..., tuple[int, str, str]]
 KEY = {"Authorization": "Bearer secret"}
@@ -163,3 +174,88 @@ def test_a_bridge_needs_a_decoder(run: Run, tmp_path: Path) -> None:
     code, _, err = run("serve", "--port", "0", "--decoder", "unclip-h")
     assert code != 0
     assert "openbind bridge" in err
+
+
+class Visited(Server):
+    """Serves in a thread while its visitor makes requests, then stops."""
+
+    visit: Callable[[httpx.Client], None]
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        assert sockets is not None
+        url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+        thread = threading.Thread(target=super().run, args=(sockets,))
+        thread.start()
+        try:
+            while not self.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            with httpx.Client(base_url=url, timeout=60) as client:
+                type(self).visit(client)
+        finally:
+            self.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def folder(tiny_diffusion: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A large decoder named "tiny" in the layout of the public ones, as if it were downloaded."""
+    pytest.importorskip("diffusers", reason="the extra generate isn't installed")
+    monkeypatch.setitem(large.DECODERS.added, "tiny", tiny_diffusion.entry_of("unclip"))
+    folder: Path = tiny_diffusion.save_model(tmp_path / "model", "unclip")
+    monkeypatch.setattr(decoders, "SAMPLES", 4)
+    monkeypatch.setattr(hub, "is_fetched", lambda *_: True)
+    monkeypatch.setattr(hub, "pull_diffusion", lambda _: folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers.*")
+def test_serves_a_large_decoder_over_a_bridge(
+    run: Run,
+    starter: Space,
+    media: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Texts and images are drawn by it, wrong requests are refused, and all is the same again."""
+    bridge, seen = tmp_path / "bridge.safetensors", []
+    bridge_of(starter, large.DECODERS.get("tiny").family.dim).save(bridge)
+    picture = base64.b64encode((media / "dog.webp").read_bytes()).decode()
+    picture = f"data:image/webp;base64,{picture}"
+
+    def visit(client: httpx.Client) -> None:
+        assert client.get("/v1/models").json()["data"][0]["draws"] is True
+        parts = [{"modality": "image", "input": picture}]
+        for query in ({"prompt": "a dog"}, {"prompt": "a dog"}, {"parts": parts}):
+            answer = client.post("/v1/images/generations", json={**query, "n": 2, "steps": 1})
+            assert answer.status_code == 200, answer.text
+            seen.append([base64.b64decode(row["b64_json"]) for row in answer.json()["data"]])
+        wrong = client.post("/v1/images/generations", json={"prompt": "a dog", "steps": 0})
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "steps")
+
+    monkeypatch.setattr(Visited, "visit", staticmethod(visit), raising=False)
+    monkeypatch.setattr("openbind.serving.server.Server", Visited)
+    code, _, err = run("serve", "--decoder", "tiny", "--bridge", bridge, "--port", "0")
+    assert code == 0, err
+    text, again, image = seen
+    assert text == again
+    assert text[0] != text[1]
+    assert text[0] != image[0]
+    for data in (*text, *image):
+        with Image.open(io.BytesIO(data)) as opened:
+            assert opened.size == (32, 32)
+
+
+def test_decoders_that_do_not_fit_are_refused(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Before anything is served: without a bridge, with a missing one, by an unknown name."""
+    code, _, err = run("serve", "--decoder", "tiny", "--port", "0")
+    assert (code, "openbind bridge starter" in err) == (1, True)
+    missing = tmp_path / "missing.safetensors"
+    code, _, err = run("serve", "--decoder", "tiny", "--bridge", missing, "--port", "0")
+    assert (code, "missing.safetensors" in err) == (1, True)
+    code, _, err = run("serve", "--bridge", missing, "--port", "0")
+    assert (code, "--decoder" in err) == (1, True)
+    code, _, err = run("serve", "--decoder", "unclip-x", "--port", "0")
+    assert (code, "unclip-h" in err) == (1, True)

@@ -23,9 +23,9 @@ from openbind.evaluation.decoders import (
     space_families,
 )
 from openbind.generation import large
-from openbind.generation.bridge import Bridge, BridgeInfo
 from openbind.generation.condition import NORM
 from openbind.generation.large import LAION_H, UNCLIP_H, LargeDecoder
+from tests.tiny_diffusion import bridge_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers.*")
 
@@ -58,26 +58,6 @@ def few_samples(monkeypatch: pytest.MonkeyPatch) -> Any:
     few = replace(held, sides=sides)
     monkeypatch.setattr(decoders, "_sets", lambda: [few])
     return few
-
-
-def bridge_of(space: openbind.Space, dim: int, **changes: Any) -> Bridge:
-    weight_ED = np.random.default_rng(0).normal(size=(space.dim, dim)).astype(np.float32)
-    info = BridgeInfo(
-        source=space.identity("image"),
-        target="b" * 32,
-        source_name=space.name,
-        target_name="other",
-        family="tiny",
-        norm=9.0,
-        strength=1.0,
-        images=100,
-        held_out=20,
-        cosine=0.5,
-        recall_at_1=0.5,
-        chance=0.05,
-    )
-    bias_D = np.zeros(dim, np.float32)
-    return Bridge(weight_ED=weight_ED, bias_D=bias_D, info=replace(info, **changes))
 
 
 def test_other_image_sides_are_refused(
