@@ -15,10 +15,10 @@ demo: $(READY)  ## embed the sample collection and write demo/index.html
 	$(BIN)/openbind demo
 
 test: $(READY)  ## the fast tests, some three minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-all: $(READY)  ## all tests: also kills, clusters, browsers, trainings, the built wheel
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --all
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal --all
 
 test-versions: $(READY)  ## the built wheel under each supported Python of this machine
 	.ci/versions

@@ -20,6 +20,8 @@ from openbind.evaluation.samples import SampleItem
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OURS = re.compile(r"^openbind .*$", re.MULTILINE)
+"""Command lines of a block."""
 
 
 def blocks(language: str, page: str = "README.md") -> list[str]:
@@ -27,8 +29,7 @@ def blocks(language: str, page: str = "README.md") -> list[str]:
 
 
 def commands(page: str) -> list[str]:
-    lines = [line for block in blocks("bash", page) for line in block.splitlines()]
-    return [line for line in lines if line.startswith("openbind ")]
+    return [line for block in blocks("bash", page) for line in OURS.findall(block)]
 
 
 @pytest.fixture
@@ -116,11 +117,13 @@ def test_python_blocks_run(home: Path) -> None:
     assert_same_output("\n".join(printed), "\n".join(expected))
 
 
+SHELL = [found for block in blocks("bash") if (found := OURS.findall(block))]
+
+
 @pytest.mark.slow
-def test_shell_blocks_run(home: Path) -> None:
-    """All commands of the README but the installation run as written."""
-    ours = commands("README.md")
-    assert len(ours) >= 5
+@pytest.mark.parametrize("ours", SHELL, ids=lambda ours: ours[0].split()[1])
+def test_shell_blocks_run(ours: list[str], home: Path) -> None:
+    """All commands of a block of the README but the installation run as written, in order."""
     for line in ours:
         if line.startswith("openbind serve"):
             with served(line, home):
@@ -128,6 +131,11 @@ def test_shell_blocks_run(home: Path) -> None:
         done = run(["bash", "-ec", line], home)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout or "-o" in line
+
+
+def test_shell_blocks_are_found() -> None:
+    """All that the README shows at a prompt are among them."""
+    assert sum(map(len, SHELL)) >= 12
 
 
 @pytest.mark.slow
