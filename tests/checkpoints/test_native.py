@@ -188,7 +188,7 @@ def check_refused(folder: Path) -> None:
     start = time.process_time()
     with pytest.raises(openbind.CheckpointError) as caught:
         openbind.load(folder, device="cpu")
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 20
     assert len(str(caught.value)) < 2_000
 
 

@@ -26,8 +26,11 @@ def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, extension: 
 
 
 @pytest.mark.slow
-def test_embed_on_ray(run: Run, media: Path, tmp_path: Path) -> None:
+def test_embed_on_ray(
+    run: Run, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same vectors as in one process, in a folder of Parquet files."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 otherwise: others' work goes first
     pytest.importorskip("ray", reason="the extra ray isn't installed")
     pq = pytest.importorskip("pyarrow.parquet")
     one, many = tmp_path / "one.parquet", tmp_path / "many.parquet"

@@ -27,7 +27,7 @@ def test_an_image_is_the_same_in_any_batch_and_takes_seconds(starter: openbind.S
     together = starter.generate(vectors, modality="text", n=2, seed=5)
     began = time.process_time()
     alone = starter.generate(vectors[1], modality="text", n=1, seed=5)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 15
     np.testing.assert_array_equal(np.asarray(alone[0]), np.asarray(together[1][0]))
     assert not np.array_equal(np.asarray(together[1][0]), np.asarray(together[1][1]))
 

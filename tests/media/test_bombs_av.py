@@ -19,7 +19,7 @@ from openbind.modalities import MODALITIES
 from openbind.modalities.audio import AudioSettings
 from openbind.modalities.video import VideoSettings
 
-SECONDS = 5.0
+SECONDS = 20.0
 """Time of the processor that one file may take."""
 
 

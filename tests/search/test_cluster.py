@@ -81,11 +81,12 @@ def workers() -> list[int]:
     return [pid for pid, name in names.items() if b"ChunkWriter" in name and is_ours(pid)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """Start a cluster of two machines with one CPU each."""
     from ray.cluster_utils import Cluster
 
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 otherwise: others' work goes first
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     machines.add_node(num_cpus=1)
     yield machines.address
@@ -122,12 +123,12 @@ def test_killed_workers_lose_nothing(
 
 
 def test_a_failed_run_continues(
-    starter: openbind.Space, entries: list[Entry], tmp_path: Path
+    starter: openbind.Space, entries: list[Entry], cluster: str, tmp_path: Path
 ) -> None:
     """A failed run continues with the missing chunks; another plan starts from scratch."""
     target = tmp_path / "out.parquet"
     with pytest.raises(OpenbindError, match=r"worker failed.*continues"):
-        embed_on_ray(starter, "no such space", entries, target, workers=1)
+        embed_on_ray(starter, "no such space", entries, target, workers=1, address=cluster)
     assert not target.exists()
     partial = tmp_path / ".out.parquet.partial"
     first = partial / "part-000000.parquet"
@@ -141,7 +142,7 @@ def test_a_failed_run_continues(
     )
     clusters.ChunkWriter(job)(next(split(entries)))
     before = first.stat().st_mtime_ns
-    embed_on_ray(starter, "starter", entries, target, workers=1)
+    embed_on_ray(starter, "starter", entries, target, workers=1, address=cluster)
     assert (target / first.name).stat().st_mtime_ns == before
     check(read(target), starter, entries)
     with pytest.raises(openbind.InputError, match="exists already"):

@@ -405,7 +405,7 @@ def test_many_parts_by_id(live: httpx.Client) -> None:
     start = time.perf_counter()
     response = live.post(SEARCH, json={"parts": [{"id": row["id"]}] * 2048, "top_k": 1})
     assert response.json()["data"][0]["id"] == row["id"]
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 30
     body = {"parts": [{"id": row["id"]}, {"id": "0" * 24}]}
     assert error_of(live.post(SEARCH, json=body), 404)["code"] == "item_not_found"
 
@@ -429,7 +429,7 @@ def test_bodies_of_many_values(live: httpx.Client, content: bytes) -> None:
         start = time.perf_counter()
         error = error_of(live.post(path, content=content, headers=headers), 400)
         assert len(str(error["message"])) < 1000
-        assert time.perf_counter() - start < 5
+        assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize(

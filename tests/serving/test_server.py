@@ -75,7 +75,7 @@ def test_slow_clients_are_disconnected(impatient: httpx.Client, sent: bytes) -> 
         slow.sendall(sent)
         start = time.perf_counter()
         assert is_closed(slow)
-        assert time.perf_counter() - start < 9
+        assert time.perf_counter() - start < 20
 
 
 def test_a_flood_of_connections(impatient: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -85,7 +85,7 @@ def test_a_flood_of_connections(impatient: httpx.Client, caplog: pytest.LogCaptu
         start = time.perf_counter()
         with httpx.Client(base_url=impatient.base_url) as client:
             assert client.get("/health").status_code == 200
-        assert time.perf_counter() - start < 2
+        assert time.perf_counter() - start < 8
     for connection in silent:
         connection.close()
     assert len([r for r in caplog.records if "too many connections" in r.message]) <= 1

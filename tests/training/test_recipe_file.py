@@ -139,7 +139,7 @@ def test_yaml_of_others(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_recipe(tmp_path / "recipe.yaml")
     assert len(str(caught.value)) < 1_000
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../x", "", "-x", "x" * 101])

@@ -132,6 +132,7 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
     space = with_settings(load_space(arguments, modalities=needed), arguments)
     note_languages(space, terms)
     embedded = embed_terms(space, terms)
+    query_E = combine([(term.item, term.weight) for term in embedded])
     library = embed_paths(
         space,
         arguments.paths,
@@ -142,7 +143,7 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
         **compute_options(arguments),
     )
     ranked = rank(
-        combine([(term.item, term.weight) for term in embedded]),
+        query_E,
         library.vectors_KE,
         [entry.modality for entry in library.entries],
         arguments.top_k,
