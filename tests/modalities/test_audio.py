@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from openbind.errors import InputError
 from openbind.modalities.audio import MODALITY, AudioSettings, apply_view, mix
 from openbind.modalities.spec import View
-from openbind.signal.fbank import PowerMel
+from openbind.signal.fbank import PowerMel, Waveform
 
 GOLDEN = load_file(Path(__file__).parents[1] / "signal" / "golden" / "audio_logmel.safetensors")
 
@@ -121,3 +121,18 @@ def test_channels_do_not_silence_each_other(channels: tuple[float, float], level
     tone_T = torch.sin(torch.arange(800) / 5)
     mixed = mix(torch.stack([gain * tone_T for gain in channels]))
     assert float(mixed.abs().max()) == pytest.approx(level, abs=0.01)
+
+
+def test_waveform() -> None:
+    """For towers with features of their own: the samples, cut into clips of one length."""
+    settings = AudioSettings(
+        features=Waveform(rate_hz=8_000), clip_samples=8_000, clips="cover", center=False
+    )
+    preprocess = MODALITY.prepare(settings, None)
+    short = np.linspace(-0.5, 0.5, 3_000, dtype=np.float32)
+    sample = preprocess((short, 8_000))
+    assert sample.clips.shape == (1, 1, 1, 3_000)
+    assert (sample.clips.flatten().numpy() == short).all()
+    long = preprocess((np.zeros(8_000 * 3 + 1_003, np.float32), 8_000))
+    assert long.clips.shape == (4, 1, 1, 8_000)
+    assert preprocess((np.zeros(44_100, np.float32), 44_100)).clips.shape == (1, 1, 1, 8_000)

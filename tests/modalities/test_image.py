@@ -17,7 +17,7 @@ import openbind
 from openbind.errors import InputError
 from openbind.media.image import read_image
 from openbind.modalities.image import MODALITY, ImageSettings, apply_view, fit_image
-from openbind.modalities.spec import View
+from openbind.modalities.spec import Extent, View
 
 # A image of three bands: what fits shows which part is taken.
 BANDS = Image.fromarray(
@@ -165,3 +165,11 @@ def test_large_images_keep_their_vectors(
     cosines = (whole * starter.encode("image", files)).sum(1)
     assert cosines.min() >= 0.999
     assert (cosines < 1).any()
+
+
+def test_whole_pixels() -> None:
+    """Without a fit the tower gets the image's own pixels, and sees all of it."""
+    sample = MODALITY.prepare(ImageSettings(fit="none"), None)(BANDS)
+    assert sample.clips.dtype == torch.uint8
+    assert (sample.clips[0].permute(1, 2, 0).numpy() == np.asarray(BANDS)).all()
+    assert sample.extent == Extent(BANDS.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from tokenizers import Tokenizer
 
 import openbind
@@ -79,3 +80,13 @@ def test_missing_vocabulary() -> None:
     """A missing file is named."""
     with pytest.raises(openbind.CheckpointError, match=r"absent\.json: no such file"):
         MODALITY.prepare(TextSettings(tokenizer="absent.json", context=8), find("starter"))
+
+
+def test_bytes() -> None:
+    """For towers with a tokenizer of their own: UTF-8, padded with zeros, which no text has."""
+    preprocess = MODALITY.prepare(TextSettings(tokenizer="utf-8", context=6), None)
+    ids_BN = preprocess("d\0é").clips
+    assert ids_BN.dtype == torch.uint8
+    assert ids_BN.tolist() == [[*"d é".encode(), 0, 0]]
+    assert preprocess("longer than that").clips.tolist() == [[*b"longer"]]
+    assert MODALITY.files(TextSettings(tokenizer="utf-8")) == ()

@@ -233,3 +233,16 @@ def test_frames_of_a_variable_rate_are_chosen_by_time(tmp_path: Path) -> None:
         assert {round(float(value * 255)) for value in sample.clips.unique()} == {level}
     assert sample.times is not None
     assert sample.times[-1][1] == pytest.approx(10.0, abs=0.1)
+
+
+def test_whole_frames() -> None:
+    """Without crops the tower gets whole frames with their own values; large ones are reduced."""
+    frames = np.random.default_rng(0).integers(0, 256, (8, 20, 30, 3), dtype=np.uint8)
+    settings = VideoSettings(crops=0, frames=4, clips=1, clip_seconds=4, size=20)
+    sample = MODALITY.prepare(settings, None)((frames, 2))
+    assert sample.clips.dtype == torch.uint8
+    assert sample.clips.shape == (1, 3, 4, 20, 30)
+    assert (sample.clips[0, :, 0].permute(1, 2, 0).numpy() == frames[0]).all()
+    assert sample.times == ((0.0, 4.0),)
+    small = MODALITY.prepare(VideoSettings(crops=0, clips=1, size=10), None)((frames, 2))
+    assert (small.clips.dtype, small.clips.shape) == (torch.uint8, (1, 3, 2, 10, 15))

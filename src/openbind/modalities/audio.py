@@ -2,7 +2,8 @@
 
 Input   path or bytes; (samples, rate in Hz); {"array", "sampling_rate"}. Float in [-1, 1] or
         integers; any number of channels.
-Tensor  mel_BSCFT float32: clips of a fixed length, one channel, mel bins, frames.
+Tensor  mel_BSCFT float32: clips of a fixed length, one channel, mel bins, frames. The samples, with
+        one bin, for towers that compute features of their own.
 Clips   the reference spreads 3 of 2 s over any duration; the paper covers it with ⌈t/2⌉.
 Scale   20, the paper's temperature 0.05 (Table 9).
 Source  spec 3.3: 16 kHz, Kaldi log-mel, 204 frames, mean -4.268, std 9.138 (AST's).
@@ -29,7 +30,7 @@ from openbind.media.audio import Audio, OpenAudio
 from openbind.media.drawing import draw_wave
 from openbind.modalities.spec import Modality, Part, Preprocess, Sample, View
 from openbind.signal.clips import Clip, cover_clips, sample_range, uniform_clips
-from openbind.signal.fbank import KaldiFbank, PowerMel, kaldi_fbank, power_mel
+from openbind.signal.fbank import KaldiFbank, PowerMel, Waveform, kaldi_fbank, power_mel
 from openbind.signal.resample import input_range, resample
 
 # fmt: off
@@ -57,7 +58,8 @@ class AudioSettings:
     """Everything that decides the mel spectrograms of a tower's input.
 
     Args:
-        features: mel front end, and its sampling rate.
+        features: mel front end, and its sampling rate. A `Waveform` is only cut:
+            `frames`, `center`, `mean` and `std` have no effect, and a short recording isn't padded.
         clip_samples: samples per clip at that rate.
         frames: columns of a clip; shorter clips are padded with zeros before normalization.
         clips: number of clips, spread evenly; "cover" takes as many as cover the recording.
@@ -66,7 +68,7 @@ class AudioSettings:
         mean, std: normalization of the features.
     """
 
-    features: KaldiFbank | PowerMel = field(default_factory=KaldiFbank)
+    features: KaldiFbank | PowerMel | Waveform = field(default_factory=KaldiFbank)
     clip_samples: Annotated[int, Range(1, 10_000_000)] = 32_000
     frames: Annotated[int, Range(1, 10_000)] = 204
     clips: Annotated[int, Range(1, 1_000)] | Literal["cover"] = 3
@@ -82,6 +84,9 @@ class AudioSettings:
             ValueError: too many samples, or overlapping frames of them.
         """
         mel, count = self.features, 1 if self.clips == "cover" else self.clips
+        if isinstance(mel, Waveform):
+            check_numbers(count * self.clip_samples)
+            return
         length = mel.fft if isinstance(mel, KaldiFbank) else mel.window
         columns = max(self.frames, self.clip_samples // mel.hop)
         check_numbers(count * columns * max(length, mel.mels))
@@ -286,6 +291,8 @@ def mix(samples_CT: torch.Tensor) -> torch.Tensor:
 def _mels(clips: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
     """Compute the normalized features of clips, mel_SCFT (clips, 1, mels, frames)."""
     features = settings.features
+    if isinstance(features, Waveform):
+        return torch.stack([_fit_samples(clip, settings.clip_samples) for clip in clips])[:, None]
     if len({clip.shape[1] for clip in clips}) > 1:
         # Lengths of clips whose times fall between two samples may differ by one.
         return torch.cat([_mels([clip], settings) for clip in clips])
@@ -301,6 +308,12 @@ def _mels(clips: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
         mel_BFT = power_mel(samples_BT, features)
     mel_BFT = F.pad(mel_BFT, (0, max(0, settings.frames - mel_BFT.shape[-1])))
     return ((mel_BFT[..., : settings.frames] - settings.mean) / settings.std)[:, None]
+
+
+def _fit_samples(clip_CT: torch.Tensor, count: int) -> torch.Tensor:
+    """Give a clip that is a sample too long or short its length; a short one keeps its own."""
+    missing = count - clip_CT.shape[1]
+    return F.pad(clip_CT, (0, missing)) if missing <= 1 else clip_CT
 
 
 MODALITY = Modality(

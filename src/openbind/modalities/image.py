@@ -1,7 +1,8 @@
 """Still images.
 
 Input   path, bytes, PIL image, array (H, W[, C]) or tensor (C, H, W); uint8 or float in [0, 1].
-Tensor  image_BCHW float32, normalized by the mean and std of the tower's training.
+Tensor  image_BCHW float32, normalized by the mean and std of the tower's training; uint8 in its own
+        size for towers that have a preprocessing of their own.
 Tower   "vision", shared with video.
 Scale   1: the released ImageBind has no temperature for images (spec 1.5).
 Source  resize and crop: spec 3.1; constants: CLIP's, the reference's own.
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from PIL import Image
 
 from openbind.configs import Divisor, Side
@@ -43,23 +45,28 @@ class ImageSettings:
     Args:
         size: rows and columns.
         fit: "crop" resizes the shorter side and crops the center, as the reference; "pad" puts
-            the whole image on white; "squash" resizes without keeping the aspect ratio.
+            the whole image on white; "squash" resizes without keeping the aspect ratio; "none"
+            keeps the size and the values from 0 to 255, and ignores filter, mean and std.
         filter: interpolation, always antialiased.
         mean, std: normalization per channel, of values in [0, 1].
     """
 
     size: Side = 224
-    fit: Literal["crop", "pad", "squash"] = "crop"
+    fit: Literal["crop", "pad", "squash", "none"] = "crop"
     filter: Literal["bicubic", "bilinear"] = "bicubic"
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[Divisor, Divisor, Divisor] = (0.26862954, 0.26130258, 0.27577711)
 
 
 def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
-    """Return the function from an image to its pixels (1, 3, size, size)."""
+    """Return the function from an image to its pixels (1, 3, size, size), or its own size."""
 
     def preprocess(item: Any) -> Sample:
         image = read_image(item, DETAIL * settings.size, LARGE_PIXELS)
+        if settings.fit == "none":
+            pixels_HWC = torch.from_numpy(np.array(image))
+            whole_CHW = pixels_HWC.permute(2, 0, 1).contiguous()
+            return Sample(whole_CHW[None], extent=_extent(image, settings))
         pixels_CHW = to_tensor(fit_image(image, settings))
         normalized_CHW = normalize(pixels_CHW, settings.mean, settings.std)
         return Sample(normalized_CHW[None], extent=_extent(image, settings))
@@ -68,11 +75,11 @@ def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
 
 
 def _extent(image: Image.Image, settings: ImageSettings) -> Extent:
-    """Return what part of an image is in the square of `fit_image`."""
+    """Return what part of an image is in what the tower gets."""
     width, height = image.info.get(FULL_SIZE, image.size)
     if settings.fit == "crop":
         return Extent.center((width, height))
-    if settings.fit == "squash":
+    if settings.fit in ("squash", "none"):
         return Extent((width, height))
     across, down = (max(width, height) / side - 1 for side in (width, height))
     return Extent((width, height), (-across / 2, -down / 2, 1 + across / 2, 1 + down / 2))

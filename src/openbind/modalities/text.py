@@ -1,7 +1,8 @@
 """Text: labels, captions, queries.
 
 Input   str.
-Tensor  ids_BN int64, padded with 0 to the context; the tower drops columns of padding only.
+Tensor  ids_BN int64, padded with 0 to the context; the tower drops columns of padding only. For
+        towers that have a tokenizer of their own the UTF-8 bytes, as uint8.
 Tower   reads the end-of-text token (CLIP) or the mean over tokens (sentence encoders).
 Scale   100 in the released ImageBind, exp of a learned value (paper, section 3; spec 1.5).
 Source  CLIP's byte-level BPE (MIT); other vocabularies travel as `tokenizer.json` of the
@@ -25,6 +26,8 @@ from openbind.signal.bpe import ClipTokenizer
 
 CLIP = "clip"
 """Name of the built-in vocabulary."""
+BYTES = "utf-8"
+"""Instead of a vocabulary: the bytes of a text, for towers that have a tokenizer of their own."""
 VOCABULARY = Path(__file__).parents[1] / "assets" / "clip_bpe" / "bpe_simple_vocab_16e6.txt.gz"
 
 
@@ -37,8 +40,8 @@ class TextSettings:
     """Everything that decides the token ids of a text.
 
     Args:
-        tokenizer: "clip", or a file in the checkpoint's folder in the format of the `tokenizers`
-            library.
+        tokenizer: "clip", "utf-8" for the text's bytes, or a file in the checkpoint's folder in the
+            format of the `tokenizers` library.
         context: most ids of a text; longer texts are truncated, keeping the last special token.
         pad: id of padding.
         lower: convert to lower case first; CLIP's tokenizer always does.
@@ -55,6 +58,8 @@ def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
     if settings.tokenizer == CLIP:
         encode_clip = ClipTokenizer(VOCABULARY, settings.context)
         return lambda item: Sample(encode_clip([check_text(item)]))
+    if settings.tokenizer == BYTES:
+        return lambda item: Sample(_to_bytes(check_text(item), settings.context))
 
     try:
         path = inside(folder or Path(), settings.tokenizer)
@@ -70,6 +75,14 @@ def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
         return Sample(ids)
 
     return preprocess
+
+
+def _to_bytes(text: str, context: int) -> torch.Tensor:
+    """Return the bytes of a text (1, context), padded with 0, which no text has."""
+    data = text.replace("\0", " ").encode()[:context]
+    padded = bytearray(context)
+    padded[: len(data)] = data
+    return torch.frombuffer(padded, dtype=torch.uint8)[None]
 
 
 def _encode_beginning(
@@ -124,5 +137,5 @@ MODALITY = Modality(
     has_clips=False,
     tower="text",
     scale=100.0,
-    files=lambda settings: () if settings.tokenizer == CLIP else (settings.tokenizer,),
+    files=lambda settings: () if settings.tokenizer in (CLIP, BYTES) else (settings.tokenizer,),
 )

@@ -3,7 +3,7 @@
 Input   path or bytes; (frames (T, H, W, 3) uint8, frames per second).
 Tensor  video_BSCTHW float32: clips × crops, RGB, frames of a clip, rows, columns.
 Clips   the reference spreads 5 of 2 s and crops 3 squares of each: 15 views. `crops=1` takes
-        the center only, a third of the work.
+        the center only, a third of the work. `crops=0` keeps whole frames, as uint8.
 Tower   "vision", shared with image. Embed the audio track of the same file as audio.
 Scale   1, as for images.
 Source  spec 3.2: first and last frame of a clip, bilinear without antialiasing. Of a variable
@@ -41,7 +41,8 @@ class VideoSettings:
         clips: number of clips, spread evenly; "cover" takes as many as cover the video.
         clip_seconds: duration of a clip.
         frames: frames per clip, including its first and last.
-        crops: 3 squares (left, center, right, or top to bottom), or 1 in the center.
+        crops: 3 squares (left, center, right, or top to bottom), or 1 in the center; 0 keeps whole
+            frames, of at most `size` on the shorter side, with values from 0 to 255.
         mean, std: per channel, of values in [0, 1].
     """
 
@@ -49,7 +50,7 @@ class VideoSettings:
     clips: Annotated[int, Range(1, 1_000)] | Literal["cover"] = 5
     clip_seconds: Annotated[float, Range(1e-3, 3_600)] = 2.0
     frames: Annotated[int, Range(1, 256)] = 2
-    crops: Literal[1, 3] = 3
+    crops: Literal[0, 1, 3] = 3
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[Divisor, Divisor, Divisor] = (0.26862954, 0.26130258, 0.27577711)
 
@@ -60,7 +61,7 @@ class VideoSettings:
             ValueError: too many pixels.
         """
         count = 1 if self.clips == "cover" else self.clips
-        check_numbers(count * self.crops * self.frames * 3 * self.size**2)
+        check_numbers(count * max(self.crops, 1) * self.frames * 3 * self.size**2)
 
 
 def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
@@ -76,9 +77,12 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
             # Frames are resized as they are decoded: in full size they would fill the memory.
             crops_SCTHW, shown = {}, None
             for index, frame_HWC in zip(wanted, _iterate(video, part.view, wanted), strict=True):
-                small_CTHW = (_resize(frame_HWC, settings.size) - mean_C111) / std_C111
-                cropped = crop_thrice(small_CTHW, settings.size)
-                crops_SCTHW[index] = cropped if settings.crops == 3 else cropped[1:2].clone()
+                if settings.crops == 0:
+                    crops_SCTHW[index] = _whole(frame_HWC, settings.size)[None]
+                else:
+                    small_CTHW = (_resize(frame_HWC, settings.size) - mean_C111) / std_C111
+                    cropped = crop_thrice(small_CTHW, settings.size)
+                    crops_SCTHW[index] = cropped if settings.crops == 3 else cropped[1:2].clone()
                 if index == wanted[len(wanted) // 2]:
                     shown = partial(_draw, frame_HWC)
         views = [
@@ -89,7 +93,7 @@ def prepare(settings: VideoSettings, folder: Path | None) -> Preprocess:
         times = tuple(
             (float(start), float(min(end, seconds)))
             for start, end in clips
-            for _ in range(settings.crops)
+            for _ in range(max(settings.crops, 1))
         )
         return Sample(torch.stack(views), times, shown)
 
@@ -126,6 +130,13 @@ def _resize(frame_HWC: np.ndarray, size: int) -> torch.Tensor:
     """Resize a frame to small_CTHW float32 (3, 1, rows, columns), one channel at a time."""
     channels = (np.ascontiguousarray(frame_HWC[None, None, :, :, c]) for c in range(3))
     return torch.cat([resize_frames(torch.from_numpy(plane) / 255, size) for plane in channels])
+
+
+def _whole(frame_HWC: np.ndarray, size: int) -> torch.Tensor:
+    """Return a frame as whole_CTHW uint8 (3, 1, rows, columns); a large one is reduced."""
+    if min(frame_HWC.shape[:2]) > size:
+        return (_resize(frame_HWC, size) * 255).round().to(torch.uint8)
+    return torch.from_numpy(np.array(frame_HWC)).permute(2, 0, 1)[:, None].contiguous()
 
 
 def open_views(item: Any, views: Sequence[View]) -> Iterator[Any]:

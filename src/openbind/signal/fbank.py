@@ -85,6 +85,18 @@ class PowerMel:
     peak: Divisor = 9.457798957824707
 
 
+@dataclass(frozen=True, kw_only=True)
+class Waveform:
+    """No features: the samples, for towers that compute their own.
+
+    Args:
+        rate_hz: sampling rate.
+    """
+
+    kind: Literal["waveform"] = "waveform"
+    rate_hz: Rate = 16_000
+
+
 def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
     """Compute log-mel energies.
 

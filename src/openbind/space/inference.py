@@ -34,9 +34,12 @@ def inferring(tower: torch.nn.Module) -> Iterator[None]:
 
 
 def placed(tensor: torch.Tensor, tower: torch.nn.Module) -> torch.Tensor:
-    """Move a tensor to a tower's device and precision; ids keep their type."""
+    """Move a tensor to a tower's device and precision; ids keep their type.
+
+    Towers with a preprocessing of their own have the precision of their inputs as `input_dtype`.
+    """
     weight = next(tower.parameters())
-    dtype = weight.dtype if tensor.is_floating_point() else None
+    dtype = getattr(tower, "input_dtype", weight.dtype) if tensor.is_floating_point() else None
     if weight.device.type == "cuda" and tensor.device.type == "cpu":
         # Pinned memory is copied while the device computes.
         return tensor.pin_memory().to(weight.device, dtype, non_blocking=True)

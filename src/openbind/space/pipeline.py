@@ -137,7 +137,7 @@ class _Window(Generic[T]):
         self.waiting.append((finished, sample))
         self.clips += len(sample.clips)
         first = self.waiting[0][1].clips
-        batches = 1 if first.is_floating_point() else TEXT_BATCHES
+        batches = TEXT_BATCHES if _are_ids(first[0]) else 1
         if self.clips >= batches * self.embedder.batching.clips_of(first[0]):
             self.compute()
 
@@ -185,7 +185,7 @@ class ClipEmbedder:
             by_shape.setdefault(clip.shape, []).append(key)
         computed: list[tuple[list[bytes], torch.Tensor]] = []
         for group in by_shape.values():
-            if not new[group[0]].is_floating_point():
+            if _are_ids(new[group[0]]):
                 group.sort(key=lambda key: _length(new[key]))
             size = self.batching.clips_of(new[group[0]])
             for start in range(0, len(group), size):
@@ -206,6 +206,11 @@ def _clip_key(modality: str, clip: torch.Tensor) -> bytes:
     digest.update(f"{modality}{clip.dtype}{tuple(clip.shape)}".encode())
     digest.update(clip.contiguous().numpy().data)
     return digest.digest()
+
+
+def _are_ids(clip: torch.Tensor) -> bool:
+    """Return whether a clip is a row of token ids or bytes, which may end in padding."""
+    return clip.ndim == 1 and not clip.is_floating_point()
 
 
 def _length(ids_N: torch.Tensor) -> int:
