@@ -16,6 +16,7 @@ from PIL import Image
 
 from openbind.evaluation.held_out import held_out_folder
 from openbind.evaluation.samples import SampleItem
+from tests.tiny_anchors import write_clip
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -164,6 +165,23 @@ def test_page_of_localisation(home: Path) -> None:
     code = "\n".join(blocks("python", "docs/localisation.md"))
     done = run([sys.executable, "-W", "error", "-c", code], home)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_page_of_anchors(home: Path) -> None:
+    """Its Python runs on a tiny model, its command too, and its recipe is valid."""
+    pytest.importorskip("sentence_transformers", reason="the extra st isn't installed")
+    from openbind.training.recipe_file import read_recipe
+
+    write_clip(home / "my-model")
+    code = "\n".join(blocks("python", "docs/anchors.md"))
+    done = run([sys.executable, "-c", code], home)
+    assert done.returncode == 0, done.stderr
+    (line,) = commands("docs/anchors.md")
+    assert "siglip2-base" in run(["bash", "-ec", line], home).stdout
+    (recipe,) = blocks("yaml", "docs/anchors.md")
+    (home / "anchored.yaml").write_text(recipe)
+    assert read_recipe(home / "anchored.yaml").anchor.truncate_dim == 16
 
 
 @pytest.mark.slow

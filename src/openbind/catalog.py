@@ -6,14 +6,21 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from openbind.checkpoints import hub, native
+from openbind.checkpoints.anchors import ANCHORS
 from openbind.checkpoints.formats import Listing, detect, load_as
+from openbind.checkpoints.sentence_transformers import (
+    PREFIX,
+    AnchorOptions,
+    load_sentence_transformer,
+)
+from openbind.configs import from_dict
 from openbind.download import cache_directory, download
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.presets import PRESETS
@@ -110,6 +117,8 @@ def load(
     dtype: Any = "auto",
     weights: Literal["trained", "random"] = "trained",
     accept_license: bool = False,
+    anchor: AnchorOptions | Mapping[str, Any] | None = None,
+    trust_remote_code: bool = False,
 ) -> Space:
     """Load a space.
 
@@ -117,8 +126,9 @@ def load(
         name: "starter", which ships with the package and works offline; "imagebind_huge", which
             is downloaded once; a directory that `openbind.save` or a training run wrote; any
             other checkpoint of a known format (Hugging Face's CLIP and SigLIP directories, files
-            of ImageBind's or OpenCLIP's weights); or a repository of the Hugging Face Hub,
-            "hf:organization/name" or "hf:organization/name@revision".
+            of ImageBind's or OpenCLIP's weights); a repository of the Hugging Face Hub,
+            "hf:organization/name" or "hf:organization/name@revision"; "st:" and a repository or
+            directory that sentence-transformers loads; or a short name of such a model.
         modalities: load only what these need; None loads all.
         device: "auto" (a GPU if there is one), or any argument of `torch.device`.
         dtype: "auto" (the checkpoint's stated precision, else the fastest one of the device), or
@@ -126,6 +136,8 @@ def load(
         weights: "random" builds a named architecture with deterministic initial weights.
         accept_license: accept the license of weights that are downloaded; the same as the
             entry's name in $OPENBIND_ACCEPT_LICENSE.
+        anchor: prompts and truncation of "st:" models, as `AnchorOptions` or a mapping.
+        trust_remote_code: run Python code of an "st:" model's repository, if it needs it.
 
     Raises:
         UnknownNameError: no such name or path, or the space has no such modality.
@@ -138,18 +150,37 @@ def load(
         return build_random(str(name), chosen, target, precision)
     if weights != "trained":
         raise UnknownNameError("kind of weights", weights, ["trained", "random"])
+    if str(name) in ANCHORS:
+        name = ANCHORS[str(name)].reference
+    options = _read_options(name, anchor, trust_remote_code)
+    if str(name).startswith(PREFIX):
+        return load_sentence_transformer(
+            str(name).removeprefix(PREFIX),
+            options=options,
+            modalities=chosen,
+            device=target,
+            dtype=precision,
+            trust_remote_code=trust_remote_code,
+        )
     path = find(name, modalities=chosen, accept_license=accept_license)
-    listing = Listing(path)
-    found = detect(listing)
-    stated = found.dtype(listing)
-    if precision is None:
-        precision = parse_dtype(stated) if stated else _fastest_dtype(target)
-    space = load_as(found, listing, modalities=chosen, device=target, dtype=precision)
+    space = _load_files(path, chosen, target, precision)
     entry = ENTRIES.get(str(name))
     if entry is not None and entry.url:
         space.config = replace(space.config, name=entry.name)
         space.card = replace(space.card, license=entry.license)
     return space
+
+
+def _load_files(
+    path: Path, modalities: list[str] | None, device: str, dtype: torch.dtype | None
+) -> Space:
+    """Load a file or directory in the format that its content has."""
+    listing = Listing(path)
+    found = detect(listing)
+    if dtype is None:
+        stated = found.dtype(listing)
+        dtype = parse_dtype(stated) if stated else _fastest_dtype(device)
+    return load_as(found, listing, modalities=modalities, device=device, dtype=dtype)
 
 
 def find(
@@ -171,6 +202,9 @@ def find(
     text = str(name)
     if text in ENTRIES:
         return _find_entry(ENTRIES[text], accept_license)
+    if text.startswith(PREFIX) or text in ANCHORS:
+        reason = "no file of a space: a reference to another model. Save it, and use the directory"
+        raise CheckpointError(text, reason)
     if text.startswith(HUB):
         repo_id, _, revision = text.removeprefix(HUB).partition("@")
         return hub.pull(repo_id, modalities=modalities, revision=revision or None)
@@ -179,7 +213,23 @@ def find(
         return path
     is_repo_id = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text) is not None
     hint = f"a repository of the Hugging Face Hub is {HUB}{text}" if is_repo_id else ""
-    raise UnknownNameError("space or path", text, ENTRIES, hint)
+    raise UnknownNameError("space or path", text, [*ENTRIES, *ANCHORS], hint)
+
+
+def _read_options(
+    name: str | os.PathLike[str],
+    anchor: AnchorOptions | Mapping[str, Any] | None,
+    trust_remote_code: bool,
+) -> AnchorOptions:
+    """Return the options of a model of sentence-transformers; others take none."""
+    if isinstance(anchor, AnchorOptions):
+        options = anchor
+    else:
+        options = from_dict(AnchorOptions, dict(anchor or {}), "anchor")
+    if not str(name).startswith(PREFIX) and (options != AnchorOptions() or trust_remote_code):
+        reason = f"anchor and trust_remote_code are for {PREFIX} names; this one keeps its own"
+        raise CheckpointError(name, reason)
+    return options
 
 
 def shipped(name: str) -> Path:

@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from tests.tiny_anchors import write_clip
+
 COMMITS = ("0" * 40, "1" * 40)
 """Commits of each repository: `main` before and after someone pushes."""
 COMMIT = COMMITS[0]
@@ -290,3 +292,40 @@ for wrong in (lambda: hub.pull_diffusion("a/pickles"), lambda: hub.pull_file("a/
     half = [f"{part}/diffusion_pytorch_model.fp16.safetensors" for part in ("unet", "vae")]
     assert sorted(fetched) == ["models/a.safetensors", *half]
     assert not {name for name in hub.fetched if "encoder" in name}
+
+
+@pytest.mark.slow
+def test_anchor(hub: Hub, tmp_path: Path) -> None:
+    """A model of sentence-transformers is of one commit; its space refers to it, offline too."""
+    pytest.importorskip("sentence_transformers", reason="the extra st isn't installed")
+    folder = write_clip(tmp_path / "clip")
+    hub.repositories["a/clip"] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    code = """
+import os, warnings
+warnings.simplefilter("ignore")
+import openbind
+space = openbind.load("st:a/clip", device="cpu")
+config = space.config.towers["text"].config
+print(config.name, config.revision, space.card.license, space.card.sources[0].origin)
+openbind.save(space, "SAVED")
+for name in ("st:a/none", "st:a/clip@nothing"):
+    try:
+        openbind.load(name, device="cpu")
+    except openbind.CheckpointError as error:
+        print(error.path, "check the name" in error.reason)
+""".replace("SAVED", str(tmp_path / "saved"))
+    loaded, missing, *_ = run(hub, tmp_path, code).splitlines()
+    assert loaded == f"a/clip {COMMIT} apache-2.0 hf:a/clip"
+    assert missing == "a/none True"
+    offline = """
+import os, warnings
+os.environ["HF_HUB_OFFLINE"] = "1"
+warnings.simplefilter("ignore")
+import openbind
+print(openbind.load("SAVED", device="cpu").encode("text", ["red"]).shape)
+try:
+    openbind.load("st:a/other", device="cpu")
+except openbind.CheckpointError as error:
+    print("connect once" in error.reason)
+""".replace("SAVED", str(tmp_path / "saved"))
+    assert run(hub, tmp_path, offline).splitlines() == ["(1, 16)", "True"]

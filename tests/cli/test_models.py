@@ -7,6 +7,7 @@ import json
 import pytest
 
 from openbind.cli.main import main
+from openbind.cli.models import is_permissive
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,3 +39,22 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "texts in English only" in out
     assert any("thermal" in line and "CC-BY" in line for line in out.splitlines())
     assert "no weights" in rows["tiny"]
+
+
+def test_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --all, named models of others too, permissive licenses first."""
+    assert main(["models", "--all", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    permissive = [is_permissive(row["license"]) for row in rows]
+    assert permissive == sorted(permissive, reverse=True)
+    names = [row["name"] for row in rows]
+    assert names.index("siglip2-base") < names.index("imagebind_huge")
+    assert main(["models", "--all"]) == 0
+    assert "st:laion/larger_clap_general@" in capsys.readouterr().out
+
+
+def test_permissive() -> None:
+    """Every part of an expression counts; no license is none."""
+    assert is_permissive("Apache-2.0 AND CC-BY-4.0")
+    assert not is_permissive("Apache-2.0 AND CC-BY-NC-4.0")
+    assert not is_permissive("")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from openbind.checkpoints import native
 from openbind.checkpoints.formats import FORMATS, Listing, rank_formats
+from openbind.checkpoints.repository import fetch
 from openbind.errors import CheckpointError, first_line
 from openbind.names import plain_name
 from openbind.space.space import Space
@@ -39,7 +40,7 @@ def pull(
         CheckpointError: no such repository; no connection and not cached; or no weights in a
             known format.
     """
-    folder = _fetch(repo_id, _SMALL_FILES, revision)
+    folder = fetch(repo_id, _SMALL_FILES, revision)
     commit = folder.name
     names = _list_files(repo_id, folder, commit)
     listing = Listing(folder, names)
@@ -47,7 +48,7 @@ def pull(
     for chosen in formats:
         for patterns in chosen.weights(listing, modalities):
             if any(fnmatch(name, pattern) for name in names for pattern in patterns):
-                return _fetch(repo_id, list(patterns), commit)
+                return fetch(repo_id, list(patterns), commit)
     raise CheckpointError(
         repo_id, f"expected weights in a format of {', '.join(FORMATS.names())}, found none"
     )
@@ -66,12 +67,12 @@ def pull_diffusion(repo_id: str, encoders: Iterable[str] = ()) -> Path:
     Raises:
         CheckpointError: as `pull`; or a part has no safetensors.
     """
-    folder = _fetch(repo_id, _DIFFUSION_FILES, None)
+    folder = fetch(repo_id, _DIFFUSION_FILES, None)
     names = _list_all_files(repo_id, folder)
     chosen = [file for part in ("unet", "vae") for file in _part_weights(repo_id, names, part)]
     for part in encoders:
         chosen += [f"{part}/config.json", *_part_weights(repo_id, names, part)]
-    return _fetch(repo_id, chosen, folder.name)
+    return fetch(repo_id, chosen, folder.name)
 
 
 def _part_weights(repo_id: str, names: Iterable[str], part: str) -> list[str]:
@@ -90,7 +91,7 @@ def pull_file(repo_id: str, name: str) -> Path:
     Raises:
         CheckpointError: no such file, or no connection and not cached.
     """
-    path = _fetch(repo_id, [name], None) / name
+    path = fetch(repo_id, [name], None) / name
     if not path.is_file():
         raise CheckpointError(repo_id, f"has no file {name}")
     return path
@@ -136,18 +137,6 @@ def push_to_hub(
         except Exception as error:  # depends on the client's HTTP library
             raise CheckpointError(repo_id, f"the upload failed: {first_line(error)}") from error
     return str(commit.commit_url)
-
-
-def _fetch(repo_id: str, patterns: list[str], revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(repo_id, allow_patterns=patterns, revision=revision))
-    except Exception as error:  # depends on the client's HTTP library
-        raise CheckpointError(
-            repo_id,
-            f"can't be fetched from the Hugging Face Hub: {first_line(error)}",
-        ) from error
 
 
 def _list_files(repo_id: str, folder: Path, commit: str) -> tuple[str, ...]:

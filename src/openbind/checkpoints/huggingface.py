@@ -136,7 +136,9 @@ def load_huggingface(
     if not isinstance(kind, str) or kind not in KINDS:
         known = " or ".join(KINDS)
         raise CheckpointError(
-            folder / CONFIG, f"model_type: expected {known}, found {shorten(kind)}"
+            folder / CONFIG,
+            f"model_type: expected {known}, found {shorten(kind)}; st: before the name of the "
+            "directory or repository loads what sentence-transformers can",
         )
     wanted = list(_TOWERS) if modalities is None else list(modalities)
     for name in wanted:

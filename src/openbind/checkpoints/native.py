@@ -26,6 +26,7 @@ from openbind.atomic import atomic_folder, recover_folder
 from openbind.checkpoints.formats import CONFIG, CheckpointFormat, Listing
 from openbind.checkpoints.generators import StoredGenerator
 from openbind.checkpoints.repository import read_inside, read_json
+from openbind.checkpoints.sentence_transformers import is_reference, open_references
 from openbind.checkpoints.tensors import (
     SafetensorsFile,
     describe_difference,
@@ -114,12 +115,14 @@ def load(
     if modalities is not None:
         config = select_modalities(config, list(modalities))
     precision = dtype or getattr(torch, config.dtype or "float32")
-    blanks = {name: _build_blank(folder, name, spec) for name, spec in config.towers.items()}
+    own = {name: spec for name, spec in config.towers.items() if not is_reference(spec)}
+    blanks = {name: _build_blank(folder, name, spec) for name, spec in own.items()}
     _check_digests(folder, config, digests)
     towers = {
         name: _load_tower(read_inside(folder, _weights_of(name)), blank, device, precision)
         for name, blank in blanks.items()
     }
+    towers |= open_references(config.towers, device, precision)
     return Space(config, towers, card, folder, generator=_open_generator(folder))
 
 
@@ -206,7 +209,8 @@ def _write(space: Space, folder: Path, dtype: torch.dtype | None) -> None:
             key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
             for key, value in tower.state_dict().items()
         }
-        save_file(state, folder / _weights_of(name))
+        if state:  # a reference has none
+            save_file(state, folder / _weights_of(name))
     for name, binding in space.config.modalities.items():
         for file in MODALITIES.get(name).files(binding.settings):
             _copy(space.folder, file, folder, name)
@@ -318,11 +322,12 @@ def _build_blank(folder: Path, name: str, spec: TowerSpec) -> torch.nn.Module:
 
 def _check_digests(folder: Path, config: SpaceConfig, digests: dict[str, str]) -> None:
     """Compare the files that a space needs with the digests that were stored with it."""
-    needed = {_weights_of(name) for name in config.towers}.union(
+    needed = {_weights_of(name) for name, spec in config.towers.items() if not is_reference(spec)}
+    needed |= {
         file
         for name, binding in config.modalities.items()
         for file in MODALITIES.get(name).files(binding.settings)
-    )
+    }
     for name in needed:
         read_inside(folder, name)
     if GENERATOR in digests:
@@ -364,7 +369,9 @@ def _weights(listing: Listing, modalities: Iterable[str] | None) -> list[list[st
         return []
     config = read_config(listing.path)
     chosen = [m for m in config.modalities if modalities is None or m in modalities]
-    return [sorted(_weights_of(name) for name in config.narrow(chosen).towers)]
+    towers = config.narrow(chosen).towers
+    own = sorted(_weights_of(name) for name, spec in towers.items() if not is_reference(spec))
+    return [own or [CONFIG]]
 
 
 def _stated_dtype(listing: Listing) -> str | None:

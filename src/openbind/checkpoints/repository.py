@@ -64,6 +64,43 @@ def read_license(folder: Path | None) -> str:
     return str(name or stated or "")
 
 
+def fetch(repo_id: str, patterns: list[str], revision: str | None) -> Path:
+    """Fetch some files of a repository; cached ones are kept.
+
+    Args:
+        repo_id: "organization/name".
+        patterns: of the files.
+        revision: branch, tag or commit; None is the default branch.
+
+    Returns:
+        the directory in Hugging Face's cache, named by the commit.
+
+    Raises:
+        CheckpointError: no such repository or revision, it is gated, or no connection and not
+            cached.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=patterns, revision=revision))
+    except Exception as error:  # depends on the client's HTTP library
+        advice = _ADVICE.get(type(error).__name__, "")
+        raise CheckpointError(
+            repo_id,
+            f"can't be fetched from the Hugging Face Hub: {first_line(error)}{advice}",
+        ) from error
+
+
+_ADVICE = {
+    "GatedRepoError": "; accept its terms on its page, then `hf auth login`",
+    "RepositoryNotFoundError": "; check the name, and for a private one `hf auth login`",
+    "RevisionNotFoundError": "; it has no such branch, tag or commit",
+    "LocalEntryNotFoundError": "; it isn't cached: connect once to fetch it",
+    "OfflineModeIsEnabled": "; it isn't cached: connect once to fetch it",
+}
+"""Name of an error of Hugging Face's client → what to do."""
+
+
 def repository_id(folder: Path) -> str:
     """Return "organization/name" of a folder in the hub's cache; "" for any other folder."""
     found = re.fullmatch(r"models--([^/]+?)--([^/]+)", folder.resolve().parent.parent.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
 from openbind.cli.verb import Verb, print_json
@@ -10,9 +11,17 @@ from openbind.cli.verb import Verb, print_json
 if TYPE_CHECKING:
     from openbind.catalog import Entry
 
+PERMISSIVE = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "CC0-1.0", "CC-BY-4.0")
+"""SPDX ids, of weights that one may use and change for any purpose."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="also models of others with short names, permissive first",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -22,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     from openbind.space.language import name_languages
 
     rows = [_row(entry) for entry in ENTRIES.values()]
+    if arguments.all:
+        rows = sorted([*rows, *_anchor_rows()], key=lambda row: not is_permissive(row["license"]))
     if arguments.json:
         print_json(rows)
         return 0
@@ -35,8 +46,35 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{'':16}texts in {name_languages(row['languages'])} only")
         for source in row["sources"]:
             print(f"{'':18}{source['name']}: {source['use']}; {source['license']}")
-    print("\nPaths of checkpoints and hf:organization/name load as well.")
+    print("\nPaths of checkpoints, hf:organization/name and st:organization/name load as well.")
     return 0
+
+
+def is_permissive(license: str) -> bool:
+    """Return whether a license, an SPDX expression, lets one use and change the work freely."""
+    parts = [part.strip(" ()") for part in re.split(r"\bAND\b", license)]
+    return all(part in PERMISSIVE for part in parts)
+
+
+def _anchor_rows() -> list[dict[str, Any]]:
+    from openbind.checkpoints.anchors import ANCHORS
+
+    return [
+        {
+            "name": anchor.name,
+            "modalities": list(anchor.modalities),
+            "dim": anchor.dim,
+            "bytes": 4 * anchor.parameters,
+            "license": anchor.license,
+            "languages": [],
+            "source": f"{anchor.reference} ({anchor.advice})",
+            "sources": [],
+            "url": anchor.reference,
+            "on_disk": False,
+            "path": None,
+        }
+        for anchor in ANCHORS.values()
+    ]
 
 
 def _row(entry: Entry) -> dict[str, Any]:

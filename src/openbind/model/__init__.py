@@ -3,6 +3,7 @@
 A tower is a module from a batch to embed_BE with a `config_type`. Towers whose last layer is a
 Linear (`head`, or `head.proj`) also have `features`, the input of that layer: in evaluation mode
 `tower.head(tower.features(x))` equals `tower(x)`.
+Towers with `is_reference` have no weights of their own: their config names a model of others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ TOWERS = Registry(
             "openbind.model.backbones.efficientnet_lite_map:EfficientNetLiteMap"
         ),
         "aisfx": "openbind.model.backbones.aisfx:AiSFX",
+        "sentence_transformer": (
+            "openbind.model.backbones.sentence_transformer:SentenceTransformerTower"
+        ),
         "motion_statistics": "openbind.model.backbones.motion_statistics:MotionStatistics",
     },
 )

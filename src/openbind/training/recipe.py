@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from openbind.checkpoints.sentence_transformers import AnchorOptions
 from openbind.data.sources import PairSource
 from openbind.data.views import ViewPlan
 from openbind.errors import shorten
@@ -186,6 +187,7 @@ class Recipe:
     Args:
         name: of the resulting space.
         start: the space to extend: a name, directory, file or hub id for `openbind.load`.
+        anchor: prompts and truncation, where `start` is a model of sentence-transformers.
         pairs: the pairs of modalities.
         each_step: "one" takes a batch of one pair in each step (the paper), "all" a batch of every
             pair, whose losses are added up by weight.
@@ -207,6 +209,7 @@ class Recipe:
     each_step: Literal["one", "all"] = "one"
     seed: int = 0
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    anchor: AnchorOptions = field(default_factory=AnchorOptions)
     modules: tuple[str, ...] = ()
     hardware: Hardware = field(default_factory=Hardware)
     logging: Logging = field(default_factory=Logging)

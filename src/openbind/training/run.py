@@ -298,7 +298,9 @@ class _Run:
         return finished_space(start, self.recipe.name, self.trainer.trained_towers, weights, scales)
 
     def _write_space(self, weights: Weights, results: Sequence[Retrieval]) -> None:
-        start = load(self.recipe.start, device="cpu", dtype=torch.float32)
+        start = load(
+            self.recipe.start, device="cpu", dtype=torch.float32, anchor=self.recipe.anchor
+        )
         start.config = replace(start.config, dtype=self.space.config.dtype)
         space = self._extend(start, weights).to("cpu")
         rows = sum(len(pair.table.rows) for pair in self.pairs)
@@ -309,7 +311,7 @@ class _Run:
 def load_start(recipe: Recipe, world: World) -> Space:
     """Load the frozen towers of a run, in the precision that they compute in."""
     frozen = sorted({plan.pair[0] for plan in recipe.pairs})
-    return load(recipe.start, modalities=frozen, device=str(world.device))
+    return load(recipe.start, modalities=frozen, device=str(world.device), anchor=recipe.anchor)
 
 
 def load_origin(recipe: Recipe, space: Space, world: World) -> Space:
@@ -317,7 +319,13 @@ def load_origin(recipe: Recipe, space: Space, world: World) -> Space:
     tuned = sorted(name for name, plan in recipe.towers.items() if plan.start == "space")
     if not tuned:
         return space
-    return load(recipe.start, modalities=tuned, device=str(world.device), dtype=torch.float32)
+    return load(
+        recipe.start,
+        modalities=tuned,
+        device=str(world.device),
+        dtype=torch.float32,
+        anchor=recipe.anchor,
+    )
 
 
 def _open_folder(

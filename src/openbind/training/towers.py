@@ -100,6 +100,11 @@ def build_tower(
     where = f"towers.{modality}"
     spec = _read_spec(plan, _starting_spec(plan, modality, space), space.dim, where)
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{modality}".encode()))
+    if getattr(TOWERS.get(spec.kind), "is_reference", False):
+        raise ConfigError(
+            f"{where}: its weights are another model's, which stays as it is; train a modality "
+            "that the model doesn't have"
+        )
     if plan.start == "space":
         tower = _copy_tower(spec, space.towers[space.config.modalities[modality].tower], where)
     else:
