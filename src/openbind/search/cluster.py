@@ -187,7 +187,9 @@ def _run(
     resources = ray.cluster_resources()
     cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
     count = min(workers or gpus or max(1, cpus // 2), len(chunks))
-    threads = max(1, cpus // count)
+    # A worker is on one machine: more threads than the largest has would never be free.
+    largest = max(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
+    threads = max(1, min(cpus // count, largest))
     resources_each = {"num_cpus": threads, "num_gpus": 1 if gpus >= count else 0}
     rows = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map(
         ChunkWriter,
