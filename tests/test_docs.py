@@ -209,6 +209,32 @@ def test_pages_of_the_service_and_its_client(home: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def sections(page: str) -> dict[str, str]:
+    """Return the Python of each section of a page, by its heading."""
+    parts = re.split(r"^## (.+)$", (ROOT / page).read_text(), flags=re.MULTILINE)[1:]
+    found = zip(parts[::2], parts[1::2], strict=True)
+    code = {
+        title: [c for kind, c in BLOCK.findall(text) if kind == "python"] for title, text in found
+    }
+    return {title: "\n".join(blocks) for title, blocks in code.items() if blocks}
+
+
+INTEGRATIONS = sections("docs/integrations.md")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", INTEGRATIONS)
+def test_page_of_integrations(home: Path, title: str) -> None:
+    """The Python of each section runs where its packages are installed."""
+    code = INTEGRATIONS[title]
+    for package in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
+        if package != "imagebind":  # which openbind stands in for
+            pytest.importorskip(package, reason=f"{package} isn't installed")
+    done = run([sys.executable, "-c", code], home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_resolve(page: Path) -> None:
     """Every relative link of a page is a file of the project."""
