@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,18 @@ def test_keys_beyond_ascii(echo: Any, request_of: RequestOf) -> None:
     guard = KeyMiddleware(echo, "schlüssel", SESSION, [])
     assert request_of(guard, [b""], headers={"Authorization": "Bearer schlüssel"})[0] == 200
     assert request_of(guard, [b""], headers={"Authorization": "Bearer schl?ssel"})[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("credentials", "status"),
+    [(b"x:key", 200), (b":key", 200), (b"x:other", 401), (b"key", 401), (b"", 401)],
+)
+def test_basic(echo: Any, request_of: RequestOf, credentials: bytes, status: int) -> None:
+    """The key is the password of clients that know an address only."""
+    guard = KeyMiddleware(echo, "key", SESSION, [])
+    sent = {"Authorization": b"Basic " + base64.b64encode(credentials)}
+    assert request_of(guard, [b""], headers=sent)[0] == status
+    assert request_of(guard, [b""], headers={"Authorization": "Basic ???"})[0] == 401
 
 
 def test_sessions_of_services_differ() -> None:

@@ -67,3 +67,22 @@ def test_problems_of_a_body() -> None:
     assert error["message"].startswith("numbers[1]: Input should be a valid integer")
     many = make().post("body", json={"numbers": ["x"] * 9}).json()["error"]["message"]
     assert many.endswith("; and 6 more")
+
+
+def test_other_dialects() -> None:
+    """Routes of other dialects have errors of their shape."""
+    app = FastAPI()
+    add_handlers(app)
+
+    @app.get("/vectorize")
+    @app.get("/v2/embed")
+    @app.get("/v1/embeddings")
+    async def fail() -> None:
+        raise ApiError(400, "wrong", headers={"X-A": "b"})
+
+    client = TestClient(app)
+    found = {path: client.get(path) for path in ("/vectorize", "/v2/embed", "/v1/embeddings")}
+    assert found["/vectorize"].json() == {"error": "wrong"}
+    assert found["/v2/embed"].json() == {"message": "wrong"}
+    assert found["/v1/embeddings"].json()["error"]["message"] == "wrong"
+    assert all((each.status_code, each.headers["X-A"]) == (400, "b") for each in found.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -111,7 +113,8 @@ class KeyMiddleware:
 
     Args:
         app: the application to protect.
-        api_key: expected as `Authorization: Bearer …`, in UTF-8 or Latin-1.
+        api_key: expected as `Authorization: Bearer …`, in UTF-8 or Latin-1; or as the password of
+            `Basic`, which clients send that know an address only (`http://x:KEY@host`).
         session: its cookie stands for the key.
         open_paths: served without it: the page, its files, the health check.
     """
@@ -144,8 +147,19 @@ class KeyMiddleware:
         # Starlette reads headers as Latin-1, whatever the client wrote.
         scheme, _, given = headers.get("authorization", "").partition(" ")
         sent = given.strip().encode("latin-1")
-        is_right = scheme.lower() == "bearer" and any(_equal(sent, key) for key in self.keys)
+        if scheme.lower() == "basic":
+            sent = _password(sent)
+        is_known = scheme.lower() in ("bearer", "basic")
+        is_right = is_known and any(_equal(sent, key) for key in self.keys)
         return is_right or self.session.is_in(headers)
+
+
+def _password(credentials: bytes) -> bytes:
+    """Return the password of HTTP's basic authentication (RFC 7617); empty if there is none."""
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
 
 
 def _equal(given: bytes, expected: bytes) -> bool:

@@ -29,6 +29,7 @@ from openbind.serving.access import (
 )
 from openbind.serving.atlas import COUNTS
 from openbind.serving.bodies import body_schemas, json_body, read_json
+from openbind.serving.cohere import CohereRequest, add_cohere
 from openbind.serving.errors import ApiError, add_handlers
 from openbind.serving.generation import add_generation
 from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
@@ -39,6 +40,7 @@ from openbind.serving.middleware import BodyMiddleware, TimeMiddleware
 from openbind.serving.parts import note_parts
 from openbind.serving.payloads import message_terms
 from openbind.serving.service import Service
+from openbind.serving.weaviate import OPEN_PATHS, VectorizeRequest, add_weaviate
 from openbind.space.language import note_foreign
 
 CLOSE_SECONDS = 3
@@ -82,6 +84,8 @@ BODIES = (
     schemas.SearchRequest,
     schemas.ImagesRequest,
     schemas.LocateRequest,
+    CohereRequest,
+    VectorizeRequest,
 )
 IMAGE_TYPE = "image/jpeg"
 IMAGE: dict[int | str, dict[str, Any]] = {
@@ -121,7 +125,7 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     if api_key is None:
         app.add_middleware(HostMiddleware)
     else:
-        open_paths = ["/", "/health", *(f"/page/{name}" for name in PAGE_TYPES)]
+        open_paths = ["/", "/health", *OPEN_PATHS, *(f"/page/{name}" for name in PAGE_TYPES)]
         app.add_middleware(KeyMiddleware, api_key=api_key, session=session, open_paths=open_paths)
     app.add_middleware(OriginMiddleware)
     app.add_middleware(HeaderMiddleware)
@@ -132,6 +136,8 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     _add_state(app, service)
     add_generation(app, service)
     add_locating(app, service)
+    add_cohere(app, service)
+    add_weaviate(app, service)
     _add_page(app, session, is_open=api_key is None)
     _describe(app)
     return app

@@ -20,20 +20,23 @@ CHUNK_BYTES = 1 << 18
 REFERENCE = "#/components/schemas/{model}"
 
 
-async def read_json(request: Request, model: type[M], max_values: int) -> M:
+async def read_json(
+    request: Request, model: type[M], max_values: int, *, untyped: bool = False
+) -> M:
     """Parse and validate the body of a request in a thread.
 
     Args:
         request: its body is JSON.
         model: what is expected.
         max_values: numbers, strings, lists and objects in it, at most.
+        untyped: whether a client may leave its media type out.
 
     Raises:
         ApiError: 400, another media type, or too many values.
         RequestValidationError: not JSON (lone surrogates aren't), or not what is expected.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type != "application/json" and not (untyped and not media_type):
         message = f"expected `Content-Type: application/json`, found {media_type[:80]!r}"
         raise ApiError(400, message, param="body")
     body = await request.body()

@@ -1,8 +1,11 @@
-"""Errors of the service in OpenAI's shape: what is wrong, in which part of the request, and why."""
+"""Errors of the service: what is wrong, in which part of the request, and why.
+
+They have OpenAI's shape, on routes of other dialects theirs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from openbind.errors import InputError, MissingExtraError, OpenbindError
 from openbind.serving.work import OverloadedError
@@ -57,9 +61,36 @@ class ApiError(Exception):
         kind = TYPES.get(self.status, INVALID if self.status < 500 else "server_error")
         return {"message": self.message, "type": kind, "param": self.param, "code": self.code}
 
-    def response(self) -> JSONResponse:
+    def response(self) -> ErrorResponse:
         """Return the response to send."""
-        return JSONResponse({"error": self.plain()}, self.status, self.headers)
+        return ErrorResponse(self)
+
+
+SHAPES: dict[str, Callable[[ApiError], dict[str, Any]]] = {
+    "/vectorize": lambda error: {"error": error.message},
+    "/v2/embed": lambda error: {"message": error.message},
+}
+"""Path of a route in another dialect than OpenAI's → the body of its errors."""
+
+
+class ErrorResponse(JSONResponse):
+    """A response in the shape of the route that it comes from, whoever sends it.
+
+    Args:
+        error: to send.
+    """
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__({"error": error.plain()}, error.status, error.headers)
+        self.error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if shape := SHAPES.get(scope["path"]):
+            error = self.error
+            await JSONResponse(shape(error), error.status, error.headers)(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def overloaded(seconds: int, headers: Mapping[str, str] | None = None) -> ApiError:

@@ -82,11 +82,18 @@ def read_base64(content: str, name: str) -> bytes:
     return data
 
 
-def message_terms(messages: Sequence[Message], modalities: Sequence[str]) -> list[Term]:
+def message_terms(
+    messages: Sequence[Message], modalities: Sequence[str], name: str = "messages"
+) -> list[Term]:
     """Return the content parts of messages, in their order.
 
     A part is `{"type": "text", "text": …}`, `{"type": "X_url", "X_url": {"url": …}}` for any
     modality X, or OpenAI's `{"type": "input_X", "input_X": {"data": …}}`; each may have a `weight`.
+
+    Args:
+        messages: of a request.
+        modalities: that the space has.
+        name: of their list in the request, for errors.
 
     Raises:
         InputError: a part of an unknown type, or without its content.
@@ -97,7 +104,7 @@ def message_terms(messages: Sequence[Message], modalities: Sequence[str]) -> lis
         if isinstance(contents, str):
             contents = [ContentPart(type=TEXT, text=contents)]
         for position, part in enumerate(contents):
-            terms.append(_read_part(part, modalities, f"messages[{at}].content[{position}]"))
+            terms.append(_read_part(part, modalities, f"{name}[{at}].content[{position}]"))
     return terms
 
 
