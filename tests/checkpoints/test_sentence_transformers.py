@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -205,3 +206,19 @@ def test_towers_of_others_stay_outside(space: openbind.Space) -> None:
 
     assert open_references(starter.towers, "cpu", None) == {}
     assert all(is_reference(spec) for spec in space.config.towers.values())
+
+
+def test_missing_torchvision(clip: Path, tmp_path: Path) -> None:
+    """A processor of video that needs torchvision says so, where it isn't installed."""
+    if importlib.util.find_spec("torchvision") is not None:
+        pytest.skip("torchvision is installed")
+    folder = tmp_path / "with_video"
+    folder.mkdir()
+    for file in clip.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    processor = json.loads((folder / "processor_config.json").read_text())
+    processor["processor_class"] = "Qwen3VLProcessor"
+    processor["video_processor"] = {"video_processor_type": "Qwen3VLVideoProcessor"}
+    (folder / "processor_config.json").write_text(json.dumps(processor))
+    with pytest.raises(CheckpointError, match="pip install torchvision"):
+        openbind.load(f"st:{folder}", device="cpu")

@@ -254,8 +254,11 @@ def _open_model(
                 "needs Python code of its repository to run. Read that code; to trust it: "
                 f"trust_remote_code=True, or {TRUST_VARIABLE}={name}",
             ) from error
-        reason = f"can't be opened by sentence-transformers ({type(error).__name__}: "
-        raise CheckpointError(name, f"{reason}{first_line(error)})") from error
+        found = f"{type(error).__name__}: {first_line(error)}"
+        if isinstance(error, ImportError) and "torchvision" in str(error).lower():
+            found = "its processor needs torchvision: pip install torchvision"
+        reason = f"can't be opened by sentence-transformers ({found})"
+        raise CheckpointError(name, reason) from error
 
 
 def _embed_dim(name: str, model: Any, truncate_dim: int | None) -> int:
