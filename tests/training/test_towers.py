@@ -184,7 +184,7 @@ def test_lora(space: Space) -> None:
     assert merged.state_dict().keys() == space.towers["imu"].state_dict().keys()
     with torch.no_grad():
         found, expected = merged.eval()(SERIES_INPUT), tower.eval()(SERIES_INPUT)
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
