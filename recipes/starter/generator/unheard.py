@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 from pathlib import Path
 
 import sounds
@@ -10,8 +10,10 @@ import torch
 from assemble import AUDIO_SETTINGS
 from photographs import read_captioned
 from targets import make_targets
+from torch.nn import functional as F
 
 import openbind
+from openbind.generation.network import NetworkConfig
 from openbind.model.backbones.aisfx import AiSFX
 
 FOLD = 4
@@ -20,7 +22,8 @@ FOLD = 4
 def embed_unheard(space: openbind.Space, data: Path, work: Path) -> tuple[torch.Tensor, list[str]]:
     """Return unit vectors (N, E) of fold 4, and the name of each one's class.
 
-    The head's targets are as the starter's: names, and images found by captions and by content.
+    The head's targets are as the starter's: names, and images found by captions and by content. The
+    dimensions of the layout stay zero: a sound doesn't say where things are.
 
     Args:
         space: the starter.
@@ -29,20 +32,19 @@ def embed_unheard(space: openbind.Space, data: Path, work: Path) -> tuple[torch.
     """
     shipped = space.towers["audio"]
     assert isinstance(shipped, AiSFX)
-    tower = AiSFX(dataclasses.replace(shipped.config, embed_dim=space.dim))
-    tower.load_state_dict(shipped.state_dict())
+    tower, content_dim = copy.deepcopy(shipped), NetworkConfig().what_dim
     found = sounds.read_recordings(data)
     names, class_N = sounds.labels_of(found)
     photographs = read_captioned(data)
-    words_NE, image_NE, label_KE = (
-        torch.from_numpy(space.encode(modality, items))
+    words_NC, image_NC, label_KC = (
+        F.normalize(torch.from_numpy(space.encode(modality, items))[:, :content_dim], dim=1)
         for modality, items in (
             ("text", [photograph.texts[0] for photograph in photographs]),
             ("image", [photograph.path for photograph in photographs]),
             ("text", names),
         )
     )
-    target_KE = make_targets(label_KE, words_NE, image_NE)
+    target_KE = F.pad(make_targets(label_KC, words_NC, image_NC), (0, space.dim - content_dim))
     clean, degraded = (
         sounds.audio_features(tower, found, AUDIO_SETTINGS, work, worse) for worse in (False, True)
     )
