@@ -50,7 +50,9 @@ def test_all(capsys: pytest.CaptureFixture[str]) -> None:
     names = [row["name"] for row in rows]
     assert names.index("siglip2-base") < names.index("imagebind_huge")
     assert main(["models", "--all"]) == 0
-    assert "st:laion/larger_clap_general@" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "st:laion/larger_clap_general@" in out
+    assert all(any(line.split()[:1] == [name] for line in out.splitlines()) for name in names)
 
 
 def test_permissive() -> None:

@@ -36,16 +36,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(rows)
         return 0
+    width = max(len(row["name"]) for row in rows) + 2
     for row in rows:
         state = "on disk" if row["on_disk"] else "to download" if row["bytes"] else "no weights"
         size = f"{row['bytes'] / 1e6:,.0f} MB" if row["bytes"] else "-"
-        print(f"{row['name']:16}{state:13}{size:>10}  {row['dim']:>5} dimensions")
-        print(f"{'':16}{', '.join(row['modalities'])}")
-        print(f"{'':16}{row['source']}{'; ' if row['license'] else ''}{row['license']}")
+        print(f"{row['name']:{width}}{state:13}{size:>10}  {row['dim']:>5} dimensions")
+        print(f"{'':{width}}{', '.join(row['modalities'])}")
+        print(f"{'':{width}}{row['source']}{'; ' if row['license'] else ''}{row['license']}")
         if row["languages"]:
-            print(f"{'':16}texts in {name_languages(row['languages'])} only")
+            print(f"{'':{width}}texts in {name_languages(row['languages'])} only")
         for source in row["sources"]:
-            print(f"{'':18}{source['name']}: {source['use']}; {source['license']}")
+            print(f"{'':{width + 2}}{source['name']}: {source['use']}; {source['license']}")
     print("\nPaths of checkpoints, hf:organization/name and st:organization/name load as well.")
     return 0
 
