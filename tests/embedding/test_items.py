@@ -54,12 +54,18 @@ class Row(FilePart):
 
     row: int
 
+    def read(self) -> int:
+        return self.row
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column(FilePart):
     """A column of a file, which has the same number."""
 
     row: int
+
+    def read(self) -> int:
+        return self.row
 
 
 def test_keys_of_parts(tmp_path: Path) -> None:

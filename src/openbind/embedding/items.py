@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -67,7 +68,7 @@ class StoredFeatures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilePart:
+class FilePart(ABC):
     """A part of a file, or a file that needs a reader of its own.
 
     A kind of part is a frozen dataclass derived from this one: its other fields say which part,
@@ -83,17 +84,17 @@ class FilePart:
         """Name it in reports."""
         return str(self.path)
 
+    @abstractmethod
     def read(self) -> Any:
         """Return what the modality accepts.
 
         Raises:
             InputError: it can't be read.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class DerivedItem:
+class DerivedItem(ABC):
     """An item computed from another one, an augmented view for instance.
 
     A kind of these is a frozen dataclass derived from this one: its other fields say what is
@@ -105,13 +106,13 @@ class DerivedItem:
 
     source: Item
 
+    @abstractmethod
     def read(self) -> Any:
         """Return what the modality accepts.
 
         Raises:
             InputError: the source can't be read.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

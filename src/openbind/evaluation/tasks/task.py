@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(Side):
+class Task(Side, ABC):
     """A task; each kind is a frozen dataclass derived from this one.
 
     Args:
@@ -56,13 +57,13 @@ class Task(Side):
         """Return the modalities that a space needs for the task."""
         return (self.modality,)
 
+    @abstractmethod
     def measure(self, embedder: Embedder) -> TaskResult:
         """Embed the items and measure.
 
         Raises:
             InputError: no item can be used.
         """
-        raise NotImplementedError
 
     def take(self, indices: Sequence[int]) -> Any:
         """Return the same task with only some items."""
