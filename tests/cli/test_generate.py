@@ -42,7 +42,7 @@ def test_grid_of_a_sum(run: Run, media: Path, tmp_path: Path) -> None:
     """Several images of a weighted sum; JSON output says what was drawn."""
     out = tmp_path / "grid.png"
     query = ["--image", next(media.glob("dog.[!o]*")), "--audio", media / "rain.ogg"]
-    numbers = ["--weight", "audio=-0.5", "--n", 4, "--steps", 7, "--seed", 3]
+    numbers = ["--weight", "-0.5", "--n", 4, "--steps", 7, "--seed", 3]
     code, stdout, _ = run("generate", *query, *numbers, "-o", out, "--json")
     assert code == 0
     found = json.loads(stdout)

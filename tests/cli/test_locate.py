@@ -37,7 +37,7 @@ def test_many_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     command = ["locate", str(CAT), str(broken), str(CUP), "--text", "a cat", "--json"]
-    command += ["--audio", str(DOG), "--weight", "audio=-0.2", "-o", str(tmp_path / "maps")]
+    command += ["--audio", str(DOG), "--weight", "-0.2", "-o", str(tmp_path / "maps")]
     assert main(command) == 0
     plain = json.loads(capsys.readouterr().out)
     assert [row["path"] for row in plain["results"]] == [str(CAT), str(CUP)]

@@ -47,7 +47,7 @@ def test_search_by_several_terms(run: Run, media: Path) -> None:
         "--text",
         "a rooster",
         "--weight",
-        "text=0.2",
+        "0.2",
         "--json",
     )
     found = json.loads(out)

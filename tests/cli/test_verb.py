@@ -14,7 +14,6 @@ from openbind.cli.verb import (
     comma_separated,
     compute_options,
     exit_code,
-    parse_weights,
     positive,
     report_failures,
     type_overrides,
@@ -23,18 +22,6 @@ from openbind.cli.verb import (
 from openbind.embedding.many import Failure
 from openbind.embedding.scan import Summary
 from openbind.errors import InputError
-
-
-def test_weights() -> None:
-    """MODALITY=NUMBER, possibly negative; anything else is an error."""
-    assert parse_weights(["image=0.3", "text=-1"]) == {"image": 0.3, "text": -1.0}
-    with pytest.raises(InputError, match="expected MODALITY=NUMBER"):
-        parse_weights(["image"])
-    for weight in ("image=nan", "image=inf", "image=1e999"):
-        with pytest.raises(InputError, match="expected MODALITY=NUMBER"):
-            parse_weights([weight])
-    with pytest.raises(InputError, match="no modality named 'smell'"):
-        parse_weights(["smell=1"])
 
 
 def test_counts() -> None:

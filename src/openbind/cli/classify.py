@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from openbind.cli.query import note_languages
 from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
@@ -14,7 +15,6 @@ from openbind.cli.verb import (
     compute_options,
     exit_code,
     load_space,
-    note_languages,
     path_overrides,
     plain_failures,
     print_json,

@@ -6,17 +6,15 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from openbind.cli.query import add_part_arguments, note_languages, query_terms
 from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
-    add_part_arguments,
     add_set_argument,
     add_space_arguments,
     compute_options,
     load_space,
-    note_languages,
     print_json,
-    query_terms,
     with_settings,
 )
 from openbind.errors import InputError, describe
@@ -37,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Embed the items, print their cosines, and their deviations above unrelated pairs."""
-    terms = query_terms(arguments, {})
+    terms = query_terms(arguments)
     if len(terms) < 2:
         raise InputError("compare", f"expected at least two items, found {len(terms)}")
 

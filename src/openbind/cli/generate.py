@@ -8,19 +8,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openbind.cli.query import add_query_arguments, note_languages, query_terms
 from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
-    add_query_arguments,
     add_set_argument,
     add_space_arguments,
     load_space,
-    note_languages,
-    parse_weights,
     positive,
     print_json,
     print_line,
-    query_terms,
     with_settings,
 )
 from openbind.errors import InputError
@@ -99,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     image_format(arguments.output)
     check_numbers(arguments.n, arguments.seed, arguments.steps, arguments.guidance)
-    terms = query_terms(arguments, parse_weights(arguments.weight))
+    terms = query_terms(arguments)
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --audio rooster.wav")
     space = open_space(arguments, terms)

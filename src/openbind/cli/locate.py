@@ -7,18 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openbind.cli.query import add_query_arguments, note_languages, query_terms
 from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
-    add_query_arguments,
     add_set_argument,
     add_space_arguments,
     load_space,
-    note_languages,
-    parse_weights,
     print_json,
     print_line,
-    query_terms,
     with_settings,
 )
 from openbind.errors import InputError, OpenbindError
@@ -57,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from openbind.search.locating import locate_file
     from openbind.search.query import embed_query
 
-    terms = query_terms(arguments, parse_weights(arguments.weight))
+    terms = query_terms(arguments)
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --audio dog.wav")
     targets = _targets(arguments)

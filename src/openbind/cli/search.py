@@ -6,11 +6,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from openbind.cli.query import add_query_arguments, note_languages, query_terms
 from openbind.cli.verb import (
     Verb,
     add_compute_arguments,
     add_library_arguments,
-    add_query_arguments,
     add_set_argument,
     add_space_arguments,
     check_device,
@@ -18,14 +18,11 @@ from openbind.cli.verb import (
     exit_code,
     limit_items,
     load_space,
-    note_languages,
-    parse_weights,
     path_overrides,
     plain_failures,
     positive,
     print_json,
     print_line,
-    query_terms,
     report_failures,
     with_settings,
 )
@@ -62,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, and print the best files with their cosine, and deviations above unrelated files."""
-    terms = query_terms(arguments, parse_weights(arguments.weight))
+    terms = query_terms(arguments)
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --text 'a dog'")
     if bool(arguments.paths) == bool(arguments.index):

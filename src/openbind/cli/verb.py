@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +13,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from openbind.errors import InputError, printable
 from openbind.limits import COMMAND_LINE, parse_limits
-from openbind.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from openbind.embedding.many import ComputeOptions, Failure
     from openbind.embedding.overrides import TypeOverride
     from openbind.embedding.scan import Summary
-    from openbind.search.query import Term
     from openbind.space.space import Space
 
 DEFAULT_SPACE = "starter"
@@ -241,73 +238,6 @@ def with_settings(space: Space, arguments: argparse.Namespace) -> Space:
 def comma_separated(text: str) -> tuple[str, ...]:
     """Split a comma-separated list; empty parts are dropped."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def add_part_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add one repeatable option for each modality: `--text "a dog" --image dog.jpg`."""
-    for name in MODALITIES.names():
-        parser.add_argument(
-            f"--{name}", action="append", default=[], metavar="ITEM", help="may be repeated"
-        )
-
-
-def add_query_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of verbs that take a query: its parts and `--weight`."""
-    add_part_arguments(parser)
-    parser.add_argument(
-        "--weight",
-        action="append",
-        default=[],
-        metavar="MODALITY=NUMBER",
-        help="weight of a modality's items in the query (default: 1; negative: unlike these)",
-    )
-
-
-def query_terms(arguments: argparse.Namespace, weights: dict[str, float]) -> list[Term]:
-    """Return the terms of a query from the options of `add_part_arguments`."""
-    from openbind.search.query import Term
-
-    return [
-        Term(name, item, weights.get(name, 1.0))
-        for name in MODALITIES.names()
-        for item in getattr(arguments, name)
-    ]
-
-
-def note_languages(space: Space, asked: Iterable[Term | str]) -> None:
-    """Print a line to stderr for each text in a language that the space doesn't know.
-
-    Args:
-        space: that embeds them.
-        asked: texts, or terms of a query of any modality.
-    """
-    from openbind.modalities import TEXT
-    from openbind.space.language import note_foreign
-
-    terms = [each for each in asked if isinstance(each, str) or each.modality == TEXT]
-    texts = [each if isinstance(each, str) else str(each.item) for each in terms]
-    for note in note_foreign(texts, space.card.languages, space.name):
-        print_line(note, file=sys.stderr)
-
-
-def parse_weights(given: Sequence[str]) -> dict[str, float]:
-    """Parse `image=0.3` pairs.
-
-    Raises:
-        InputError: not a modality, or not a finite number.
-    """
-    weights = {}
-    for pair in given:
-        name, _, value = pair.partition("=")
-        try:
-            weights[name] = float(value)
-        except ValueError:
-            weights[name] = math.nan
-        if not math.isfinite(weights[name]):
-            raise InputError(f"--weight {pair}", "expected MODALITY=NUMBER")
-        if name not in MODALITIES.names():
-            raise InputError(f"--weight {pair}", f"no modality named {name!r}")
-    return weights
 
 
 def plain_failures(failures: Iterable[Failure]) -> list[dict[str, str]]:
