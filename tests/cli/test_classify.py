@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_a_folder(run: Run, media: Path) -> None:
     assert "broken.png" in err.splitlines()[-2]
     assert "2 skipped: 1 of other types (1 XYZ), 1 failed to decode" in err.splitlines()[-1]
     assert run("classify", media, "--labels", "dog,rain", "--strict")[0] == 1
+
+
+def test_table(run: Run, media: Path, tmp_path: Path) -> None:
+    """A row for each file that can be used, among several by name too; columns are the labels."""
+    (media / "broken.png").write_bytes(b"no image")
+    (media / "notes.xyz").write_text("no media")
+    table = tmp_path / "table.csv"
+    named = [media / "notes.xyz", media / "broken.png", media / "dog.ogg", media / "rain.ogg"]
+    code, out, err = run("classify", *named, "--labels", "rain,dog", "-o", table)
+    assert (code, out) == (0, "")
+    assert all(name in err for name in ("notes.xyz: unsupported", "broken.png", "table.csv"))
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [str(media / "dog.ogg"), str(media / "rain.ogg")]
+    assert [row["label"] for row in rows] == ["dog", "rain"]
+    assert float(rows[0]["rain"]) + float(rows[0]["dog"]) == pytest.approx(1, abs=1e-5)
+    for wrong in (["--labels", "a,b", "-o", "x.txt"], ["--labels", "a,a"]):
+        code, out, err = run("classify", media, *wrong)
+        assert (code, out, len(err.splitlines())) == (1, "", 1)
 
 
 @pytest.mark.parametrize("template", ["a dog", "{} {}", "a {} in {place}"])

@@ -59,6 +59,9 @@ def test_wrong_paths(tree: Path) -> None:
     assert refused.value.item == str(tree / "gone")
     with pytest.raises(InputError, match="txt"):
         scan([tree / "notes.txt"], ["image"])
+    among = scan([tree / "notes.txt", tree / "b"], ["image"])
+    assert [failure.item for failure in among.failures] == [tree / "notes.txt"]
+    assert among.summary.others["txt"] >= 1
 
 
 def test_an_unreadable_folder_is_reported(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

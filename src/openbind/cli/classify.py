@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from openbind.atomic import atomic_path
 from openbind.cli.query import note_languages
 from openbind.cli.verb import (
     Verb,
@@ -35,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="a prompt with {} for the label; can be repeated to average several (default: {})",
     )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE.csv",
+        help="write a table: path, modality, label, and the probability of each label",
+    )
     add_set_argument(parser)
     add_space_arguments(parser)
     add_compute_arguments(parser)
@@ -45,6 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     labels = [label.strip() for label in arguments.labels.split(",") if label.strip()]
     if len(labels) < 2:
         raise InputError(f"--labels {arguments.labels!r}", "expected at least two labels")
+    if len(set(labels)) < len(labels):
+        raise InputError(f"--labels {arguments.labels!r}", "a label is repeated")
+    output = arguments.output
+    if output is not None and output.suffix.lower() != ".csv":
+        raise InputError(output, "expected the extension .csv")
 
     from openbind.evaluation.embedder import Embedder
     from openbind.evaluation.zero_shot import class_probabilities, fill_template, label_vectors
@@ -75,14 +92,38 @@ def run(arguments: argparse.Namespace) -> int:
         ranked = sorted(zip(labels, map(float, odds_K), strict=True), key=lambda pair: -pair[1])
         path = str(entry.item)
         results.append({"path": path, "modality": entry.modality, "labels": dict(ranked)})
+    if output is not None and results:
+        write_table(results, labels, output)
+        print_line(f"{len(results)} rows written to {output}", file=sys.stderr)
     if arguments.json:
         skipped, summary = plain_failures(library.failures), library.summary.plain()
         print_json({"results": results, "skipped": skipped, "summary": summary})
-    for result in [] if arguments.json else results:
+    for result in [] if arguments.json or output is not None else results:
         ranking = "  ".join(f"{label} {p:.3f}" for label, p in result["labels"].items())
         print_line(f"{result['path']}  {ranking}")
     report_failures(library.failures, library.summary)
     return exit_code(library.failures, len(results), arguments.strict)
+
+
+def write_table(results: Sequence[dict[str, Any]], labels: Sequence[str], target: Path) -> None:
+    """Write a row for each file as CSV, whole or not at all.
+
+    Args:
+        results: with path, modality and label → probability, the highest first.
+        labels: in the order of their columns.
+        target: the file.
+    """
+    with (
+        atomic_path(target) as temporary,
+        # Names of files may hold bytes that are not text.
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["path", "modality", "label", *labels])
+        for result in results:
+            odds = result["labels"]
+            shown = [f"{odds[label]:.6f}" for label in labels]
+            writer.writerow([result["path"], result["modality"], next(iter(odds)), *shown])
 
 
 VERB = Verb(

@@ -120,16 +120,17 @@ def scan(
             path below the folder, or with the path of a file as given.
 
     Raises:
-        InputError: a path doesn't exist, or a file given by name is of no known kind or no file.
+        InputError: a path doesn't exist, or the only one is a file of no known kind or no file;
+            among several it is a failure.
     """
-    scanner = _Scanner(modalities, overrides)
-    for given in paths:
+    scanner, listed = _Scanner(modalities, overrides), list(paths)
+    for given in listed:
         path = Path(given).expanduser()
         if path.is_dir():
             for file in walk_files(path, scanner.failures.append, summary=scanner.summary):
                 scanner.take(file, file.relative_to(path).as_posix())
         else:
-            scanner.take_given(path, given)
+            scanner.take_given(path, given, alone=len(listed) == 1)
     return Scan(tuple(scanner.entries), scanner.summary, tuple(scanner.failures))
 
 
@@ -142,20 +143,24 @@ class _Scanner:
         self.failures: list[Failure] = []
         self.summary, self.seen = Summary(), set[Path]()
 
-    def take_given(self, path: Path, given: Any) -> None:
-        """Take a file that was given by name, which has to be one of the modalities.
+    def take_given(self, path: Path, given: Any, *, alone: bool) -> None:
+        """Take a file that was given by name, which should be one of the modalities.
 
         Raises:
-            InputError: it isn't there, no regular file, can't be read, or is of no known kind.
+            InputError: it isn't there; or, if it is `alone`, it is no regular file, can't be read,
+                or is of no known kind.
         """
         if not os.path.lexists(path):
             raise InputError(given, "no such file or folder")
-        if (obstacle := find_obstacle(path)) is not None:
-            raise InputError(given, obstacle)
-        if read_as(path.as_posix(), self.modalities, self.overrides)[0] is None:
-            known = ", ".join(self.modalities)
-            found = f"unsupported file extension {path.suffix!r}"
-            raise InputError(given, f"{found}; expected one of {known}, or its --type")
+        reason = find_obstacle(path)
+        known = read_as(path.as_posix(), self.modalities, self.overrides)[0] is not None
+        if reason is None and not known:
+            expected = f"expected one of {', '.join(self.modalities)}, or its --type"
+            reason = f"unsupported file extension {path.suffix!r}; {expected}"
+        if reason is not None and alone:
+            raise InputError(given, reason)
+        if reason is not None and not known:
+            self.failures.append(Failure(path, reason))
         self.take(path, path.as_posix())
 
     def take(self, file: Path, name: str) -> None:
