@@ -13,6 +13,7 @@ a process would grow with the length of its work. So the free pages are returned
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 
 import torch
@@ -49,6 +50,22 @@ def c_library() -> ctypes.CDLL:
     if not sys.platform.startswith("linux"):
         raise OSError("not glibc")
     return ctypes.CDLL(None)
+
+
+def split_batch(x: Tensor, row_bytes: float) -> tuple[Tensor, ...]:
+    """Split a batch evenly into parts that a tower should process in turn on this device.
+
+    Args:
+        x: (B, ...).
+        row_bytes: of the largest intermediate of one sample.
+
+    Returns:
+        views; the whole batch on other devices, and where gradients need all activations.
+    """
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return (x,)
+    parts = math.ceil(len(x) * row_bytes / LARGEST_BLOCK)
+    return x.tensor_split(min(max(parts, 1), max(len(x), 1)))
 
 
 def rows_at_once(x_BND: Tensor, mlp_width: int, heads: int) -> int:

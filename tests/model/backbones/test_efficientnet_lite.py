@@ -15,7 +15,6 @@ from openbind.model.backbones.efficientnet_lite import (
     EfficientNetLite,
     EfficientNetLiteConfig,
     LayoutConfig,
-    SameConv,
     StageConfig,
     read_cells,
 )
@@ -52,23 +51,6 @@ def test_equals_the_original(shipped: EfficientNetLite) -> None:
     logits_BK = shipped.classifier(features_BD)
     torch.testing.assert_close(logits_BK, golden["logits_BK"], atol=0.1, rtol=0)
     assert torch.equal(logits_BK.argmax(1), golden["logits_BK"].argmax(1))
-
-
-@pytest.mark.parametrize(
-    ("size", "kernel", "stride", "before", "after"),
-    [(6, 3, 2, 0, 1), (7, 3, 2, 1, 1), (6, 5, 2, 1, 2), (6, 3, 1, 1, 1), (1, 5, 2, 2, 2)],
-)
-def test_pads_as_tensorflow_does(
-    size: int, kernel: int, stride: int, before: int, after: int
-) -> None:
-    """SAME padding gives ceil(size / stride) outputs, the odd one of the padding at the end."""
-    torch.manual_seed(0)
-    conv = SameConv(1, 1, kernel, stride, 1)
-    image = torch.randn(1, 1, size, size)
-    padded = F.pad(image, (before, after, before, after))
-    expected = F.conv2d(padded, conv.weight, conv.bias, stride)
-    assert expected.shape[-1] == -(-size // stride)
-    torch.testing.assert_close(conv(image), expected)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (17, 40), (64, 32)])

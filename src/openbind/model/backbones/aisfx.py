@@ -17,6 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from openbind.configs import Range, Width
+from openbind.model.convolution import SameConv
+from openbind.model.memory import keep_freed_blocks, split_batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +34,13 @@ class ConvBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.first = SameConv(inputs, outputs, 3)
+        self.second = SameConv(outputs, outputs, 3)
 
     def forward(self, input_BCFT: torch.Tensor) -> torch.Tensor:
         """Return (B, outputs, F, T)."""
-        hidden = F.relu(self.first(input_BCFT), inplace=True)
-        return F.relu(self.second(hidden), inplace=True)
+        output: torch.Tensor = self.second(self.first(input_BCFT, "relu"), "relu")
+        return output
 
 
 class AiSFX(nn.Module):
@@ -52,8 +54,7 @@ class AiSFX(nn.Module):
         inputs = (1, *config.channels[:-1])
         self.blocks = nn.ModuleList(map(ConvBlock, inputs, config.channels))
         self.head = nn.Linear(config.channels[-1], config.embed_dim)
-        # Twice as fast for convolutions on a CPU.
-        nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
+        keep_freed_blocks()
 
     def features(self, mel_BCFT: torch.Tensor) -> torch.Tensor:
         """Encode one-channel log-mel blocks (96 bins, 100 frames as trained), scaled to [0, 1].
@@ -61,6 +62,15 @@ class AiSFX(nn.Module):
         Returns:
             features_BD, one value per channel of the last block, non-negative.
         """
+        row_bytes = (
+            self.config.channels[0]
+            * mel_BCFT.shape[2]
+            * mel_BCFT.shape[3]
+            * mel_BCFT.element_size()
+        )
+        return torch.cat([self._read(part) for part in split_batch(mel_BCFT, row_bytes)])
+
+    def _read(self, mel_BCFT: torch.Tensor) -> torch.Tensor:
         hidden = mel_BCFT.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):
             hidden = F.max_pool2d(hidden, 2) if index > 0 else hidden

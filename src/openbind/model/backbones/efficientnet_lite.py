@@ -24,6 +24,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from openbind.configs import Range, Width
+from openbind.model.convolution import SameConv
+from openbind.model.memory import keep_freed_blocks, split_batch
 
 WINDOW, SMOOTHED = 7, 3
 """Cells per side of the two squares of `cells`, chosen on mosaics (docs/localisation.md)."""
@@ -87,32 +89,6 @@ class EfficientNetLiteConfig:
     layout: LayoutConfig | None = None
 
 
-class SameConv(nn.Conv2d):
-    """A convolution with TensorFlow's SAME padding: ceil(size / stride) outputs.
-
-    PyTorch's symmetric padding differs if the total padding is odd: the extra row or column belongs
-    to the bottom or right.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> None:
-        super().__init__(inputs, outputs, kernel, stride=stride, groups=groups)
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return the convolution of `input` (B, C, H, W)."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        rows, columns = (
-            max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-            for size in input.shape[-2:]
-        )
-        if rows % 2 == 0 and columns % 2 == 0:
-            padding = (rows // 2, columns // 2)
-        else:
-            left, top = columns // 2, rows // 2
-            input = F.pad(input, (left, columns - left, top, rows - top))
-            padding = (0, 0)
-        return F.conv2d(input, self.weight, self.bias, self.stride, padding, groups=self.groups)
-
-
 class Bottleneck(nn.Module):
     """Expand channels, filter each, project back; residual if input and output have one shape."""
 
@@ -120,32 +96,41 @@ class Bottleneck(nn.Module):
         super().__init__()
         hidden = inputs * stage.expand
         self.residual = stride == 1 and inputs == stage.channels
-        self.expand = SameConv(inputs, hidden, 1, 1, 1) if stage.expand > 1 else None
+        self.expand = SameConv(inputs, hidden, 1) if stage.expand > 1 else None
         self.filter = SameConv(hidden, hidden, stage.kernel, stride, hidden)
-        self.project = SameConv(hidden, stage.channels, 1, 1, 1)
+        self.project = SameConv(hidden, stage.channels, 1)
 
     def forward(self, input_BCHW: torch.Tensor) -> torch.Tensor:
         """Return the block's output (B, channels, H / stride, W / stride), rounded up."""
         hidden = input_BCHW
         if self.expand is not None:
-            hidden = F.relu6(self.expand(hidden), inplace=True)
-        hidden = F.relu6(self.filter(hidden), inplace=True)
-        output: torch.Tensor = self.project(hidden)
-        return output + input_BCHW if self.residual else output
+            hidden = self.expand(hidden, "relu6")
+        hidden = self.filter(hidden, "relu6")
+        output: torch.Tensor = self.project(hidden, residual=input_BCHW if self.residual else None)
+        return output
 
 
 class Body(nn.Sequential):
     """Bottlenecks of all stages."""
 
     def __init__(self, channels: int, stages: Sequence[StageConfig]) -> None:
-        blocks = []
+        blocks, area, peak = [], 1.0, 0.0
         for stage in stages:
             for index in range(stage.repeats):
+                peak = max(peak, channels * stage.expand * area)
                 blocks.append(Bottleneck(channels, stage, stage.stride if index == 0 else 1))
                 channels = stage.channels
+                area /= stage.stride**2 if index == 0 else 1
         super().__init__(*blocks)
         self.channels = channels
         self._stages = tuple(stages)
+        self._peak = peak
+
+    def parts(self, image_BCHW: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Split images, of twice the sides of this body's inputs, into batches for the stem."""
+        height, width = image_BCHW.shape[-2:]
+        values = self._peak * math.ceil(height / 2) * math.ceil(width / 2)
+        return split_batch(image_BCHW, values * image_BCHW.element_size())
 
     def split(self, input_BCHW: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the outputs of a stage, counted from 1, and of the last."""
@@ -214,9 +199,9 @@ class EfficientNetLite(nn.Module):
     def __init__(self, config: EfficientNetLiteConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = SameConv(3, config.stem_channels, 3, 2, 1)
+        self.stem = SameConv(3, config.stem_channels, 3, 2)
         self.blocks = Body(config.stem_channels, config.stages)
-        self.top = SameConv(self.blocks.channels, config.width, 1, 1, 1)
+        self.top = SameConv(self.blocks.channels, config.width, 1)
         self.classifier = nn.Linear(config.width, config.num_classes)
         content_dim = config.embed_dim - (config.layout.dim if config.layout else 0)
         self.mixture = nn.Linear(config.num_classes, content_dim, bias=False)
@@ -225,8 +210,7 @@ class EfficientNetLite(nn.Module):
         if config.layout is not None:
             channels = config.stages[config.layout.stage - 1].channels
             self.layout = nn.Linear(channels * config.layout.grid**2, config.layout.dim)
-        # Twice as fast for convolutions on a CPU.
-        nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
+        keep_freed_blocks()
 
     def read(self, image_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode RGB images scaled to about [-1, 1].
@@ -241,10 +225,13 @@ class EfficientNetLite(nn.Module):
 
     def _read_maps(self, image_BCHW: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the map of a stage, and that of the features before they are averaged."""
-        hidden = image_BCHW.contiguous(memory_format=torch.channels_last)
-        hidden = F.relu6(self.stem(hidden), inplace=True)
-        middle, hidden = self.blocks.split(hidden, stage)
-        return middle, F.relu6(self.top(hidden), inplace=True)
+        image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+        parts = [
+            self.blocks.split(self.stem(part, "relu6"), stage)
+            for part in self.blocks.parts(image_BCHW)
+        ]
+        middle_BCHW, last_BCHW = (torch.cat(maps) for maps in zip(*parts, strict=True))
+        return middle_BCHW, self.top(last_BCHW, "relu6")
 
     def dense_size(self, size: int) -> int:
         """Return the size of images in which `cells` finds the most, given the usual one.

@@ -19,10 +19,11 @@ from openbind.model.backbones.efficientnet_lite import (
     LITE2_STAGES,
     Body,
     EfficientNetLite,
-    SameConv,
     StageConfig,
     read_cells,
 )
+from openbind.model.convolution import SameConv
+from openbind.model.memory import keep_freed_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +50,19 @@ class EfficientNetLiteMap(nn.Module):
     def __init__(self, config: EfficientNetLiteMapConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = SameConv(1, config.stem_channels, 3, 2, 1)
+        self.stem = SameConv(1, config.stem_channels, 3, 2)
         self.blocks = Body(config.stem_channels, config.stages)
         self.head = nn.Linear(self.blocks.channels * config.grid**2, config.embed_dim)
-        nn.utils.convert_conv2d_weight_memory_format(self, torch.channels_last)
+        keep_freed_blocks()
 
     def features(self, map_BCHW: torch.Tensor) -> torch.Tensor:
         """Encode maps (B, 1, H, W) scaled to about [-1, 1]; return features_BD."""
-        hidden = map_BCHW.contiguous(memory_format=torch.channels_last)
-        hidden = F.relu6(self.stem(hidden), inplace=True)
-        return read_cells(self.blocks(hidden), self.config.grid)
+        return read_cells(self._read_map(map_BCHW), self.config.grid)
+
+    def _read_map(self, map_BCHW: torch.Tensor) -> torch.Tensor:
+        map_BCHW = map_BCHW.contiguous(memory_format=torch.channels_last)
+        parts = [self.blocks(self.stem(part, "relu6")) for part in self.blocks.parts(map_BCHW)]
+        return torch.cat(parts)
 
     def forward(self, map_BCHW: torch.Tensor) -> torch.Tensor:
         """Return embed_BE, not yet of unit length; see `features` for the input."""
@@ -83,8 +87,7 @@ class EfficientNetLiteMap(nn.Module):
         Returns:
             cells_BHWE.
         """
-        hidden = map_BCHW.contiguous(memory_format=torch.channels_last)
-        map_BCHW = self.blocks(F.relu6(self.stem(hidden), inplace=True))
+        map_BCHW = self._read_map(map_BCHW)
         batch, channels, rows, columns = map_BCHW.shape
         grid, count = self.config.grid, rows * columns
         # How much each position counts in the average of each of the grid's cells.
