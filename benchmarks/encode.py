@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from flops import count_flops
 
 import openbind
 from openbind.evaluation.samples import read_samples, samples_folder
@@ -56,9 +56,8 @@ def measure(space: openbind.Space, modality: str, peak: float) -> dict[str, floa
     )
     batches = [torch.cat(clips[i : i + 32]) for i in range(0, len(clips), 32)]
     tower = best_seconds(lambda: [space.embed_tensors({modality: b}) for b in batches])
-    with FlopCounterMode(display=False) as counter:
-        space.embed_tensors({modality: batches[0]})
-    flops = counter.get_total_flops() / len(batches[0]) * len(clips)
+    flops = count_flops(lambda: space.embed_tensors({modality: batches[0]}))
+    flops *= len(clips) / len(batches[0])
     both = best_seconds(lambda: space.encode(modality, items))
     return {
         "items": len(items),

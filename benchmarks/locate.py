@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from encode import peak_flops
-from torch.utils.flop_counter import FlopCounterMode
+from flops import count_flops
 
 import openbind
 from openbind.evaluation.samples import read_samples, samples_folder
@@ -32,13 +32,6 @@ def median_seconds(function: Callable[[Any], object], items: Sequence[Any]) -> f
         function(item)
         times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def count_flops(function: Callable[[], object]) -> float:
-    """Return the floating-point operations of a call."""
-    with FlopCounterMode(display=False) as counter:
-        function()
-    return float(counter.get_total_flops())
 
 
 def measure(space: openbind.Space) -> dict[str, float]:
