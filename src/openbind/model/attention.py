@@ -82,7 +82,7 @@ class Attention(nn.Module):
 
 def _append(x_BND: Tensor, token_11D: Tensor) -> Tensor:
     """Append a token to each sample, in the samples' precision (under autocast it may differ)."""
-    return torch.cat([x_BND, token_11D.to(x_BND.dtype).expand(len(x_BND), -1, -1)], dim=1)
+    return torch.cat([x_BND, token_11D.to(x_BND.dtype).expand(x_BND.shape[0], -1, -1)], dim=1)
 
 
 def attend(
@@ -117,7 +117,7 @@ def _split(x_BND: Tensor, heads: int) -> Tensor:
 
 def pick(x_BND: Tensor, at_B: Tensor) -> Tensor:
     """Select one token of each sample: (B, 1, D)."""
-    return x_BND[torch.arange(len(x_BND), device=x_BND.device), at_B].unsqueeze(1)
+    return x_BND[torch.arange(x_BND.shape[0], device=x_BND.device), at_B].unsqueeze(1)
 
 
 def _scores_are_faster(q_BAND: Tensor, keys: int) -> bool:

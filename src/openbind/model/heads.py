@@ -30,7 +30,7 @@ class AttentionPool(nn.Module):
         width = x_BND.shape[-1]
         q_1ND = project(self.in_proj, self.query, slice(width))
         k_BND, v_BND = project(self.in_proj, x_BND, slice(width, None)).chunk(2, dim=-1)
-        mixed_BND = attend(q_1ND.expand(len(x_BND), -1, -1), k_BND, v_BND, self.heads)
+        mixed_BND = attend(q_1ND.expand(x_BND.shape[0], -1, -1), k_BND, v_BND, self.heads)
         attended_BND = project(self.out_proj, mixed_BND)
         pooled_BND: Tensor = attended_BND + self.mlp(self.norm(attended_BND))
         return pooled_BND[:, 0]

@@ -54,7 +54,7 @@ class Patches(nn.Module):
         if self.norm is not None:
             tokens_BND = self.norm(tokens_BND)
         if self.cls_token is not None:
-            tokens_BND = torch.cat([self.cls_token.expand(len(x), -1, -1), tokens_BND], dim=1)
+            tokens_BND = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), tokens_BND], dim=1)
         return tokens_BND + self._positions_for((grid[0], grid[1]), steps)
 
     def _embed_still(self, x: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ class Tokens(nn.Module):
         if self.config.eot is None:
             return ids_BN.argmax(dim=-1)  # first position of the highest id
         ends_BN = ids_BN == self.config.eot
-        if not bool(ends_BN.any(dim=-1).all()):
+        if not torch.compiler.is_compiling() and not bool(ends_BN.any(dim=-1).all()):
             raise InputError(ids_BN, f"a row has no end token (id {self.config.eot})")
         return ends_BN.int().argmax(dim=-1)
 
@@ -173,7 +173,8 @@ class Windows(nn.Module):
         if self.norm is not None:
             tokens_BND = self.norm(tokens_BND)
         positions_1ND = self._positions_for(tokens_BND.shape[1])
-        return torch.cat([self.cls_token.expand(len(x_BCT), -1, -1), tokens_BND], 1) + positions_1ND
+        cls_B1D = self.cls_token.expand(x_BCT.shape[0], -1, -1)
+        return torch.cat([cls_B1D, tokens_BND], dim=1) + positions_1ND
 
     def _positions_for(self, windows: int) -> Tensor:
         trained = self.positions.shape[1] - 1

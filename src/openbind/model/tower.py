@@ -106,7 +106,8 @@ class Tower(nn.Module):
             InputError: the tensor doesn't fit the stem.
         """
         at_B = self._pooled_position(x)
-        if self.config.trunk.causal and self.config.head.pool == "eot" and at_B is not None:
+        is_cut = self.config.trunk.causal and self.config.head.pool == "eot"
+        if is_cut and at_B is not None and not torch.compiler.is_compiling():
             # Tokens after the last end in the batch can't influence any of the ends.
             x = x[:, : int(at_B.max()) + 1]
         return self.head.features(self.head.norm(self.trunk(self._embed(x), at_B)))
@@ -129,7 +130,7 @@ class Tower(nn.Module):
         if pool == "eot" and isinstance(self.stem, Tokens):
             return self.stem.end_of(x)
         position = x.shape[1] - 1 if pool == "last" else 0
-        return torch.full((len(x),), position, device=x.device)
+        return torch.full((x.shape[0],), position, device=x.device)
 
 
 def nearness(rows: int, columns: int, like: Tensor) -> Tensor:

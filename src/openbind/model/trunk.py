@@ -119,7 +119,7 @@ class Trunk(nn.Module):
             (B, N, D), or (B, 1, D) with `at_B`.
         """
         rows = rows_at_once(x_BND, self.config.mlp_width, self.config.heads)
-        if len(x_BND) <= rows:
+        if x_BND.shape[0] <= rows:
             return self._apply_blocks(x_BND, at_B)
         parts = [slice(start, start + rows) for start in range(0, len(x_BND), rows)]
         return torch.cat(

@@ -90,8 +90,9 @@ class MiniLM(nn.Module):
         """
         if ids_BN.shape[1] > self.config.max_tokens:
             raise ValueError(f"{ids_BN.shape[1]} tokens, at most {self.config.max_tokens}")
-        # Drop columns that are padding in all rows.
-        ids_BN = ids_BN[:, : int((ids_BN != self.config.pad_id).sum(dim=1).max())]
+        if not torch.compiler.is_compiling():
+            # Drop columns that are padding in all rows.
+            ids_BN = ids_BN[:, : int((ids_BN != self.config.pad_id).sum(dim=1).max())]
         attend_BN = ids_BN != self.config.pad_id
         tokens_BND = self.norm(self.word(ids_BN) + self.position.weight[: ids_BN.shape[1]])
         for layer in self.layers:
