@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import torch
 
-from openbind.signal.fbank import KaldiFbank, _kaldi_filters, kaldi_fbank
+from openbind.signal.fbank import _kaldi_filters, kaldi_fbank
+from openbind.signal.front_ends import KaldiFbank
 
 CLIPS, SAMPLES, ROUNDS = 64, 32_000, 5
 CONFIG = KaldiFbank()

@@ -22,7 +22,7 @@ from openbind.modalities.text import TextSettings
 from openbind.modalities.thermal import ThermalSettings
 from openbind.modalities.video import VideoSettings
 from openbind.signal.disparity import DisparityScale
-from openbind.signal.fbank import PowerMel
+from openbind.signal.front_ends import PowerMel
 from openbind.space.card import Card, Measurement, Source
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.space import Space

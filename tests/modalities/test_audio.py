@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from openbind.errors import InputError
 from openbind.modalities.audio import MODALITY, AudioSettings, apply_view, mix
 from openbind.modalities.spec import View
-from openbind.signal.fbank import PowerMel, Waveform
+from openbind.signal.front_ends import PowerMel, Waveform
 
 GOLDEN = load_file(Path(__file__).parents[1] / "signal" / "golden" / "audio_logmel.safetensors")
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from openbind.signal.fbank import KaldiFbank, PowerMel, kaldi_fbank, power_mel
+from openbind.signal.fbank import kaldi_fbank, power_mel
+from openbind.signal.front_ends import KaldiFbank, PowerMel
 
 GOLDEN = load_file(Path(__file__).parent / "golden" / "audio_logmel.safetensors")
 

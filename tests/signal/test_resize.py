@@ -16,7 +16,6 @@ from openbind.signal.resize import (
     resize_and_crop,
     resize_frames,
     resize_short_side,
-    to_tensor,
 )
 
 
@@ -37,14 +36,14 @@ def test_crop_offset_rounds_half_to_even(length: int, left: int) -> None:
 
 
 def test_pixels() -> None:
-    """uint8 to [0, 1], channels first, then (x - mean) / std."""
-    image = Image.new("RGB", (2, 1), (255, 0, 51))
-    image_CHW = to_tensor(image)
-    assert image_CHW.shape == (3, 1, 2)
-    torch.testing.assert_close(image_CHW[:, 0, 0], torch.tensor([1.0, 0.0, 0.2]))
-    found = normalize(image_CHW, (0.5, 0.0, 0.2), (0.5, 1.0, 2.0))
-    torch.testing.assert_close(found[:, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
-    assert to_tensor(Image.new("L", (3, 4))).shape == (1, 4, 3)
+    """uint8 to [0, 1], channels first, then (x - mean) / std, rounded as PyTorch rounds."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8))
+    mean, std = (0.5, 0.0, 0.2), (0.5, 1.0, 2.0)
+    found = normalize(image, mean, std)
+    pixels_CHW = torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
+    mean_C11, std_C11 = (torch.tensor(part).view(-1, 1, 1) for part in (mean, std))
+    assert np.array_equal(found, ((pixels_CHW - mean_C11) / std_C11).numpy())
+    assert found.flags["C_CONTIGUOUS"]
 
 
 @pytest.mark.parametrize(

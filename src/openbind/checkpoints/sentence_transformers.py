@@ -24,7 +24,7 @@ from openbind.modalities.image import ImageSettings
 from openbind.modalities.text import BYTES, CHARACTERS_PER_TOKEN, TextSettings
 from openbind.modalities.video import VideoSettings
 from openbind.model import TOWERS
-from openbind.signal.fbank import Waveform
+from openbind.signal.front_ends import Waveform
 from openbind.space.card import Card, Source
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.space import Space

@@ -32,7 +32,8 @@ from openbind.compat.imagebind_model import ImageBindModel, ModalityType
 from openbind.modalities.text import VOCABULARY
 from openbind.presets import PRESETS
 from openbind.signal.bpe import ClipTokenizer
-from openbind.signal.fbank import KaldiFbank, kaldi_fbank
+from openbind.signal.fbank import kaldi_fbank
+from openbind.signal.front_ends import KaldiFbank
 from openbind.space.space import Space
 
 NAME = "imagebind"

@@ -18,20 +18,29 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from openbind.configs import Divisor, Range, check_numbers
 from openbind.media.audio import Audio, OpenAudio
 from openbind.media.drawing import draw_wave
-from openbind.modalities.spec import Modality, Part, Preprocess, Sample, View
+from openbind.modalities.audio_arrays import LONG_SAMPLES, mel_array, read_whole
+from openbind.modalities.spec import (
+    ArraySample,
+    Modality,
+    Part,
+    Preprocess,
+    PreprocessArrays,
+    Sample,
+    View,
+)
 from openbind.signal.clips import Clip, cover_clips, sample_range, uniform_clips
-from openbind.signal.fbank import KaldiFbank, PowerMel, Waveform, kaldi_fbank, power_mel
-from openbind.signal.resample import input_range, resample
+from openbind.signal.front_ends import KaldiFbank, PowerMel, Waveform
+
+if TYPE_CHECKING:
+    import torch
 
 # fmt: off
 AUDIO_EXTENSIONS = frozenset([
@@ -43,8 +52,6 @@ AUDIO_EXTENSIONS = frozenset([
 """Extensions of audio files, in lower case."""
 SILENT = 1e-6
 """Energy of a silent channel, as a fraction of the loudest one's: 60 dB below it."""
-LONG_SAMPLES = 1 << 21
-"""Samples of each channel up to which a part is read as a whole: 47 s at 44.1 kHz."""
 CLIPS_TOGETHER = 32
 """Clips whose spectrograms are computed together."""
 PEAK_SAMPLES = 128
@@ -97,6 +104,8 @@ DRAWN = AudioSettings(mono="mix")
 
 def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
     """Return the function from a recording to its clips (clips, 1, mels, frames)."""
+    import torch
+
     rate_hz = settings.features.rate_hz
 
     def preprocess(item: Any) -> Sample:
@@ -116,6 +125,25 @@ def prepare(settings: AudioSettings, folder: Path | None) -> Preprocess:
                 peaks += [samples_CT[0] for samples_CT in map(_peaks, cut)]
         times = tuple((float(start), float(min(end, seconds))) for start, end in clips)
         return Sample(torch.cat(mels), times, partial(draw_wave, torch.cat(peaks).numpy()))
+
+    return preprocess
+
+
+def prepare_arrays(settings: AudioSettings, folder: Path | None) -> PreprocessArrays:
+    """Return the function of `prepare` for NumPy arrays; long recordings need PyTorch."""
+    rate_hz = settings.features.rate_hz
+
+    def preprocess(item: Any) -> ArraySample:
+        with _open(item) as audio:
+            samples_T = read_whole(audio, settings)
+        if samples_T is None:
+            sample = prepare(settings, folder)(item)
+            return ArraySample(sample.clips.numpy(), sample.times)
+        seconds = Fraction(len(samples_T), rate_hz)
+        clips = _cut(seconds, settings)
+        cut = [samples_T[slice(*sample_range(clip, rate_hz))] for clip in clips]
+        times = tuple((float(start), float(min(end, seconds))) for start, end in clips)
+        return ArraySample(np.stack([mel_array(part_T, settings) for part_T in cut]), times)
 
     return preprocess
 
@@ -167,6 +195,8 @@ class _Excerpt:
         """Return samples at the tower's rate, (1, samples); fewer behind the part's end."""
         if self.short_CT is not None:
             return self.short_CT[:, start:end]
+        from openbind.signal.resample import input_range
+
         rate_hz = self.settings.features.rate_hz
         first, last, before = input_range(start, end, self.from_hz, rate_hz)
         first, last = self.first + first, min(self.first + last, self.last)
@@ -176,6 +206,10 @@ class _Excerpt:
 
 def _to_rate(audio: Audio, settings: AudioSettings) -> torch.Tensor:
     """Return one channel, (1, samples), at the tower's rate."""
+    import torch
+
+    from openbind.signal.resample import resample
+
     samples_CT = torch.from_numpy(audio.samples_CT)
     samples_CT = mix(samples_CT) if settings.mono == "mix" else samples_CT[:1]
     return resample(samples_CT, audio.rate_hz, settings.features.rate_hz)
@@ -217,6 +251,8 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     Raises:
         InputError: the item is unusable.
     """
+    import torch
+
     part = Part.of(item)
     with _open(part.item) as audio:
         excerpt = _Excerpt.read(audio, part.view, DRAWN)
@@ -258,6 +294,8 @@ def _open(item: Any) -> AbstractContextManager[OpenAudio]:
 
 def _peaks(samples_CT: torch.Tensor) -> torch.Tensor:
     """Return the loudest sample of every few, for drawing."""
+    import torch.nn.functional as F
+
     return F.max_pool1d(samples_CT.abs(), PEAK_SAMPLES, ceil_mode=True)
 
 
@@ -290,6 +328,11 @@ def mix(samples_CT: torch.Tensor) -> torch.Tensor:
 
 def _mels(clips: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
     """Compute the normalized features of clips, mel_SCFT (clips, 1, mels, frames)."""
+    import torch
+    import torch.nn.functional as F
+
+    from openbind.signal.fbank import kaldi_fbank, power_mel
+
     features = settings.features
     if isinstance(features, Waveform):
         return torch.stack([_fit_samples(clip, settings.clip_samples) for clip in clips])[:, None]
@@ -312,6 +355,8 @@ def _mels(clips: list[torch.Tensor], settings: AudioSettings) -> torch.Tensor:
 
 def _fit_samples(clip_CT: torch.Tensor, count: int) -> torch.Tensor:
     """Give a clip that is a sample too long or short its length; a short one keeps its own."""
+    import torch.nn.functional as F
+
     missing = count - clip_CT.shape[1]
     return F.pad(clip_CT, (0, missing)) if missing <= 1 else clip_CT
 
@@ -332,4 +377,5 @@ MODALITY = Modality(
     thumbnail=thumbnail,
     duration=duration,
     clip_seconds=clip_seconds,
+    prepare_arrays=prepare_arrays,
 )

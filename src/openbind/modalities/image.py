@@ -16,14 +16,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from PIL import Image
 
 from openbind.configs import Divisor, Side
 from openbind.media.image import FULL_SIZE, LARGE_PIXELS, read_image
 from openbind.media.video import OpenVideo, is_video
-from openbind.modalities.spec import Extent, Modality, Preprocess, Sample, View
-from openbind.signal.resize import Triple, normalize, resize_and_crop, to_tensor
+from openbind.modalities.spec import (
+    ArraySample,
+    Extent,
+    Modality,
+    Preprocess,
+    PreprocessArrays,
+    Sample,
+    View,
+)
+from openbind.signal.resize import Triple, normalize, resize_and_crop
 
 PHOTOS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
@@ -60,16 +67,26 @@ class ImageSettings:
 
 def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
     """Return the function from an image to its pixels (1, 3, size, size), or its own size."""
+    read = prepare_arrays(settings, folder)
 
     def preprocess(item: Any) -> Sample:
+        return read(item).to_sample()
+
+    return preprocess
+
+
+def prepare_arrays(settings: ImageSettings, folder: Path | None) -> PreprocessArrays:
+    """Return the function of `prepare` for NumPy arrays."""
+
+    def preprocess(item: Any) -> ArraySample:
         image = read_image(item, DETAIL * settings.size, LARGE_PIXELS)
         if settings.fit == "none":
-            pixels_HWC = torch.from_numpy(np.array(image))
-            whole_CHW = pixels_HWC.permute(2, 0, 1).contiguous()
-            return Sample(whole_CHW[None], extent=_extent(image, settings))
-        pixels_CHW = to_tensor(fit_image(image, settings))
-        normalized_CHW = normalize(pixels_CHW, settings.mean, settings.std)
-        return Sample(normalized_CHW[None], extent=_extent(image, settings))
+            whole_CHW = np.array(image).transpose(2, 0, 1)
+            return ArraySample(
+                np.ascontiguousarray(whole_CHW)[None], extent=_extent(image, settings)
+            )
+        pixels_CHW = normalize(fit_image(image, settings), settings.mean, settings.std)
+        return ArraySample(pixels_CHW[None], extent=_extent(image, settings))
 
     return preprocess
 
@@ -166,4 +183,5 @@ MODALITY = Modality(
     apply_view=apply_view,
     open_views=open_views,
     thumbnail=thumbnail,
+    prepare_arrays=prepare_arrays,
 )

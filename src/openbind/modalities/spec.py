@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from openbind.configs import from_dict, to_dict
 from openbind.errors import InputError
 from openbind.media.arrays import is_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 CHANNEL_COUNTS = (1, 3, 4)
 """Lengths of a map's third axis that make it the channels of one item."""
@@ -63,6 +65,25 @@ class Sample:
     draw: Draw | None = field(default=None, repr=False, compare=False)
     thumbnail: bytes | None = None
     extent: Extent | None = None
+
+
+@dataclass(frozen=True)
+class ArraySample:
+    """One item, preprocessed without PyTorch.
+
+    Args:
+        clips, times, extent: as of a `Sample`; the clips are a NumPy array.
+    """
+
+    clips: np.ndarray
+    times: tuple[tuple[float, float], ...] | None = None
+    extent: Extent | None = None
+
+    def to_sample(self) -> Sample:
+        """Return the same with a tensor, which shares memory."""
+        import torch
+
+        return Sample(torch.from_numpy(self.clips), self.times, extent=self.extent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +181,7 @@ class Part:
 
 
 Preprocess = Callable[[Any], Sample]
+PreprocessArrays = Callable[[Any], ArraySample]
 ApplyView = Callable[[Any, View], Any]
 ReadViews = Callable[[Any, Sequence[View]], Iterator[Any]]
 Thumbnail = Callable[[Any, tuple[int, int]], Image.Image]
@@ -201,6 +223,8 @@ class Modality:
         duration: item → seconds of a recording; raises `InputError` as `prepare`'s function does.
             None for modalities without time.
         clip_seconds: settings → seconds of a clip of a recording.
+        prepare_arrays: as `prepare`, with NumPy arrays and without importing PyTorch, for exported
+            spaces. None where `prepare` alone can do it.
     """
 
     name: str
@@ -220,6 +244,7 @@ class Modality:
     thumbnail: Thumbnail | None = None
     duration: Callable[[Any], float] | None = None
     clip_seconds: Callable[[Any], float] | None = None
+    prepare_arrays: Callable[[Any, Path | None], PreprocessArrays] | None = None
 
     def change(self, settings: Any, changes: Mapping[str, Any]) -> Any:
         """Return settings with some fields changed.

@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
+import numpy as np
 
 from openbind.configs import Range, Width
 from openbind.errors import CheckpointError, InputError, first_line
-from openbind.modalities.spec import Modality, Preprocess, Sample
+from openbind.modalities.spec import (
+    ArraySample,
+    Modality,
+    Preprocess,
+    PreprocessArrays,
+    Sample,
+)
 from openbind.names import inside
 from openbind.signal.bpe import ClipTokenizer
 
@@ -55,11 +61,21 @@ class TextSettings:
 
 def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
     """Load the vocabulary and return the function from a str to its ids (1, context)."""
+    read = prepare_arrays(settings, folder)
+
+    def preprocess(item: Any) -> Sample:
+        return read(item).to_sample()
+
+    return preprocess
+
+
+def prepare_arrays(settings: TextSettings, folder: Path | None) -> PreprocessArrays:
+    """Load the vocabulary and return the function of `prepare` for NumPy arrays."""
     if settings.tokenizer == CLIP:
-        encode_clip = ClipTokenizer(VOCABULARY, settings.context)
-        return lambda item: Sample(encode_clip([check_text(item)]))
+        tokenizer = ClipTokenizer(VOCABULARY, settings.context)
+        return lambda item: ArraySample(tokenizer.ids([check_text(item)]))
     if settings.tokenizer == BYTES:
-        return lambda item: Sample(_to_bytes(check_text(item), settings.context))
+        return lambda item: ArraySample(_to_bytes(check_text(item), settings.context))
 
     try:
         path = inside(folder or Path(), settings.tokenizer)
@@ -67,22 +83,20 @@ def prepare(settings: TextSettings, folder: Path | None) -> Preprocess:
         raise CheckpointError(folder, str(error)) from error
     encode = _read_tokenizer(path, settings.context)
 
-    def preprocess(item: Any) -> Sample:
-        ids = torch.full((1, settings.context), settings.pad, dtype=torch.int64)
+    def preprocess(item: Any) -> ArraySample:
+        ids = np.full((1, settings.context), settings.pad, np.int64)
         text = check_text(item)
         encoded = _encode_beginning(encode, text.lower() if settings.lower else text, settings)
-        ids[0, : len(encoded)] = torch.tensor(encoded)
-        return Sample(ids)
+        ids[0, : len(encoded)] = encoded
+        return ArraySample(ids)
 
     return preprocess
 
 
-def _to_bytes(text: str, context: int) -> torch.Tensor:
+def _to_bytes(text: str, context: int) -> np.ndarray:
     """Return the bytes of a text (1, context), padded with 0, which no text has."""
     data = text.replace("\0", " ").encode()[:context]
-    padded = bytearray(context)
-    padded[: len(data)] = data
-    return torch.frombuffer(padded, dtype=torch.uint8)[None]
+    return np.frombuffer(bytearray(data.ljust(context, b"\0")), np.uint8)[None]
 
 
 def _encode_beginning(
@@ -138,4 +152,5 @@ MODALITY = Modality(
     tower="text",
     scale=100.0,
     files=lambda settings: () if settings.tokenizer in (CLIP, BYTES) else (settings.tokenizer,),
+    prepare_arrays=prepare_arrays,
 )

@@ -12,11 +12,14 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from openbind.errors import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    import torch
 
 MERGES = 48_894
 """Merges used, of the 262,144 in the published list (spec 3.4)."""
@@ -65,7 +68,17 @@ class ClipTokenizer:
         self.context = context
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Tokenize texts.
+        """Tokenize texts; returns the tensor of what `ids` returns.
+
+        Raises:
+            InputError: one of the texts isn't a str.
+        """
+        import torch
+
+        return torch.from_numpy(self.ids(texts))
+
+    def ids(self, texts: Sequence[str]) -> np.ndarray:
+        """Tokenize texts without importing PyTorch.
 
         Returns:
             ids_BN int64, N the context: start, tokens, end, zeros. Long texts are truncated
@@ -83,8 +96,7 @@ class ClipTokenizer:
             for encoding in self._tokenizer.encode_batch_fast(cleaned, add_special_tokens=False)
         ]
         # NumPy converts lists of numbers many times faster than PyTorch.
-        ids_BN = np.array(rows, dtype=np.int64).reshape(len(rows), self.context)
-        return torch.from_numpy(ids_BN)
+        return np.array(rows, dtype=np.int64).reshape(len(rows), self.context)
 
 
 def clean_text(text: str) -> str:

@@ -1,13 +1,15 @@
-"""Resizing and cropping of images and frames, and conversion to normalized tensors."""
+"""Resizing and cropping of images and frames, and conversion to normalized arrays."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
 
 Triple = tuple[float, float, float]
 LONGEST = 50
@@ -81,17 +83,16 @@ def _resize_box(
     return part.resize((size, size), filter, inner)
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
-    """Return the pixels of an RGB or gray image as image_CHW float32 in [0, 1]."""
-    values = np.array(image)
-    if values.ndim == 2:
-        values = values[:, :, None]
-    return torch.from_numpy(values).permute(2, 0, 1).float().div_(255)
+def normalize(image: Image.Image, mean: Triple, std: Triple) -> np.ndarray:
+    """Return the normalized pixels of an RGB image, image_CHW float32.
 
-
-def normalize(image_CHW: torch.Tensor, mean: Triple, std: Triple) -> torch.Tensor:
-    """Subtract the mean and divide by the standard deviation of each channel."""
-    return (image_CHW - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
+    Args:
+        image: RGB.
+        mean, std: of values in [0, 1], per channel.
+    """
+    image_CHW = np.asarray(image).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    mean_C11, std_C11 = (np.asarray(part, np.float32)[:, None, None] for part in (mean, std))
+    return np.ascontiguousarray((image_CHW - mean_C11) / std_C11)
 
 
 def resize_frames(frames_CTHW: torch.Tensor, size: int) -> torch.Tensor:
@@ -104,6 +105,8 @@ def resize_frames(frames_CTHW: torch.Tensor, size: int) -> torch.Tensor:
         frames_CTHW: float; (..., H, W) with at least two axes before them.
         size: of the shorter side.
     """
+    import torch.nn.functional as F
+
     height, width = frames_CTHW.shape[-2:]
     # Divided first, as in the reference: rounding loses a pixel of some even ratios
     # (230 / 112 · 224 is 459).
@@ -128,6 +131,8 @@ def crop_thrice(frames_CTHW: torch.Tensor, size: int) -> torch.Tensor:
     Raises:
         ValueError: frames smaller than the crop.
     """
+    import torch
+
     height, width = frames_CTHW.shape[-2:]
     if min(height, width) < size:
         raise ValueError(f"can't crop {size} × {size} from frames of {height} × {width}")

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-
 from openbind.errors import UnknownNameError, decoding
 from openbind.limits import LIBRARY, ItemLimits
 from openbind.modalities import MODALITIES
@@ -277,9 +275,7 @@ def _decode_in_processes(
     # Forking a process whose threads hold locks may hang it.
     context = multiprocessing.get_context("spawn")
     waiting: deque[tuple[str, T, Future[list[Sample]]]] = deque()
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_use_one_thread) as pool:
         try:
             for modality, task in tasks:
                 waiting.append((modality, task, pool.submit(_decode_all, decode, task)))
@@ -289,6 +285,12 @@ def _decode_in_processes(
                 yield _read_future(*waiting.popleft())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _decode_all(decode: Callable[[T], Iterator[Sample]], task: T) -> list[Sample]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from openbind.errors import InputError, MissingExtraError, UnknownNameError
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality
 from openbind.space.config import SpaceConfig
+
+if TYPE_CHECKING:
+    import torch
 
 OnError = str | Callable[[int, InputError], None]
 """"raise", "warn", or a function called with (index, error)."""
@@ -53,6 +55,8 @@ def stack_items(modality: str, samples: Sequence[torch.Tensor]) -> torch.Tensor:
     Raises:
         InputError: they have different shapes.
     """
+    import torch
+
     shapes = {tuple(clips.shape) for clips in samples}
     if len(shapes) > 1:
         raise InputError(
