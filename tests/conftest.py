@@ -118,3 +118,16 @@ class Painter:
 def painter() -> type[Painter]:
     """Decoders that draw at once."""
     return Painter
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny space of images, text and audio as ONNX."""
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    from openbind.export.space import export_space
+    from tests.tiny_spaces import make_space
+
+    folder = tmp_path_factory.mktemp("exported") / "small"
+    export_space(make_space("image", "text", "audio"), folder)
+    return folder

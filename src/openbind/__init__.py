@@ -11,7 +11,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from openbind.catalog import load
     from openbind.checkpoints.native import save
     from openbind.errors import (
         CheckpointError,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         OpenbindError,
         UnknownNameError,
     )
+    from openbind.opening import load
     from openbind.search.index import Index
     from openbind.space.space import Space
     from openbind.space.vectors import combine
@@ -43,7 +43,7 @@ __all__ = [
 
 # Names are imported when they are first used, so that `import openbind` doesn't import torch.
 _HOMES = {
-    "load": "openbind.catalog",
+    "load": "openbind.opening",
     "save": "openbind.checkpoints.native",
     "Index": "openbind.search.index",
     "Space": "openbind.space.space",

@@ -220,8 +220,8 @@ def _write(space: Space, folder: Path, dtype: torch.dtype | None) -> None:
     if space.folder is not None and (known := read_inside(space.folder, ATTRIBUTION)).is_file():
         shutil.copyfile(known, folder / ATTRIBUTION)  # licenses ask for it with any copy
     values = {"format": VERSION, **write_space_config(space.config), DIGESTS: digests}
-    _write_json(folder / CONFIG, values)
-    _write_json(folder / CARD, to_dict(space.card))
+    write_json(folder / CONFIG, values)
+    write_json(folder / CARD, to_dict(space.card))
     readme = to_model_card(space.name, space.modalities, space.card)
     (folder / README).write_text(readme, encoding="utf-8")
     for path in folder.iterdir():
@@ -255,7 +255,8 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_json(path: Path, values: Any) -> None:
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values as an indented file of JSON."""
     path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -31,6 +31,7 @@ VERBS = Registry(
         "doctor": "openbind.cli.doctor:VERB",
         "models": "openbind.cli.models:VERB",
         "convert": "openbind.cli.convert:VERB",
+        "export": "openbind.cli.export:VERB",
         "train": "openbind.cli.train:VERB",
         "evaluate": "openbind.cli.evaluate:VERB",
     },

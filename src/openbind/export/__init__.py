@@ -1,0 +1,1 @@
+"""Towers → graphs for other runtimes."""

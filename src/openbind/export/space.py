@@ -1,0 +1,200 @@
+"""A space → a folder of graphs, with its preprocessing, its card, and a report of parity."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from openbind.atomic import atomic_folder
+from openbind.checkpoints import native
+from openbind.checkpoints.repository import read_inside
+from openbind.configs import to_dict
+from openbind.errors import CheckpointError, UnknownNameError
+from openbind.export.graphs import WRITERS, trace
+from openbind.export.items import shipped_items
+from openbind.modalities import MODALITIES
+from openbind.runtime.exported import open_exported, run_clips
+from openbind.runtime.manifest import CARD, FORMATS, README, Graph, Manifest, write_manifest
+from openbind.space.card import to_model_card
+from openbind.space.space import Space
+from openbind.space.vectors import clip_vectors
+
+LEAST_COSINE = 0.9999
+"""To the vectors of the space in float32, below which nothing is written."""
+
+
+def export_space(
+    space: Space,
+    directory: str | os.PathLike[str],
+    *,
+    format: str = "onnx",
+    modalities: Iterable[str] | None = None,
+    items: Mapping[str, Sequence[Any]] | None = None,
+    report: Callable[[str], object] = lambda line: None,
+) -> Manifest:
+    """Write towers of a space as graphs, and compare their vectors with the space's.
+
+    Args:
+        space: its towers are written in float32, whatever they compute in.
+        directory: that isn't there, or is empty; written as a whole or not at all.
+        format: "onnx", or "pt2" for `torch.export.load`.
+        modalities: of which towers are written; None takes all.
+        items: modality → items to compare with; of the others, items that ship.
+        report: called with a line after each modality.
+
+    Returns:
+        what was written, with the least cosine of each modality.
+
+    Raises:
+        UnknownNameError: no such format or modality.
+        CheckpointError: the directory isn't empty, a tower can't be written, or its vectors differ.
+        MissingExtraError: without the extra "onnx".
+    """
+    if format not in FORMATS:
+        raise UnknownNameError("export format", format, FORMATS)
+    chosen = list(space.modalities if modalities is None else modalities)
+    native.select_modalities(space.config, chosen)
+    final = Path(directory)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise CheckpointError(final, "already there and not empty; choose another directory")
+    exact = _in_float32(space)
+    given = {name: list((items or {}).get(name) or shipped_items(name)) for name in chosen}
+    try:
+        with atomic_folder(final) as folder:
+            graphs = {name: _write(exact, name, given[name], format, folder) for name in chosen}
+            manifest = Manifest(
+                format=format,  # type: ignore[arg-type]
+                name=space.name,
+                dim=space.dim,
+                source=exact.fingerprint,
+                modalities=graphs,
+            )
+            _write_card(space, chosen, folder)
+            write_manifest(folder, manifest)
+            manifest = _compare(exact, manifest, given, folder, report)
+            write_manifest(folder, manifest)
+    except OSError as error:
+        raise CheckpointError(final, f"couldn't be written ({error}); nothing was") from error
+    return manifest
+
+
+def _in_float32(space: Space) -> Space:
+    """Return the space in evaluation mode and float32 on the CPU, without changing it."""
+    towers = {name: _copy_tower(tower) for name, tower in space.towers.items()}
+    return Space(space.config, towers, space.card, space.folder)
+
+
+def _copy_tower(tower: nn.Module) -> nn.Module:
+    """Return a tower for exporting; itself, where nothing of it has to change."""
+    if getattr(tower, "is_reference", False):
+        return tower
+    weights = tower.state_dict().values()
+    same = all(w.device.type == "cpu" and w.dtype in (torch.float32, torch.int64) for w in weights)
+    if same and not tower.training:
+        return tower
+    return copy.deepcopy(tower).float().cpu().eval()
+
+
+def _write(space: Space, modality: str, items: list[Any], format: str, folder: Path) -> Graph:
+    """Write the graph of one modality, and the files of its preprocessing."""
+    if not items:
+        raise CheckpointError(modality, "no items of it ship to compare with; pass items= of yours")
+    binding = space.config.modalities[modality]
+    tower, spec = space.towers[binding.tower], MODALITIES.get(modality)
+    if getattr(tower, "is_reference", False):
+        raise CheckpointError(modality, "a model of others; export it with their tools")
+    clips = torch.cat([space.decoder.preprocess(modality, item).clips[:1] for item in items[:2]])
+    if len(clips) < 2:
+        clips = clips.repeat(2, *[1] * (clips.ndim - 1))
+    is_ids = clips.dtype == torch.int64
+    program = trace(modality, tower, clips, clips.shape[1] if is_ids else None)
+    file = f"{modality}.{format}"
+    WRITERS[format](modality, program, folder / file)
+    for name in spec.files(binding.settings):
+        shutil.copyfile(read_inside(space.folder or Path(), name), read_inside(folder, name))
+    return Graph(
+        file=file,
+        clip=tuple(clips.shape[1:]),
+        type=str(clips.dtype).removeprefix("torch."),  # type: ignore[arg-type]
+        padding=_padding(tower, binding.settings) if is_ids else None,
+        settings=binding.settings,
+        version=spec.version,
+        scale=binding.scale,
+    )
+
+
+def _padding(tower: nn.Module, settings: Any) -> int | None:
+    """Return the id of which columns may be cut from the end of token ids.
+
+    Towers that mask padding, and causal ones that read their end token, ignore what comes after.
+    """
+    config: Any = tower.config
+    if hasattr(config, "pad_id"):
+        return int(config.pad_id)
+    reads_end = config.trunk.causal and config.head.pool == "eot"
+    return int(settings.pad) if reads_end else None
+
+
+def _write_card(space: Space, modalities: list[str], folder: Path) -> None:
+    native.write_json(folder / CARD, to_dict(space.card))
+    text = to_model_card(space.name, modalities, space.card)
+    (folder / README).write_text(text, encoding="utf-8")
+    if space.folder is not None and (known := space.folder / native.ATTRIBUTION).is_file():
+        shutil.copyfile(known, folder / native.ATTRIBUTION)  # licenses ask for it with any copy
+
+
+def _compare(
+    space: Space,
+    manifest: Manifest,
+    items: dict[str, list[Any]],
+    folder: Path,
+    report: Callable[[str], object],
+) -> Manifest:
+    """Return the manifest with the least cosines to the space.
+
+    Raises:
+        CheckpointError: one is below `LEAST_COSINE`.
+    """
+    found = {}
+    for name, graph in manifest.modalities.items():
+        expected_NE = space.encode(name, items[name])
+        exported_NE = _encode(space, manifest, name, items[name], folder)
+        cosine = float((expected_NE * exported_NE).sum(axis=1).min())
+        if not cosine >= LEAST_COSINE:
+            reason = f"its graph's vectors have cosines from {cosine:.6f} to the space's"
+            raise CheckpointError(
+                name, f"{reason}, expected at least {LEAST_COSINE}; nothing was written"
+            )
+        found[name] = replace(graph, items=len(items[name]), cosine=round(cosine, 7))
+        report(f"{name}: {graph.file}, least cosine {cosine:.6f} of {len(items[name])} items")
+    return replace(manifest, modalities=found)
+
+
+def _encode(
+    space: Space, manifest: Manifest, modality: str, items: list[Any], folder: Path
+) -> np.ndarray:
+    """Embed items by a written graph; of ONNX by all that its users run, preprocessing included."""
+    if manifest.format == "onnx":
+        exported = open_exported(folder, "onnx", modalities=[modality])
+        return np.asarray(exported.encode(modality, items))
+    graph = manifest.modalities[modality]
+    program = torch.export.load(folder / graph.file).module()
+
+    def run(clips: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return np.asarray(program(torch.from_numpy(clips)).numpy())
+
+    samples = [space.decoder.preprocess(modality, item).clips.numpy() for item in items]
+    rows = iter(run_clips(run, [c for clips in samples for c in clips], graph.padding, 8))
+    return np.stack(
+        [clip_vectors(np.stack([next(rows) for _ in clips])).mean_vector() for clips in samples]
+    )

@@ -1,0 +1,1 @@
+"""Exported spaces: towers as graphs, run by other libraries than PyTorch."""

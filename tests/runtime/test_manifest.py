@@ -1,0 +1,24 @@
+"""The manifest reads back as it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openbind.modalities import MODALITIES
+from openbind.runtime.manifest import Graph, Manifest, read_manifest, write_manifest
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    (tmp_path / "image.onnx").write_bytes(b"graph")
+    settings = MODALITIES.get("image").settings(size=32, fit="pad")
+    graph = Graph(
+        file="image.onnx", clip=(3, 32, 32), type="float32", settings=settings, version=1, items=2
+    )
+    manifest = Manifest(
+        format="onnx", name="small", dim=8, source="ab", modalities={"image": graph}
+    )
+    write_manifest(tmp_path, manifest)
+    found = read_manifest(tmp_path)
+    assert found.modalities == manifest.modalities
+    assert set(found.digests) == {"image.onnx"}
+    assert found.files("image") == {"image.onnx"}
