@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=True,
         **compute_options(arguments),
     )
-    note_languages(space, labels)
+    note_languages(space.card, space.name, labels)
     embedder = Embedder(space, **compute_options(arguments))
     labels_KE = label_vectors(embedder, labels, templates)
     results: list[dict[str, Any]] = []

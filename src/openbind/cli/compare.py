@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     space = load_space(arguments, modalities={term.modality for term in terms})
     space = with_settings(space, arguments)
-    note_languages(space, terms)
+    note_languages(space.card, space.name, terms)
     options = compute_options(arguments)
     vectors_NE = np.stack(
         [space.encode(term.modality, [term.item], **options)[0] for term in terms]

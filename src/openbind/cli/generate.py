@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --audio rooster.wav")
     space = open_space(arguments, terms)
-    note_languages(space, terms)
+    note_languages(space.card, space.name, terms)
     vector_E = embed_query(with_settings(space, arguments), terms)
     start = time.perf_counter()
     options = {name: getattr(arguments, name) for name in ("n", "seed", "steps", "guidance")}

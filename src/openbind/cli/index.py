@@ -184,23 +184,26 @@ def _update_index(index: Index, space: Space, arguments: argparse.Namespace) -> 
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    info = _open(arguments).info()
+    from openbind.search.snapshot import describe_index, read_snapshot
+
+    snapshot = read_snapshot(arguments.index)
+    info = describe_index(_open(arguments)) if snapshot is None else snapshot.info
     if arguments.json:
-        print_json({**asdict(info), "roots": [str(root) for root in info.roots]})
+        print_json({name: value for name, value in info.items() if name != "last_scan"})
         return 0
-    print(f"space      {info.space} ({info.dim} dimensions, {info.fingerprint[:8]})")
-    for root in info.roots:
+    print(f"space      {info['space']} ({info['dim']} dimensions, {info['fingerprint'][:8]})")
+    for root in info["roots"]:
         print_line(f"root       {root}")
-    for pattern, notation in info.type_overrides.items():
+    for pattern, notation in info["type_overrides"].items():
         print_line(f"type       {notation}={pattern}")
-    print(f"files      {info.files:,} ({info.failed:,} more could not be embedded)")
-    for name, count in info.by_modality.items():
+    print(f"files      {info['files']:,} ({info['failed']:,} more could not be embedded)")
+    for name, count in info["by_modality"].items():
         print(f"           {count:,} {name}")
-    print(f"rows       {info.rows:,}")
-    print(f"on disk    {info.bytes / 1e6:,.1f} MB")
-    print(f"search     {info.ann or 'exact'}")
-    if info.summary is not None:
-        print_line(f"last scan  {info.summary}")
+    print(f"rows       {info['rows']:,}")
+    print(f"on disk    {info['bytes'] / 1e6:,.1f} MB")
+    print(f"search     {info['ann'] or 'exact'}")
+    if info["last_scan"] is not None:
+        print_line(f"last scan  {info['last_scan']}")
     return 0
 
 

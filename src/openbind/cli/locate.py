@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("the query", "no terms; add at least one, such as --audio dog.wav")
     targets = _targets(arguments)
     space = with_settings(load_space(arguments), arguments)
-    note_languages(space, terms)
+    note_languages(space.card, space.name, terms)
     query_E = embed_query(space, terms)
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []

@@ -15,7 +15,7 @@ from openbind.modalities import MODALITIES, TEXT
 
 if TYPE_CHECKING:
     from openbind.search.query import Term
-    from openbind.space.space import Space
+    from openbind.space.card import Card
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,18 @@ def query_terms(arguments: argparse.Namespace) -> list[Term]:
     ]
 
 
-def note_languages(space: Space, asked: Iterable[Term | str]) -> None:
+def note_languages(card: Card, name: str, asked: Iterable[Term | str]) -> None:
     """Print a line to stderr for each text in a language that the space doesn't know.
 
     Args:
-        space: that embeds them.
+        card, name: of the space that embeds them.
         asked: texts, or terms of a query of any modality.
     """
     from openbind.space.language import note_foreign
 
     terms = [each for each in asked if isinstance(each, str) or each.modality == TEXT]
     texts = [each if isinstance(each, str) else str(each.item) for each in terms]
-    for note in note_foreign(texts, space.card.languages, space.name):
+    for note in note_foreign(texts, card.languages, name):
         print_line(note, file=sys.stderr)
 
 

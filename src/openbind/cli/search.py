@@ -27,6 +27,7 @@ from openbind.cli.verb import (
     with_settings,
 )
 from openbind.errors import InputError
+from openbind.modalities import TEXT
 
 if TYPE_CHECKING:
     from openbind.search.query import Term
@@ -59,23 +60,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, and print the best files with their cosine, and deviations above unrelated files."""
-    terms = query_terms(arguments)
-    if not terms:
+    if not arguments.parts:
         raise InputError("the query", "no terms; add at least one, such as --text 'a dog'")
     if bool(arguments.paths) == bool(arguments.index):
         raise InputError("search", "give either folders and files, or an index with --index")
     if arguments.index:
-        return _search_index(arguments, terms)
+        return _search_index(arguments)
     if arguments.where:
         raise InputError("--where", "only for an index: folders have no columns")
-    return _search_paths(arguments, terms)
+    return _search_paths(arguments, query_terms(arguments))
 
 
-def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
-    from openbind.search.index import Index
-    from openbind.search.query import embed_terms, expect_unrelated
-    from openbind.space.vectors import combine
+def _search_index(arguments: argparse.Namespace) -> int:
+    _check_folder_options(arguments)
+    rows = _search_snapshot(arguments)
+    rows = _search_tables(arguments) if rows is None else rows
+    if arguments.json:
+        print_json({"results": rows})
+    else:
+        _print_hits(rows)
+    return 0
 
+
+def _check_folder_options(arguments: argparse.Namespace) -> None:
     for name, given in (
         ("--strict", arguments.strict),
         ("--no-cache", arguments.no_cache),
@@ -83,6 +90,61 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
     ):
         if given:
             raise InputError(name, "only for folders, not for an index")
+
+
+def _search_snapshot(arguments: argparse.Namespace) -> list[dict[str, Any]] | None:
+    """Answer a query of texts from the copy of an index, without its tables and PyTorch.
+
+    Returns:
+        None where these are needed.
+    """
+    parts = arguments.parts
+    plain = all(part.modality == TEXT for part in parts) and not (
+        arguments.where or arguments.space or arguments.settings or arguments.limit
+    )
+    if not plain or arguments.device not in ("auto", "cpu") or arguments.dtype != "auto":
+        return None
+    from openbind.search.snapshot import read_snapshot
+
+    snapshot = read_snapshot(arguments.index)
+    encode = snapshot.open_text() if snapshot is not None else None
+    if snapshot is None or encode is None or not {*arguments.modalities} <= {*snapshot.modalities}:
+        return None
+    from openbind.search.query import Term, expect_unrelated
+    from openbind.space.vectors import combine
+
+    try:
+        terms = query_terms(arguments)
+        embedded = [Term(term.modality, encode(term.item), term.weight) for term in terms]
+    except ValueError:  # texts that the space has to judge
+        return None
+    card, name = snapshot.read_card()
+    note_languages(card, name, terms)
+    found = snapshot.search(
+        combine([(term.item, term.weight) for term in embedded]),
+        arguments.top_k,
+        arguments.modalities,
+        expect_unrelated(card, embedded),
+    )
+    return [
+        {
+            "rank": rank,
+            **_scores(hit["score"], hit.get("deviations"), hit.get("close")),
+            "modality": hit["modality"],
+            "path": str(hit["path"]),
+            "start_s": hit["start_s"],
+            "end_s": hit["end_s"],
+        }
+        for rank, hit in enumerate(found, 1)
+    ]
+
+
+def _search_tables(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    from openbind.search.index import Index
+    from openbind.search.query import embed_terms, expect_unrelated
+    from openbind.space.vectors import combine
+
+    terms = query_terms(arguments)
     index = Index.open(arguments.index)
     needed = {term.modality for term in terms}
     if arguments.space:
@@ -92,7 +154,7 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
         check_device(arguments.device)
         space = index.load_space(device=arguments.device, dtype=arguments.dtype, modalities=needed)
         space = limit_items(space, arguments)
-    note_languages(space, terms)
+    note_languages(space.card, space.name, terms)
     embedded = embed_terms(with_settings(space, arguments), terms)
     hits = index.search(
         combine([(term.item, term.weight) for term in embedded]),
@@ -101,7 +163,7 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
         where=arguments.where,
         unrelated=expect_unrelated(space.card, embedded),
     )
-    rows = [
+    return [
         {
             "rank": rank,
             **_scores(hit.score, hit.deviations, hit.close),
@@ -112,11 +174,6 @@ def _search_index(arguments: argparse.Namespace, terms: list[Term]) -> int:
         }
         for rank, hit in enumerate(hits, 1)
     ]
-    if arguments.json:
-        print_json({"results": rows})
-    else:
-        _print_hits(rows)
-    return 0
 
 
 def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
@@ -127,7 +184,7 @@ def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
     chosen = arguments.modalities
     needed = {*chosen, *(term.modality for term in terms)} if chosen else None
     space = with_settings(load_space(arguments, modalities=needed), arguments)
-    note_languages(space, terms)
+    note_languages(space.card, space.name, terms)
     embedded = embed_terms(space, terms)
     query_E = combine([(term.item, term.weight) for term in embedded])
     library = embed_paths(

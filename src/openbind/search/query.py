@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from openbind.space.calibration import Unrelated, combine_unrelated
 from openbind.space.card import Card
-from openbind.space.space import Space
 from openbind.space.vectors import combine
+
+if TYPE_CHECKING:
+    from openbind.space.space import Space
 
 
 @dataclass(frozen=True)

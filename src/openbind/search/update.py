@@ -25,6 +25,7 @@ from openbind.search.ann import build_ann
 from openbind.search.metadata import read_content, stat_key_of
 from openbind.search.rows import ScannedFile, describe, is_unchanged, relabel, rows_of
 from openbind.search.scan import FileEntry, RootScan, scan_roots
+from openbind.search.snapshot import write_snapshot
 from openbind.search.store import Store
 from openbind.search.table import FileState, Row, one_of
 from openbind.space.decoding import map_ahead
@@ -170,7 +171,7 @@ class _Run:
         self.commits += bool(gone)
 
     def finish(self) -> None:
-        """Merge fragments, train the approximate index if it is due, and keep the summary."""
+        """Merge fragments, train the approximate index if it is due, keep summary and snapshot."""
         if self.commits:
             self.table.compact()
         meta = self.store.meta
@@ -178,6 +179,7 @@ class _Run:
         described = replace(meta, ann=ann, summary=self.changes.summary)
         if described != meta:
             self.store.write_meta(described)
+        write_snapshot(self.store, self.space)
 
     def _embed(self, new: Iterable[ScannedFile], bar: tqdm) -> None:
         waiting: deque[ScannedFile] = deque()
