@@ -259,8 +259,8 @@ def bind_sounds(
 
     def learn(kept_N: torch.Tensor) -> torch.Tensor:
         parts = (clean.of(kept_N), degraded.of(kept_N))
-        sounds.learn_audio_head(tower, *parts, class_N, target_KE)
-        return sounds.embed_recordings(tower, clean, len(found))
+        learned_tower = sounds.learn_audio_head(tower, *parts, class_N, target_KE)
+        return sounds.embed_recordings(learned_tower, clean, len(found))
 
     numbers += validate.measure_sounds(found, names, label_KE, class_N, learn)
     sounds.write_sounds(work, found, clean, target_KE[class_N])
@@ -295,10 +295,10 @@ def widen_space(towers: dict[str, nn.Module], work: Path, data: Path) -> dict[st
     assert isinstance(narrow, EfficientNetLite)
     vision = widen.widen_image_tower(narrow, sources, IMAGE_SETTINGS, work)
     wide: dict[str, nn.Module] = {
-        "text": widen.add_zeros(towers["text"], "head"),
+        "text": widen.add_zeros(towers["text"]),
         "vision": vision,
-        "audio": widen.add_zeros(towers["audio"], "head"),
-        "imu": widen.add_zeros(towers["imu"], "head"),
+        "audio": widen.add_zeros(towers["audio"]),
+        "imu": widen.add_zeros(towers["imu"]),
     }
     maps = {name: widen.start_map_tower(vision) for name in ("thermal", "depth")}
     assemble(wide | maps, [], work / MINILM / "tokenizer.json", work / WIDE)

@@ -10,8 +10,9 @@ chosen on other folds, people, rooms and streets.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import build
@@ -31,22 +32,38 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import openbind
+from openbind.model.backbones.aisfx import AiSFX
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
 from openbind.model.backbones.efficientnet_lite_map import EfficientNetLiteMap
 from openbind.space.card import Measurement
+from openbind.training.class_mixture import MixturePlan
 from openbind.training.heads import HeadNet, HeadPlan, features, fold_head
 
 Table = Iterator[tuple[str, list[Measurement]]]
 """Settings, and what they give."""
 CHOICES: dict[str, dict[str, tuple[float, ...]]] = {
-    "sounds": {"images": (0.0, 0.3, 0.6), "ridge": (0.2, 0.5, 1.0, 2.0), "center": (0.0, 1.0)},
+    "sounds": {
+        "images": (0.0, 0.3, 0.6),
+        "ridge": (0.2, 0.5, 1.0, 2.0),
+        "center": (0.0, 1.0),
+        "mixture": (0.0, 1.0, 2.0, 4.0),
+        "decay": (0.001, 0.003, 0.01),
+        "temperature": (1.0, 1.5, 2.0, 3.0),
+    },
     "motions": {"images": (0.0, 0.3, 0.6), "ridge": (0.03, 0.1, 0.3, 1.0), "center": (0.0, 1.0)},
     "depth": {"ridge": (0.3, 1.0, 3.0), "center": (0.0, 0.5, 1.0), "share": (0.8, 0.9, 0.95)},
     "thermal": {"share": (0.7, 0.8, 0.9, 0.95)},
 }
 """Part → setting → its values: images' weight beside names, of the head, and the layout's share."""
 SHIPPED = {
-    "sounds": {"images": WEIGHT, "ridge": sounds.PLAN.ridge or 0, "center": sounds.PLAN.center},
+    "sounds": {
+        "images": WEIGHT,
+        "ridge": sounds.PLAN.ridge or 0,
+        "center": sounds.PLAN.center,
+        "mixture": MixturePlan().weight,
+        "decay": MixturePlan().decay,
+        "temperature": sounds.TEMPERATURE,
+    },
     "motions": {
         "images": WEIGHT,
         "ridge": validate_motions.PLAN.ridge or 0,
@@ -92,17 +109,33 @@ def choose_sounds(work: Path, data: Path) -> Table:
     )
     for changed, chosen in vary("sounds"):
         target_KE = make_targets(label_KE, learned.words_NE, learned.image_NE, chosen["images"])
-        plan = replace(sounds.PLAN, ridge=chosen["ridge"], center=chosen["center"])
+        learn_head = partial(
+            sounds.learn_audio_head,
+            class_N=class_N,
+            target_KE=target_KE,
+            plan=read_sounds_plan(chosen),
+            temperature=chosen["temperature"],
+        )
 
-        def learn(kept_N: Tensor, plan: HeadPlan = plan, target_KE: Tensor = target_KE) -> Tensor:
-            parts = (clean.of(kept_N), degraded.of(kept_N))
-            sounds.learn_audio_head(towers.audio, *parts, class_N, target_KE, plan)
-            return sounds.embed_recordings(towers.audio, clean, len(found))
+        def learn(kept_N: Tensor, learn_head: Callable[..., AiSFX] = learn_head) -> Tensor:
+            tower = learn_head(towers.audio, clean.of(kept_N), degraded.of(kept_N))
+            return sounds.embed_recordings(tower, clean, len(found))
 
         measured = validate.measure_sounds(
             found, names, label_KE, class_N, learn, fold=validate.FOLD - 1
         )
         yield changed, measured
+
+
+def read_sounds_plan(chosen: Mapping[str, float]) -> HeadPlan:
+    """Return the plan of a head of sounds."""
+    mixture = MixturePlan(weight=chosen["mixture"] or 1.0, decay=chosen["decay"])
+    return replace(
+        sounds.PLAN,
+        ridge=chosen["ridge"],
+        center=chosen["center"],
+        mixture=mixture if chosen["mixture"] else None,
+    )
 
 
 def choose_motions(work: Path, data: Path) -> Table:

@@ -97,8 +97,8 @@ def hear(space: openbind.Space, data: Path, work: Path) -> tuple[Queries, list[s
     target_KE = read_targets(space, data, work)
     vectors, labels = list[torch.Tensor](), list[str]()
     for fold in FOLDS:
-        forget_folds(tower, target_KE, data, work, (fold, FOLD))
-        vectors_NE = sounds.embed_recordings(tower, clean, len(found))
+        learned = forget_folds(tower, target_KE, data, work, (fold, FOLD))
+        vectors_NE = sounds.embed_recordings(learned, clean, len(found))
         for vector_E, recording in zip(vectors_NE, found, strict=True):
             if recording.fold == fold and recording.label in THINGS:
                 vectors.append(vector_E)

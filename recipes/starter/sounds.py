@@ -1,7 +1,7 @@
 """Bind audio to the names of its classes, and to images found by captions and by content.
 
-The head is a ridge regression from frozen features (`audio.yaml`). Every class has the same weight,
-however many recordings it has.
+The head is a classifier's mixture of class vectors and a ridge regression from frozen features
+(`audio.yaml`). Every class has the same weight, however many recordings it has.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,16 @@ from tqdm import tqdm
 from openbind.media.audio import read_audio
 from openbind.modalities.audio import AudioSettings, mix, prepare
 from openbind.model.backbones.aisfx import AiSFX
+from openbind.model.class_mixture import MixtureConfig
 from openbind.signal.resample import resample
+from openbind.training.class_mixture import MixturePlan
 from openbind.training.heads import HeadNet, HeadPlan, fold_head
 
 SOUNDS, TARGETS = Path("sounds/sounds.jsonl"), Path("sounds/targets.npy")
-PLAN = HeadPlan(standardize=True, ridge=0.5, center=1.0)
+PLAN = HeadPlan(standardize=True, ridge=0.5, center=1.0, mixture=MixturePlan())
 """As in `audio.yaml`, whose head is trained here on parts of the data."""
+TEMPERATURE = 1.5
+"""Of the mixture's probabilities, as in `audio.yaml`."""
 DEGRADED = 0.7
 """Weight of the degraded copies."""
 COPIES_SEED = 4208232190
@@ -190,8 +194,9 @@ def learn_audio_head(
     class_N: torch.Tensor,
     target_KE: torch.Tensor,
     plan: HeadPlan = PLAN,
-) -> None:
-    """Set the tower's head as `audio.yaml` does, from features.
+    temperature: float = TEMPERATURE,
+) -> AiSFX:
+    """Return the tower with a head as `audio.yaml` trains it, from features.
 
     Args:
         tower: a converted backbone.
@@ -199,12 +204,18 @@ def learn_audio_head(
         class_N: class of every recording.
         target_KE: of each class (`targets.make_targets`).
         plan: of the head.
+        temperature: of the mixture's probabilities.
     """
+    classes = len(class_N[clean.owner_B].unique())
+    mixture = MixtureConfig(classes=classes, temperature=temperature) if plan.mixture else None
     owner_B = torch.cat([clean.owner_B, degraded.owner_B])
     features_BD = torch.cat([clean.features_BD, degraded.features_BD])
     weight_N = class_weights(class_N, clean)
     weight_B = torch.cat([weight_N[clean.owner_B], DEGRADED * weight_N[degraded.owner_B]])
-    fold_head(HeadNet(tower, plan, features_BD, target_KE[class_N[owner_B]], weight_B), tower)
+    learned = AiSFX(replace(tower.config, embed_dim=target_KE.shape[1], mixture=mixture)).eval()
+    learned.blocks.load_state_dict(tower.blocks.state_dict())
+    fold_head(HeadNet(learned, plan, features_BD, target_KE[class_N[owner_B]], weight_B), learned)
+    return learned
 
 
 def embed_recordings(tower: AiSFX, heard: Heard, count: int) -> torch.Tensor:

@@ -106,15 +106,15 @@ def read_targets(space: openbind.Space, data: Path, work: Path) -> torch.Tensor:
 
 def forget_folds(
     tower: AiSFX, target_KE: torch.Tensor, data: Path, work: Path, folds: Sequence[int]
-) -> None:
-    """Learn the head of the audio tower again, without some folds."""
+) -> AiSFX:
+    """Return the audio tower with a head that was learned again, without some folds."""
     found = sounds.read_recordings(data)
     kept_N = torch.tensor([recording.fold not in folds for recording in found])
     clean, degraded = (
         sounds.Heard(**load_file(work / f"{name}.safetensors")).of(kept_N)
         for name in ("audio_features", "audio_features_degraded")
     )
-    sounds.learn_audio_head(tower, clean, degraded, sounds.labels_of(found)[1], target_KE)
+    return sounds.learn_audio_head(tower, clean, degraded, sounds.labels_of(found)[1], target_KE)
 
 
 def main() -> None:
@@ -133,7 +133,8 @@ def main() -> None:
     tower = space.towers["audio"]
     assert isinstance(tower, AiSFX)
     target_KE = read_targets(space, given.data, given.work)
-    forget_folds(tower, target_KE, given.data, given.work, (FOLD,))
+    learned = forget_folds(tower, target_KE, given.data, given.work, (FOLD,))
+    tower.load_state_dict(learned.state_dict())
     openbind.save(space, given.out / "space")
 
 

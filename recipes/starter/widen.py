@@ -40,6 +40,16 @@ MAP_SHARE = 0.9
 """The layout's share of thermal and depth maps: it finds views that the content doesn't."""
 
 
+HEAD_OUTPUTS = (
+    "head.weight",
+    "head.bias",
+    "head.proj.weight",
+    "head.proj.bias",
+    "head.beside.mixture.weight",
+)
+"""Names of the tensors whose rows are dimensions of the embedding."""
+
+
 def widen_image_tower(
     tower: EfficientNetLite,
     sources: Mapping[str, Sequence[Path]],
@@ -108,15 +118,14 @@ def principal_directions(
     return weight_KC.float(), -(weight_KC @ mean_C).float()
 
 
-def add_zeros(tower: Any, layer: str) -> Any:
+def add_zeros(tower: Any) -> Any:
     """Extend the output of a tower without layout by zeros.
 
     Args:
-        tower: of the narrow space.
-        layer: name of its last Linear, in its state dict.
+        tower: of the narrow space; it has a `head`.
     """
     state = dict(tower.state_dict())
-    for name in (f"{layer}.weight", f"{layer}.bias"):
+    for name in HEAD_OUTPUTS:
         if name in state:
             zeros = state[name].new_zeros(LAYOUT.dim, *state[name].shape[1:])
             state[name] = torch.cat([state[name], zeros])

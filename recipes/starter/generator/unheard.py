@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import sounds
@@ -32,7 +31,7 @@ def embed_unheard(space: openbind.Space, data: Path, work: Path) -> tuple[torch.
     """
     shipped = space.towers["audio"]
     assert isinstance(shipped, AiSFX)
-    tower, content_dim = copy.deepcopy(shipped), NetworkConfig().what_dim
+    content_dim = NetworkConfig().what_dim
     found = sounds.read_recordings(data)
     names, class_N = sounds.labels_of(found)
     photographs = read_captioned(data)
@@ -46,12 +45,13 @@ def embed_unheard(space: openbind.Space, data: Path, work: Path) -> tuple[torch.
     )
     target_KE = F.pad(make_targets(label_KC, words_NC, image_NC), (0, space.dim - content_dim))
     clean, degraded = (
-        sounds.audio_features(tower, found, AUDIO_SETTINGS, work, worse) for worse in (False, True)
+        sounds.audio_features(shipped, found, AUDIO_SETTINGS, work, worse)
+        for worse in (False, True)
     )
     unheard = {recording.freesound_id for recording in found if recording.fold == FOLD}
     heard_N = torch.tensor([recording.freesound_id not in unheard for recording in found])
     parts = (clean.of(heard_N), degraded.of(heard_N))
-    sounds.learn_audio_head(tower, *parts, class_N, target_KE)
+    learned = sounds.learn_audio_head(shipped, *parts, class_N, target_KE)
     rows = [row for row, recording in enumerate(found) if recording.fold == FOLD]
-    vectors_NE = sounds.embed_recordings(tower, clean, len(found))[rows]
+    vectors_NE = sounds.embed_recordings(learned, clean, len(found))[rows]
     return vectors_NE, [found[row].label for row in rows]

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from openbind.errors import ConfigError
+from openbind.model.class_mixture import ClassMixture
+from openbind.training.class_mixture import MixturePlan, learn_mixture
 
 _MIN_STD = 0.05
 """Added to the standard deviation of each feature, so that constant ones aren't amplified."""
@@ -35,6 +37,9 @@ class HeadPlan:
         center: the fraction of the mean embedding that is subtracted from the regression's targets.
             What all images of a data set have in common, such as being rendered, doesn't
             distinguish them; 0 keeps it, 1 removes it.
+        mixture: learn the mixture of class vectors beside the Linear again, before training. Helps
+            where items are of few classes, each with one name; the tower's config needs a mixture
+            of as many classes.
     """
 
     fresh: bool = False
@@ -42,6 +47,7 @@ class HeadPlan:
     standardize: bool = False
     ridge: float | None = None
     center: float = 0.0
+    mixture: MixturePlan | None = None
 
     def __post_init__(self) -> None:
         if self.ridge is not None and (self.ridge <= 0 or not self.standardize or self.fresh):
@@ -53,6 +59,8 @@ class HeadPlan:
             raise ValueError(
                 f"center: expected a fraction in [0, 1], with ridge, found {self.center}"
             )
+        if self.mixture is not None and (self.fresh or not self.standardize):
+            raise ValueError("mixture: only with standardize and without fresh")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: expected a number in [0, 1), found {self.dropout}")
 
@@ -168,14 +176,30 @@ class HeadNet(nn.Module):
             with torch.no_grad():
                 self.linear.weight.mul_(std_D)
                 self.linear.bias.add_(weight_ED @ mean_D)
+        if plan.ridge is None and plan.mixture is None:
+            return
+        scaled_ND = (features_ND.to(weight_ED) - mean_D) / std_D
+        targets_NE = targets_NE.to(weight_ED)
+        if plan.mixture is not None:
+            self._learn_mixture(plan.mixture, scaled_ND, targets_NE, share_N)
         if plan.ridge is not None:
-            scaled_ND = (features_ND.to(weight_ED) - mean_D) / std_D
-            targets_NE = targets_NE.to(weight_ED)
             targets_NE = targets_NE - plan.center * (share_N @ targets_NE)
             weight, bias = _solve_ridge(scaled_ND, targets_NE, share_N, plan.ridge)
             with torch.no_grad():
                 self.linear.weight.copy_(weight)
                 self.linear.bias.copy_(bias)
+
+    def _learn_mixture(
+        self, plan: MixturePlan, scaled_ND: Tensor, targets_NE: Tensor, share_N: Tensor
+    ) -> None:
+        """Set the mixture; its classifier sees features as they are, not scaled."""
+        if not isinstance(self.beside, ClassMixture):
+            raise ConfigError("head.mixture: the tower has none; config: {mixture: {classes: …}}")
+        learn_mixture(self.beside, scaled_ND, targets_NE, share_N, plan)
+        with torch.no_grad():
+            classifier = self.beside.classifier
+            classifier.weight.div_(self.std_D)
+            classifier.bias.sub_(classifier.weight @ self.mean_D)
 
     def forward(self, features_BD: Tensor) -> Tensor:
         """Embed features: (B, D) to (B, E), not normalized."""
@@ -221,3 +245,10 @@ def draw_head(layer: nn.Linear, generator: torch.Generator) -> None:
         layer.weight.copy_(weight_ED)
         if layer.bias is not None:
             layer.bias.zero_()
+
+
+def clear_mixture(tower: nn.Module) -> None:
+    """Let a tower's head be its projection alone, if it has more."""
+    part = head_part(tower)
+    if isinstance(part, ClassMixture):
+        nn.init.zeros_(part.mixture.weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,7 +22,13 @@ from openbind.model.tower import Tower
 from openbind.presets import PRESETS
 from openbind.space.config import TowerSpec
 from openbind.space.space import Space
-from openbind.training.heads import HeadPlan, draw_head, head_layer, trained_layers
+from openbind.training.heads import (
+    HeadPlan,
+    clear_mixture,
+    draw_head,
+    head_layer,
+    trained_layers,
+)
 from openbind.training.lora import LoraPlan, add_lora
 
 
@@ -106,11 +112,13 @@ def build_tower(
             "that the model doesn't have"
         )
     if plan.start == "space":
-        tower = _copy_tower(spec, space.towers[space.config.modalities[modality].tower], where)
+        old = space.towers[space.config.modalities[modality].tower]
+        tower = _copy_tower(spec, old, where, "head.beside." if plan.head.mixture else None)
     else:
         tower = _draw_tower(spec, generator)
     if plan.head.fresh:
         draw_head(head_layer(tower), generator)
+        clear_mixture(tower)
     tower.requires_grad_(plan.train == "full")
     if plan.train == "head":
         if plan.head.standardize and head_layer(tower).bias is None:
@@ -185,17 +193,24 @@ def _draw_tower(spec: TowerSpec, generator: torch.Generator) -> nn.Module:
     return initialize(tower, generator) if isinstance(tower, Tower) else tower
 
 
-def _copy_tower(spec: TowerSpec, old: nn.Module, where: str) -> nn.Module:
-    """Return a network of this spec with the weights of the space's, in float32."""
+def _copy_tower(
+    spec: TowerSpec, old: nn.Module, where: str, relearned: str | None = None
+) -> nn.Module:
+    """Return a network of this spec with the weights of the space's, in float32.
+
+    Weights of names that start with `relearned` are zero.
+    """
     with blank_weights():
         tower = native.build_tower(spec)
     blank = tower.state_dict()
     state = {
         key: value.to(torch.float32 if value.is_floating_point() else None, copy=True)
-        for key, value in old.state_dict().items()
+        for key, value in _named_alike(old.state_dict(), blank).items()
+        if relearned is None or not key.startswith(relearned)
     }
     for key, value in blank.items():
-        if key not in state and key.endswith("bias"):  # no bias is a bias of 0
+        new = relearned is not None and key.startswith(relearned)
+        if new or (key not in state and key.endswith("bias")):  # no bias is a bias of 0
             state[key] = torch.zeros(value.shape, device=next(old.parameters()).device)
     mismatched = sorted(
         key
@@ -209,6 +224,14 @@ def _copy_tower(spec: TowerSpec, old: nn.Module, where: str) -> nn.Module:
         )
     tower.load_state_dict(state, assign=True)
     return tower
+
+
+def _named_alike(state: dict[str, torch.Tensor], blank: Collection[str]) -> dict[str, torch.Tensor]:
+    """Return weights by the names of a network whose head may have a mixture beside it."""
+    if "head.proj.weight" not in blank or "head.weight" not in state:
+        return state
+    names = {f"head.{part}": f"head.proj.{part}" for part in ("weight", "bias")}
+    return {names.get(name, name): value for name, value in state.items()}
 
 
 @contextmanager

@@ -17,16 +17,24 @@ from torch import nn
 from torch.nn import functional as F
 
 from openbind.configs import Range, Width
+from openbind.model.class_mixture import MixtureConfig, build_head
 from openbind.model.convolution import SameConv
 from openbind.model.memory import keep_freed_blocks, split_batch
 
 
 @dataclass(frozen=True, kw_only=True)
 class AiSFXConfig:
-    """Architecture; the defaults are the published model's."""
+    """Architecture; the defaults are the published model's, whose classifiers are dropped.
+
+    Args:
+        channels: of each block.
+        embed_dim: of the embedding.
+        mixture: of class vectors beside the head's projection.
+    """
 
     channels: Annotated[tuple[Width, ...], Range(1, 16)] = (64, 128, 256, 512)
     embed_dim: Width = 384
+    mixture: MixtureConfig | None = None
 
 
 class ConvBlock(nn.Module):
@@ -53,7 +61,7 @@ class AiSFX(nn.Module):
         self.config = config
         inputs = (1, *config.channels[:-1])
         self.blocks = nn.ModuleList(map(ConvBlock, inputs, config.channels))
-        self.head = nn.Linear(config.channels[-1], config.embed_dim)
+        self.head = build_head(config.channels[-1], config.embed_dim, config.mixture)
         keep_freed_blocks()
 
     def features(self, mel_BCFT: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from openbind.configs import Range, Width
+from openbind.model.class_mixture import ClassMixture, MixtureHead
 from openbind.model.convolution import SameConv
 from openbind.model.memory import keep_freed_blocks, split_batch
 
@@ -148,49 +149,6 @@ def read_cells(map_BCHW: torch.Tensor, grid: int) -> torch.Tensor:
     return F.adaptive_avg_pool2d(map_BCHW, grid).flatten(1)
 
 
-class ClassMixture(nn.Module):
-    """Embeds features as the mixture of class vectors that a classifier predicts.
-
-    Args:
-        classifier: features → logits of the classes.
-        mixture: probabilities → the mixture of one vector per class.
-        temperature: of the probabilities.
-    """
-
-    def __init__(self, classifier: nn.Linear, mixture: nn.Linear, temperature: float) -> None:
-        super().__init__()
-        self.classifier, self.mixture, self.temperature = classifier, mixture, temperature
-
-    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
-        """Return the mixtures, embed_BE."""
-        logits_BC = self.classifier(features_BD) / self.temperature
-        mixture_BE: torch.Tensor = self.mixture(logits_BC.softmax(dim=-1))
-        return mixture_BE
-
-
-class ContentHead(nn.Module):
-    """What embeds averaged features: a projection, and beside it a mixture of class vectors.
-
-    Args:
-        proj: of the features.
-        beside: see `ClassMixture`.
-    """
-
-    def __init__(self, proj: nn.Linear, beside: ClassMixture) -> None:
-        super().__init__()
-        self.proj, self.beside = proj, beside
-
-    @property
-    def trained(self) -> tuple[nn.Linear, ...]:
-        """The layers that are trained where only the head is; the classifier is of the body."""
-        return self.proj, self.beside.mixture
-
-    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
-        """Embed features, not normalized: embed_BE."""
-        embed_BE: torch.Tensor = self.beside(features_BD) + self.proj(features_BD)
-        return embed_BE
-
-
 class EfficientNetLite(nn.Module):
     """Embeds images of any size, or clips of several."""
 
@@ -284,13 +242,13 @@ class EfficientNetLite(nn.Module):
         return self.read(image_BCHW)[0]
 
     @property
-    def content_head(self) -> ContentHead:
+    def content_head(self) -> MixtureHead:
         """The head on averaged features; it shares the tower's layers."""
         beside = ClassMixture(self.classifier, self.mixture, self.config.temperature)
-        return ContentHead(self.projection, beside)
+        return MixtureHead(self.projection, beside)
 
     @property
-    def head(self) -> ContentHead | None:
+    def head(self) -> MixtureHead | None:
         """All that comes after `features`; None with a layout, which reads an earlier stage too."""
         return self.content_head if self.layout is None else None
 
