@@ -29,7 +29,7 @@ from openbind.evaluation.metrics import fraction_interval
 from openbind.evaluation.tasks.mosaics import area_under_curve
 from openbind.localisation.heat import Dense, score_cells
 from openbind.model.backbones.aisfx import AiSFX
-from openbind.signal.resize import normalize, to_tensor
+from openbind.signal.resize import normalize
 from openbind.space.locating import read_dense
 
 COUNT = 60
@@ -164,9 +164,9 @@ def point(
     for _ in range(COUNT):
         labels = rng.permutation(sorted({label for _, label in shown}))[:4].tolist()
         mosaic = compose([pick(shown, label, rng) for label in labels], aspect)
-        pixels_CHW = to_tensor(mosaic.resize(size, Image.Resampling.BICUBIC))
+        shown_size = mosaic.resize(size, Image.Resampling.BICUBIC)
         with torch.no_grad():
-            clip_CHW = normalize(pixels_CHW, settings.mean, settings.std)
+            clip_CHW = torch.from_numpy(normalize(shown_size, settings.mean, settings.std))
             cells_HWE = tower.cells(clip_CHW[None])[0]
         for place, label in enumerate(labels):
             vectors = [queries.pick(w, rng) for w in ({label}, THINGS.keys() - set(labels))]

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from openbind.media.image import read_image
 from openbind.modalities.image import ImageSettings, fit_image
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
-from openbind.signal.resize import normalize, to_tensor
+from openbind.signal.resize import normalize
 
 CAPTIONED = "coco"
 NAMED = ("caltech101", "clothing", "grocery", "flowers")
@@ -106,8 +106,8 @@ def photograph_features(
         with torch.no_grad():
             for photograph in tqdm(found, desc="photographs", disable=None):
                 views = make_views(photograph.path, settings)
-                tensors = [normalize(to_tensor(v), settings.mean, settings.std) for v in views]
-                rows.append(tower.features(torch.stack(tensors)))
+                arrays = [normalize(view, settings.mean, settings.std) for view in views]
+                rows.append(tower.features(torch.from_numpy(np.stack(arrays))))
         save_file({"features_NVD": torch.stack(rows)}, kept)
     features_NVD = load_file(kept)["features_NVD"]
     if len(features_NVD) != len(found):

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from openbind.modalities.image import ImageSettings, fit_image
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
-from openbind.signal.resize import normalize, to_tensor
+from openbind.signal.resize import normalize
 
 Pixels = NDArray[np.float64]
 
@@ -40,8 +40,9 @@ def view_features(
     with ThreadPoolExecutor(2) as pool, torch.no_grad():
         for start in tqdm(range(0, len(paths), batch_size), desc="images", disable=None):
             views = pool.map(lambda p: make_views(p, grounds), paths[start : start + batch_size])
-            tensors = [to_tensor(view) for image in views for view in image]
-            images_BCHW = torch.stack([normalize(t, SETTINGS.mean, SETTINGS.std) for t in tensors])
+            flat = [view for image in views for view in image]
+            arrays = [normalize(view, SETTINGS.mean, SETTINGS.std) for view in flat]
+            images_BCHW = torch.from_numpy(np.stack(arrays))
             features_BD = tower.features(images_BCHW)
             found.append(features_BD.view(-1, NUM_VIEWS, features_BD.shape[1]))
     return torch.cat(found)

@@ -12,17 +12,16 @@ from torch.nn import functional as F
 import openbind
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 
-SHIPPED = Path(openbind.__file__).parent / "assets" / "starter" / "audio.safetensors"
 GOLDEN = Path(__file__).parent / "golden" / "aisfx.safetensors"
 TINY = AiSFXConfig(channels=(2, 3, 4, 5), embed_dim=6)
 
 
 @pytest.fixture(scope="module")
 def shipped() -> AiSFX:
-    weights = {k: v.float() for k, v in load_file(SHIPPED).items()}
-    module = AiSFX(AiSFXConfig(embed_dim=len(weights["head.weight"])))
-    module.load_state_dict(weights)
-    return module.eval()
+    space = openbind.load("starter", modalities=["audio"], dtype="float32")
+    tower = space.towers["audio"]
+    assert isinstance(tower, AiSFX)
+    return tower
 
 
 @torch.inference_mode()
