@@ -184,7 +184,7 @@ def test_roots(starter: openbind.Space, index: Index, media: Path, tmp_path: Pat
         with pytest.raises(openbind.InputError, match="in the index already"):
             index.add([overlapping])
     index.add([extra])
-    assert update(index, starter).moved == 1
+    assert update(index, starter).copied == 1
     assert index.info().roots == (media, extra)
     assert index.remove(extra) == 1
     assert index.info().files == 6

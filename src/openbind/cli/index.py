@@ -166,6 +166,7 @@ def _update_index(index: Index, space: Space, arguments: argparse.Namespace) -> 
     counts = {
         "embedded": changes.embedded,
         "moved": changes.moved,
+        "copied": changes.copied,
         "removed": changes.removed,
         "unchanged": changes.unchanged,
     }

@@ -15,7 +15,6 @@ from typing import TypedDict, TypeVar
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from openbind.embedding.cache import VectorCache
 from openbind.embedding.items import (
@@ -28,7 +27,7 @@ from openbind.embedding.items import (
     load_vector,
     open_item,
 )
-from openbind.embedding.progress import count_item, open_bar, show_seconds
+from openbind.embedding.progress import ItemBar, open_bar
 from openbind.errors import InputError, decoding
 from openbind.modalities.spec import Sample, View
 from openbind.space.decoding import Decoder, Settings, map_ahead
@@ -196,7 +195,7 @@ def embed_many(
             if cache is not None and len(new) >= WRITES:
                 cache.put(new)
                 new.clear()
-            count_item(bar)
+            bar.count(row.entry)
             if row.error is not None and on_error != "return":
                 report_error(row.index, row.error, on_error)
             yield row
@@ -309,8 +308,8 @@ def _note_sample(on_decoded: OnDecoded, task: _Task, sample: Sample) -> None:
     on_decoded(task.entry, task.note_decoded(sample))
 
 
-def _show(bar: tqdm, entry: Entry, seconds: float) -> None:
-    show_seconds(bar, item_name(entry.item), seconds)
+def _show(bar: ItemBar, entry: Entry, seconds: float) -> None:
+    bar.show_seconds(item_name(entry.item), seconds)
 
 
 def _decode(decoder: Decoder, task: _Task, thumbnails: bool = False) -> Iterator[Sample]:

@@ -121,9 +121,12 @@ def write_snapshot(store: Store, space: Space) -> None:
         space: that its vectors are of.
     """
     path, state = store.folder / SNAPSHOT, read_state(store.folder)
+    known: Any = None
     with suppress(OSError, ValueError, KeyError):
-        if _read(path)[0]["state"] == state:
+        head = _read(path)[0]
+        if head["state"] == state:
             return
+        known = head["encoder"]
     with suppress(OSError):  # a full disk, for instance: it only saves time
         if store.rows > MOST_ROWS:
             path.unlink(missing_ok=True)
@@ -133,7 +136,7 @@ def write_snapshot(store: Store, space: Space) -> None:
             "state": state,
             "rows": rows,
             "info": describe_index(store),
-            "encoder": _describe_encoder(space),
+            "encoder": _describe_encoder(space, known),
         }
         data = np.frombuffer(json.dumps(head).encode(), np.uint8)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -203,11 +206,20 @@ def _collect(store: Store) -> tuple[list[dict[str, Any]], np.ndarray]:
     return rows, np.concatenate(vectors)
 
 
-def _describe_encoder(space: Space) -> tuple[str, str | None] | None:
+def _describe_encoder(space: Space, known: Any) -> list[str] | None:
+    """Return folder and digest of a space whose text vectors NumPy computes, else None.
+
+    Args:
+        space: of the index.
+        known: what the last snapshot had; the index's space doesn't change, so it holds if the
+            files are the same.
+    """
     folder = space.folder
-    if folder is None or TEXT not in space.modalities or not is_same(space, folder, TEXT):
+    if folder is None or TEXT not in space.modalities:
         return None
-    return str(folder.absolute()), digest_text(folder, TEXT)
+    digest = digest_text(folder, TEXT)
+    described = None if digest is None else [str(folder.absolute()), digest]
+    return described if known == described or is_same(space, folder, TEXT) else None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], np.ndarray]:

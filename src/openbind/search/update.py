@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from openbind.embedding.items import item_name
 from openbind.embedding.many import ComputeOptions, Embedded, Entry, Failure, embed_many
-from openbind.embedding.progress import count_item, open_bar, show_seconds
+from openbind.embedding.progress import ItemBar, open_bar
 from openbind.embedding.scan import CHANGED, Summary
 from openbind.errors import InputError
 from openbind.search.ann import build_ann
@@ -50,7 +49,8 @@ class Changes:
 
     Attributes:
         embedded: new or changed.
-        moved: moved or copied: new paths of known content, which keep its vectors.
+        moved: new paths of the content of files that are gone, which keep its vectors.
+        copied: new paths of the content of files that stay.
         removed: deleted from the folders, and not moved.
         unchanged: same content, possibly with another modification time.
         postponed: changed while they were read; left to the next update.
@@ -61,6 +61,7 @@ class Changes:
 
     embedded: int = 0
     moved: int = 0
+    copied: int = 0
     removed: int = 0
     unchanged: int = 0
     postponed: list[Path] = field(default_factory=list)
@@ -110,7 +111,7 @@ class _Run:
     Attributes:
         states, failed: what the table has of files and failures, by key.
         contents: content that has vectors → keys of the files that have it now, in order.
-        moved: content found under new paths in this run.
+        taken: known content → number of new paths that have it in this run.
         done: files embedded and not committed; relabels: files that take known vectors;
             orphans: files whose known vectors turned out to be deleted.
     """
@@ -123,7 +124,7 @@ class _Run:
         self.contents: dict[Known, dict[str, None]] = {}
         for state in self.states.values():
             self.contents.setdefault((state.hash, state.kind), {})[state.file] = None
-        self.moved: set[Known] = set()
+        self.taken: Counter[Known] = Counter()
         self.changes = Changes()
         self.done: list[tuple[ScannedFile, Embedded]] = []
         self.relabels: list[ScannedFile] = []
@@ -147,7 +148,7 @@ class _Run:
                     "mounted, or delete their rows with `openbind index update --allow-empty`",
                 )
 
-    def embed_new(self, files: Sequence[FileEntry], bar: tqdm) -> None:
+    def embed_new(self, files: Sequence[FileEntry], bar: ItemBar) -> None:
         """Embed new and changed files; hashing and decoding run ahead in threads."""
         # One modality at a time: batches have clips of one shape.
         ordered = sorted(files, key=lambda entry: entry.kind)
@@ -166,7 +167,12 @@ class _Run:
         gone = [state for state in self.states.values() if is_gone(state)]
         failed = [state for state, _ in self.failed.values() if is_gone(state)]
         self.table.remove([state.file for state in (*gone, *failed)])
-        self.changes.removed = sum((s.hash, s.kind) not in self.moved for s in gone)
+        left = Counter((state.hash, state.kind) for state in gone)
+        self.changes.removed = sum(
+            count for known, count in left.items() if known not in self.taken
+        )
+        self.changes.moved = sum(min(count, left[known]) for known, count in self.taken.items())
+        self.changes.copied = self.taken.total() - self.changes.moved
         self.changes.failures += scan.failures
         self.commits += bool(gone)
 
@@ -181,7 +187,7 @@ class _Run:
             self.store.write_meta(described)
         write_snapshot(self.store, self.space)
 
-    def _embed(self, new: Iterable[ScannedFile], bar: tqdm) -> None:
+    def _embed(self, new: Iterable[ScannedFile], bar: ItemBar) -> None:
         waiting: deque[ScannedFile] = deque()
 
         def entries() -> Iterator[Entry]:
@@ -191,17 +197,17 @@ class _Run:
                 yield Entry(entry.modality, entry.path, scanned.views, entry.settings)
 
         def show(entry: Entry, seconds: float) -> None:
-            show_seconds(bar, item_name(entry.item), seconds)
+            bar.show_seconds(item_name(entry.item), seconds)
 
         for row in embed_many(
             self.space, entries(), on_decoded=show, thumbnails=True, **self.options
         ):
             self.done.append((waiting.popleft(), row))
-            count_item(bar)
+            bar.count(row.entry)
             self._commit_if_due()
         self._commit()
 
-    def _find_new(self, files: Sequence[FileEntry], bar: tqdm) -> Iterator[ScannedFile]:
+    def _find_new(self, files: Sequence[FileEntry], bar: ItemBar) -> Iterator[ScannedFile]:
         """Yield the files to embed, and note all others."""
         for entry, result in zip(files, map_ahead(self._compare, files), strict=True):
             try:
@@ -212,7 +218,7 @@ class _Run:
             if scanned is not None and self._is_new(scanned):
                 yield scanned
                 continue
-            bar.update()
+            bar.count(entry)
             self._commit_if_due()
 
     def _compare(self, entry: FileEntry) -> ScannedFile:
@@ -336,8 +342,7 @@ class _Run:
             vectors += [vector_E for _, vector_E in stored[source]]
             known = self.states.get(entry.key)
             if known is None or known.hash != content.hash:
-                self.changes.moved += 1
-                self.moved.add((content.hash, entry.kind))
+                self.taken[content.hash, entry.kind] += 1
         if rows:
             self._write(rows, np.stack(vectors), [])
 
