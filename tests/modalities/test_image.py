@@ -155,13 +155,14 @@ def test_large_images_keep_their_vectors(
     files = []
     for sample in sorted(samples.rglob("*.webp"))[:8]:
         image = Image.open(sample).convert("RGB")
-        scale = 1_999 / min(image.size)
+        scale = 2_099 / min(image.size)
         large = image.resize((round(image.width * scale), round(image.height * scale)))
         files.append(tmp_path / f"{sample.stem}.{kind.lower()}")
         large.save(files[-1], kind)
-    whole = starter.encode("image", files)
-    for module in ("openbind.media.image", "openbind.modalities.image"):
-        monkeypatch.setattr(f"{module}.LARGE_PIXELS", 1_000)
+    # What is decoded already is never reduced.
+    whole = starter.encode("image", [Image.open(file) for file in files])
+    if kind == "PNG":
+        monkeypatch.setattr("openbind.media.image.LARGE_PIXELS", 1_000)
     cosines = (whole * starter.encode("image", files)).sum(1)
     assert cosines.min() >= 0.999
     assert (cosines < 1).any()

@@ -137,7 +137,8 @@ def open_image(
         reduced_side = min_side if pixels > exact_pixels else None
         if reduced_side is not None:
             image.draft(image.mode, (reduced_side, reduced_side))
-        _check_memory(image, pixels, reduced_side is None, source)
+        is_copied = reduced_side is None or image.width * image.height <= LARGE_PIXELS
+        _check_memory(image, pixels, is_copied, source)
         try:
             image.load()
         except OSError:
@@ -209,18 +210,18 @@ def _check_header(kind: str, item: Any, size: tuple[int, int]) -> None:
     check_limit("bytes", size[0] * size[1] * BYTES_PER_PIXEL[kind], item, shown)
 
 
-def _check_memory(image: Image.Image, full_pixels: int, is_exact: bool, item: Any) -> None:
+def _check_memory(image: Image.Image, full_pixels: int, is_copied: bool, item: Any) -> None:
     """Check the memory that decoding takes, before it does.
 
     Args:
         image: not decoded yet, at the size that it will have.
         full_pixels: of the file.
-        is_exact: a copy of the same size follows.
+        is_copied: a copy of the same size follows.
         item: named by errors.
     """
     pixel_bytes = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
     per_pixel = BYTES_PER_PIXEL.get(image.format or "", pixel_bytes)
-    needed = image.width * image.height * (per_pixel + RGB_BYTES * is_exact)
+    needed = image.width * image.height * (per_pixel + RGB_BYTES * is_copied)
     if "progressive" in image.info:
         needed += full_pixels * PROGRESSIVE_BYTES
     shown = f"{image.format} of {image.width} × {image.height} pixels ({needed:,} bytes)"

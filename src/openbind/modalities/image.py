@@ -42,6 +42,8 @@ RAW_FILES = (
 """Extensions of cameras' raw files, of which the preview is read."""
 DETAIL = 4
 """Pixels of the shorter side for each that is needed, where large images are reduced first."""
+EXACT_PIXELS = 1 << 22
+"""JPEGs of more pixels are decoded at a fraction of their size where that leaves the `DETAIL`."""
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -79,7 +81,8 @@ def prepare_arrays(settings: ImageSettings, folder: Path | None) -> PreprocessAr
     """Return the function of `prepare` for NumPy arrays."""
 
     def preprocess(item: Any) -> ArraySample:
-        image = read_image(item, DETAIL * settings.size, LARGE_PIXELS)
+        exact_pixels = LARGE_PIXELS if settings.fit == "none" else EXACT_PIXELS
+        image = read_image(item, DETAIL * settings.size, exact_pixels)
         if settings.fit == "none":
             whole_CHW = np.array(image).transpose(2, 0, 1)
             return ArraySample(
