@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests out of the user's cache."""
     monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def kept_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that tests share, in whichever worker they run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kept"
+
+
+@pytest.fixture
+def kept_vectors(kept_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use vectors that other tests computed of the same items, and leave one's own to them."""
+    monkeypatch.setenv("OPENBIND_CACHE", str(kept_folder))
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ SECONDS, MEGABYTES = 5, 500
 SIDE = 8_000
 
 
+@cache
 def png(width: int, height: int, bits: int = 8, color: int = 2) -> bytes:
     """A PNG of one color: 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGBA."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
@@ -36,6 +38,7 @@ def png(width: int, height: int, bits: int = 8, color: int = 2) -> bytes:
     )
 
 
+@cache
 def encoded(kind: str, side: int = SIDE, **options: object) -> bytes:
     buffer = io.BytesIO()
     image = Image.new("RGB", (side, side), (100, 80, 60))

@@ -106,8 +106,11 @@ def test_presets(stored: dict[str, np.ndarray], preset: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.slow
 def test_presets_in_bfloat16(stored: dict[str, np.ndarray], preset: str) -> None:
-    """Half precision keeps the direction of the vectors."""
-    for modality, vector_E in encode_all(load_random(preset, "bfloat16"), made_items()):
+    """Half precision keeps the direction of the vectors; a video's tower is that of images."""
+    items = made_items()
+    space = load_random(preset, "bfloat16")
+    for modality in items.keys() - {"video"}:
+        vector_E = space.encode(modality, [items[modality]])[0]
         assert vector_E @ stored[f"{preset}.{modality}"] >= LEAST_COSINE, modality
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from openbind.cli.main import main
 from openbind.evaluation.held_out import held_out_folder
 from openbind.evaluation.samples import SampleItem
 from tests.tiny_anchors import write_clip
@@ -37,7 +39,7 @@ def commands(page: str) -> list[str]:
 
 
 @pytest.fixture
-def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
+def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path, kept_vectors: None) -> Path:
     """A home folder with the files that the README mentions."""
     import soundfile
 
@@ -61,7 +63,8 @@ def home(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path:
     shutil.copy(unseen / "basicmotions" / "20-walking.csv", tmp_path / "walk.csv")
     Image.linear_gradient("L").save(tmp_path / "street.png")
     (recipe,) = blocks("yaml")
-    (tmp_path / "recipe.yaml").write_text(recipe)
+    assert "steps: 100" in recipe
+    (tmp_path / "recipe.yaml").write_text(recipe.replace("steps: 100", "steps: 20"))
     images = {i.concept: samples / i.path for i in sample_items if i.modality == "image"}
     sounds = [(i.concept, samples / i.path) for i in sample_items if i.modality == "audio"]
     rows = [f"{images[concept]},{sound}" for concept, sound in sounds if concept in images]
@@ -101,6 +104,27 @@ def served(line: str, home: Path) -> Iterator[None]:
         program.stderr.close()
 
 
+Typed = Callable[[str], str]
+
+
+@pytest.fixture
+def typed(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """Run a command line as if typed at home, in this process; gives what it prints."""
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("HOME", str(home))
+    # It takes half a second a drawing.
+    monkeypatch.setattr("openbind.evaluation.tasks.drawing.MOST_ITEMS", 2)
+
+    def call(line: str) -> str:
+        _, *words = shlex.split(line, comments=True)
+        code = main([os.path.expanduser(word) for word in words])
+        printed = capsys.readouterr()
+        assert code == 0, f"{line}\n{printed.err}"
+        return printed.out
+
+    return call
+
+
 def assert_same_output(found: str, expected: str) -> None:
     """Compare what a block prints with its `# →` lines; numbers to 0.02."""
     number = re.compile(r"-?\d+(?:\.\d*)?")
@@ -126,15 +150,13 @@ SHELL = [found for block in blocks("bash") if (found := OURS.findall(block))]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ours", SHELL, ids=lambda ours: ours[0].split()[1])
-def test_shell_blocks_run(ours: list[str], home: Path) -> None:
+def test_shell_blocks_run(ours: list[str], home: Path, typed: Typed) -> None:
     """All commands of a block of the README but the installation run as written, in order."""
     for line in ours:
         if line.startswith("openbind serve"):
             with served(line, home):
                 continue
-        done = run(["bash", "-ec", line], home)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        assert done.stdout or "-o" in line
+        assert typed(line) or "-o" in line
 
 
 def test_shell_blocks_are_found() -> None:
@@ -143,25 +165,21 @@ def test_shell_blocks_are_found() -> None:
 
 
 @pytest.mark.slow
-def test_page_of_the_index(home: Path) -> None:
+def test_page_of_the_index(home: Path, typed: Typed) -> None:
     """Its commands run in order, then its Python."""
     for line in commands("docs/index.md"):
-        done = run(["bash", "-ec", line], home)
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        assert done.stdout
+        assert typed(line)
     code = "\n".join(blocks("python", "docs/index.md"))
     done = run([sys.executable, "-W", "error", "-c", code], home)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
-def test_page_of_localisation(home: Path) -> None:
+def test_page_of_localisation(home: Path, typed: Typed) -> None:
     """Its commands run as written, then its Python."""
     for line in commands("docs/localisation.md"):
         if not line.startswith("openbind evaluate"):
-            done = run(["bash", "-ec", line], home)
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
-            assert done.stdout
+            assert typed(line)
     assert (home / "where.png").stat().st_size > 1000
     code = "\n".join(blocks("python", "docs/localisation.md"))
     done = run([sys.executable, "-W", "error", "-c", code], home)
@@ -169,7 +187,7 @@ def test_page_of_localisation(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_page_of_anchors(home: Path) -> None:
+def test_page_of_anchors(home: Path, typed: Typed) -> None:
     """Its Python runs on a tiny model, its command too, and its recipe is valid."""
     pytest.importorskip("sentence_transformers", reason="the extra st isn't installed")
     from openbind.training.recipe_file import read_recipe
@@ -179,7 +197,7 @@ def test_page_of_anchors(home: Path) -> None:
     done = run([sys.executable, "-c", code], home)
     assert done.returncode == 0, done.stderr
     (line,) = commands("docs/anchors.md")
-    assert "siglip2-base" in run(["bash", "-ec", line], home).stdout
+    assert "siglip2-base" in typed(line)
     (recipe,) = blocks("yaml", "docs/anchors.md")
     (home / "anchored.yaml").write_text(recipe)
     assert read_recipe(home / "anchored.yaml").anchor.truncate_dim == 16

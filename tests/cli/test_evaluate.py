@@ -20,6 +20,8 @@ from openbind.evaluation.suites import SUITES
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 Run = Callable[..., tuple[int, str, str]]
 
+pytestmark = pytest.mark.usefixtures("kept_vectors")
+
 
 @pytest.fixture
 def esc50(tmp_path: Path, samples: Path) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import openbind
+from openbind.embedding.cache import VectorCache
 from openbind.evaluation.builtin import BuiltIn, find_sets, measure_built_in
 from openbind.evaluation.collection import CollectionItem, ItemSet, SetSide
 from openbind.evaluation.embedder import Embedder
@@ -25,9 +26,11 @@ Measured = tuple[Embedder, BuiltIn]
 
 
 @pytest.fixture(scope="module")
-def measured(starter: openbind.Space, samples: Path) -> Measured:
-    """The collection and the held-out sets of the script, measured."""
-    embedder, script = Embedder(starter), read_script(samples)
+def measured(starter: openbind.Space, samples: Path, kept_folder: Path) -> Measured:
+    """The collection and the held-out sets of the script, measured; without drawings."""
+    space = openbind.Space(starter.config, starter.towers, starter.card, starter.folder)
+    cache = VectorCache(kept_folder / "vectors.sqlite")
+    embedder, script = Embedder(space, cache=cache), read_script(samples)
     sets = [held for held in find_sets() if held.title in script.sets]
     return embedder, measure_built_in(embedder, [read_sample_set(samples), *sets])
 
