@@ -6,9 +6,10 @@ READY := .venv/.ready
 .PHONY: demo test test-all test-versions lint audit bench format clean
 .DEFAULT_GOAL := test
 
+# Python compiles modules when they are imported; all that is installed would take two minutes.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 demo: $(READY)  ## embed the sample collection and write demo/index.html
