@@ -45,6 +45,7 @@ format: $(READY)
 bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 20 minutes)
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/convolutions.py
+	$(BIN)/python benchmarks/jpeg.py
 	$(BIN)/python benchmarks/towers.py
 	$(BIN)/python benchmarks/logmel.py
 	$(BIN)/python benchmarks/loading.py
