@@ -108,21 +108,34 @@ def test_ends_with_much_work_left() -> None:
 
 
 @pytest.mark.slow
-def test_folders_are_indexed_first(media: Path) -> None:
+def test_folders_are_indexed_first(
+    run: Run, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One command from folders to search; the next run embeds only new files."""
-    with served(media) as (_, what, url):
-        assert what == f"6 rows of {media / '.openbind'}"
+    seen: list[str] = []
+
+    def visit(client: httpx.Client) -> None:
         body = {"parts": [{"input": "a rooster"}]}
-        found = httpx.post(f"{url}/v1/search", json=body, headers=KEY).json()["data"]
-        assert found[0]["path"].startswith("media/rooster")
+        seen.append(client.post("/v1/search", json=body).json()["data"][0]["path"])
+
+    def serve_once(*arguments: object) -> str:
+        code, _, err = run("serve", *arguments, "--port", "0")
+        assert code == 0, err
+        found = re.search(r"serving (.+) at http://127\.0\.0\.1:\d+/", err)
+        assert found
+        return found[1]
+
+    monkeypatch.setattr(Visited, "visit", staticmethod(visit), raising=False)
+    monkeypatch.setattr("openbind.serving.server.Server", Visited)
+    assert serve_once(media) == f"6 rows of {media / '.openbind'}"
     more = media.with_name("more")
     more.mkdir()
     shutil.copy(media / "dog.webp", more)
     (more / "broken.png").write_bytes(b"no image")
-    with served(media, more) as (_, what, _):
-        assert what.startswith("7 rows")
-    with served("--index", media) as (_, what, _):
-        assert what.startswith("7 rows")
+    assert serve_once(media, more).startswith("7 rows")
+    assert serve_once("--index", media).startswith("7 rows")
+    assert len(seen) == 3
+    assert all(path.startswith("media/rooster") for path in seen)
 
 
 def test_folders_or_an_index(run: Run, media: Path) -> None:
