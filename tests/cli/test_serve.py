@@ -108,9 +108,7 @@ def test_ends_with_much_work_left() -> None:
 
 
 @pytest.mark.slow
-def test_folders_are_indexed_first(
-    run: Run, media: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_are_indexed_first(run: Run, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One command from folders to search; the next run embeds only new files."""
     seen: list[str] = []
 
