@@ -218,11 +218,12 @@ def test_search_crosses_few_rooms(tmp_path: Path, capsys: pytest.CaptureFixture[
     command = ["search", "--text", "a dog", "--json"]
     assert main([*command, str(tmp_path / "first")]) == 0  # imports what is imported lazily
     entered: list[str] = []
+    rooms = {str(path): room_of(path) for path in FILES}
 
     def note_room(frame: FrameType, event: str, _: object) -> None:
-        path = Path(frame.f_code.co_filename)
-        if event == "call" and SOURCE in path.parents and room_of(path) not in entered:
-            entered.append(room_of(path))
+        room = rooms.get(frame.f_code.co_filename) if event == "call" else None
+        if room is not None and room not in entered:
+            entered.append(room)
 
     previous = sys.getprofile()
     sys.setprofile(note_room)
@@ -231,6 +232,7 @@ def test_search_crosses_few_rooms(tmp_path: Path, capsys: pytest.CaptureFixture[
     finally:
         sys.setprofile(previous)
     assert "043-dog.png" in capsys.readouterr().out
+    assert entered[0] == "cli"
     assert len([room for room in entered if room not in FOUNDATIONS]) <= WALK_ROOMS, entered
 
 
