@@ -8,6 +8,7 @@ from PIL import Image
 
 from openbind.media.drawing import (
     BACKGROUND,
+    DEPTH_COLORS,
     FALSE_COLORS,
     MISSING,
     STROKES,
@@ -37,6 +38,8 @@ def test_maps_in_false_colors(scale: float) -> None:
     assert pixels_HWC[-1, -1].tolist() == FALSE_COLORS[-1].tolist()
     assert pixels_HWC[50, 50].tolist() == [MISSING] * 3
     assert draw_map(np.zeros((30, 60)), (40, 40)).size == (40, 20)
+    distances_HWC = np.asarray(draw_map(map_HW, (100, 100), DEPTH_COLORS))
+    assert distances_HWC[-1, -1].tolist() == DEPTH_COLORS[-1].tolist()
 
 
 def test_maps_without_a_range() -> None:

@@ -20,6 +20,21 @@ FALSE_COLORS = np.array(
     float,
 )
 """Nine steps of matplotlib's colormap "inferno" (CC0), perceptually uniform from dark to bright."""
+DEPTH_COLORS = np.array(
+    [
+        (68, 1, 84),
+        (71, 44, 122),
+        (59, 81, 139),
+        (44, 113, 142),
+        (33, 144, 141),
+        (39, 173, 129),
+        (92, 200, 99),
+        (170, 220, 50),
+        (253, 231, 37),
+    ],
+    float,
+)
+"""Nine steps of matplotlib's "viridis" (CC0), for distances, so that they don't look like heat."""
 MISSING = 128
 """Gray level of missing values."""
 SPREAD = (2.0, 98.0)
@@ -39,12 +54,15 @@ def subsample(values_HW: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return values_HW[::step, ::step]
 
 
-def draw_map(values_HW: np.ndarray, size: tuple[int, int]) -> Image.Image:
+def draw_map(
+    values_HW: np.ndarray, size: tuple[int, int], colors_KC: np.ndarray = FALSE_COLORS
+) -> Image.Image:
     """Draw measurements in false colors, the higher the brighter.
 
     Args:
         values_HW: of any range; NaN and infinite values are gray.
         size: maximum width and height; the aspect ratio is kept, and nothing is enlarged.
+        colors_KC: evenly spaced RGB colors in 0..255, dark to bright.
 
     Returns:
         an RGB image.
@@ -54,8 +72,8 @@ def draw_map(values_HW: np.ndarray, size: tuple[int, int]) -> Image.Image:
     low, high = np.percentile(values_HW[is_finite_HW], SPREAD) if is_finite_HW.any() else (0.0, 1.0)
     unit_HW = np.where(is_finite_HW, values_HW, low) - low
     unit_HW = unit_HW / (high - low if high > low else 1.0)
-    steps = np.linspace(0, 1, len(FALSE_COLORS))
-    rgb = [np.interp(unit_HW, steps, FALSE_COLORS[:, channel]) for channel in range(3)]
+    steps = np.linspace(0, 1, len(colors_KC))
+    rgb = [np.interp(unit_HW, steps, colors_KC[:, channel]) for channel in range(3)]
     colors_HWC = np.where(is_finite_HW[:, :, None], np.stack(rgb, axis=2), MISSING)
     image = Image.fromarray(np.round(colors_HWC).astype(np.uint8))
     image.thumbnail(size)

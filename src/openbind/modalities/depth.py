@@ -22,7 +22,7 @@ from PIL import Image
 
 from openbind.configs import Side
 from openbind.errors import InputError
-from openbind.media.drawing import draw_map, subsample
+from openbind.media.drawing import DEPTH_COLORS, draw_map, subsample
 from openbind.media.maps import read_map
 from openbind.media.reduction import convert_map
 from openbind.modalities.spec import Extent, Modality, Preprocess, Sample, View
@@ -147,7 +147,7 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
     """
     source, _ = _split_camera(item, CAMERAS["kv1"])
     depth_HW = subsample(read_map(source), size).astype(np.float64)
-    return draw_map(-np.where(depth_HW > 0, depth_HW, np.inf), size)
+    return draw_map(-np.where(depth_HW > 0, depth_HW, np.inf), size, DEPTH_COLORS)
 
 
 def _split_camera(item: Any, camera: DepthCamera) -> tuple[Any, DepthCamera]:

@@ -16,6 +16,9 @@ from openbind.evaluation.report.contents import Report
 from openbind.evaluation.report.page import (
     MOST_PLAYED_TOTAL_BYTES,
     Media,
+    _name_regions,
+    _x,
+    _y,
     format_number,
     write_report,
 )
@@ -67,6 +70,37 @@ def test_matrix_has_every_direction(html: str, report: Report) -> None:
     control = f"permuted {format_number(cell.shuffled[0].value)}"
     assert html.count(control) >= 2
     assert f"chance {format_number(cell.raw[0].chance)}%" in html
+    low, high = cell.raw[0].interval or (0, 0)
+    assert f"<small>{100 * low:.0f}–{100 * high:.0f}, n {cell.count}</small>" in html
+
+
+def test_inherited_pairs_are_marked(html: str, report: Report) -> None:
+    """Videos go through the images' tower: what the card says of images only is inherited."""
+    shown = re.findall(r'title="(\w+) → (\w+), (\w+): R@1', html)
+    kinds = {(query, target): kind for query, target, kind in shown}
+    named = {frozenset(pair) for pair in report.card.trained_pairs}
+    assert frozenset(("image", "text")) in named
+    assert kinds["image", "text"] == "trained"
+    assert kinds["video", "text"] == kinds["text", "video"] == "inherited"
+    assert kinds["audio", "imu"] == "emergent"
+
+
+def test_names_lie_where_points_are(report: Report) -> None:
+    """Also where the middle of a class is empty: at one of its items."""
+    spots = [(0.1, 0.1), (0.1, 0.12), (0.9, 0.9), (0.9, 0.5)]
+    item = replace(report.points[0].item, label="dog")
+    points = [replace(report.points[0], item=item, x=x, y=y) for x, y in spots]
+    ((name, x, y),) = _name_regions(points)
+    assert name == "dog"
+    assert (x, y) in [(_x(left), _y(up)) for left, up in spots]
+
+
+def test_columns_without_values_are_dropped(report: Report, tmp_path: Path) -> None:
+    """Where no paper's number is known there is no column for it."""
+    results = tuple(replace(result, published=()) for result in report.results)
+    write_report(replace(report, results=results), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "published" not in text.partition("</style>")[2].partition("<script")[0]
 
 
 def test_scores_beside_published_ones(html: str) -> None:

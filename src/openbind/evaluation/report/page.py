@@ -81,6 +81,7 @@ def write_report(report: Report, target: str | os.PathLike[str]) -> None:
         tables=_tabulate(report.results),
         spots=[(_x(point.x), _y(point.y)) for point in report.points],
         names=_name_regions(report.points),
+        inherited=_find_inherited(report),
         confusions=confusions,
         drawn=drawn,
         located=located,
@@ -222,6 +223,15 @@ def _farthest_control(cells: Sequence[Cell]) -> float:
     return max(distances, default=0.0)
 
 
+def _find_inherited(report: Report) -> frozenset[tuple[str, str]]:
+    """Return the trained pairs that the card doesn't name: theirs is the tower of one that it does.
+
+    Videos go through the tower of images, for instance, and were trained as images only.
+    """
+    named = {frozenset(pair) for pair in report.card.trained_pairs}
+    return frozenset(pair for pair in report.trained_pairs if frozenset(pair) not in named)
+
+
 def _x(fraction: float) -> float:
     return round(MAP_MARGIN + fraction * (MAP_WIDTH - 2 * MAP_MARGIN), 1)
 
@@ -231,17 +241,19 @@ def _y(fraction: float) -> float:
 
 
 def _name_regions(points: Sequence[MapPoint]) -> list[tuple[str, float, float]]:
-    """Place class names at the median of their items, large classes first, without overlaps."""
+    """Place class names at the most central of their items, large ones first."""
     placed: list[tuple[str, float, float]] = []
     counts = Counter(point.item.label for point in points if point.item.label)
     for label, count in counts.most_common():
         if count < 3 or len(placed) == MOST_NAMES:
             break
-        own = [point for point in points if point.item.label == label]
-        x, y = _x(float(np.median([p.x for p in own]))), _y(float(np.median([p.y for p in own])))
+        own_N2 = np.array([(p.x, p.y) for p in points if p.item.label == label])
+        distances_NN = np.linalg.norm(own_N2[:, None] - own_N2[None], axis=2)
+        left, up = own_N2[distances_NN.sum(axis=1).argmin()]
+        x, y = _x(float(left)), _y(float(up))
         free = all(
-            abs(x - left) > 4.2 * (len(label) + len(name)) or abs(y - top) > 18
-            for name, left, top in placed
+            abs(x - other) > 4.2 * (len(label) + len(name)) or abs(y - top) > 18
+            for name, other, top in placed
         )
         if free:
             placed.append((label, x, y))
