@@ -40,6 +40,14 @@ def test_written_with_how_it_was_drawn(noise: Image.Image, tmp_path: Path) -> No
         assert found.format == "JPEG"
 
 
+def test_names_that_are_no_text(noise: Image.Image, tmp_path: Path) -> None:
+    """Bytes of a name that aren't UTF-8 are escaped in the description, and kept in the path."""
+    path = tmp_path / "out\udcff.png"
+    write_image(noise, path, "where in a\udcff\n.jpg the query is")
+    with Image.open(path) as image:
+        assert image.text["Description"] == r"where in a\udcff\n.jpg the query is"  # type: ignore[attr-defined]
+
+
 def test_wrong_outputs(tmp_path: Path) -> None:
     """Extensions that aren't images', and folders, are refused before anything is drawn."""
     for name in ("out", "out.txt", "out.svg"):

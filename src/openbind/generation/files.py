@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from openbind.atomic import atomic_path
-from openbind.errors import InputError
+from openbind.errors import InputError, printable
 
 GAP = 2
 """Pixels between the images of a grid."""
@@ -60,7 +60,7 @@ def write_image(image: Image.Image, path: Path, about: str) -> None:
     kind = image_format(path)
     if kind == "PNG":
         options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_text("Description", about)
+        options["pnginfo"].add_text("Description", printable(about))
     content = io.BytesIO()
     image.save(content, kind, **options)
     try:

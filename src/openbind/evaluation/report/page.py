@@ -241,7 +241,7 @@ def _y(fraction: float) -> float:
 
 
 def _name_regions(points: Sequence[MapPoint]) -> list[tuple[str, float, float]]:
-    """Place class names at the most central of their items, large ones first."""
+    """Place class names at their innermost items, large classes first, without overlaps."""
     placed: list[tuple[str, float, float]] = []
     counts = Counter(point.item.label for point in points if point.item.label)
     for label, count in counts.most_common():
