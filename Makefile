@@ -46,6 +46,7 @@ bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 2
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/convolutions.py
 	$(BIN)/python benchmarks/jpeg.py
+	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/towers.py
 	$(BIN)/python benchmarks/logmel.py
 	$(BIN)/python benchmarks/loading.py

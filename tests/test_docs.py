@@ -204,6 +204,20 @@ def test_page_of_anchors(home: Path, typed: Typed) -> None:
 
 
 @pytest.mark.slow
+def test_page_of_export(home: Path) -> None:
+    """Its command writes a folder, which its Python opens."""
+    pytest.importorskip("onnxscript", reason="the extra onnx isn't installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx isn't installed")
+    (line,) = commands("docs/export.md")
+    code = "\n".join(blocks("python", "docs/export.md"))
+    (expected,) = re.findall(r"^# → (.*)$", code, re.MULTILINE)
+    for command in (["bash", "-ec", line], [sys.executable, "-W", "error", "-c", code]):
+        done = run(command, home)
+        assert done.returncode == 0, done.stderr
+    assert_same_output(done.stdout, expected)
+
+
+@pytest.mark.slow
 def test_page_of_the_cluster(home: Path) -> None:
     """Its command runs on one machine, then its Python on the result."""
     pytest.importorskip("ray", reason="the extra ray isn't installed")

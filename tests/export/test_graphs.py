@@ -67,6 +67,7 @@ FAMILIES: dict[str, tuple[TowerSpec, tuple[int, ...]]] = {
         (12,),
     ),
     "lite": (TowerSpec(kind="efficientnet_lite", config=LITE), (3, 24, 24)),
+    "lite clips": (TowerSpec(kind="efficientnet_lite", config=LITE), (3, 2, 24, 24)),
     "map": (
         TowerSpec(
             kind="efficientnet_lite_map",

@@ -72,6 +72,8 @@ def test_refused(tmp_path: Path) -> None:
     assert format.value.known == ("onnx", "pt2")
     with pytest.raises(UnknownNameError):
         export_space(space, tmp_path / "small", modalities=["depth"])
+    with pytest.raises(UnknownNameError, match="dtype of pt2"):
+        export_space(space, tmp_path / "small", format="pt2", dtype="int8")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(CheckpointError, match="not empty"):

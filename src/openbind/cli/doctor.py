@@ -46,6 +46,8 @@ PURPOSES = {
     "sentence-transformers": "models of others as spaces",
     "transformers": "OWLv2",
     "wandb": "logging to W&B",
+    "onnxruntime": "exported spaces",
+    "openvino": "exported spaces",
 }
 """What packages of extras are for."""
 NEEDS = {

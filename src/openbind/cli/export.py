@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="onnx, for ONNX Runtime and OpenVINO, or pt2, for torch.export.load (default: onnx)",
     )
     parser.add_argument(
+        "--dtype",
+        default="float32",
+        help="float32, or int8 for convolutions: several times as fast on CPUs, cosines of about "
+        ".99 (default: float32)",
+    )
+    parser.add_argument(
         "--modality", metavar="NAME,…", help="write only the graphs of these modalities"
     )
 
@@ -34,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.directory,
         format=arguments.format,
         modalities=chosen,
+        dtype=arguments.dtype,
         report=print_line,
     )
     size = sum(file.stat().st_size for file in arguments.directory.iterdir())

@@ -61,7 +61,7 @@ def trace(
     if context is not None:
         dynamic[1] = Dim("tokens", min=1, max=context)
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             return torch.export.export(UnitVectors(tower), (clips,), dynamic_shapes=(dynamic,))
     except Exception as error:  # of many kinds, and no common base
         reason = f"its tower can't be traced ({type(error).__name__}: {first_line(error)})"
@@ -87,7 +87,7 @@ def write_onnx(name: str, program: ExportedProgram, path: Path) -> None:
             raise MissingExtraError("writing ONNX", package, "onnx") from error
     size = sum(value.nbytes for value in program.state_dict.values())
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             torch.onnx.export(
                 program,
                 (),
@@ -112,7 +112,7 @@ def write_pt2(name: str, program: ExportedProgram, path: Path) -> None:
         CheckpointError: it can't be stored.
     """
     try:
-        with _quiet():
+        with quiet():
             torch.export.save(program, path)
     except (RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(name, f"its graph can't be stored: {first_line(error)}") from error
@@ -132,8 +132,8 @@ def _root(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter, which reports steps, and operations of packages that aren't there."""
+def quiet() -> Iterator[None]:
+    """Silence exporters, which report steps, and operations of packages that aren't there."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -12,8 +12,13 @@ ITEMS = 16
 """Of a modality."""
 
 
-def shipped_items(modality: str) -> list[Any]:
-    """Return items of a modality, spread over what ships; fewer where fewer do, or none."""
+def shipped_items(modality: str, *, others: bool = False) -> list[Any]:
+    """Return items of a modality, spread over what ships; fewer where fewer do, or none.
+
+    Args:
+        modality: its name.
+        others: return different items, where there are enough.
+    """
     samples, held_out = samples_folder(), held_out_folder()
     rows: list[tuple[Path, SampleItem | HeldOutRow]] = []
     rows += [(samples, row) for row in read_samples(samples)]
@@ -21,7 +26,7 @@ def shipped_items(modality: str) -> list[Any]:
     found = [_item(folder, row.path, row.title) for folder, row in rows if row.modality == modality]
     found = list(dict.fromkeys(found))
     step = max(1, len(found) // ITEMS)
-    return found[::step][:ITEMS]
+    return found[step // 2 if others else 0 :: step][:ITEMS]
 
 
 def _item(folder: Path, path: str, title: str) -> Any:

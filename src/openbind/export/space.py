@@ -21,6 +21,7 @@ from openbind.configs import to_dict
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.export.graphs import WRITERS, trace
 from openbind.export.items import shipped_items
+from openbind.export.quantization import CALIBRATION_CLIPS, quantize_convolutions
 from openbind.modalities import MODALITIES
 from openbind.runtime.exported import open_exported, run_clips
 from openbind.runtime.manifest import CARD, FORMATS, README, Graph, Manifest, write_manifest
@@ -28,8 +29,8 @@ from openbind.space.card import to_model_card
 from openbind.space.space import Space
 from openbind.space.vectors import clip_vectors
 
-LEAST_COSINE = 0.9999
-"""To the vectors of the space in float32, below which nothing is written."""
+LEAST_COSINE = {"float32": 0.9999, "int8": 0.95}
+"""To the vectors of the space in float32, by the graph's weights; below it nothing is written."""
 
 
 def export_space(
@@ -38,6 +39,7 @@ def export_space(
     *,
     format: str = "onnx",
     modalities: Iterable[str] | None = None,
+    dtype: str = "float32",
     items: Mapping[str, Sequence[Any]] | None = None,
     report: Callable[[str], object] = lambda line: None,
 ) -> Manifest:
@@ -48,6 +50,7 @@ def export_space(
         directory: that isn't there, or is empty; written as a whole or not at all.
         format: "onnx", or "pt2" for `torch.export.load`.
         modalities: of which towers are written; None takes all.
+        dtype: "float32", or "int8" for the convolutions of towers that mainly consist of them.
         items: modality → items to compare with; of the others, items that ship.
         report: called with a line after each modality.
 
@@ -55,12 +58,15 @@ def export_space(
         what was written, with the least cosine of each modality.
 
     Raises:
-        UnknownNameError: no such format or modality.
+        UnknownNameError: no such format, modality or dtype; "int8" needs ONNX.
         CheckpointError: the directory isn't empty, a tower can't be written, or its vectors differ.
         MissingExtraError: without the extra "onnx".
     """
     if format not in FORMATS:
         raise UnknownNameError("export format", format, FORMATS)
+    dtypes = [*LEAST_COSINE] if format == "onnx" else ["float32"]
+    if dtype not in dtypes:
+        raise UnknownNameError(f"dtype of {format}", dtype, dtypes)
     chosen = list(space.modalities if modalities is None else modalities)
     native.select_modalities(space.config, chosen)
     final = Path(directory)
@@ -71,6 +77,8 @@ def export_space(
     try:
         with atomic_folder(final) as folder:
             graphs = {name: _write(exact, name, given[name], format, folder) for name in chosen}
+            if dtype == "int8":
+                graphs = {n: _quantize(exact, n, graph, folder) for n, graph in graphs.items()}
             manifest = Manifest(
                 format=format,  # type: ignore[arg-type]
                 name=space.name,
@@ -132,6 +140,16 @@ def _write(space: Space, modality: str, items: list[Any], format: str, folder: P
     )
 
 
+def _quantize(space: Space, modality: str, graph: Graph, folder: Path) -> Graph:
+    """Store the convolutions of a graph in int8, if it mainly has them."""
+    items = shipped_items(modality, others=True)
+    clips = (space.decoder.preprocess(modality, item).clips[:CALIBRATION_CLIPS] for item in items)
+    batches = (batch.numpy() for batch in clips)
+    if not quantize_convolutions(modality, folder / graph.file, batches):
+        return graph
+    return replace(graph, weights="int8")
+
+
 def _padding(tower: nn.Module, settings: Any) -> int | None:
     """Return the id of which columns may be cut from the end of token ids.
 
@@ -169,13 +187,13 @@ def _compare(
         expected_NE = space.encode(name, items[name])
         exported_NE = _encode(space, manifest, name, items[name], folder)
         cosine = float((expected_NE * exported_NE).sum(axis=1).min())
-        if not cosine >= LEAST_COSINE:
+        least = LEAST_COSINE[graph.weights]
+        if not cosine >= least:
             reason = f"its graph's vectors have cosines from {cosine:.6f} to the space's"
-            raise CheckpointError(
-                name, f"{reason}, expected at least {LEAST_COSINE}; nothing was written"
-            )
+            raise CheckpointError(name, f"{reason}, expected at least {least}; nothing was written")
         found[name] = replace(graph, items=len(items[name]), cosine=round(cosine, 7))
-        report(f"{name}: {graph.file}, least cosine {cosine:.6f} of {len(items[name])} items")
+        about = f"{graph.weights}, least cosine {cosine:.6f} of {len(items[name])} items"
+        report(f"{name}: {graph.file}, {about}")
     return replace(manifest, modalities=found)
 
 

@@ -214,7 +214,7 @@ class ExportedSpace:
     def _compute(
         self, modality: str, waiting: list[ArraySample | InputError], batch_size: int
     ) -> Iterator[ClipVectors | InputError]:
-        run, graph = self._run(modality), self._graph(modality)
+        run, graph = self.open(modality), self._graph(modality)
         samples = [each for each in waiting if isinstance(each, ArraySample)]
         clips = [clip for sample in samples for clip in sample.clips]
         rows = iter(run_clips(run, clips, graph.padding, batch_size))
@@ -224,7 +224,13 @@ class ExportedSpace:
             else:
                 yield clip_vectors(np.stack([next(rows) for _ in each.clips]), each.times)
 
-    def _run(self, modality: str) -> Run:
+    def open(self, modality: str) -> Run:
+        """Return what computes a modality's batches; its files are checked on first use.
+
+        Raises:
+            UnknownNameError: the space has no such modality.
+            CheckpointError: a file of it was changed, or can't be opened.
+        """
         file = self._graph(modality).file
         if file not in self._opened:
             check_files(self._folder, self.manifest, [modality])
@@ -267,7 +273,7 @@ def open_exported(
     manifest = replace(manifest, modalities=kept)
     space = ExportedSpace(folder, manifest, _read_card(folder), runtime, str(dtype))
     for name in manifest.modalities:
-        space._run(name)
+        space.open(name)
     return space
 
 

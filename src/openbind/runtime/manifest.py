@@ -35,6 +35,7 @@ class Graph:
         scale: logit scale.
         items: items that were compared with the space.
         cosine: least cosine to the space's vectors.
+        weights: what the products are computed from.
     """
 
     file: str
@@ -46,6 +47,7 @@ class Graph:
     scale: Annotated[float, Range(1e-6, 1e6)] = 1.0
     items: int = 0
     cosine: float = 0.0
+    weights: Literal["float32", "int8"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
