@@ -26,8 +26,9 @@ from PIL import Image
 import openbind
 from openbind.embedding.scan import scan
 from openbind.search.ann import build_ann, search_rows
+from openbind.search.columns import Row
 from openbind.search.index import Index
-from openbind.search.table import Row, RowTable
+from openbind.search.table import RowTable
 from openbind.search.update import update
 from openbind.space.vectors import unit_rows
 
@@ -105,7 +106,9 @@ def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
                 settings="",
                 size=start + n,
                 modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
+                taken=datetime(2020, 1, 1, tzinfo=timezone.utc),
                 year=2020,
+                camera=None,
                 width=None,
                 height=None,
                 duration=None,

@@ -19,7 +19,7 @@ def fill(folder: Path, count: int, segments: int = 1) -> tuple[RowTable, np.ndar
     """Write a table of vectors clustered around forty centers."""
     from datetime import datetime, timezone
 
-    from openbind.search.table import Row
+    from openbind.search.columns import Row
 
     rng = np.random.default_rng(0)
     near = rng.normal(size=(40, DIM))[rng.integers(40, size=count)]
@@ -40,7 +40,9 @@ def fill(folder: Path, count: int, segments: int = 1) -> tuple[RowTable, np.ndar
             stat_key="",
             size=n,
             modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
+            taken=datetime(2020, 1, 1, tzinfo=timezone.utc),
             year=2020,
+            camera=None,
             width=None,
             height=None,
             duration=None,

@@ -13,6 +13,7 @@ from qdrant_client import QdrantClient
 
 import openbind
 from openbind.embedding.many import Entry
+from openbind.search.columns import SHOWN
 from openbind.search.export import (
     Batch,
     file_batch,
@@ -22,7 +23,6 @@ from openbind.search.export import (
     write_qdrant,
 )
 from openbind.search.index import Index
-from openbind.search.table import SHOWN
 from openbind.search.update import update
 
 FILES = file_batch(

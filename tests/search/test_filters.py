@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openbind.search.columns import Row
 from openbind.search.filters import (
     COLUMNS,
     And,
@@ -31,7 +32,7 @@ from openbind.search.filters import (
     like,
     to_sql,
 )
-from openbind.search.table import Row, RowTable
+from openbind.search.table import RowTable
 
 TIMES = [datetime(year, 5, 6, 23, 8, 9, 123, tzinfo=timezone.utc) for year in (1969, 2021, 2024)]
 TEXTS = ["", "a.jpg", "A.JPG", "it's 100 %_ü", "b\\c"]

@@ -81,7 +81,7 @@ def test_keys_of_files() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "{}", '{"format": 99}', '{"format": 1}', "[" * 100_000, "[1]", '{"format": 3}'],
+    ["", "{", "{}", '{"format": 99}', '{"format": 1}', "[" * 100_000, "[1]", '{"format": 4}'],
 )
 def test_broken_meta(index: Index, text: str) -> None:
     """Invalid content is refused."""

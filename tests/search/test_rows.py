@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_rows_of_parts(scanned: ScannedFile) -> None:
 
 
 def test_relabeled_rows(scanned: ScannedFile, media: Path) -> None:
-    """Path and time are replaced; a year from EXIF is kept."""
+    """Path and time are replaced; a date from EXIF is kept."""
     (row,) = rows_of(scanned, [b"jpeg"])
     moved = ScannedFile(
         entry=replace(scanned.entry, key="k", name="deep/x.webp"),
@@ -56,7 +57,8 @@ def test_relabeled_rows(scanned: ScannedFile, media: Path) -> None:
     found = relabel(row, moved)
     assert (found.id, found.path, found.thumbnail) == ("k-0", "deep/x.webp", row.thumbnail)
     assert found.year == found.modified.year > 2020
-    assert relabel(replace(row, year=1999), moved).year == 1999
+    taken = datetime(1999, 5, 6, tzinfo=timezone.utc)
+    assert relabel(replace(row, taken=taken), moved).year == 1999
 
 
 def test_files_that_change(scanned: ScannedFile, media: Path) -> None:

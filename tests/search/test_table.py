@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import openbind
-from openbind.search.table import FileState, Row, RowTable, one_of
+from openbind.search.columns import FileState, Row
+from openbind.search.table import RowTable, one_of
 
 
 def row(file: str, segment: int = 0, segments: int = 1) -> Row:
@@ -30,7 +31,9 @@ def row(file: str, segment: int = 0, segments: int = 1) -> Row:
         stat_key="",
         size=1 << 40,
         modified=datetime(2021, 5, 6, 7, 8, 9, tzinfo=timezone.utc),
+        taken=datetime(2021, 5, 6, 7, 8, 9, tzinfo=timezone.utc),
         year=2021,
+        camera="Nikon D70",
         width=3,
         height=None,
         duration=None,

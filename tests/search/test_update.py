@@ -21,8 +21,8 @@ from PIL import Image
 import openbind
 from openbind.search import metadata
 from openbind.search import update as updating
+from openbind.search.columns import Row
 from openbind.search.index import Index, default_folder
-from openbind.search.table import Row
 from openbind.search.update import update
 from openbind.search.verify import verify
 from openbind.space.decoding import Decoder

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from openbind.configs import Range
-from openbind.search.table import SHOWN, RowTable, vectors_of
+from openbind.search.columns import SHOWN
+from openbind.search.table import RowTable, vectors_of
 from openbind.space.vectors import unit_rows
 
 EXACT_ROWS = 20_000

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from typing import Literal
 
-from openbind.search.table import SHOWN, Row
+from openbind.search.columns import SHOWN, Row
 
 MAX_CHARACTERS = 2_000
 """Length of a filter's text, and of each string in one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,8 @@ import numpy as np
 from openbind.embedding.items import stored_name
 from openbind.errors import InputError
 from openbind.search.ann import search_rows
-from openbind.search.filter_json import read_filter
-from openbind.search.filter_text import parse_filter
-from openbind.search.filters import And, Column, Filter, Within, to_sql
+from openbind.search.columns import SHOWN
+from openbind.search.conditions import Where, write_condition
 from openbind.search.meta import (
     Meta,
     has_meta,
@@ -27,7 +26,7 @@ from openbind.search.meta import (
 from openbind.search.ranking import rank_rows
 from openbind.search.results import Hit
 from openbind.search.store import FOLDER, ROWS, Store, writing_in
-from openbind.search.table import SHOWN, RowTable, one_of, reading, vectors_of
+from openbind.search.table import RowTable, one_of, reading, vectors_of
 from openbind.search.update import Changes, update
 from openbind.search.verify import Report, verify
 from openbind.space.calibration import Unrelated
@@ -203,6 +202,7 @@ class Index(Store):
         *,
         allow_empty: bool = False,
         progress: bool = False,
+        report: Callable[[int, int], None] | None = None,
         **options: Unpack[ComputeOptions],
     ) -> Changes:
         """Embed new and changed files, and delete the rows of files that are gone.
@@ -213,6 +213,7 @@ class Index(Store):
             space: the one that the index was created with.
             allow_empty: delete rows even if a root now has no files.
             progress: show a progress bar on stderr if it takes longer than a second.
+            report: called with the number of files done and of all; what it raises ends the run.
             options: `batch_size`, `workers` and `device` as in `ComputeOptions`.
 
         Raises:
@@ -220,7 +221,9 @@ class Index(Store):
                 process writes.
             OSError: the disk is full; committed rows are kept.
         """
-        return update(self, space, allow_empty=allow_empty, progress=progress, **options)
+        return update(
+            self, space, allow_empty=allow_empty, progress=progress, report=report, **options
+        )
 
     def verify(self, *, progress: bool = False) -> Report:
         """Compare every row with its file's content, without changing anything.
@@ -236,7 +239,7 @@ class Index(Store):
         top_k: int = 20,
         *,
         modalities: Sequence[str] = (),
-        where: str | Mapping[str, Any] | None = None,
+        where: Where = None,
         exact: bool = False,
         unrelated: Mapping[str, Unrelated] | None = None,
     ) -> list[Hit]:
@@ -247,7 +250,8 @@ class Index(Store):
             top_k: number of results at most.
             modalities: of the results; empty for all.
             where: filter of the rows, such as "year > 2020 and path like '%beach%'", or the same as
-                plain values, {"column": "year", "op": ">", "value": 2020} (docs/index.md).
+                plain values, {"column": "year", "op": ">", "value": 2020} (docs/index.md);
+                of a list of them all.
             exact: compare every row even if there is an approximate index.
             unrelated: modality → cosines of unrelated items with the query, from
                 `expect_unrelated`: hits of different modalities are ranked comparably.
@@ -266,10 +270,11 @@ class Index(Store):
             raise InputError("the query", f"expected ({meta.dim},) finite numbers, found {found}")
         if top_k < 1:
             raise InputError("top_k", f"expected at least 1, found {top_k}")
-        ann, condition = None if exact else meta.ann, _condition(meta, modalities, where)
+        ann, known = None if exact else meta.ann, meta.modalities
+        condition = write_condition(known, modalities, where)
 
         def find(modality: str | None) -> list[dict[str, Any]]:
-            own = condition if modality is None else _condition(meta, [modality], where)
+            own = condition if modality is None else write_condition(known, [modality], where)
             return search_rows(self.table, query_E, top_k, own, ann)
 
         with reading(self.folder):
@@ -277,6 +282,16 @@ class Index(Store):
                 return self._hits(meta, find(None))
             counts = self.table.count_by_modality(condition)
             return self._hits(meta, rank_rows(find, counts, top_k, unrelated))
+
+    def count_files(self, modalities: Sequence[str] = (), where: Where = None) -> dict[str, int]:
+        """Return the number of files of each modality that a filter admits, see `search`.
+
+        Raises:
+            InputError: an unknown modality, or an invalid filter.
+        """
+        condition = write_condition(self.meta.modalities, modalities, where)
+        with reading(self.folder):
+            return self.table.count_files(condition)
 
     def vector(self, row_id: str) -> np.ndarray:
         """Return the vector of a row, (dim,) float32.
@@ -364,22 +379,6 @@ def _find(directory: str | os.PathLike[str]) -> Path:
         if has_meta(folder):
             return folder
     raise InputError(directory, "no index here; create one with `openbind index create`")
-
-
-def _condition(
-    meta: Meta, modalities: Sequence[str], where: str | Mapping[str, Any] | None
-) -> str | None:
-    """Return both filters as SQL, joined as trees; None for all rows."""
-    for name in modalities:
-        if name not in meta.modalities:
-            known = ", ".join(meta.modalities)
-            raise InputError(name, f"not a modality of this index; it has {known}")
-    parts: list[Filter] = [Within(Column("modality"), tuple(modalities))] if modalities else []
-    if isinstance(where, Mapping):
-        parts.append(read_filter(where))
-    elif where is not None and where.strip():
-        parts.append(parse_filter(where))
-    return to_sql(And(tuple(parts))) if parts else None
 
 
 def _dtype_of(space: Space) -> str:

@@ -17,7 +17,7 @@ from openbind.errors import ConfigError, InputError
 from openbind.search.ann import Ann
 
 META = "index.json"
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,8 @@ def read_meta(folder: Path) -> Meta:
     try:
         fields = json.loads((folder / META).read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
-            reason = f"an index of another format, this version reads {FORMAT}; create it again"
+            reason = f"an index of another format, this version reads {FORMAT}"
+            reason = f"{reason}; delete this folder and create it again"
             raise InputError(folder, reason)
         fields["roots"] = [
             {**root, "path": Path(os.path.normpath(folder / root["path"]))}

@@ -23,6 +23,8 @@ TAKEN = "%Y:%m:%d %H:%M:%S"
 ROTATED = {5, 6, 7, 8}
 """EXIF orientations of images stored rotated by 90° (Exif 2.32, tag 0x0112)."""
 UNREADABLE = (*BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning)
+MAX_CAMERA = 80
+"""Characters of a camera's name."""
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 FIRST_SECONDS, LAST_SECONDS = -62_135_596_800.0, 253_402_300_799.0
 """Of dates: the years 1 to 9999. File systems, and clocks that are wrong, have others."""
@@ -39,12 +41,14 @@ class FileMetadata:
         width, height: in pixels, upright.
         duration: in seconds, of what is decoded.
         taken: date of a photograph, in the camera's local time.
+        camera: that took it: its maker and model.
     """
 
     width: int | None = None
     height: int | None = None
     duration: float | None = None
     taken: datetime | None = None
+    camera: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +124,9 @@ def _read_metadata(path: Path) -> FileMetadata:
             width, height = image.size
             if exif.get(ExifTags.Base.Orientation, 1) in ROTATED:
                 width, height = height, width
-            return FileMetadata(width=width, height=height, taken=_taken(exif))
+            return FileMetadata(
+                width=width, height=height, taken=_taken(exif), camera=_camera(exif)
+            )
     except UNREADABLE:  # not an image, or a broken one: embedding it reports why
         return FileMetadata(duration=_audio_seconds(path))
 
@@ -139,6 +145,16 @@ def _audio_seconds(path: Path) -> float | None:
             return audio.measure() or None
     except (InputError, MissingExtraError):
         return None
+
+
+def _camera(exif: Image.Exif) -> str | None:
+    """Return maker and model; many models begin with their maker."""
+    tags = (ExifTags.Base.Make, ExifTags.Base.Model)
+    maker, model = (" ".join(str(exif.get(tag, "")).split("\0")[0].split()) for tag in tags)
+    known = maker.split(" ")[0].lower()
+    name = model if model.lower().startswith(known) else f"{maker} {model}"
+    printable = "".join(character for character in name if character.isprintable())
+    return printable.strip()[:MAX_CAMERA] or None
 
 
 def _taken(exif: Image.Exif) -> datetime | None:

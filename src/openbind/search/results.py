@@ -55,7 +55,10 @@ class Hit:
         deviations, close: see `openbind.search.query.Found`.
         size: of the file in bytes.
         modified: modification time of the file, UTC.
-        year: of the image's own date, else of `modified`.
+        taken: date of a photograph in the camera's local time, else `modified`.
+        year: of `taken`.
+        camera: that took a photograph; None if unknown.
+        hash: of the file's content.
         width, height: in pixels; duration: in seconds; None if unknown.
     """
 
@@ -70,7 +73,10 @@ class Hit:
     close: bool | None = None
     size: int
     modified: datetime
+    taken: datetime
     year: int
+    camera: str | None
+    hash: str
     width: int | None
     height: int | None
     duration: float | None

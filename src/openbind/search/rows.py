@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 
 from openbind.modalities.spec import View
+from openbind.search.columns import Row
 from openbind.search.metadata import Content, FileMetadata, read_content, read_metadata
 from openbind.search.scan import FileEntry
 from openbind.search.segments import WHOLE, cut
-from openbind.search.table import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class ScannedFile:
 def rows_of(scanned: ScannedFile, thumbnails: Sequence[bytes | None]) -> list[Row]:
     """Return the rows of a file that was embedded, one per segment with its thumbnail."""
     entry, content, metadata = scanned.entry, scanned.hashed(), scanned.metadata
+    taken = _as_utc(metadata.taken) or content.modified
     whole = (0.0, metadata.duration) if metadata.duration is not None else (None, None)
     return [
         Row(
@@ -54,7 +56,9 @@ def rows_of(scanned: ScannedFile, thumbnails: Sequence[bytes | None]) -> list[Ro
             stat_key=content.stat_key,
             size=content.size,
             modified=content.modified,
-            year=(metadata.taken or content.modified).year,
+            taken=taken,
+            year=taken.year,
+            camera=metadata.camera,
             width=metadata.width,
             height=metadata.height,
             duration=metadata.duration,
@@ -67,6 +71,7 @@ def rows_of(scanned: ScannedFile, thumbnails: Sequence[bytes | None]) -> list[Ro
 def relabel(row: Row, scanned: ScannedFile) -> Row:
     """Return a row of the same content for another path or modification time."""
     entry, content = scanned.entry, scanned.hashed()
+    taken = row.taken if row.taken != row.modified else content.modified
     return replace(
         row,
         id=f"{entry.key}-{row.segment}",
@@ -75,8 +80,14 @@ def relabel(row: Row, scanned: ScannedFile) -> Row:
         path=entry.name,
         stat_key=content.stat_key,
         modified=content.modified,
-        year=row.year if row.year != row.modified.year else content.modified.year,
+        taken=taken,
+        year=taken.year,
     )
+
+
+def _as_utc(taken: datetime | None) -> datetime | None:
+    """Return a camera's local time as if it were UTC: the hour that its owner remembers."""
+    return taken and taken.replace(tzinfo=timezone.utc)
 
 
 def describe(entry: FileEntry, content: Content) -> ScannedFile:

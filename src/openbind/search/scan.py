@@ -11,9 +11,9 @@ from openbind.embedding.overrides import format_settings, read_as
 from openbind.embedding.scan import HIDDEN, Summary, find_obstacle, walk_files
 from openbind.errors import InputError
 from openbind.modalities import settle_modality
+from openbind.search.columns import FileState
 from openbind.search.meta import Meta, Root, file_key
 from openbind.search.metadata import Content
-from openbind.search.table import FileState
 from openbind.space.decoding import Settings
 
 

@@ -10,14 +10,23 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
+from dataclasses import asdict, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from openbind.errors import InputError, MissingExtraError, OpenbindError
+from openbind.search.columns import (
+    COLUMNS,
+    DIGEST,
+    DIGEST_BYTES,
+    FileState,
+    Row,
+    failure_schema,
+    row_schema,
+)
 
 ROWS, FAILURES = "rows", "failures"
 KEPT_VERSIONS = timedelta(minutes=10)
@@ -25,82 +34,6 @@ KEPT_VERSIONS = timedelta(minutes=10)
 BATCH_ROWS = 4096
 KEPT_COUNTS = 32
 """Filters whose numbers of rows are remembered."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row: a file, or a segment of a long recording. The fields are columns, beside `vector`.
-
-    Args:
-        id: of the row: the file's key and the segment's number.
-        file: key of the file, a hash of its root and path.
-        root: number of the root in `index.json`.
-        path: below the root, with `/` between folders.
-        modality: what the file is embedded as.
-        settings: of its preprocessing that differ from the space's, as "units=5000".
-        segment, segments: number of the segment, and how many the file has.
-        start_s, end_s: of the segment, in seconds; None for files without a duration.
-        hash: of the file's content.
-        stat_key: size, times and inode of the file when it was hashed; "" if it may have changed
-            since without changing them.
-        size: of the file in bytes.
-        modified: modification time of the file.
-        year: of the image's own date, else of `modified`.
-        width, height: in pixels, if the file has any.
-        duration: in seconds, if the file has one.
-        thumbnail: a JPEG of the segment.
-    """
-
-    id: str
-    file: str
-    root: int
-    path: str
-    modality: str
-    settings: str
-    segment: int
-    segments: int
-    start_s: float | None
-    end_s: float | None
-    hash: str
-    stat_key: str
-    size: int
-    modified: datetime
-    year: int
-    width: int | None
-    height: int | None
-    duration: float | None
-    thumbnail: bytes | None
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Modality and settings, as `FileState.kind`."""
-        return self.modality, self.settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileState:
-    """The state in which a file was indexed, or failed to be; fields as in `Row`."""
-
-    file: str
-    path: str
-    root: int
-    modality: str
-    settings: str
-    hash: str
-    stat_key: str
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """What decides its vectors beside its content: modality and settings."""
-        return self.modality, self.settings
-
-
-COLUMNS = tuple(field.name for field in fields(Row))
-SHOWN = tuple(name for name in COLUMNS if name != "thumbnail")
-"""Columns of a hit, which filters may name."""
-DIGEST = "digest"
-"""Column of the checksum of a row's vector and other columns, which finds flipped bits."""
-DIGEST_BYTES = 8
 
 
 class DamagedTableError(InputError):
@@ -128,14 +61,15 @@ class RowTable:
             raise MissingExtraError("an index", "lancedb", "index") from error
         self.folder, self.dim = folder, dim
         self._counts: dict[tuple[int, str | None], dict[str, int]] = {}
+        self._files: dict[tuple[int, str | None], dict[str, int]] = {}
         # Zero: each read checks for a newer version, so a service sees the rows of an update.
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
         if create:
             # Left by a creation that was killed; they are empty.
             for name in (ROWS, FAILURES):
                 database.drop_table(name, ignore_missing=True)
-            self.rows = database.create_table(ROWS, schema=_schema(dim))
-            self.failures = database.create_table(FAILURES, schema=_failure_schema())
+            self.rows = database.create_table(ROWS, schema=row_schema(dim))
+            self.failures = database.create_table(FAILURES, schema=failure_schema())
         else:
             with reading(folder):
                 self.rows, self.failures = database.open_table(ROWS), database.open_table(FAILURES)
@@ -265,6 +199,23 @@ class RowTable:
             self._counts = {**dict([*self._counts.items()][1 - KEPT_COUNTS :]), key: dict(counts)}
         return self._counts[key]
 
+    def count_files(self, where: str | None) -> dict[str, int]:
+        """Return the number of files of each modality, remembered until the rows change.
+
+        Args:
+            where: SQL condition on the rows; None for all.
+        """
+        key = (self.rows.version, where)
+        if key not in self._files:
+            found: dict[str, set[str]] = {}
+            for batch in self.batches(["modality", "file"], where):
+                columns = (batch.column(name).to_pylist() for name in ("modality", "file"))
+                for modality, file in zip(*columns, strict=True):
+                    found.setdefault(modality, set()).add(file)
+            counts = {modality: len(files) for modality, files in sorted(found.items())}
+            self._files = {**dict([*self._files.items()][1 - KEPT_COUNTS :]), key: counts}
+        return self._files[key]
+
     def read(self, where: str) -> tuple[list[Row], np.ndarray]:
         """Return whole rows and their vectors (n, dim)."""
         with reading(self.folder):
@@ -282,7 +233,7 @@ class RowTable:
     def _arrow(self, rows: Sequence[Row], vectors_KE: np.ndarray) -> Any:
         import pyarrow as pa
 
-        schema = _schema(self.dim)
+        schema = row_schema(self.dim)
         columns = {
             name: pa.array([getattr(row, name) for row in rows], schema.field(name).type)
             for name in COLUMNS
@@ -355,35 +306,3 @@ def _writing() -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]
-
-
-def _schema(dim: int) -> Any:
-    import pyarrow as pa
-
-    # Users' filters refer to these columns: their names and types are documented.
-    kinds = {
-        "root": pa.int16(),
-        "segment": pa.int32(),
-        "segments": pa.int32(),
-        "start_s": pa.float32(),
-        "end_s": pa.float32(),
-        "size": pa.int64(),
-        "modified": pa.timestamp("us", tz="UTC"),
-        "year": pa.int16(),
-        "width": pa.int32(),
-        "height": pa.int32(),
-        "duration": pa.float32(),
-        "thumbnail": pa.binary(),
-    }
-    listed = [(name, kinds.get(name, pa.string())) for name in COLUMNS]
-    vector = ("vector", pa.list_(pa.float32(), dim))
-    return pa.schema([*listed, vector, (DIGEST, pa.string())])
-
-
-def _failure_schema() -> Any:
-    import pyarrow as pa
-
-    names = [field.name for field in fields(FileState)]
-    kinds = {"root": pa.int16()}
-    listed = [(name, kinds.get(name, pa.string())) for name in names]
-    return pa.schema([*listed, ("reason", pa.string())])

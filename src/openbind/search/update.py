@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +21,13 @@ from openbind.embedding.progress import ItemBar, open_bar
 from openbind.embedding.scan import CHANGED, Summary
 from openbind.errors import InputError
 from openbind.search.ann import build_ann
+from openbind.search.columns import FileState, Row
 from openbind.search.metadata import read_content, stat_key_of
 from openbind.search.rows import ScannedFile, describe, is_unchanged, relabel, rows_of
 from openbind.search.scan import FileEntry, RootScan, scan_roots
 from openbind.search.snapshot import write_snapshot
 from openbind.search.store import Store
-from openbind.search.table import FileState, Row, one_of
+from openbind.search.table import one_of
 from openbind.space.decoding import map_ahead
 from openbind.space.space import Space
 
@@ -75,6 +76,7 @@ def update(
     *,
     allow_empty: bool = False,
     progress: bool = False,
+    report: Callable[[int, int], None] | None = None,
     **options: Unpack[ComputeOptions],
 ) -> Changes:
     """Update an index.
@@ -84,6 +86,8 @@ def update(
         space: the one that the index was created with.
         allow_empty: delete rows even if a root now has no files.
         progress: show a progress bar on stderr if it takes longer than a second.
+        report: called after each file with the number of files done and of all; what it raises
+            ends the run, and committed rows are kept.
         options: `batch_size`, `workers` and `device` as in `ComputeOptions`.
 
     Raises:
@@ -96,6 +100,7 @@ def update(
         run = _Run(store, space, options)
         scan = scan_roots(store.meta, store.folder)
         run.changes.summary = scan.summary
+        run.report = (lambda done: report(done, len(scan.files))) if report else None
         if not allow_empty:
             run.check_roots(scan)
         with open_bar(scan.files, "indexing", "file", shown=progress) as bar:
@@ -114,6 +119,7 @@ class _Run:
         taken: known content → number of new paths that have it in this run.
         done: files embedded and not committed; relabels: files that take known vectors;
             orphans: files whose known vectors turned out to be deleted.
+        report: called with the number of files done, `counted`.
     """
 
     def __init__(self, store: Store, space: Space, options: ComputeOptions) -> None:
@@ -130,6 +136,8 @@ class _Run:
         self.relabels: list[ScannedFile] = []
         self.orphans: list[ScannedFile] = []
         self.committed, self.commits = time.monotonic(), 0
+        self.report: Callable[[int], None] | None = None
+        self.counted = 0
 
     def check_roots(self, scan: RootScan) -> None:
         """Check that no root has lost all its files, as the mount point of a missing drive has.
@@ -204,7 +212,7 @@ class _Run:
         ):
             self.done.append((waiting.popleft(), row))
             bar.count(row.entry)
-            self._commit_if_due()
+            self._count_file()
         self._commit()
 
     def _find_new(self, files: Sequence[FileEntry], bar: ItemBar) -> Iterator[ScannedFile]:
@@ -219,7 +227,7 @@ class _Run:
                 yield scanned
                 continue
             bar.count(entry)
-            self._commit_if_due()
+            self._count_file()
 
     def _compare(self, entry: FileEntry) -> ScannedFile:
         """Compare a file with the index; runs in threads.
@@ -263,6 +271,13 @@ class _Run:
             self.relabels.append(scanned)
             return False
         return True
+
+    def _count_file(self) -> None:
+        """Commit if it is due, and report that another file is done."""
+        self._commit_if_due()
+        self.counted += 1
+        if self.report is not None:
+            self.report(self.counted)
 
     def _commit_if_due(self) -> None:
         waiting = len(self.done) + len(self.relabels)
