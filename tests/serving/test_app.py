@@ -453,7 +453,29 @@ def test_bodies_that_are_not_json(live: httpx.Client) -> None:
     """A page of another site can send these without asking; none is read."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         response = live.post(EMBED, content=b'{"input": "x"}', headers={"Content-Type": kind})
-        assert error_of(response, 400)["param"] == "body"
+        error = error_of(response, 415)
+        assert (error["param"], error["code"]) == ("body", "unsupported_media_type")
+        assert "curl" in error["message"]
+
+
+def test_long_texts(live: httpx.Client) -> None:
+    """Averaged over their parts, cut where that is asked for, or refused; never cut in silence."""
+    long = "a dog runs on the beach " * 60 + "while rain falls on the city at night " * 60
+
+    def embed(text: str, **fields: str) -> np.ndarray:
+        found = live.post(EMBED, json={"input": text, **fields}).json()
+        return np.array(found["data"][0]["embedding"])
+
+    averaged, cut = embed(long), embed(long, truncate="end")
+    beginning, end = embed(long[:600]), embed(long[-600:])
+    assert cut @ beginning > 0.99
+    assert cut @ end < averaged @ end
+    assert np.linalg.norm(averaged) == pytest.approx(1)
+    tokens = live.post(EMBED, json={"input": long}).json()["usage"]["prompt_tokens"]
+    assert tokens > 800
+    refused = live.post(EMBED, json={"input": ["short", long], "truncate": "refuse"})
+    assert error_of(refused, 400)["param"] == "input[1]"
+    np.testing.assert_allclose(embed("short", truncate="refuse"), embed("short"), atol=1e-6)
 
 
 def test_pages_of_other_sites(live: httpx.Client, starter: openbind.Space, index: Any) -> None:

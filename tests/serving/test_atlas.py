@@ -14,7 +14,7 @@ import pytest
 import openbind
 from openbind import Index
 from openbind.evaluation.projection import Method
-from openbind.serving.atlas import CACHED_MAPS, COUNTS, Atlas
+from openbind.serving.atlas import CACHED_MAPS, COUNTS, Atlas, place
 from openbind.serving.hits import PublicIds
 from openbind.serving.work import OverloadedError
 
@@ -91,3 +91,12 @@ def test_a_failed_map_is_not_cached(make: Make, monkeypatch: pytest.MonkeyPatch)
             atlas.draw(10, "pca").result(60)
     assert len(atlas.draw(10, "pca").result(60).data) == 1
     atlas.close()
+
+
+def test_the_rest_lies_beside_its_nearest() -> None:
+    """A vector that isn't projected lies where its like do; all stay on the map."""
+    vectors_NE = np.eye(8, dtype=np.float32)[np.arange(40) % 8]
+    points_M2 = np.random.default_rng(0).random((8, 2))
+    placed_N2 = place(vectors_NE, points_M2)
+    assert placed_N2.shape == (40, 2)
+    np.testing.assert_allclose(placed_N2, points_M2[np.arange(40) % 8], atol=1e-3)

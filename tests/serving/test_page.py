@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 import soundfile
 from fastapi import FastAPI
-from PIL import Image
+from PIL import ExifTags, Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import openbind
 from openbind import Index
 from openbind.generation.decoder import report
-from openbind.serving.app import PAGE_TYPES, create_app
+from openbind.serving.app import create_app
 from openbind.serving.service import Service
+from openbind.serving.site import PAGE_TYPES
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +52,7 @@ HALVES = """(canvas) => {
 """How opaque the left and the right half of a map are."""
 PASTE = DROP.replace('DragEvent("drop", { dataTransfer', 'ClipboardEvent("paste", { clipboardData')
 
+expect.set_options(timeout=60_000)
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 Running = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 
@@ -108,7 +110,7 @@ def test_files_of_the_page() -> None:
         assert "innerHTML" not in text, name
     html = (folder / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"\son\w+=|<script>|style=", html)
-    aria = {"label", "labelledby", "controls", "selected", "live"}
+    aria = {"label", "labelledby", "controls", "selected", "live", "pressed"}
     assert set(re.findall(r"\saria-(\w+)", html)) == aria
 
 
@@ -180,7 +182,8 @@ def test_imagined_images(browser: Browser, live: httpx.Client, width: int) -> No
         expect(images.first).not_to_have_attribute("src", first or "")
         page.get_by_label("Use imagined image 2 in the query").click()
         found(page)
-        assert page.locator(".part .name").inner_text() == "imagined-2-2.png"
+        names = page.locator(".part .name").all_inner_texts()
+        assert names == ["a rooster", "imagined-2-2.png"]
         assert page.locator(".part select").input_value() == "image"
 
 
@@ -243,8 +246,10 @@ def test_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("#parts .part")
     assert page.locator("#parts .name").inner_text() == first
-    assert found(page)[0] == first
-    page.focus("#tab-results")
+    expect(page.locator("#gallery .name").first).not_to_have_text(first)
+    assert first not in found(page)
+    page.focus("#tab-lanes")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#legend label")
     expect(page.locator("#status")).to_have_text("8 items")
@@ -326,7 +331,7 @@ def test_plays_the_segment_found(
         page.fill("#key [type=password]", "the key")
         page.keyboard.press("Enter")
         assert found(page) == ["farm.flac"]
-        page.get_by_label("Play from 0:20").click()
+        page.get_by_label("Play ▸ 0:20").click()
         player = page.locator("#gallery audio")
         expect(player).to_have_js_property("paused", False)
         assert player.evaluate("player => player.currentTime") >= 20
@@ -371,3 +376,199 @@ def test_map_over_a_video(
         assert right > left
         video.evaluate("video => { video.currentTime = 0.5; }")
         expect(heat).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def album(
+    starter: openbind.Space, media: Path, tmp_path_factory: pytest.TempPathFactory, running: Running
+) -> Iterator[httpx.Client]:
+    """A service of folders with copies, two years, a camera, and more than a screen of images."""
+    root = tmp_path_factory.mktemp("album") / "Album"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Model] = "D70"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2019:06:14 23:30:00"
+    for folder in ("Trips/Sea", "Home", "Copies"):
+        (root / folder).mkdir(parents=True)
+        shutil.copy(media / "dog.webp", root / folder)
+    with Image.open(media / "rooster.webp") as image:
+        image.convert("RGB").save(root / "Trips" / "rooster.jpg", exif=exif)
+    shutil.copy(media / "rain.ogg", root)
+    shutil.copy(media / "dog.ogg", root)
+    for number in range(30):
+        Image.new("RGB", (32, 32), (8 * number, 80, 90)).save(root / "Home" / f"{number:02}.png")
+    index = Index.create(root / ".openbind", starter, [root])
+    index.update(starter)
+    with running(create_app(Service(starter, index))) as client:
+        yield client
+
+
+@needs_browser
+def test_the_address_is_the_search(browser: Browser, album: httpx.Client, media: Path) -> None:
+    """Chips of one line, a dropped file, a filter: Back, Forward, reload, a copied link."""
+    gone = "Failed to load resource: the server responded with a status of 404 (Not Found)"
+    with _window(browser, str(album.base_url), 1280, gone) as page:
+        page.goto("/")
+        expect(page.locator(".random .hit")).to_have_count(24)
+        page.fill("#text", 'dog -snow +"red car"')
+        page.press("#text", "Enter")
+        found(page)
+        names = ["dog", "snow", "red car"]
+        assert page.locator("#parts .name").all_inner_texts() == names
+        assert page.locator(".part.minus .name").all_inner_texts() == ["snow"]
+        first = page.url
+        page.fill("#text", "left over")
+        content = list((media / "dog.webp").read_bytes())
+        page.evaluate(DROP, ["a dog.webp", "image/webp", content])
+        names += ["left over", "a dog.webp"]
+        expect(page.locator("#parts .name")).to_have_text(names)
+        page.locator("#facets summary", has_text="Folder").click()
+        page.get_by_label("Album/Trips 2").check()
+        expect(page.locator("[data-modality=image] .count")).to_contain_text("all 2")
+        link, shown = page.url, found(page)
+        page.go_back()
+        expect(page.locator("[data-modality=image] .count")).not_to_contain_text("all 2")
+        page.go_back()
+        expect(page.locator("#parts .name")).to_have_text(names[:3])
+        assert page.url == first
+        page.go_forward()
+        page.go_forward()
+        expect(page.locator("[data-modality=image] .count")).to_contain_text("all 2")
+        page.reload()
+        assert (page.url, found(page)) == (link, shown)
+        expect(page.locator("#parts .name")).to_have_text(names)
+        page.goto("/?part=1+image+nonsense+gone.png&q=dog")
+        expect(page.locator("#status.error")).to_contain_text("isn't kept")
+
+
+@needs_browser
+def test_lanes_copies_and_scrolling(browser: Browser, album: httpx.Client) -> None:
+    """Side by side and as one list that goes on; equal files are one; +, − and the viewer."""
+    with _window(browser, str(album.base_url), 1280) as page:
+        page.goto("/?q=a+dog")
+        found(page)
+        assert page.locator(".lane").evaluate_all("all => all.map(l => l.dataset.modality)") in (
+            ["image", "audio"],
+            ["audio", "image"],
+        )
+        card = page.locator(".hit", has_text="dog.webp")
+        expect(card).to_have_count(1)
+        expect(card.locator(".copies")).to_have_text("3 copies")
+        page.get_by_label("Only image").click()
+        page.wait_for_selector("#gallery:not(.lanes) .hit")
+        for _ in range(8):
+            page.mouse.wheel(0, 3000)
+        expect(page.locator(".count")).to_contain_text(re.compile("best 32 of 34"))
+        assert "is=modality" in page.url
+        page.get_by_label("Details of rooster.jpg").click()
+        facts = page.locator("#facts")
+        for fact in ("D70", "2019", "Album/Trips"):
+            expect(facts).to_contain_text(fact)
+        title = page.locator("#viewer-title")
+        page.keyboard.press("ArrowRight")
+        expect(title).not_to_have_text("rooster.jpg")
+        page.keyboard.press("ArrowLeft")
+        expect(title).to_have_text("rooster.jpg")
+        assert page.get_attribute("#download", "download") == "rooster.jpg"
+        page.keyboard.press("Escape")
+        page.get_by_label("Steer away from dog.webp").click()
+        expect(page.locator(".part.minus .name")).to_have_text("dog.webp")
+        expect(page.locator(".hit", has_text="dog.webp")).to_have_count(0)
+
+
+@needs_browser
+def test_refused_saved_and_known(browser: Browser, album: httpx.Client) -> None:
+    """A file that no modality takes is named; searches are kept; a word is tried."""
+    refused = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
+    with _window(browser, str(album.base_url), 1280, refused) as page:
+        page.goto("/")
+        page.wait_for_selector(".random .hit")
+        page.evaluate(DROP, ["notes.docx", "", [80, 75, 3, 4]])
+        expect(page.locator("#status.error")).to_contain_text("notes.docx")
+        assert not page.locator(".part").count()
+        page.evaluate(DROP, ["broken.png", "image/png", [1, 2, 3]])
+        expect(page.locator("#status.error")).to_contain_text("broken.png")
+        page.goto("/?q=a+dog&view=list")
+        found(page)
+        page.locator("#saved summary").click()
+        page.get_by_label("Name of this search").fill("dogs")
+        page.keyboard.press("Enter")
+        page.goto("/")
+        page.locator("#saved summary").click()
+        page.get_by_role("link", name="dogs").click()
+        found(page)
+        assert page.url.endswith("?q=a+dog&view=list")
+        page.click("#know")
+        expect(page.locator("#card-numbers tr")).not_to_have_count(0)
+        page.get_by_label("Word to try").fill("dog")
+        page.keyboard.press("Enter")
+        expect(page.locator("#tried li")).to_have_count(2)
+
+
+LASSO = """(canvas) => {
+  const at = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, {
+    pointerId: 1, bubbles: true, buttons: 1, clientX: canvas.getBoundingClientRect().x + x,
+    clientY: canvas.getBoundingClientRect().y + y }));
+  canvas.setPointerCapture = () => {};
+  const { clientWidth: w, clientHeight: h } = canvas;
+  at("pointerdown", 1, 1);
+  for (const [x, y] of [[w - 1, 1], [w - 1, h - 1], [1, h - 1]]) at("pointermove", x, y);
+  at("pointerup", 1, h - 1);
+}"""
+"""Draws a line around all points."""
+
+
+@needs_browser
+def test_atlas_zoom_and_lasso(browser: Browser, album: httpx.Client) -> None:
+    """All rows; a line around points makes the search one among them."""
+    with _window(browser, str(album.base_url), 1280) as page:
+        page.goto("/?q=a+dog&view=atlas")
+        expect(page.locator("#status")).to_have_text("36 items", timeout=60_000)
+        page.click("#zoom-in")
+        page.click("#zoom-out")
+        page.click("#lasso")
+        page.locator("#canvas").evaluate(LASSO)
+        expect(page.locator("#among")).to_contain_text("36 items")
+        found(page)
+        page.click("#among")
+        expect(page.locator("#among")).to_be_hidden()
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_accessible(browser: Browser, album: httpx.Client, width: int) -> None:
+    """Axe finds nothing serious: before and after a search, in dialogs, the atlas, the routes."""
+    axe = (Path(__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+    def serious(page: Page) -> list[str]:
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{each['id']}: {each['nodes'][0]['html'][:200]}"
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+
+    with _window(browser, str(album.base_url), width) as page:
+        page.goto("/?q=a+dog&minus=rain")
+        found(page)
+        assert not serious(page)
+        if width == 390:
+            top = page.locator("#gallery .hit").first.bounding_box()
+            assert top is not None
+            assert top["y"] < 700  # results on the first screen
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            return
+        page.get_by_label("Details of dog.webp").click()
+        assert not serious(page)
+        page.keyboard.press("Escape")
+        page.click("#know")
+        expect(page.locator("#card-numbers tr")).not_to_have_count(0)
+        assert not serious(page)
+        page.keyboard.press("Escape")
+        page.click("#tab-atlas")
+        page.wait_for_selector("#legend label")
+        assert not serious(page)
+        page.goto("/docs")
+        page.wait_for_selector("#routes details")
+        page.locator("#routes summary").first.click()
+        assert not serious(page)

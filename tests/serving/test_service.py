@@ -12,6 +12,7 @@ from openbind.errors import InputError
 from openbind.limits import SERVICE
 from openbind.serving.limits import Limits
 from openbind.serving.schemas import QueryPart, SearchRequest
+from openbind.serving.searching import find
 from openbind.serving.service import Service
 
 
@@ -26,15 +27,16 @@ def test_another_space(starter: openbind.Space, index: Index) -> None:
 
 def test_limits(starter: openbind.Space, index: Index) -> None:
     """Items and results are counted before anything is embedded."""
-    service = Service(starter, index, Limits(items=3, results=5))
+    service = Service(starter, index, Limits(items=3, results=5, depth=10))
     parts = [QueryPart.model_validate({"input": "x"})] * 4
     requests = {
         "parts": SearchRequest(parts=parts, top_k=5),
         "top_k": SearchRequest(parts=parts[:1], top_k=6),
+        "skip": SearchRequest(parts=parts[:1], top_k=5, skip=6),
     }
     for param, request in requests.items():
         with pytest.raises(InputError) as raised:
-            asyncio.run(service.search(request))
+            asyncio.run(find(service, request, ""))
         assert raised.value.item == param
     with pytest.raises(InputError) as raised:
         asyncio.run(service.read_items("text", ["x"] * 4, "input"))

@@ -6,7 +6,6 @@ import argparse
 import os
 import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,9 @@ from openbind.cli.verb import (
 from openbind.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from openbind.embedding.many import ComputeOptions
     from openbind.search.index import Index
+    from openbind.search.update import Changes
+    from openbind.serving.updating import Updater
     from openbind.space.space import Space
 
 KEY_VARIABLE = "OPENBIND_API_KEY"
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folders",
         nargs="*",
         metavar="FOLDER",
-        help="index these first, or update the index in the first of them",
+        help="index these, or update the index in the first of them, while the page is up; later "
+        "changes are indexed as well",
     )
     parser.add_argument(
         "--index", type=Path, metavar="DIRECTORY", help="an index, or the folder that contains one"
@@ -82,8 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
     raise_descriptors()
     with _listen(arguments.host, arguments.port) as listener:
         space, index = _open(arguments)
-        space = with_decoder(space, arguments)
-        service = Service(space, index, batch_size=arguments.batch_size, workers=arguments.workers)
+        updater = _updater(arguments, space, index) if arguments.folders and index else None
+        service = Service(
+            with_decoder(space, arguments),
+            index,
+            updater=updater,
+            batch_size=arguments.batch_size,
+            workers=arguments.workers,
+        )
         service.batcher.warm()
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         what = f"{index.rows} rows of {index.folder}" if index else f"the space {space.name}"
@@ -93,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
-    """Open the space and the index; create or update the index of folders.
+    """Open the space and the index; create the index of folders.
 
     Raises:
         InputError: both folders and an index are given; or the index is of another space.
@@ -116,16 +123,20 @@ def _open(arguments: argparse.Namespace) -> tuple[Space, Index | None]:
         source = space_source(arguments.space or DEFAULT_SPACE)
         index = Index.create(default_folder(folders), space, folders, source=source)
     if folders and index:
-        _update(index, space, folders, compute_options(arguments))
+        known = index.info().roots
+        index.add([each for each in folders if Path(each).expanduser().absolute() not in known])
     return space, index
 
 
-def _update(index: Index, space: Space, folders: Sequence[str], options: ComputeOptions) -> None:
-    """Add folders to an index, update it, and report the files that failed."""
-    known = index.info().roots
-    index.add([folder for folder in folders if Path(folder).expanduser().absolute() not in known])
-    changes = index.update(space, progress=True, **options)
-    report_failures(changes.failures, changes.summary)
+def _updater(arguments: argparse.Namespace, space: Space, index: Index) -> Updater:
+    """Return what embeds the folders' files while the page is up, and reports those that fail."""
+    from openbind.serving.updating import Updater
+
+    def report(changes: Changes) -> None:
+        report_failures(changes.failures, changes.summary)
+        print(f"{index.rows} rows of {index.folder} are up to date", file=sys.stderr)
+
+    return Updater(index, space, compute_options(arguments), report)
 
 
 def _listen(host: str, port: int) -> socket.socket:

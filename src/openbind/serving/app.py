@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import FastAPI, Request
 from pydantic_core import to_json
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from openbind import __version__
-from openbind.evaluation.projection import Method
-from openbind.media.types import media_type
-from openbind.search.results import Hit
-from openbind.serving import schemas
+from openbind.serving import index_schemas, schemas
 from openbind.serving.access import (
     HeaderMiddleware,
     HostMiddleware,
@@ -27,38 +22,24 @@ from openbind.serving.access import (
     OriginMiddleware,
     Session,
 )
-from openbind.serving.atlas import COUNTS
 from openbind.serving.bodies import body_schemas, json_body, read_json
 from openbind.serving.cohere import CohereRequest, add_cohere
 from openbind.serving.errors import ApiError, add_handlers
 from openbind.serving.generation import add_generation
-from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
+from openbind.serving.items import add_items
 from openbind.serving.locating import add_locating
 from openbind.serving.memory import keep_releasing
 from openbind.serving.metrics import CONTENT_TYPE, MetricsMiddleware
 from openbind.serving.middleware import BodyMiddleware, TimeMiddleware
-from openbind.serving.parts import note_parts
 from openbind.serving.payloads import message_terms
+from openbind.serving.searching import add_search
 from openbind.serving.service import Service
+from openbind.serving.site import PAGE_TYPES, add_page
 from openbind.serving.weaviate import OPEN_PATHS, VectorizeRequest, add_weaviate
-from openbind.space.language import note_foreign
+from openbind.space.language import LANGUAGES, note_foreign
 
 CLOSE_SECONDS = 3
 """Time to end the threads when no request is open any more."""
-PAGE_TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "dom.js": "text/javascript; charset=utf-8",
-    "query.js": "text/javascript; charset=utf-8",
-    "gallery.js": "text/javascript; charset=utf-8",
-    "atlas.js": "text/javascript; charset=utf-8",
-    "imagine.js": "text/javascript; charset=utf-8",
-    "locate.js": "text/javascript; charset=utf-8",
-    "service.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
-"""The files of the page, and their media types."""
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorResponse, "description": description}
     for status, description in {
@@ -68,15 +49,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         404: "No such model, item or index",
         408: "The request body timed out",
         413: "The request body is too large",
+        415: "The body isn't JSON, or isn't said to be",
         501: "A package that this needs isn't installed; the message names it",
         503: "Server overloaded; retry after the seconds in Retry-After",
     }.items()
-}
-MEDIA: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file", "content": {"*/*": {}}},
-    206: {"description": "The requested range", "content": {"*/*": {}}},
-    400: {"description": "Malformed Range header", "content": {"text/plain": {}}},
-    416: {"description": "Range not satisfiable", "content": {"text/plain": {}}},
 }
 BODIES = (
     schemas.EmbeddingRequest,
@@ -87,10 +63,6 @@ BODIES = (
     CohereRequest,
     VectorizeRequest,
 )
-IMAGE_TYPE = "image/jpeg"
-IMAGE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "An image", "content": {IMAGE_TYPE: {}}}
-}
 
 
 def create_app(service: Service, api_key: str | None = None) -> FastAPI:
@@ -131,14 +103,14 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     app.add_middleware(HeaderMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     _add_embedding(app, service)
-    _add_search(app, service)
-    _add_items(app, service, session)
+    add_search(app, service)
+    add_items(app, service, session)
     _add_state(app, service)
     add_generation(app, service)
     add_locating(app, service)
     add_cohere(app, service)
     add_weaviate(app, service)
-    _add_page(app, session, is_open=api_key is None)
+    add_page(app, session, is_open=api_key is None)
     _describe(app)
     return app
 
@@ -169,7 +141,7 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
         else:
             given = [request.input] if isinstance(request.input, str) else request.input or []
             items = await service.read_items(modality, given, "input")
-            found = await service.embed(modality, items, "input", _client(http))
+            found = await service.embed(modality, items, "input", _client(http), request.truncate)
         usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
         fields = {"object": schemas.LIST, "model": service.space.name, "usage": usage}
         as_base64 = request.encoding_format == "base64"
@@ -198,99 +170,6 @@ def _add_embedding(app: FastAPI, service: Service) -> None:
         return Response(content, media_type="application/json")
 
 
-def _add_search(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/search", openapi_extra=json_body(schemas.SearchRequest), tags=["search"])
-    async def search(http: Request) -> schemas.SearchResponse:
-        """Find the items nearest to texts, images, audio, indexed items, or a weighted sum."""
-        start = time.perf_counter()
-        request = await read_json(http, schemas.SearchRequest, service.limits.json_values)
-        hits = await service.search(request, _client(http))
-        return schemas.SearchResponse(
-            object="list",
-            data=[hit_row(hit, service.ids) for hit in hits],
-            model=service.space.name,
-            seconds=time.perf_counter() - start,
-            notes=note_parts(request.parts, service.space),
-        )
-
-    @app.get("/v1/atlas", tags=["search"])
-    async def atlas(
-        count: Annotated[int, Query(ge=1, le=COUNTS[-1])] = 800, method: Method = "tsne"
-    ) -> schemas.AtlasResponse:
-        """Project a sample of the index to a plane; `count` is rounded up to a few sizes."""
-        return await service.map(count, method)
-
-    @app.get("/v1/index", tags=["search"])
-    async def index() -> schemas.IndexResponse:
-        """Summarize the index."""
-        info = await asyncio.to_thread(service.need_index().info)
-        return schemas.IndexResponse(
-            object="index",
-            space=info.space,
-            rows=info.rows,
-            files=info.files,
-            bytes=info.bytes,
-            by_modality=dict(info.by_modality),
-            roots=[root.name for root in info.roots],
-            ann=info.ann,
-            summary=info.summary.plain() if info.summary else None,
-        )
-
-
-def _add_items(app: FastAPI, service: Service, session: Session) -> None:
-    def check_page(request: Request) -> None:
-        """Keep other sites' pages from loading files: only ours has the cookie."""
-        if "authorization" not in request.headers and not session.is_in(request.headers):
-            message = (
-                "files are for the service's own page, and for clients that send the header "
-                "`Authorization: Bearer KEY` (without a key any word)"
-            )
-            raise ApiError(403, message, code="session_required")
-
-    async def find(id: str) -> Hit:
-        return await asyncio.to_thread(find_hit, service.need_index(), service.ids, id)
-
-    page_only = [Depends(check_page)]
-
-    @app.get("/v1/items/{id}", tags=["items"])
-    async def item(id: str) -> schemas.HitRow:
-        """Describe an indexed item."""
-        return hit_row(await find(id), service.ids)
-
-    @app.get("/v1/items/{id}/thumbnail", responses=IMAGE, tags=["items"], dependencies=page_only)
-    async def thumbnail(id: str) -> Response:
-        """Return a small image of an indexed item: a plot of audio, depth and IMU data."""
-        hit = await find(id)
-        image = await asyncio.to_thread(service.thumbnail, hit)
-        return _image(image, id, "private, max-age=3600")
-
-    @app.get("/v1/items/{id}/drawing", responses=IMAGE, tags=["items"], dependencies=page_only)
-    async def drawing(id: str) -> Response:
-        """Return a large image of an indexed item: of depth, thermal and IMU data a plot."""
-        image = await asyncio.to_thread(service.draw, await find(id))
-        return _image(image, id, "private, no-cache")
-
-    @app.get("/v1/items/{id}/media", responses=MEDIA, tags=["items"], dependencies=page_only)
-    async def media(id: str) -> FileResponse:
-        """Return an indexed item's file, or a range of it."""
-        path = await asyncio.to_thread(resolve_path, await find(id))
-        kind = media_type(path)
-        return FileResponse(
-            path,
-            media_type=kind or UNKNOWN,
-            filename=path.name,
-            content_disposition_type="inline" if kind else "attachment",
-            headers={"Content-Security-Policy": "sandbox", "Cache-Control": "private, no-cache"},
-        )
-
-
-def _image(content: bytes | None, public_id: str, cache: str) -> Response:
-    if content is None:
-        message = f"item {public_id!r} has no image"
-        raise ApiError(404, message, param="id", code="image_not_found")
-    return Response(content, media_type=IMAGE_TYPE, headers={"Cache-Control": cache})
-
-
 def _add_state(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models", tags=["state"])
     async def models() -> schemas.ModelsResponse:
@@ -303,6 +182,29 @@ def _add_state(app: FastAPI, service: Service) -> None:
         service.check_model(name)
         return service.model()
 
+    @app.get("/v1/card", tags=["state"])
+    async def card() -> index_schemas.CardResponse:
+        """Return what the model was measured on, and what it can't."""
+        card = service.space.card
+        return index_schemas.CardResponse(
+            object="card",
+            model=service.space.name,
+            summary=card.summary,
+            limits=[*card.limits],
+            languages=[LANGUAGES.get(code, code) for code in card.languages],
+            measurements=[
+                index_schemas.Measured(
+                    task=own.task,
+                    metric=own.metric,
+                    value=own.value,
+                    chance=own.chance,
+                    data=own.data,
+                    count=own.count,
+                )
+                for own in card.measurements
+            ],
+        )
+
     @app.get("/health", tags=["state"])
     async def health() -> schemas.Health:
         """Return 200 while the service is up."""
@@ -313,31 +215,6 @@ def _add_state(app: FastAPI, service: Service) -> None:
         """Return the metrics for Prometheus."""
         text = await asyncio.to_thread(service.metrics.text)
         return Response(text, media_type=CONTENT_TYPE)
-
-
-def _add_page(app: FastAPI, session: Session, *, is_open: bool) -> None:
-    folder = files("openbind") / "serving" / "page"
-    contents = {name: (folder / name).read_bytes() for name in PAGE_TYPES}
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        response = Response(contents["index.html"], media_type=PAGE_TYPES["index.html"])
-        if is_open:
-            session.put_in(response)
-        return response
-
-    @app.get("/page/{name}", include_in_schema=False)
-    async def page_file(name: str) -> Response:
-        if name not in contents:
-            raise ApiError(404, f"the page has no file {name[:80]!r}", code="not_found")
-        return Response(contents[name], media_type=PAGE_TYPES[name])
-
-    @app.post("/v1/session", status_code=204, tags=["state"])
-    async def start_session() -> Response:
-        """Set a cookie that stands for the API key: images and players send no header."""
-        response = Response(status_code=204)
-        session.put_in(response)
-        return response
 
 
 def _client(http: Request) -> str:

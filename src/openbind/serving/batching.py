@@ -21,6 +21,7 @@ from openbind.errors import InputError
 from openbind.modalities import TEXT
 from openbind.serving.decoders import Abandoned, Decoders, Decoding
 from openbind.serving.limits import Limits, check_item
+from openbind.serving.long_texts import Truncate, split_text
 from openbind.serving.request_queue import BATCH_CLIPS, RequestQueue
 from openbind.serving.work import DecodedItem, EmbeddingResult, Task
 from openbind.space.space import Space
@@ -125,12 +126,15 @@ class Batcher:
         """Start the decoding processes before the first file comes."""
         self.decoders.warm(self.workers)
 
-    def embed(self, items: Sequence[tuple[str, Any]], client: str = "") -> Future[EmbeddingResult]:
+    def embed(
+        self, items: Sequence[tuple[str, Any]], client: str = "", truncate: Truncate = "average"
+    ) -> Future[EmbeddingResult]:
         """Queue the items of a request, to be embedded in batches with those of others.
 
         Args:
             items: (modality, item) pairs: texts, or contents of files; at least one.
             client: who sent the request; clients share the machine equally.
+            truncate: what becomes of texts that are longer than the model's context.
 
         Returns:
             a future of the vectors, in order. It raises `ItemError` for an item that can't be
@@ -142,7 +146,7 @@ class Batcher:
         """
         if not items:
             raise InputError("items", "expected at least one")
-        request, tasks = self.queue.add(items, client)
+        request, tasks = self.queue.add(items, client, truncate)
         texts = sum(modality == TEXT for modality, _ in items)
         for _ in range(tasks - (len(items) - texts)):
             self._lanes.tokens.submit(self._read_texts)
@@ -202,14 +206,34 @@ class Batcher:
             self.queue.fail(task.request, error)
 
     def _tokenize(self, task: Task, at: int) -> torch.Tensor:
-        """Return the token ids of a text, (1, context)."""
+        """Return the token ids of a text, (1, context), or of the parts of a long one."""
+        text, truncate = task.items[at], task.request.truncate
         try:
-            check_item(task.items[at], self.limits)
-            (sample,) = self.space.decoder.samples(task.modality, task.items[at])
+            check_item(text, self.limits)
+            ids = self._read_text(task.modality, text)
+            if not self._is_full(task.modality, ids):
+                return ids
+            if truncate == "refuse":
+                reason = f"longer than the {ids.shape[-1]:,} tokens that the model reads at once"
+                raise InputError(text, reason)
+            if truncate == "end":
+                return ids
+            parts = split_text(text, lambda part: self._fits(task.modality, part))
+            return torch.cat([self._read_text(task.modality, part) for part in parts])
         except InputError as error:
             raise ItemError(task.first + at, error.reason) from error
+
+    def _read_text(self, modality: str, text: str) -> torch.Tensor:
+        (sample,) = self.space.decoder.samples(modality, text)
         ids: torch.Tensor = sample.clips
         return ids
+
+    def _fits(self, modality: str, text: str) -> bool:
+        return not self._is_full(modality, self._read_text(modality, text))
+
+    def _is_full(self, modality: str, ids: torch.Tensor) -> bool:
+        """Return whether a text fills the context, so that its end may have been cut off."""
+        return self._count_tokens(modality, ids) >= ids.shape[-1]
 
     def _count_tokens(self, modality: str, ids: torch.Tensor) -> int:
         pad = getattr(self.space.config.modalities[modality].settings, "pad", 0)

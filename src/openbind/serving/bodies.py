@@ -32,13 +32,17 @@ async def read_json(
         untyped: whether a client may leave its media type out.
 
     Raises:
-        ApiError: 400, another media type, or too many values.
+        ApiError: 415, another media type; 400, too many values.
         RequestValidationError: not JSON (lone surrogates aren't), or not what is expected.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (untyped and not media_type):
-        message = f"expected `Content-Type: application/json`, found {media_type[:80]!r}"
-        raise ApiError(400, message, param="body")
+        found = repr(media_type[:80]) if media_type else "none"
+        message = (
+            f"expected JSON with `Content-Type: application/json`, found {found}; with curl add "
+            "`-H 'Content-Type: application/json'`; see /docs"
+        )
+        raise ApiError(415, message, param="body", code="unsupported_media_type")
     body = await request.body()
 
     def parse() -> M:

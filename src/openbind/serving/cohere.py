@@ -24,12 +24,13 @@ from openbind.modalities import IMAGE, TEXT
 from openbind.serving.bodies import json_body, read_json
 from openbind.serving.errors import ApiError
 from openbind.serving.limits import MAX_ITEMS
+from openbind.serving.long_texts import Truncate
 from openbind.serving.payloads import message_terms
 from openbind.serving.schemas import ContentPart, Message, Strict
 from openbind.serving.service import Service
 from openbind.serving.work import EmbeddingResult
 
-STATUSES = (400, 401, 403, 404, 408, 413, 501, 503)
+STATUSES = (400, 401, 403, 404, 408, 413, 415, 501, 503)
 """Of errors, which have this dialect's shape (`openbind.serving.errors.SHAPES`)."""
 SPREAD = 4.0
 """Standard deviations of a random unit vector's components that 8 bits reach."""
@@ -57,7 +58,9 @@ class CohereRequest(Strict):
         default=["float"]
     )
     output_dimension: int | None = Field(None, description="if given, the dimension of the space")
-    truncate: Literal["END"] = Field("END", description="long texts lose their end")
+    truncate: Literal["END", "NONE"] = Field(
+        "END", description="long `texts` lose their end, or are refused"
+    )
     priority: int | None = Field(None, description="ignored: clients are served equally")
 
 
@@ -130,7 +133,8 @@ async def _embed(service: Service, request: CohereRequest, client: str) -> Embed
     name, modality = ("texts", TEXT) if request.texts is not None else ("images", IMAGE)
     service.check_modality(modality, name)
     items = await service.read_items(modality, request.texts or request.images or [], name)
-    return await service.embed(modality, items, name, client)
+    truncate: Truncate = "end" if request.truncate == "END" else "refuse"
+    return await service.embed(modality, items, name, client, truncate)
 
 
 async def _embed_inputs(service: Service, inputs: Sequence[Input], client: str) -> EmbeddingResult:

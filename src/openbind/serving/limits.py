@@ -37,6 +37,9 @@ class Limits:
         characters: of one text.
         item: what decoding one item may take.
         results: of one search.
+        depth: of a search: results that are left out and returned.
+        kept_bytes: size of all files that are kept for links to searches.
+        kept_seconds: how long they are kept.
         wait_seconds: estimated time of the queued work; beyond it clients get 503.
         decoded_bytes: memory of decoded items that wait for the model; of texts as much again.
         decode_bytes: all memory to decode one item.
@@ -54,6 +57,9 @@ class Limits:
     characters: int = 32_768
     item: ItemLimits = SERVICE
     results: int = 200
+    depth: int = 10_000
+    kept_bytes: int = 128 << 20
+    kept_seconds: float = 86_400.0
     wait_seconds: float = 20.0
     decoded_bytes: int = 256 << 20
     decode_bytes: int = 1 << 30

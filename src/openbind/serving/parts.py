@@ -11,6 +11,7 @@ from openbind.modalities import TEXT
 from openbind.search.index import Index
 from openbind.search.query import Term
 from openbind.serving.hits import PublicIds, not_found
+from openbind.serving.kept import KeptFiles
 from openbind.serving.payloads import read_payload
 from openbind.serving.schemas import QueryPart
 from openbind.space.language import note_foreign
@@ -22,6 +23,7 @@ def read_parts(
     check_modality: Callable[[str | None, str], str],
     need_index: Callable[[], Index],
     ids: PublicIds,
+    kept: KeptFiles,
 ) -> list[Term]:
     """Return the terms of a query; those of indexed items have the item's modality.
 
@@ -30,21 +32,27 @@ def read_parts(
         check_modality: returns the modality that a part names, see `Service.check_modality`.
         need_index: returns the index.
         ids: of its rows.
+        kept: files that were sent before.
 
     Raises:
-        InputError: a part is neither an item nor an id, or its modality isn't the space's.
-        ApiError: 404, no index, or no such item.
+        InputError: a part isn't one of an item, an id and a file, or its modality isn't the
+            space's.
+        ApiError: 404, no index, no such item, or a file that isn't kept any more.
     """
     indexed = _read_indexed(parts, need_index, ids)
     terms = []
     for at, part in enumerate(parts):
         name = f"parts[{at}]"
-        if (part.input is None) == (part.id is None):
-            raise InputError(name, "expected either 'input' or 'id'")
+        if [part.input, part.id, part.file].count(None) != 2:
+            raise InputError(name, "expected one of 'input', 'id' and 'file'")
         modality = check_modality(part.modality, f"{name}.modality")
         if part.id is not None:
             own, vector_E = indexed[part.id]
             terms.append(Term(own, vector_E, part.weight))
+        elif part.file is not None:
+            if modality == TEXT:
+                raise InputError(f"{name}.modality", "expected what the file is to be read as")
+            terms.append(Term(modality, kept.get(part.file).content, part.weight))
         else:
             item = read_payload(modality, part.input, f"{name}.input[0]")
             terms.append(Term(modality, item, part.weight))

@@ -13,6 +13,7 @@ client nor of its own.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import defaultdict, deque
@@ -24,6 +25,7 @@ import torch
 
 from openbind.modalities import TEXT
 from openbind.serving.limits import Limits
+from openbind.serving.long_texts import Truncate
 from openbind.serving.work import (
     CLIP_TOKENS,
     DecodedItem,
@@ -101,12 +103,15 @@ class RequestQueue:
         with self._changed:
             return sum(map(self._seconds_left, self._open))
 
-    def add(self, items: Sequence[tuple[str, Any]], client: str = "") -> tuple[Request, int]:
+    def add(
+        self, items: Sequence[tuple[str, Any]], client: str = "", truncate: Truncate = "average"
+    ) -> tuple[Request, int]:
         """Admit a request.
 
         Args:
             items: (modality, item) pairs, at least one.
             client: who sent it.
+            truncate: what becomes of its long texts.
 
         Returns:
             the request, and the number of its tasks.
@@ -126,7 +131,7 @@ class RequestQueue:
                 left[modality] += unit
             share = 1 + sum(other.client == client for other in self._open)
             start = max(self._clock, self._starts.get(client, 0.0))
-            request = Request(client, start, share, left, count=len(items))
+            request = Request(client, start, share, left, len(items), truncate)
             self._starts[client] = start + share * costs[0]
             tasks = cut_tasks(request, items, costs)
             self._open.add(request)
@@ -182,7 +187,8 @@ class RequestQueue:
             most = max(1, self.batch_tokens // CLIP_TOKENS)
             for at, item_clips in enumerate(clips):
                 request.tokens += tokens[at]
-                self._waiting += cut_item(task, at, item_clips.split(most), tokens[at])
+                each = math.ceil(tokens[at] / len(item_clips))
+                self._waiting += cut_item(task, at, item_clips.split(most), each)
             return True
 
     def charge(self, client: str, seconds: float) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from openbind.serving.limits import MAX_IMAGES, MAX_ITEMS, MAX_STEPS
+from openbind.serving.long_texts import Truncate
 
 Weight = Annotated[float, Field(allow_inf_nan=False, ge=-1000, le=1000)]
 """Of a part of a query; negative weights subtract."""
@@ -14,6 +15,10 @@ Text = Annotated[str, Field(min_length=1)]
 LIST = "list"
 INPUT = "one or more texts, or data URLs (data:image/png;base64,…) for other modalities"
 NOTES = "about texts in languages that the model doesn't know"
+TRUNCATE = (
+    "what becomes of texts in `input` that are longer than the model's context: `average` the "
+    "vectors of their parts, keep what comes before the `end` that is cut off, or `refuse` them"
+)
 INPUT_MODALITY = "modality of the input (default: text)"
 
 
@@ -58,6 +63,7 @@ class EmbeddingRequest(Strict):
         "float", description="base64 encodes little-endian float32"
     )
     dimensions: int | None = Field(None, description="if given, the dimension of the space")
+    truncate: Truncate = Field("average", description=TRUNCATE)
     user: str | None = None
 
 
@@ -91,6 +97,7 @@ class QueryPart(Strict):
     modality: str | None = Field(None, description=INPUT_MODALITY)
     input: str | None = Field(None, description="a text or a data URL", examples=["waves"])
     id: str | None = Field(None, description="of an indexed item, to find similar ones")
+    file: str | None = Field(None, description="of a file that was sent to /v1/files")
     weight: Weight = Field(1.0, description="negative weights subtract")
 
 
@@ -99,12 +106,15 @@ class SearchRequest(Strict):
 
     parts: Annotated[list[QueryPart], Field(min_length=1, max_length=MAX_ITEMS)]
     top_k: int = Field(20, ge=1, description="number of results")
+    skip: int = Field(0, ge=0, description="number of results to leave out before these")
+    lanes: bool = Field(False, description="return `top_k` results of each modality")
     modalities: list[str] = Field(
         default_factory=list, max_length=64, description="of results (default: all)"
     )
-    where: str | dict[str, Any] | None = Field(
+    where: str | dict[str, Any] | list[str | dict[str, Any]] | None = Field(
         None,
-        description="filter on the columns of the index, as text or as a tree (docs/index.md)",
+        description="filter on the columns of the index, as text or as a tree (docs/index.md), or "
+        "a list of filters that all hold",
         examples=["year > 2020", {"column": "year", "op": ">", "value": 2020}],
     )
 
@@ -126,7 +136,10 @@ class HitRow(BaseModel):
     start_seconds: float | None = Field(description="start of the segment found; null for a whole")
     end_seconds: float | None
     size_bytes: int
+    content: str = Field(description="hash of the file's content: equal files have the same")
     modified: str
+    taken: str = Field(description="date of a photograph by its camera, else `modified`")
+    camera: str | None
     width: int | None
     height: int | None
     duration_seconds: float | None
@@ -179,6 +192,7 @@ class SearchResponse(BaseModel):
 
     object: Literal["list"]
     data: list[HitRow]
+    totals: dict[str, int] = Field(description="number of files searched, of each modality")
     model: str
     seconds: float = Field(description="time of embedding and search")
     notes: list[str] = Field(description=NOTES)
@@ -284,42 +298,6 @@ class ModelsResponse(BaseModel):
 
     object: Literal["list"]
     data: list[ModelRow]
-
-
-class IndexResponse(BaseModel):
-    """A summary of the index."""
-
-    object: Literal["index"]
-    space: str
-    rows: int
-    files: int
-    bytes: int
-    by_modality: dict[str, int]
-    roots: list[str] = Field(description="names of the indexed folders")
-    ann: str | None = Field(description="approximate index in use; null for exact search")
-    summary: dict[str, Any] | None = Field(
-        description="what became of the files in the folders: read, others, skipped, folders"
-    )
-
-
-class AtlasPoint(BaseModel):
-    """An indexed item on the map."""
-
-    id: str
-    modality: str
-    path: str
-    x: float
-    y: float
-    start_seconds: float | None
-    thumbnail_url: str
-
-
-class AtlasResponse(BaseModel):
-    """A sample of the index on a plane, each modality mean-centered."""
-
-    object: Literal["atlas"]
-    method: str
-    data: list[AtlasPoint]
 
 
 class Health(BaseModel):

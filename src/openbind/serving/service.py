@@ -16,12 +16,13 @@ from openbind.evaluation.zero_shot import class_probabilities
 from openbind.modalities import MODALITIES, TEXT
 from openbind.modalities.thumbnails import LARGE, draw_thumbnail
 from openbind.search.index import Index
-from openbind.search.query import Term, expect_unrelated
+from openbind.search.query import Term
 from openbind.search.results import Hit
 from openbind.serving.atlas import Atlas
 from openbind.serving.batching import Batcher, ItemError
 from openbind.serving.drawing import Drawings
 from openbind.serving.errors import ApiError, as_param
+from openbind.serving.facets import Facets
 from openbind.serving.hits import (
     SECRET_BYTES,
     PublicIds,
@@ -29,13 +30,17 @@ from openbind.serving.hits import (
     read_secret,
     resolve_path,
 )
+from openbind.serving.index_schemas import AtlasResponse
+from openbind.serving.kept import KeptFiles
 from openbind.serving.limits import Limits
+from openbind.serving.long_texts import Truncate
 from openbind.serving.metrics import Metrics
 from openbind.serving.middleware import Stopping
 from openbind.serving.parts import read_parts
 from openbind.serving.payloads import Payload, read_payload
 from openbind.serving.prompts import write_prompts
-from openbind.serving.schemas import AtlasResponse, ModalityRow, ModelRow, QueryPart, SearchRequest
+from openbind.serving.schemas import ModalityRow, ModelRow, QueryPart
+from openbind.serving.updating import Updater
 from openbind.serving.work import EmbeddingResult
 from openbind.space.space import Space
 from openbind.space.vectors import combine, unit_rows
@@ -48,6 +53,7 @@ class Service:
         space: embeds.
         index: of vectors of the same space, or None.
         limits: of requests.
+        updater: keeps the index up to date; the service starts it and ends it.
         batch_size, workers: see `openbind.serving.batching.Batcher`.
 
     Raises:
@@ -60,6 +66,7 @@ class Service:
         index: Index | None = None,
         limits: Limits | None = None,
         *,
+        updater: Updater | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
     ) -> None:
@@ -67,12 +74,15 @@ class Service:
             index.check_space(space)
         self.space = space
         self.index = index
+        self.updater = updater
         self.secret = (
             secrets.token_bytes(SECRET_BYTES) if index is None else read_secret(index.folder)
         )
         self.ids = PublicIds(self.secret)
         self.atlas = None if index is None else Atlas(index, self.ids)
+        self.facets = None if index is None else Facets(index)
         self.limits = limits or Limits()
+        self.kept = KeptFiles(self.secret, self.limits)
         self.started = int(time.time())
         self.metrics = Metrics()
         self.stopping = Stopping()
@@ -93,6 +103,8 @@ class Service:
             self.metrics.add_gauge(
                 "openbind_index_rows", "Rows of the index", lambda: float(index.rows)
             )
+        if updater is not None:
+            updater.start()
 
     def stop(self, seconds: float) -> None:
         """Admit no more, and give up what is open in so many seconds; call it in the event loop."""
@@ -111,6 +123,8 @@ class Service:
         self.batcher.close(seconds)
         if self.atlas is not None:
             self.atlas.close()
+        if self.updater is not None:
+            self.updater.close(seconds)
 
     def check_model(self, name: str | None) -> None:
         """Check that a request names the space of this service, or none.
@@ -170,7 +184,12 @@ class Service:
         return await asyncio.to_thread(read)
 
     async def embed(
-        self, modality: str, items: Sequence[Payload], name: str, client: str = ""
+        self,
+        modality: str,
+        items: Sequence[Payload],
+        name: str,
+        client: str = "",
+        truncate: Truncate = "average",
     ) -> EmbeddingResult:
         """Embed items of one modality, in batches with those of other requests.
 
@@ -179,14 +198,14 @@ class Service:
             items: one or more.
             name: of their list in the request, for errors.
             client: who sent them.
+            truncate: what becomes of long texts.
 
         Raises:
             InputError: an item can't be used.
             OverloadedError: too much work is queued.
         """
-        return await self._embed(
-            [(modality, item) for item in items], lambda at: f"{name}[{at}]", client
-        )
+        pairs = [(modality, item) for item in items]
+        return await self._embed(pairs, lambda at: f"{name}[{at}]", client, truncate)
 
     async def combine(self, terms: Sequence[Term], name: str, client: str = "") -> EmbeddingResult:
         """Embed terms of any modalities and return their weighted sum; arguments as `embed_terms`.
@@ -239,38 +258,11 @@ class Service:
             OverloadedError: too much work is queued.
         """
         self.check_count(len(parts), "parts")
-        arguments = (parts, self.check_modality, self.need_index, self.ids)
+        arguments = (parts, self.check_modality, self.need_index, self.ids, self.kept)
         terms = await asyncio.to_thread(read_parts, *arguments)
         embedded, _ = await self.embed_terms(terms, "parts", client)
         with as_param("parts"):
             return embedded, combine([(term.item, term.weight) for term in embedded])
-
-    async def search(self, request: SearchRequest, client: str = "") -> Sequence[Hit]:
-        """Find the indexed items nearest to the weighted sum of the parts.
-
-        Raises:
-            InputError: a part, a modality or the condition can't be used.
-            ApiError: 404, no index, or no such item.
-            OverloadedError: too much work is queued.
-        """
-        index = self.need_index()
-        if request.top_k > self.limits.results:
-            raise InputError("top_k", f"exceeds the limit of {self.limits.results} results")
-        for at, name in enumerate(request.modalities):
-            self.check_modality(name, f"modalities[{at}]")
-        terms, query_E = await self.embed_parts(request.parts, client)
-
-        def find() -> Sequence[Hit]:
-            with as_param("where"):
-                return index.search(
-                    query_E,
-                    request.top_k,
-                    modalities=request.modalities,
-                    where=request.where,
-                    unrelated=expect_unrelated(self.space.card, terms),
-                )
-
-        return await asyncio.to_thread(find)
 
     async def classify(
         self,
@@ -343,7 +335,7 @@ class Service:
             ApiError: 404, the service has none.
         """
         if self.index is None:
-            message = "this service has no index; start it with `openbind serve --index DIRECTORY`"
+            message = "this service has no index; start it with `openbind serve FOLDER`"
             raise ApiError(404, message, code="index_not_found")
         return self.index
 
@@ -371,10 +363,14 @@ class Service:
         )
 
     async def _embed(
-        self, items: Sequence[tuple[str, Payload]], name: Callable[[int], str], client: str
+        self,
+        items: Sequence[tuple[str, Payload]],
+        name: Callable[[int], str],
+        client: str,
+        truncate: Truncate = "average",
     ) -> EmbeddingResult:
         """Embed the items of a request; errors name an item by its position."""
         try:
-            return await asyncio.wrap_future(self.batcher.embed(items, client))
+            return await asyncio.wrap_future(self.batcher.embed(items, client, truncate))
         except ItemError as error:
             raise InputError(name(error.index), error.reason) from error

@@ -26,7 +26,7 @@ from openbind.serving.service import Service
 
 OPEN_PATHS = ("/.well-known/ready", "/.well-known/live")
 """Served without a key."""
-STATUSES = (400, 401, 403, 404, 408, 413, 501, 503)
+STATUSES = (400, 401, 403, 404, 408, 413, 415, 501, 503)
 """Of errors, which have this dialect's shape (`openbind.serving.errors.SHAPES`)."""
 Items = Annotated[list[str], Field(max_length=MAX_ITEMS)] | None
 Vectors = list[list[float]] | None

@@ -14,6 +14,7 @@ import torch
 
 from openbind.errors import OpenbindError
 from openbind.modalities import TEXT
+from openbind.serving.long_texts import Truncate
 from openbind.space.vectors import clip_vectors
 
 CLIP_TOKENS = 256
@@ -62,14 +63,16 @@ class Request:
         start: its place on the fair clock.
         share: seconds on the fair clock for each second of its work.
         left: modality → units of work that have no vector yet.
+        truncate: what becomes of its long texts.
     """
 
     client: str
     start: float
     share: float
     left: dict[str, float]
-    future: Future[EmbeddingResult] = field(default_factory=Future)
     count: int = 0
+    truncate: Truncate = "average"
+    future: Future[EmbeddingResult] = field(default_factory=Future)
     tokens: int = 0
     arrived: float = field(default_factory=time.perf_counter)
     vectors: dict[int, np.ndarray] = field(default_factory=dict)

@@ -1,24 +1,11 @@
-// Results: images, audio and video that plays from the segment found, plots of the rest.
+// Cards of results: images, audio and video that plays the segment found, plots of the rest.
 
-import { colorOf, element } from "./dom.js";
+import { button, clock, element, nameOf, swatchOf } from "./dom.js";
 import { addLocating } from "./locate.js";
-
-/**
- * @param list the element to fill
- * @param hits rows of /v1/search
- * @param onSimilar called with a result whose "More like this" was pressed
- * @param parts the query, to show where in a result it is
- */
-export function showHits(list, hits, onSimilar, parts) {
-  // Scores are close to each other; bars compare the results of one search.
-  const scores = hits.map(strength);
-  const low = Math.min(...scores, 0);
-  const high = Math.max(...scores, low + 1e-6);
-  list.replaceChildren(...hits.map((hit) => card(hit, low, high, onSimilar, parts)));
-}
+import { playSegment } from "./players.js";
 
 /** What results are ordered by: deviations above unrelated files, or cosines without them. */
-const strength = (hit) => hit.deviations ?? hit.score;
+export const strength = (hit) => hit.deviations ?? hit.score;
 
 /** Say how many results are close, as far as the model knows. */
 export function countClose(hits) {
@@ -36,87 +23,90 @@ function score(hit) {
   return element("span", { textContent: `${hit.deviations.toFixed(1).replace("-", "−")} σ`, title: `${above}${chance}; cosine ${hit.score.toFixed(3)}` });
 }
 
-function card(hit, low, high, onSimilar, parts) {
-  const name = hit.path.split("/").pop();
-  const kind = hit.media_type?.split("/")[0];
-  const fragment = hit.start_seconds > 0 ? `#t=${hit.start_seconds}` : "";
+/**
+ * @param hit a row of /v1/search
+ * @param range the least and the greatest strength: bars compare the results of one search
+ * @param parts the query, to show where in a result it is; empty for random files
+ * @param actions open(hit), similar(hit), steer(hit, weight)
+ */
+export function card(hit, [low, high], parts, actions) {
+  const name = nameOf(hit);
+  const isRandom = !parts.length;
   const details = element("div", { className: "details soft" }, [
-    element("span", { className: "swatch" }),
+    swatchOf(hit.modality),
     element("span", { textContent: hit.modality }),
-    score(hit),
+    isRandom ? element("span", { textContent: hit.taken.slice(0, 10) }) : score(hit),
+    element("span", { className: "copies" }),
   ]);
-  details.firstChild.style.background = colorOf(hit.modality);
-  const info = element("div", { className: "info" }, [
-    element("div", { className: "name", textContent: name, title: hit.path }),
-    details,
-    element("meter", { min: low, max: high, value: strength(hit), ariaLabel: "Similarity" }),
-  ]);
-  const views = mediaViews(hit, kind, name, fragment);
+  const info = element("div", { className: "info" }, [element("div", { className: "name", textContent: name, title: hit.path }), details]);
+  if (!isRandom) info.append(element("meter", { min: low, max: high, value: Math.min(Math.max(strength(hit), low), high), ariaLabel: "Similarity" }));
+  const views = mediaViews(hit, name, actions.open);
   const player = views.find((view) => view.play);
   if (player && hit.end_seconds !== null) info.append(segmentButton(hit, player));
-  const similar = element("button", { type: "button", textContent: "More like this", ariaLabel: `More like ${name}` });
-  similar.addEventListener("click", () => onSimilar(hit));
-  const open = element("a", { className: "button", href: hit.media_url + fragment, target: "_blank", rel: "noopener", textContent: "Open", ariaLabel: `Open ${name}` });
   const made = element("li", { className: hit.close === false ? "hit far" : "hit" }, [
     ...views,
     info,
-    element("div", { className: "actions" }, [similar, open]),
+    element("div", { className: "actions" }, [
+      button("More like this", () => actions.similar(hit), { ariaLabel: `More like this: ${name}` }),
+      button("+", () => actions.steer(hit, 0.5), { className: "steer", title: "More like this, within this search", ariaLabel: `Steer toward ${name}` }),
+      button("−", () => actions.steer(hit, -0.5), { className: "steer", title: "Less like this, within this search", ariaLabel: `Steer away from ${name}` }),
+      button("Details", () => actions.open(hit), { ariaLabel: `Details of ${name}` }),
+    ]),
   ]);
   addLocating(made, hit, parts, clock);
   return made;
 }
 
-/** A button that plays the segment of a recording that was found. */
+/** Show how many equal files a result stands for. */
+export function showCopies(made, paths) {
+  const note = made.querySelector(".copies");
+  note.textContent = `${paths.length} copies`;
+  note.title = paths.join("\n");
+}
+
+/** A button that plays the segment of a recording that was found, to its end. */
 function segmentButton(hit, player) {
-  const start = clock(hit.start_seconds);
-  const button = element("button", { type: "button", className: "segment", textContent: `▸ ${start}–${clock(hit.end_seconds)}`, ariaLabel: `Play from ${start}` });
-  button.addEventListener("click", () => {
-    player.currentTime = hit.start_seconds;
-    player.play();
-  });
-  return button;
+  const span = `${clock(hit.start_seconds)}–${clock(hit.end_seconds)}`;
+  const play = () => playSegment(player, hit.start_seconds, hit.end_seconds);
+  return button(`▸ ${span}`, play, { className: "segment", ariaLabel: `Play ▸ ${span}` });
 }
 
-function mediaViews(hit, kind, name, fragment) {
-  if (kind === "video" && !isAudio(hit)) {
-    return [element("video", { controls: true, preload: "none", poster: hit.thumbnail_url, src: hit.media_url + fragment, ariaLabel: name })];
+function mediaViews(hit, name, open) {
+  const kind = hit.media_type?.split("/")[0];
+  const image = button("", () => open(hit), { className: "image", ariaLabel: `Show ${name}` });
+  image.append(thumbnail(hit));
+  const isAudio = hit.modality === "audio"; // the audio track of a video is indexed as audio
+  if (kind !== "audio" && kind !== "video") {
+    if (!hit.media_type && hit.duration_seconds !== null) image.append(unplayed());
+    return [image];
   }
-  const image = element("button", { type: "button", className: "image", ariaLabel: `Show ${name}` }, [thumbnail(hit)]);
-  if (kind === "audio" || isAudio(hit)) {
-    const player = element("audio", { controls: true, preload: "none", src: hit.media_url + fragment, ariaLabel: name });
-    image.ariaLabel = `Play ${name}`;
-    image.addEventListener("click", () => (player.paused ? player.play() : player.pause()));
-    return [image, player];
+  const source = { controls: true, preload: "none", src: hit.media_url, ariaLabel: name };
+  if (!isAudio) {
+    const video = element("video", { ...source, poster: hit.thumbnail_url });
+    startAt(video, hit);
+    return [video];
   }
-  image.addEventListener("click", () => enlarge(hit, kind === hit.modality ? hit.media_url : hit.drawing_url, name));
-  return [image];
+  const player = element("audio", source);
+  startAt(player, hit);
+  image.ariaLabel = `Play ${name}`;
+  image.addEventListener("click", (event) => {
+    event.stopImmediatePropagation();
+    if (player.paused) player.play();
+    else player.pause();
+  }, { capture: true });
+  return [image, player];
 }
 
-/** The audio track of a video is indexed as audio. */
-function isAudio(hit) {
-  return hit.modality === "audio";
+/** The player's own button starts at the segment found as well, the first time. */
+function startAt(player, hit) {
+  if (!(hit.start_seconds > 0)) return;
+  player.addEventListener("loadedmetadata", () => { if (player.currentTime === 0) player.currentTime = hit.start_seconds; }, { once: true });
 }
+
+export const unplayed = () => element("span", { className: "unplayed", textContent: "Your browser can't play this format; open it in a player." });
 
 export function thumbnail(hit) {
   const image = element("img", { loading: "lazy", decoding: "async", alt: "", src: hit.thumbnail_url });
   image.addEventListener("error", () => image.replaceWith(element("span", { className: "soft", textContent: hit.modality })));
   return image;
-}
-
-function enlarge(hit, url, name) {
-  const viewer = document.getElementById("viewer");
-  const image = viewer.querySelector("img");
-  // Formats that the browser doesn't know (such as TIFF) fall back to the thumbnail.
-  image.onerror = () => { image.onerror = null; image.src = hit.thumbnail_url; };
-  image.src = url;
-  image.alt = name;
-  viewer.querySelector("p").textContent = hit.path;
-  viewer.showModal();
-}
-
-export function clock(seconds) {
-  const tenths = Math.round(seconds * 10);
-  const whole = Math.floor(tenths / 10);
-  const rest = tenths % 10 ? `.${tenths % 10}` : "";
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}${rest}`;
 }

@@ -136,7 +136,7 @@ function timeline(track, player, clock) {
     seek((total * (event.clientX - frame.left)) / frame.width);
   });
   const buttons = track.moments.map(([start, end]) => {
-    const button = element("button", { type: "button", className: "segment moment", textContent: `▸ ${clock(start)}–${clock(end)}`, ariaLabel: `Play moment from ${clock(start)}` });
+    const button = element("button", { type: "button", className: "segment moment", textContent: `▸ ${clock(start)}–${clock(end)}`, ariaLabel: `Play moment ▸ ${clock(start)}–${clock(end)}` });
     button.addEventListener("click", () => seek(start));
     return button;
   });

@@ -1,6 +1,12 @@
 // Requests to the service; prompts for the API key where there is one.
 
-export class ServiceError extends Error {}
+export class ServiceError extends Error {
+  /** @param param the part of the request that is wrong, if the service says so */
+  constructor(message, param = null) {
+    super(message);
+    this.param = param;
+  }
+}
 
 /** Send a request; null if an API key is missing. Its content is read by `read`. */
 async function once(path, options, read = readJson) {
@@ -17,7 +23,8 @@ async function once(path, options, read = readJson) {
   }
   const content = response.ok ? await read(response) : await readJson(response);
   if (!response.ok || content === null) {
-    throw new ServiceError(content?.error?.message ?? `The service responded with status ${response.status}.`);
+    const { message, param } = content?.error ?? {};
+    throw new ServiceError(message ?? `The service responded with status ${response.status}.`, param);
   }
   return content;
 }
@@ -74,6 +81,10 @@ const jsonBody = (body, options) => ({
 });
 
 export const post = (path, body, options) => request(path, jsonBody(body, options));
+
+/** Send a file, which the service keeps for a while; returns what /v1/files says of it. */
+export const keep = (file) =>
+  request(`v1/files?name=${encodeURIComponent(file.name)}`, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
 
 /** Post, and call a function with each event of the response. */
 export const postEvents = (path, body, options, onEvent) =>
