@@ -85,7 +85,7 @@ def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def served(line: str, home: Path) -> Iterator[None]:
-    """Run a command that serves, as written, until it is ready; end it after use."""
+    """Run a command that serves, as written, until it is up and its folders are indexed."""
     program = subprocess.Popen(
         ["bash", "-ec", f"exec {line}"],
         cwd=home,
@@ -95,8 +95,11 @@ def served(line: str, home: Path) -> Iterator[None]:
     )
     assert program.stderr is not None
     try:
-        while "serving" not in (output := program.stderr.readline()):
+        awaited = {"serving", "up to date"}
+        while awaited:
+            output = program.stderr.readline()
             assert output, line
+            awaited = {words for words in awaited if words not in output}
         yield
     finally:
         program.terminate()

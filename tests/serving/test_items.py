@@ -25,7 +25,7 @@ def test_a_file_that_is_kept(live: httpx.Client, media: Path) -> None:
 def test_others_get_nothing(live: httpx.Client) -> None:
     """Pages without the cookie don't; ids that aren't kept are 404."""
     kept = live.post("/v1/files", content=b"content").json()
-    stranger = httpx.get(f"{live.base_url}v1/files/{kept['id']}/content")
+    stranger = httpx.get(str(live.base_url.join(f"/v1/files/{kept['id']}/content")))
     assert stranger.status_code == 403
     assert live.get("/v1/files/nonsense").status_code == 404
     assert live.post("/v1/files", content=b"").status_code == 400

@@ -2,7 +2,7 @@
 
 import { button, clock, element, nameOf, swatchOf } from "./dom.js";
 import { addLocating } from "./locate.js";
-import { playSegment } from "./players.js";
+import { playSegment, prepareSegment } from "./players.js";
 
 /** What results are ordered by: deviations above unrelated files, or cosines without them. */
 export const strength = (hit) => hit.deviations ?? hit.score;
@@ -80,14 +80,15 @@ function mediaViews(hit, name, open) {
     if (!hit.media_type && hit.duration_seconds !== null) image.append(unplayed());
     return [image];
   }
+  const prepare = (player) => { if (hit.end_seconds !== null) prepareSegment(player, hit.start_seconds, hit.end_seconds); };
   const source = { controls: true, preload: "none", src: hit.media_url, ariaLabel: name };
   if (!isAudio) {
     const video = element("video", { ...source, poster: hit.thumbnail_url });
-    startAt(video, hit);
+    prepare(video);
     return [video];
   }
   const player = element("audio", source);
-  startAt(player, hit);
+  prepare(player);
   image.ariaLabel = `Play ${name}`;
   image.addEventListener("click", (event) => {
     event.stopImmediatePropagation();
@@ -95,12 +96,6 @@ function mediaViews(hit, name, open) {
     else player.pause();
   }, { capture: true });
   return [image, player];
-}
-
-/** The player's own button starts at the segment found as well, the first time. */
-function startAt(player, hit) {
-  if (!(hit.start_seconds > 0)) return;
-  player.addEventListener("loadedmetadata", () => { if (player.currentTime === 0) player.currentTime = hit.start_seconds; }, { once: true });
 }
 
 export const unplayed = () => element("span", { className: "unplayed", textContent: "Your browser can't play this format; open it in a player." });

@@ -2,11 +2,20 @@
 
 const ends = new WeakMap();
 
-/** Play from a start to an end, in seconds; played on or moved by hand, it doesn't stop there. */
+/** Play from a start to an end, in seconds; played on from there, it doesn't stop again. */
 export function playSegment(player, start, end) {
   player.currentTime = start;
   ends.set(player, end);
   player.play();
+}
+
+/** Let a player's own button begin at a start and stop at an end, the first time. */
+export function prepareSegment(player, start, end) {
+  player.addEventListener("loadedmetadata", () => {
+    if (player.currentTime !== 0) return;
+    player.currentTime = start;
+    if (end < player.duration) ends.set(player, end);
+  }, { once: true });
 }
 
 /** Pause others when one begins, and stop at the end of a segment. */
