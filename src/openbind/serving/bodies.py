@@ -37,9 +37,9 @@ async def read_json(
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (untyped and not media_type):
-        found = repr(media_type[:80]) if media_type else "none"
+        shown = repr(media_type[:80]) if media_type else "none"
         message = (
-            f"expected JSON with `Content-Type: application/json`, found {found}; with curl add "
+            f"expected JSON with `Content-Type: application/json`, found {shown}; with curl add "
             "`-H 'Content-Type: application/json'`; see /docs"
         )
         raise ApiError(415, message, param="body", code="unsupported_media_type")

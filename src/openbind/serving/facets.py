@@ -17,8 +17,10 @@ FOLDER_LEVELS = 2
 """Folders below the indexed ones that are listed."""
 MAX_VALUES = 60
 """Values of a property that are listed, the most frequent ones."""
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September")
-MONTHS += ("October", "November", "December")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 DURATIONS = ((0, "under 10 s"), (10, "10 s to 1 min"), (60, "1 to 10 min"), (600, "over 10 min"))
 """In seconds: from here on, and its name."""
 SIZES = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import PurePath
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -103,7 +102,7 @@ def add_items(app: FastAPI, service: Service, session: Session) -> None:
     async def kept_content(id: str) -> Response:
         """Return a file that is kept."""
         file = service.kept.get(id)
-        kind = media_type(PurePath(file.name))
+        kind = media_type(file.name)
         return Response(file.content, media_type=kind or UNKNOWN, headers=SANDBOX)
 
 
