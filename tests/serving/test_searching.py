@@ -25,7 +25,7 @@ def test_lanes(live: httpx.Client) -> None:
 
 
 def test_pages(live: httpx.Client) -> None:
-    """What is left out and what is returned are the whole, in the same order."""
+    """What is skipped and what is returned are the whole, in the same order."""
     whole = live.post(ROUTE, json={"parts": PARTS, "top_k": 8}).json()
     first = live.post(ROUTE, json={"parts": PARTS, "top_k": 5}).json()
     rest = live.post(ROUTE, json={"parts": PARTS, "top_k": 5, "skip": 5}).json()

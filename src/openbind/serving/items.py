@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, params
 from starlette.responses import FileResponse, Response
 
 from openbind.media.types import media_type
@@ -87,6 +88,10 @@ def add_items(app: FastAPI, service: Service, session: Session) -> None:
             headers=SANDBOX,
         )
 
+    _add_files(app, service, page_only)
+
+
+def _add_files(app: FastAPI, service: Service, page_only: Sequence[params.Depends]) -> None:
     @app.post("/v1/files", openapi_extra=RAW, tags=["items"])
     async def keep(http: Request, name: str = "file") -> index_schemas.FileResponse:
         """Keep a file for a while: searches name it by `file` instead of sending it again."""

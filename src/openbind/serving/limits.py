@@ -37,7 +37,7 @@ class Limits:
         characters: of one text.
         item: what decoding one item may take.
         results: of one search.
-        depth: of a search: results that are left out and returned.
+        depth: of a search: results that are skipped and returned.
         kept_bytes: size of all files that are kept for links to searches.
         kept_seconds: how long they are kept.
         wait_seconds: estimated time of the queued work; beyond it clients get 503.

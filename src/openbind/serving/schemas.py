@@ -106,7 +106,7 @@ class SearchRequest(Strict):
 
     parts: Annotated[list[QueryPart], Field(min_length=1, max_length=MAX_ITEMS)]
     top_k: int = Field(20, ge=1, description="number of results")
-    skip: int = Field(0, ge=0, description="number of results to leave out before these")
+    skip: int = Field(0, ge=0, description="number of results to skip before these")
     lanes: bool = Field(False, description="return `top_k` results of each modality")
     modalities: list[str] = Field(
         default_factory=list, max_length=64, description="of results (default: all)"
