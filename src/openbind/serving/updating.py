@@ -73,7 +73,9 @@ class Updater:
                 changes = self._update()
             except ClosedError:
                 return
-            changed = changes is not None and (changes.embedded or changes.moved or changes.removed)
+            changed = changes is not None and (
+                changes.embedded or changes.moved or changes.copied or changes.removed
+            )
             if changes is not None and (changed or is_first):
                 self._on_done(changes)
             is_first = False
