@@ -46,7 +46,6 @@ def test_files_that_come_later(
     updater.start()
     wait(lambda: updater.updating is None)
     assert (index.rows, updater.problem) == (1, None)
-    time.sleep(0.3)  # until it watches
     shutil.copy(media / "rain.webp", root)
     wait(lambda: index.rows == 2)
     updater.close(30)

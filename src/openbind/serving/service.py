@@ -335,7 +335,7 @@ class Service:
             ApiError: 404, the service has none.
         """
         if self.index is None:
-            message = "this service has no index; start it with `openbind serve FOLDER`"
+            message = "this service has no index; start it with `openbind serve FOLDER` or --index"
             raise ApiError(404, message, code="index_not_found")
         return self.index
 

@@ -53,18 +53,24 @@ class Updater:
         self.problem: str | None = None
         self._index, self._space, self._options = index, space, options
         self._on_done = on_done
-        self._closed = threading.Event()
+        self._closed, self._changed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="openbind-serve-update", daemon=True)
+        self._watcher = threading.Thread(
+            target=self._watch, name="openbind-serve-watch", daemon=True
+        )
 
     def start(self) -> None:
         """Begin."""
+        self._watcher.start()
         self._thread.start()
 
     def close(self, seconds: float | None = None) -> None:
         """End after the file that is being embedded; committed rows are kept."""
         self._closed.set()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._changed.set()
+        for thread in (self._thread, self._watcher):
+            if thread.is_alive():
+                thread.join(seconds)
 
     def _run(self) -> None:
         is_first = True
@@ -79,8 +85,9 @@ class Updater:
             if changes is not None and (changed or is_first):
                 self._on_done(changes)
             is_first = False
-            if not changed:  # else files may have changed meanwhile
-                self._wait()
+            if not changed:  # else files may have come before they were watched
+                self._changed.wait(RESCAN_MS / 1000)
+                self._changed.clear()
 
     def _update(self) -> Changes | None:
         """Update the index; None if that failed, for the reason `problem`."""
@@ -99,24 +106,21 @@ class Updater:
             raise ClosedError
         self.updating = Updating(done=done, total=total)
 
-    def _wait(self) -> None:
-        """Wait until files change, or until it is time to look anyway."""
+    def _watch(self) -> None:
+        """Note when files change."""
         try:
             from watchfiles import watch
         except ImportError:
-            self._closed.wait(RESCAN_MS / 1000)
-            return
+            return  # they are listed from time to time
         own = self._index.folder
         changes = watch(
             *(root.path for root in self._index.meta.roots if root.path.is_dir()),
-            watch_filter=lambda _, path: own not in Path(path).parents,
+            watch_filter=lambda _, path: own not in (Path(path), *Path(path).parents),
             debounce=LONGEST_MS,
             step=QUIET_MS,
-            rust_timeout=RESCAN_MS,
-            yield_on_timeout=True,
             stop_event=self._closed,
             raise_interrupt=False,
             ignore_permission_denied=True,
         )
-        next(changes, None)
-        changes.close()
+        for _ in changes:
+            self._changed.set()
