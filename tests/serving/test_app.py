@@ -468,7 +468,7 @@ def test_long_texts(live: httpx.Client) -> None:
 
     averaged, cut = embed(long), embed(long, truncate="end")
     beginning, end = embed(long[:600]), embed(long[-600:])
-    assert cut @ beginning > 0.99
+    assert cut @ beginning > averaged @ beginning
     assert cut @ end < averaged @ end
     assert np.linalg.norm(averaged) == pytest.approx(1)
     tokens = live.post(EMBED, json={"input": long}).json()["usage"]["prompt_tokens"]
