@@ -9,9 +9,9 @@ import pytest
 import openbind
 from openbind.catalog import ENTRIES, find
 from openbind.checkpoints.anchors import ANCHORS
-from openbind.cli.models import is_permissive
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.modalities import MODALITIES
+from openbind.space.card import is_permissive
 
 
 @pytest.mark.parametrize("name", ANCHORS)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from openbind.cli.main import main
-from openbind.cli.models import is_permissive
+from openbind.space.card import is_permissive
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

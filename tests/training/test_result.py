@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 
 import openbind
+from openbind.errors import ConfigError
 from openbind.modalities.imu import ImuSettings
 from openbind.modalities.thermal import ThermalSettings
 from openbind.space.calibration import Unrelated
 from openbind.space.card import Card, Measurement, Source
 from openbind.training.recipe_file import read_recipe
-from openbind.training.result import extend_space, write_card
+from openbind.training.result import check_license, extend_space, write_card
 from openbind.training.towers import TowerPlan
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import Retrieval
@@ -94,3 +96,29 @@ def test_emergent(world: Any) -> None:
     card = write_card(space, read_recipe(world.recipe), space, [], 1)
     assert "image–thermal, imu–thermal" in card.summary
     assert "image–imu" not in card.summary
+
+
+@pytest.mark.parametrize(
+    ("start", "stated", "refused"),
+    [
+        ("cc-by-nc-4.0", "Apache-2.0", True),
+        ("cc-by-nc-4.0", "", False),
+        ("cc-by-nc-4.0", "CC-BY-NC-4.0", False),
+        ("apache-2.0", "MIT", False),
+        ("", "Apache-2.0", False),
+    ],
+)
+def test_license(world: Any, start: str, stated: str, refused: bool) -> None:
+    """A permissive one needs a permissive start; one that isn't stated is told on the card."""
+    space = openbind.load(world.folder / "start")
+    space.card = Card(license=start)
+    recipe = read_recipe(world.recipe)
+    recipe = replace(recipe, card=replace(recipe.card, license=stated))
+    if refused:
+        with pytest.raises(ConfigError, match=r"card\.license: Apache-2\.0.*cc-by-nc-4\.0"):
+            check_license(recipe, space)
+        return
+    check_license(recipe, space)
+    card = write_card(space, recipe, space, [], 1)
+    assert card.license == (stated or start)
+    assert any("isn't stated" in limit for limit in card.limits) == (not start)

@@ -12,6 +12,7 @@ from openbind.checkpoints.formats import FORMATS, Listing, rank_formats
 from openbind.checkpoints.repository import fetch
 from openbind.errors import CheckpointError, first_line
 from openbind.names import plain_name
+from openbind.space.card import find_stricter
 from openbind.space.space import Space
 
 _SMALL_FILES = ["*.json", "README.md"]
@@ -110,7 +111,7 @@ def push_to_hub(
     """Upload a space in openbind's own format; `openbind.load("hf:" + repo_id)` restores it.
 
     The token is that of `hf auth login` or $HF_TOKEN. Check that the license of the weights
-    allows it.
+    allows it. Weights of a model that the space refers to stay where they are.
 
     Args:
         space: the space.
@@ -122,9 +123,19 @@ def push_to_hub(
         the URL of the commit.
 
     Raises:
-        CheckpointError: not logged in, not permitted, or no connection.
+        CheckpointError: not logged in, not permitted, no connection; or the card states a
+            permissive license, and a model that the space refers to has none.
     """
     from huggingface_hub import HfApi
+
+    stricter = find_stricter(space.card)
+    if stricter is not None:
+        raise CheckpointError(
+            repo_id,
+            f"not published: the card says {space.card.license}, but {stricter.name}, which the "
+            f"space refers to, has the license {stricter.license}; set a license on the card that "
+            "both allow",
+        )
 
     api = HfApi()
     with tempfile.TemporaryDirectory() as folder:

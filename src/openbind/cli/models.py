@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING, Any
 
 from openbind.cli.verb import Verb, print_json
 
 if TYPE_CHECKING:
     from openbind.catalog import Entry
-
-PERMISSIVE = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "CC0-1.0", "CC-BY-4.0")
-"""SPDX ids, of weights that one may use and change for any purpose."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List the named spaces with their size, language, license, and what they were learned from."""
     from openbind.catalog import ENTRIES
+    from openbind.space.card import is_permissive
     from openbind.space.language import name_languages
 
     rows = [_row(entry) for entry in ENTRIES.values()]
@@ -49,12 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{'':{width + 2}}{source['name']}: {source['use']}; {source['license']}")
     print("\nPaths of checkpoints, hf:organization/name and st:organization/name load as well.")
     return 0
-
-
-def is_permissive(license: str) -> bool:
-    """Return whether a license, an SPDX expression, lets one use and change the work freely."""
-    parts = [part.strip(" ()") for part in re.split(r"\bAND\b", license)]
-    return all(part in PERMISSIVE for part in parts)
 
 
 def _anchor_rows() -> list[dict[str, Any]]:

@@ -14,6 +14,15 @@ from openbind.space.calibration import Unrelated
 
 LIBRARY = "openbind"
 HUB = "hf:"
+FROZEN = "frozen: "
+"""How the use of a source begins whose weights are another model's, and not included."""
+PERMISSIVE = frozenset(
+    {
+        *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "cc0-1.0", "cc-by-4.0"),
+        "unlicense",
+    }
+)
+"""SPDX ids in lower case, of what one may use and change for any purpose."""
 HUB_LICENSES = frozenset(
     {
         *("apache-2.0", "mit", "isc", "unlicense", "cc0-1.0", "mpl-2.0"),
@@ -122,6 +131,20 @@ class Card:
             pairs = ["–".join(own.modalities) for own in self.unrelated]
             raise UnknownNameError("calibrated pair", f"{a_modality}–{b_modality}", pairs)
         return found.calibrate(np.asarray(cosines))
+
+
+def is_permissive(license: str) -> bool:
+    """Return whether a license, an SPDX expression, lets one use and change the work freely."""
+    parts = [part.strip(" ()") for part in re.split(r"\bAND\b", license)]
+    return all(part.lower() in PERMISSIVE for part in parts)
+
+
+def find_stricter(card: Card) -> Source | None:
+    """Return a frozen model that doesn't permit what a space's own license does; None if all do."""
+    if not is_permissive(card.license):
+        return None
+    frozen = (source for source in card.sources if source.use.startswith(FROZEN))
+    return next((source for source in frozen if not is_permissive(source.license)), None)
 
 
 def to_model_card(name: str, modalities: Iterable[str], card: Card) -> str:

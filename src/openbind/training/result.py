@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 
 from openbind.configs import from_dict
+from openbind.errors import ConfigError
 from openbind.evaluation.metrics import fraction_interval
 from openbind.modalities import MODALITIES
-from openbind.space.card import Card, Measurement, Source
+from openbind.space.card import Card, Measurement, Source, is_permissive
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.space import Space
 from openbind.training.recipe import Recipe
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import Retrieval
+
+UNSTATED = "The license of {}, which the space was trained onto, isn't stated."
 
 
 def finished_space(
@@ -120,9 +123,24 @@ def write_card(
         unrelated=tuple(own for own in card.unrelated if not retrained & set(own.modalities)),
         limits=(
             *card.limits,
+            *([] if card.license or not recipe.card.license else [UNSTATED.format(start.name)]),
             *(limit for limit in recipe.card.limits if limit not in card.limits),
         ),
     )
+
+
+def check_license(recipe: Recipe, start: Space) -> None:
+    """Refuse a permissive license of a result whose starting space has a stricter one.
+
+    Raises:
+        ConfigError: the starting space's license is known, and isn't permissive.
+    """
+    stated = start.card.license
+    if stated and is_permissive(recipe.card.license) and not is_permissive(stated):
+        raise ConfigError(
+            f"card.license: {recipe.card.license}, but {start.name} has the license {stated}, "
+            "which permits less; without one it is kept; or state one that both allow"
+        )
 
 
 def _still_valid(card: Card, replaced: set[str]) -> list[Measurement]:

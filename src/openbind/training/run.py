@@ -32,7 +32,7 @@ from openbind.training.log import RunLog, SkippedLog
 from openbind.training.pair_state import PairState, Preparation, prepare_pair
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names, write_recipe
-from openbind.training.result import finished_space, write_card
+from openbind.training.result import check_license, finished_space, write_card
 from openbind.training.state import RunFolder, keep_as_best, load_state, save_state
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.trainer import StepResult, Stopwatch, Trainer
@@ -309,9 +309,15 @@ class _Run:
 
 
 def load_start(recipe: Recipe, world: World) -> Space:
-    """Load the frozen towers of a run, in the precision that they compute in."""
+    """Load the frozen towers of a run, in the precision that they compute in.
+
+    Raises:
+        ConfigError: the recipe states a license that permits more than theirs.
+    """
     frozen = sorted({plan.pair[0] for plan in recipe.pairs})
-    return load(recipe.start, modalities=frozen, device=str(world.device), anchor=recipe.anchor)
+    start = load(recipe.start, modalities=frozen, device=str(world.device), anchor=recipe.anchor)
+    check_license(recipe, start)
+    return start
 
 
 def load_origin(recipe: Recipe, space: Space, world: World) -> Space:
