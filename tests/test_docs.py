@@ -19,7 +19,7 @@ from PIL import Image
 from openbind.cli.main import main
 from openbind.evaluation.held_out import held_out_folder
 from openbind.evaluation.samples import SampleItem
-from tests.tiny_anchors import write_clip
+from tests.tiny_anchors import write_clip, write_tipsv2
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -196,6 +196,7 @@ def test_page_of_anchors(home: Path, typed: Typed) -> None:
     from openbind.training.recipe_file import read_recipe
 
     write_clip(home / "my-model")
+    write_tipsv2(home / "tiny-tips")
     code = "\n".join(blocks("python", "docs/anchors.md"))
     done = run([sys.executable, "-c", code], home)
     assert done.returncode == 0, done.stderr

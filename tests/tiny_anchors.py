@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -151,4 +152,178 @@ def write_naflex(folder: Path) -> Path:
     Siglip2Model(Siglip2Config(text_config=text, vision_config=vision)).save_pretrained(folder)
     images = Siglip2ImageProcessorPil(patch_size=16, max_num_patches=256)
     Siglip2Processor(images, make_tokenizer()).save_pretrained(folder)
+    return folder
+
+
+def write_tipsv2(folder: Path) -> Path:
+    """Write a TIPSv2 of images and text with random weights: 32 dimensions, 28 pixels."""
+    from transformers import Tipsv2Config, Tipsv2Model, Tipsv2Tokenizer
+
+    torch.manual_seed(0)
+    vision = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 56,
+        "patch_size": 14,
+    }
+    text = {**TEXT, "max_position_embeddings": 16, "bos_token_id": None, "eos_token_id": None}
+    model = Tipsv2Model(Tipsv2Config(text_config=text, vision_config=vision))
+    with torch.no_grad():  # otherwise all patches of a color are alike, and registers zeros
+        model.vision_model.embeddings.register_tokens.normal_()
+    model.save_pretrained(folder)
+    pieces = ["<pad>", "<unk>", "▁", *"abcdefghilnoprtuw", "▁a", "▁re", "▁red"]
+    merges = [("▁", "a"), ("▁", "r"), ("r", "e"), ("▁", "re"), ("▁re", "d")]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys([*pieces, "▁r", "re"]))}
+    Tipsv2Tokenizer(vocabulary, merges).save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A tiny TIPSv2\n")
+    return folder
+
+
+PE_LAYER = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "head_dim": 16,
+}
+
+
+def make_pe_av(vision: Any) -> Any:
+    """Return a PE-AV with random weights: 32 dimensions, 16 kHz, steps of 8 samples.
+
+    Args:
+        vision: config of its tower of frames; in released models timm's.
+    """
+    from transformers import PeAudioVideoConfig, PeAudioVideoModel
+
+    torch.manual_seed(0)
+    dac = {
+        "model_type": "dac",
+        "encoder_hidden_size": 8,
+        "downsampling_ratios": [2, 4],
+        "decoder_hidden_size": 16,
+        "hidden_size": 16,
+        "sampling_rate": 16_000,
+        "n_codebooks": 1,
+        "codebook_size": 16,
+        "codebook_dim": 4,
+    }
+    text = {
+        "model_type": "modernbert",
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "vocab_size": len(WORDS),
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "cls_token_id": 2,
+        "sep_token_id": 3,
+    }
+    audio = {**PE_LAYER, "model_type": "pe_audio_encoder", "dac_config": dac}
+    video = {**PE_LAYER, "model_type": "pe_video_encoder", "vision_config": vision}
+    both = {**PE_LAYER, "audio_config": audio, "video_config": video}
+    model = PeAudioVideoModel(PeAudioVideoConfig(text_config=text, audio_video_config=both)).eval()
+    with torch.no_grad():  # a norm of ones before the head's own would change nothing
+        model.text_model.final_norm.weight.uniform_(0.5, 2)
+    return model
+
+
+def make_frames_tower() -> Any:
+    """Return the config of a tower of frames that needs no timm: 32 pixels, 24 outputs."""
+    from transformers import ViTConfig
+
+    return ViTConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=16,
+        num_labels=24,
+    )
+
+
+def write_pe_av(folder: Path, vision: Any) -> Path:
+    """Write such a PE-AV, with its tokenizer and the settings of its processors."""
+    make_pe_av(vision).save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    sounds = {"feature_extractor_type": "PeAudioFeatureExtractor", "sampling_rate": 16_000}
+    frames = {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(sounds))
+    (folder / "video_preprocessor_config.json").write_text(json.dumps(frames))
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n\n# A tiny PE-AV\n")
+    return folder
+
+
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content is string %}{{ m.content }}"
+    "{% else %}{% for c in m.content %}"
+    "{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% elif c.type == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
+    "{% elif 'text' in c %}{{ c.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+)
+
+
+def write_qwen3_vl(folder: Path) -> Path:
+    """Write a Qwen3-VL of text, images and video with random weights; it needs torchvision."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        PreTrainedTokenizerFast,
+        Qwen3VLConfig,
+        Qwen3VLModel,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    torch.manual_seed(0)
+    marks = ["im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad"]
+    special = ["<|endoftext|>", *(f"<|{mark}|>" for mark in marks)]
+    pieces = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=special[1:],
+    )
+    text = {
+        "vocab_size": len(pieces),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "rope_scaling": {
+            "rope_type": "default",
+            "mrope_section": [4, 2, 2],
+            "mrope_interleaved": True,
+        },
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "patch_size": 16,
+        "out_hidden_size": 32,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    }
+    ids = {f"{mark.replace('pad', 'token')}_id": vocabulary[f"<|{mark}|>"] for mark in marks[4:]}
+    ends = {f"{mark}_token_id": vocabulary[f"<|{mark}|>"] for mark in marks[2:4]}
+    config = Qwen3VLConfig(text_config=text, vision_config=vision, **ids, **ends)
+    Qwen3VLModel(config).save_pretrained(folder)
+    images = Qwen2VLImageProcessorPil(
+        size={"shortest_edge": 32**2, "longest_edge": 64**2}, patch_size=16
+    )
+    frames = Qwen3VLVideoProcessor(size={"shortest_edge": 4 * 32**2, "longest_edge": 16 * 64**2})
+    Qwen3VLProcessor(images, fast, frames, chat_template=CHAT).save_pretrained(folder)
     return folder

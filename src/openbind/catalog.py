@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from openbind.checkpoints import hub, native
 from openbind.checkpoints.anchors import ANCHORS
 from openbind.checkpoints.formats import Listing, detect, load_as
+from openbind.checkpoints.pe_av import PREFIX as PE_AV
+from openbind.checkpoints.pe_av import load_pe_av
 from openbind.checkpoints.sentence_transformers import (
     PREFIX,
     AnchorOptions,
     load_sentence_transformer,
 )
+from openbind.checkpoints.tipsv2 import PREFIX as TIPSV2
+from openbind.checkpoints.tipsv2 import load_tipsv2
 from openbind.configs import from_dict
 from openbind.download import cache_directory, download
 from openbind.errors import CheckpointError, UnknownNameError
@@ -34,6 +38,8 @@ LICENSE_VARIABLE = "OPENBIND_ACCEPT_LICENSE"
 """Comma-separated names of the entries with a license that the user accepts."""
 HUB = "hf:"
 """Prefix of a repository of the Hugging Face Hub."""
+OWN_LOADERS: dict[str, Callable[..., Space]] = {TIPSV2: load_tipsv2, PE_AV: load_pe_av}
+"""Prefix of models of others that sentence-transformers doesn't load → what does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +134,8 @@ def load(
             other checkpoint of a known format (Hugging Face's CLIP and SigLIP directories, files
             of ImageBind's or OpenCLIP's weights); a repository of the Hugging Face Hub,
             "hf:organization/name" or "hf:organization/name@revision"; "st:" and a repository or
-            directory that sentence-transformers loads; or a short name of such a model.
+            directory that sentence-transformers loads, "tipsv2:" or "pe-av:" and one of these
+            models (docs/anchors.md); or a short name of such a model.
         modalities: load only what these need; None loads all.
         device: "auto" (a GPU if there is one), or any argument of `torch.device`.
         dtype: "auto" (the checkpoint's stated precision, else the fastest one of the device), or
@@ -153,15 +160,9 @@ def load(
     if str(name) in ANCHORS:
         name = ANCHORS[str(name)].reference
     options = _read_options(name, anchor, trust_remote_code)
-    if str(name).startswith(PREFIX):
-        return load_sentence_transformer(
-            str(name).removeprefix(PREFIX),
-            options=options,
-            modalities=chosen,
-            device=target,
-            dtype=precision,
-            trust_remote_code=trust_remote_code,
-        )
+    if str(name).startswith((PREFIX, *OWN_LOADERS)):
+        settings = {"modalities": chosen, "device": target, "dtype": precision}
+        return _load_reference(str(name), options, trust_remote_code, settings)
     path = find(name, modalities=chosen, accept_license=accept_license)
     space = _load_files(path, chosen, target, precision)
     entry = ENTRIES.get(str(name))
@@ -169,6 +170,18 @@ def load(
         space.config = replace(space.config, name=entry.name)
         space.card = replace(space.card, license=entry.license)
     return space
+
+
+def _load_reference(
+    name: str, options: AnchorOptions, trust_remote_code: bool, settings: dict[str, Any]
+) -> Space:
+    """Load a model of others as a space that refers to it."""
+    prefix, _, place = name.partition(":")
+    if f"{prefix}:" in OWN_LOADERS:
+        return OWN_LOADERS[f"{prefix}:"](place, **settings)
+    return load_sentence_transformer(
+        place, options=options, trust_remote_code=trust_remote_code, **settings
+    )
 
 
 def _load_files(
@@ -202,7 +215,7 @@ def find(
     text = str(name)
     if text in ENTRIES:
         return _find_entry(ENTRIES[text], accept_license)
-    if text.startswith(PREFIX) or text in ANCHORS:
+    if text.startswith((PREFIX, *OWN_LOADERS)) or text in ANCHORS:
         reason = "no file of a space: a reference to another model. Save it, and use the directory"
         raise CheckpointError(text, reason)
     if text.startswith(HUB):

@@ -37,6 +37,7 @@ class Hub(http.server.ThreadingHTTPServer):
         self.fetched: list[str] = []
         self.revisions: list[str] = []
         self.moving: dict[str, dict[str, bytes]] = {}
+        self.refused: dict[str, tuple[int, str]] = {}
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -50,6 +51,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
+        for name, (status, code) in self.server.refused.items():
+            if f"/{name}/" in f"{path}/":
+                self.answer(status, {"error": "Access to this is refused"}, code)
+                return
         if found := re.fullmatch(r"/([\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path):
             self.send_file(*found.groups())
         elif found := re.match(r"/api/models/([\w-]+/[\w-]+)(/tree/|/revision/)?(\w*)", path):
@@ -329,3 +334,71 @@ except openbind.CheckpointError as error:
     print("connect once" in error.reason)
 """.replace("SAVED", str(tmp_path / "saved"))
     assert run(hub, tmp_path, offline).splitlines() == ["(1, 16)", "True"]
+
+
+@pytest.mark.slow
+def test_refused_repositories(hub: Hub, tmp_path: Path) -> None:
+    """Gated, private, missing and failing ones, wrong revisions and tokens: one message each."""
+    hub.refused = {
+        "a/gated": (403, "GatedRepo"),
+        "a/private": (401, "RepoNotFound"),
+        "a/missing": (404, "RepoNotFound"),
+        "a/revision": (404, "RevisionNotFound"),
+        "a/token": (401, ""),
+        "a/failing": (500, ""),
+    }
+    code = """
+import openbind
+for prefix, end in (("st:", ""), ("hf:", ""), ("tipsv2:", ""), ("pe-av:", "#audio")):
+    for name in NAMES:
+        try:
+            openbind.load(f"{prefix}{name}{end}", device="cpu")
+        except openbind.CheckpointError as error:
+            assert error.path == name, error.path
+            print(prefix, name.split("/")[1], error.reason.replace(chr(10), "|"), sep="~")
+""".replace("NAMES", repr(list(hub.refused)))
+    found: dict[str, set[str]] = {}
+    for line in run(hub, tmp_path, code).splitlines():
+        _, name, reason = line.split("~")
+        found.setdefault(name, set()).add(reason)
+    expected = {
+        "gated": "accept its terms",
+        "private": "check the name",
+        "missing": "check the name",
+        "revision": "no such branch",
+        "token": "hf auth login",
+        "failing": "500",
+    }
+    assert found.keys() == expected.keys()
+    for name, advice in expected.items():
+        (reason,) = found[name]
+        assert advice in reason, reason
+        assert len(reason) < 300, reason
+
+
+@pytest.mark.slow
+def test_published_license(hub: Hub, tmp_path: Path) -> None:
+    """A space that refers to a stricter model isn't published as a permissive one."""
+    code = """
+from dataclasses import replace
+import openbind
+from openbind.checkpoints import push_to_hub
+from openbind.space.card import Source
+space = openbind.load("tiny", weights="random", modalities=["imu"], device="cpu")
+frozen = Source(name="a/b", use="frozen: text", license="cc-by-nc-4.0", origin="hf:a/b")
+for license in ("apache-2.0", "cc-by-nc-4.0"):
+    space.card = replace(space.card, license=license, sources=(frozen,))
+    try:
+        print(push_to_hub(space, "someone/stricter"))
+    except openbind.CheckpointError as error:
+        print("cc-by-nc-4.0" in error.reason and "a/b" in error.reason)
+"""
+    refused, link = run(hub, tmp_path, code).splitlines()
+    assert refused == "True"
+    assert link.endswith(f"someone/stricter/commit/{COMMIT}")
+    from huggingface_hub import ModelCard
+
+    stored = ModelCard(hub.repositories["someone/stricter"]["README.md"].decode()).data
+    assert (stored.license, stored.library_name) == ("cc-by-nc-4.0", "openbind")
+    assert stored.base_model == ["a/b"]
+    assert {"embeddings", "imu"} <= set(stored.tags)

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 import openbind
-from openbind.checkpoints import native
 from openbind.errors import CheckpointError, ConfigError, MissingExtraError, UnknownNameError
 from tests import tiny_anchors
 
@@ -199,15 +198,6 @@ def test_missing_extra(clip: Path) -> None:
     assert caught.value.extra == "st"
 
 
-def test_towers_of_others_stay_outside(space: openbind.Space) -> None:
-    """Towers with weights of their own aren't references."""
-    starter = native.read_config(openbind.catalog.shipped("starter"))
-    from openbind.checkpoints.sentence_transformers import is_reference, open_references
-
-    assert open_references(starter.towers, "cpu", None) == {}
-    assert all(is_reference(spec) for spec in space.config.towers.values())
-
-
 def test_missing_torchvision(clip: Path, tmp_path: Path) -> None:
     """A processor of video that needs torchvision says so, where it isn't installed."""
     if importlib.util.find_spec("torchvision") is not None:
@@ -222,3 +212,27 @@ def test_missing_torchvision(clip: Path, tmp_path: Path) -> None:
     (folder / "processor_config.json").write_text(json.dumps(processor))
     with pytest.raises(CheckpointError, match="pip install torchvision"):
         openbind.load(f"st:{folder}", device="cpu")
+
+
+def test_video(tmp_path: Path) -> None:
+    """A model of video gets clips of one frame a second, with their times, already chosen."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError) as error:  # of builds for another torch
+        pytest.skip(f"processors of video need torchvision: {error}")
+    folder = tiny_anchors.write_qwen3_vl(tmp_path / "qwen")
+    found, theirs = openbind.load(f"st:{folder}", device="cpu"), open_theirs(folder)
+    assert found.modalities == ("image", "video", "text")
+    frames_THWC = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3)).astype(np.uint8)
+    clips = found.encode("video", (frames_THWC, 2.0), pool=None)
+    assert [round(end) for _, end in clips.times] == [16, 20]
+    shown_CTHW = found.preprocess("video", [(frames_THWC, 2.0)])[0, 0]
+    metadata = {"fps": 1.0, "total_num_frames": 16, "duration": 16.0}
+    metadata["frames_indices"] = list(range(16))
+    item = {"array": shown_CTHW.permute(1, 2, 3, 0).numpy(), "video_metadata": metadata}
+    chosen = {"processing_kwargs": {"video": {"do_sample_frames": False}}}
+    np.testing.assert_allclose(clips[0], encode(theirs, "video", [item], **chosen)[0], atol=1e-5)
+    image = tiny_anchors.draw("red", 1)
+    np.testing.assert_allclose(
+        found.encode("image", [image]), encode(theirs, "image", [image]), atol=1e-5
+    )

@@ -127,3 +127,21 @@ def test_the_anchor_is_never_trained(nose: ModuleType, anchor: Path, tmp_path: P
     )
     with pytest.raises(ConfigError, match="another model's"):
         train(tuned, data, tmp_path / "tuned")
+
+
+def test_located_by_the_sensor(nose: ModuleType, tmp_path: Path) -> None:
+    """Bound to a model whose patches are in its space, a reading is located in images."""
+    data = tmp_path / "data"
+    write_pairs(nose, data, shuffled=False)
+    anchor = tiny_anchors.write_tipsv2(tmp_path / "tipsv2")
+    recipe = replace(
+        make_recipe(nose, anchor),
+        start=f"tipsv2:{anchor}",
+        schedule=Schedule(lr=2e-3, steps=2, warmup_steps=1),
+    )
+    space = openbind.load(str(train(recipe, data, tmp_path / "run")), device="cpu")
+    assert space.modalities == ("image", "text", "smell")
+    image = tiny_anchors.draw("red", 1, (60, 40))
+    found = space.locate(image, space.encode("smell", nose.smell("red", 0)))
+    assert found.heat.shape == (4, 4)
+    assert np.ptp(found.heat) > 0

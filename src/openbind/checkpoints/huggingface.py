@@ -137,8 +137,9 @@ def load_huggingface(
         known = " or ".join(KINDS)
         raise CheckpointError(
             folder / CONFIG,
-            f"model_type: expected {known}, found {shorten(kind)}; st: before the name of the "
-            "directory or repository loads what sentence-transformers can",
+            f"model_type: expected {known}, found {shorten(kind)}; before the name of the "
+            "directory or repository st: loads what sentence-transformers can, tipsv2: and pe-av: "
+            "those models",
         )
     wanted = list(_TOWERS) if modalities is None else list(modalities)
     for name in wanted:

@@ -25,8 +25,8 @@ from safetensors.torch import save_file
 from openbind.atomic import atomic_folder, recover_folder
 from openbind.checkpoints.formats import CONFIG, CheckpointFormat, Listing
 from openbind.checkpoints.generators import StoredGenerator
+from openbind.checkpoints.references import is_reference, open_references
 from openbind.checkpoints.repository import read_inside, read_json
-from openbind.checkpoints.sentence_transformers import is_reference, open_references
 from openbind.checkpoints.tensors import (
     SafetensorsFile,
     describe_difference,

@@ -84,11 +84,16 @@ def fetch(repo_id: str, patterns: list[str], revision: str | None) -> Path:
     try:
         return Path(snapshot_download(repo_id, allow_patterns=patterns, revision=revision))
     except Exception as error:  # depends on the client's HTTP library
-        advice = _ADVICE.get(type(error).__name__, "")
-        raise CheckpointError(
-            repo_id,
-            f"can't be fetched from the Hugging Face Hub: {first_line(error)}{advice}",
-        ) from error
+        found = re.sub(r" \(Request ID: [^)]*\)", "", first_line(error))
+        reason = f"can't be fetched from the Hugging Face Hub: {found}{_advise(error)}"
+        raise CheckpointError(repo_id, reason) from error
+
+
+def _advise(error: Exception) -> str:
+    """Return what to do about an error of Hugging Face's client."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    refused = "; `hf auth login` with a token that may read it" if status in (401, 403) else ""
+    return _ADVICE.get(type(error).__name__, refused)
 
 
 _ADVICE = {

@@ -24,6 +24,8 @@ TOWERS = Registry(
         "sentence_transformer": (
             "openbind.model.backbones.sentence_transformer:SentenceTransformerTower"
         ),
+        "tipsv2": "openbind.model.backbones.tipsv2:Tipsv2Tower",
+        "pe_av": "openbind.model.backbones.pe_av:PeAvTower",
         "motion_statistics": "openbind.model.backbones.motion_statistics:MotionStatistics",
     },
 )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from openbind.configs import Range, Width
 from openbind.errors import CheckpointError
+from openbind.model.backbones.reference import no_weights, read_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class SentenceTransformerTower(nn.Module):
 
     config_type = SentenceTransformerConfig
     is_reference = True
+    state_dict = no_weights  # type: ignore[assignment]
     input_dtype = torch.float32
     """Samples keep their precision, whatever the model's weights have."""
 
@@ -83,8 +85,7 @@ class SentenceTransformerTower(nn.Module):
     def _to_input(self, item: Tensor) -> Any:
         """Return one item as the model takes it."""
         if item.ndim == 1:
-            # A text that was cut may end within a character.
-            return item.numpy().tobytes().rstrip(b"\0").decode(errors="ignore")
+            return read_texts(item[None])[0]
         if item.is_floating_point():
             return {"array": item.flatten().numpy(), "sampling_rate": int(self.config.rate_hz)}
         if item.ndim == 3:
@@ -100,10 +101,6 @@ class SentenceTransformerTower(nn.Module):
             "duration": frames / fps,
             "frames_indices": list(range(frames)),
         }
-
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return nothing: the weights stay where the config says they are."""
-        return {}
 
 
 def _to_image(pixels_HWC: np.ndarray) -> Any:
