@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from PIL import Image
 
@@ -118,75 +117,3 @@ def test_missing_extra(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.stdout == "st\n", done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of mteb itself
-@pytest.mark.parametrize(
-    ("modality", "kind"),
-    [("image", "ZeroShotClassification"), ("audio", "AudioZeroshotClassification")],
-)
-def test_mteb(
-    starter: openbind.Space, samples: Path, sample_items: Any, modality: str, kind: str
-) -> None:
-    """A made-up task in mteb's own format, as those of MIEB and MAEB, offline."""
-    for package in ("mteb", *(["torchaudio"] if modality == "audio" else [])):
-        pytest.importorskip(package, reason=f"{package} isn't installed: such tasks need it")
-    import mteb
-    from datasets import Dataset, DatasetDict
-    from mteb.abstasks import AbsTaskZeroShotClassification
-    from mteb.abstasks.task_metadata import TaskMetadata
-    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
-
-    concepts = ["dog", "rooster", "rain"]
-    found = {
-        item.concept: samples / item.path for item in sample_items if item.modality == modality
-    }
-    rows = [_as_mteb(modality, found[concept]) for concept in concepts]
-
-    class Named(AbsTaskZeroShotClassification):  # type: ignore[misc]
-        metadata = TaskMetadata(
-            name=f"Named{modality}",
-            description="Name three samples.",
-            reference=None,
-            dataset={"path": "made/up", "revision": "1"},
-            type=kind,
-            category=f"{modality[0]}2t",
-            modalities=[modality, "text"],
-            eval_splits=["test"],
-            eval_langs=["eng-Latn"],
-            main_score="accuracy",
-            date=("2026-01-01", "2026-01-02"),
-            domains=["Web"],
-            task_subtypes=[],
-            license="cc0-1.0",
-            annotations_creators="derived",
-            dialect=[],
-            sample_creation="found",
-            bibtex_citation="",
-        )
-        input_column_name = modality
-        label_column_name = "label"
-
-        def load_data(self, **options: Any) -> None:
-            table = {modality: rows, "label": list(range(len(rows)))}
-            self.dataset = DatasetDict({"test": Dataset.from_dict(table)})
-            self.data_loaded = True
-
-        def get_candidate_labels(self) -> list[str]:
-            return concepts
-
-    model = sentence_transformers.SentenceTransformer(modules=[OpenBind(starter)], device="cpu")
-    wrapped = SentenceTransformerEncoderWrapper(model)
-    about = {"name": "openbind/starter", "revision": "1", "modalities": ["text", "image", "audio"]}
-    wrapped.mteb_model_meta = wrapped.mteb_model_meta.model_copy(update=about)
-    result = mteb.evaluate(wrapped, Named(), cache=None, show_progress_bar=False)
-    assert result.task_results[0].get_score() == 1.0
-
-
-def _as_mteb(modality: str, path: Path) -> Any:
-    """Return a file as the data sets of mteb hold it."""
-    if modality == "image":
-        return Image.open(path).convert("RGB")
-    samples_T, rate = soundfile.read(path, dtype="float32")
-    return {"array": samples_T, "sampling_rate": rate}
