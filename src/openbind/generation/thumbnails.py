@@ -13,7 +13,7 @@ from PIL import Image
 
 SIDE = 32
 """Pixels of a thumbnail."""
-QUALITY = 40
+QUALITY = 28
 """Of the sheet's WebP."""
 
 
