@@ -45,15 +45,14 @@ def seconds(function: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def cold_start(code: str) -> tuple[float, float]:
-    """Return processor seconds and MB of the fastest of three processes."""
+def cold_start(code: str) -> float:
+    """Return the processor seconds of the fastest of three processes."""
     found = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", code], check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        found.append((used, after.ru_maxrss / 1e3))
+        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return min(found)
 
 
@@ -124,7 +123,7 @@ def main() -> None:
         others = runtimes(folders)
         for modality in modalities:
             print_table(modality, measure(space, others, modality))
-        print(f"{'cold start, one text':20}{'CPU s':>9}{'MB':>9}")
+        print(f"{'cold start, one text':20}{'CPU s':>9}")
         print_start("torch", COLD.format(name="starter", rest=", modalities=['text']"))
         for name in dict.fromkeys(key.split()[0] for key in others):
             rest = f", runtime={name!r}, modalities=['text']"
@@ -141,8 +140,7 @@ def print_table(modality: str, found: dict[str, tuple[float, float, float]]) -> 
 
 
 def print_start(name: str, code: str) -> None:
-    used, megabytes = cold_start(code)
-    print(f"{name:20}{used:9.2f}{megabytes:9.0f}", flush=True)
+    print(f"{name:20}{cold_start(code):9.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -70,14 +70,17 @@ class Manifest:
     digests: dict[str, str] = field(default_factory=dict)
 
     def files(self, modality: str) -> set[str]:
-        """Return the names of the files that a modality needs."""
+        """Return the names of the files that a modality needs, with weights beside its graph."""
         graph = self.modalities[modality]
-        return {graph.file, *MODALITIES.get(modality).files(graph.settings)}
+        weights = {name for name in self.digests if name.startswith(f"{graph.file}.")}
+        return {graph.file, *weights, *MODALITIES.get(modality).files(graph.settings)}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `export.json` with the digests of the files."""
     names = {name for modality in manifest.modalities for name in manifest.files(modality)}
+    graphs = tuple(f"{graph.file}." for graph in manifest.modalities.values())
+    names |= {path.name for path in folder.iterdir() if path.name.startswith(graphs)}
     digests = {name: _digest(read_inside(folder, name)) for name in sorted(names)}
     values = {"export": VERSION, **to_dict(replace(manifest, digests=digests))}
     text = json.dumps(values, indent=1, ensure_ascii=False)
