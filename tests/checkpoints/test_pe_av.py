@@ -101,7 +101,7 @@ def test_frames(tmp_path: Path) -> None:
     vision = TimmWrapperConfig(
         architecture="vit_pe_core_tiny_patch16_384",
         model_args={"depth": 1, "img_size": 32},
-        num_labels=24,
+        id2label={index: str(index) for index in range(24)},
         do_pooling=True,
         initializer_range=0.02,
     )

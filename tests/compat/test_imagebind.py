@@ -227,6 +227,7 @@ class Batches(list[Any]):
     dataset = SimpleNamespace(features=())
 
 
+@pytest.mark.filterwarnings("ignore")  # of its libraries
 def test_mteb(installed: Install, small: openbind.Space) -> None:
     """The wrapper of the reference that mteb has embeds texts, images and recordings."""
     for package in ("mteb", "torchvision", "torchaudio", "pytorchvideo"):

@@ -58,6 +58,7 @@ SIDE = 336
 CLIP_SECONDS, FRAMES = 16.0, 16
 """Of a clip of sound or video, and its frames."""
 _HALF = (0.5, 0.5, 0.5)
+_ONE_TABLE, _TABLES = r".*\.rope\.pos_embed", r".*\.rope\."
 
 
 def load_pe_av(
@@ -241,14 +242,12 @@ def _numbers(frames: dict[str, Any], key: str) -> tuple[float, float, float]:
 
 
 def _read(where: Reference, dtype: torch.dtype | None, whole: bool) -> OpenPeAv:
-    from transformers import AutoTokenizer, PeAudioVideoModel
+    from transformers import AutoTokenizer
 
     folder = where.fetch(["*.json", "*.safetensors"])
     options: dict[str, Any] = {"dtype": dtype or "auto", "output_loading_info": True}
-    if whole:
-        network, found = PeAudioVideoModel.from_pretrained(folder, **options)
-    else:
-        network, found = _read_sounds(folder, options)
+    read = _read_whole if whole else _read_sounds
+    network, found = read(folder, options)
     check_complete(where.name, found, set())
     # Texts were read before the last normalization in training; Transformers reads them after it.
     network.text_model.final_norm = torch.nn.Identity()
@@ -263,7 +262,28 @@ def _read(where: Reference, dtype: torch.dtype | None, whole: bool) -> OpenPeAv:
     return OpenPeAv(network.eval(), tokenize)
 
 
-def _read_sounds(folder: Path, options: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, Any]]:
+def _read_whole(folder: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Read the whole model, whose encoders share weights, but not the tables of rotations.
+
+    Transformers takes all of these tables but one for shared weights, and doesn't see how many
+    outputs the tower of frames has.
+    """
+    from transformers import PeAudioVideoConfig, PeAudioVideoModel
+
+    values = read_json(folder / "config.json")
+    vision = values["audio_video_config"]["video_config"]["vision_config"]
+    if "num_classes" in vision:
+        vision.setdefault("num_labels", vision["num_classes"])
+    options = {**options, "config": PeAudioVideoConfig.from_dict(values)}
+    tied = PeAudioVideoModel._tied_weights_keys
+    exact = {key.replace(_ONE_TABLE, _TABLES): target for key, target in tied.items()}
+    exact = {key: target.replace(_ONE_TABLE, _TABLES) for key, target in exact.items()}
+    kind: Any = type("PeAudioVideoModel", (PeAudioVideoModel,), {"_tied_weights_keys": exact})
+    network, found = kind.from_pretrained(folder, **options)
+    return network, found
+
+
+def _read_sounds(folder: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Read the models of sounds and texts, without that of frames."""
     from transformers import PeAudioConfig, PeAudioModel
 
