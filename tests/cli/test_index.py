@@ -23,11 +23,11 @@ def test_all_actions(run: Run, media: Path, tmp_path: Path) -> None:
     assert code == 0
     assert "rooster." in out.splitlines()[0]
     shutil.copy(media / "dog.webp", media / "dog again.webp")
-    assert "1 moved" in run("index", "update", media)[1]
+    assert "1 copied" in run("index", "update", media)[1]
     more = tmp_path / "more"
     more.mkdir()
     shutil.copy(next(media.glob("rain.[!o]*")), more)
-    assert "1 moved" in run("index", "add", media, more)[1]
+    assert "1 copied" in run("index", "add", media, more)[1]
     info = json.loads(run("index", "info", media, "--json")[1])
     assert info["files"] == 8
     assert info["roots"] == [str(media), str(more)]
@@ -99,7 +99,9 @@ def test_verify_lists_errors(run: Run, media: Path) -> None:
 def test_created_again(run: Run, media: Path, tmp_path: Path) -> None:
     """The same `create` continues; other folders, overrides or spaces are refused."""
     run("index", "create", media)
-    assert "0 embedded, 0 moved, 0 removed, 6 unchanged" in run("index", "create", media)[1]
+    assert (
+        "0 embedded, 0 moved, 0 copied, 0 removed, 6 unchanged" in run("index", "create", media)[1]
+    )
     more = tmp_path / "more"
     more.mkdir()
     for other in ([media, more], [media, "--type", "depth=*.png"]):

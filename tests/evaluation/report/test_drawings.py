@@ -12,7 +12,7 @@ from PIL import Image
 
 from openbind.errors import InputError
 from openbind.evaluation.report.drawings import MOST_PLAYED_BYTES, draw_item, playable_url
-from openbind.media.drawing import FALSE_COLORS, MISSING
+from openbind.media.drawing import DEPTH_COLORS, MISSING
 
 
 def decode(url: str | None) -> bytes:
@@ -53,7 +53,7 @@ def test_near_is_light(tmp_path: Path) -> None:
     url = draw_item(tmp_path / "depth.png", "depth", 96)
     with Image.open(io.BytesIO(decode(url))) as drawn:
         row = [drawn.convert("RGB").getpixel((16 + 32 * third, 24)) for third in range(3)]
-    colors = (FALSE_COLORS[-1], FALSE_COLORS[0], [MISSING] * 3)
+    colors = (DEPTH_COLORS[-1], DEPTH_COLORS[0], [MISSING] * 3)
     for found, expected in zip(row, colors, strict=True):
         assert found == pytest.approx(tuple(expected), abs=12)
 
