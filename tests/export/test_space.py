@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from PIL import Image
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.export import space as export
 from openbind.export.space import export_space
+from openbind.modalities import MODALITIES
 from openbind.modalities.image import ImageSettings
-from tests.tiny_spaces import make_space
+from openbind.model.backbones.motion_statistics import MotionStatisticsConfig
+from openbind.space.config import Binding, TowerSpec
+from openbind.space.space import Space
+from tests.tiny_spaces import make_space, random_tower
 
 ITEMS = {"image": [Image.linear_gradient("L"), Image.radial_gradient("L")]}
 
@@ -88,3 +93,31 @@ def test_settings_that_need_other_clips_are_kept(tmp_path: Path) -> None:
     settings = manifest.modalities["image"].settings
     assert isinstance(settings, ImageSettings)
     assert settings.fit == "pad"
+
+
+def test_what_cannot_be_written_is_left_out(tmp_path: Path) -> None:
+    """Of all modalities those that ONNX has no operations for; asked for, they are an error."""
+    pytest.importorskip("onnxscript", reason="the extra onnx isn't installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx isn't installed")
+    space, lines = add_motion(make_space("image")), list[str]()
+    manifest = export_space(space, tmp_path / "small", items=ITEMS, report=lines.append)
+    assert list(manifest.modalities) == ["image"]
+    assert [line.partition(",")[0] for line in lines] == ["imu: left out", "image: image.onnx"]
+    assert not list((tmp_path / "small").glob("imu*"))
+    with pytest.raises(CheckpointError) as caught:
+        export_space(space, tmp_path / "both", modalities=["imu", "image"], items=ITEMS)
+    assert caught.value.path == "imu"
+    assert not (tmp_path / "both").exists()
+
+
+def add_motion(space: Space) -> Space:
+    """Return a space with a tower of the starter's kind for motion besides, the first modality."""
+    spec = TowerSpec(kind="motion_statistics", config=MotionStatisticsConfig(embed_dim=space.dim))
+    settings = MODALITIES.get("imu").settings(steps=100, rate_hz=10)
+    binding = Binding(tower="imu", settings=settings)
+    config = replace(
+        space.config,
+        towers={"imu": spec, **space.config.towers},
+        modalities={"imu": binding, **space.config.modalities},
+    )
+    return Space(config, {"imu": random_tower(spec), **space.towers})

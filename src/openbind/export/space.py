@@ -49,10 +49,10 @@ def export_space(
         space: its towers are written in float32, whatever they compute in.
         directory: that isn't there, or is empty; written as a whole or not at all.
         format: "onnx", or "pt2" for `torch.export.load`.
-        modalities: of which towers are written; None takes all.
+        modalities: of which towers are written; None takes all that can be.
         dtype: "float32", or "int8" for the convolutions of towers that mainly consist of them.
         items: modality → items to compare with; of the others, items that ship.
-        report: called with a line after each modality.
+        report: called with a line for each modality.
 
     Returns:
         what was written, with the least cosine of each modality.
@@ -76,7 +76,9 @@ def export_space(
     given = {name: list((items or {}).get(name) or shipped_items(name)) for name in chosen}
     try:
         with atomic_folder(final) as folder:
-            graphs = {name: _write(exact, name, given[name], format, folder) for name in chosen}
+            graphs = _write_all(
+                exact, given, format, folder, report if modalities is None else None
+            )
             if dtype == "int8":
                 graphs = {n: _quantize(exact, n, graph, folder) for n, graph in graphs.items()}
             manifest = Manifest(
@@ -86,7 +88,7 @@ def export_space(
                 source=exact.fingerprint,
                 modalities=graphs,
             )
-            _write_card(space, chosen, folder)
+            _write_card(space, list(graphs), folder)
             write_manifest(folder, manifest)
             manifest = _compare(exact, manifest, given, folder, report)
             write_manifest(folder, manifest)
@@ -110,6 +112,39 @@ def _copy_tower(tower: nn.Module) -> nn.Module:
     if same and not tower.training:
         return tower
     return copy.deepcopy(tower).float().cpu().eval()
+
+
+def _write_all(
+    space: Space,
+    given: Mapping[str, list[Any]],
+    format: str,
+    folder: Path,
+    leave_out: Callable[[str], object] | None,
+) -> dict[str, Graph]:
+    """Write the graphs of modalities.
+
+    Args:
+        space: in float32.
+        given: modality → items to compare with.
+        format, folder: of the files.
+        leave_out: called with a line for each that can't be written; None raises instead.
+
+    Raises:
+        CheckpointError: one can't be written, or none.
+    """
+    graphs: dict[str, Graph] = {}
+    for name, items in given.items():
+        try:
+            graphs[name] = _write(space, name, items, format, folder)
+        except CheckpointError as error:
+            if leave_out is None or len(given) == 1:
+                raise
+            for part in folder.glob(f"{name}.{format}*"):
+                part.unlink()
+            leave_out(f"{name}: left out, {error.reason}")
+    if not graphs:
+        raise CheckpointError(space.name, "no tower of it can be written as a graph")
+    return graphs
 
 
 def _write(space: Space, modality: str, items: list[Any], format: str, folder: Path) -> Graph:
