@@ -6,7 +6,7 @@ import torch
 
 from openbind.checkpoints.native import build_tower
 from openbind.modalities import MODALITIES
-from openbind.modalities.audio import AudioSettings
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.model.backbones.aisfx import AiSFXConfig
 from openbind.model.config import HeadConfig, PatchStem, TokenStem, TowerConfig, TrunkConfig
 from openbind.model.initial import initialize

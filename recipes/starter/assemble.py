@@ -15,7 +15,7 @@ from widen import same_logits_scale
 
 from openbind.checkpoints import native
 from openbind.modalities import MODALITIES
-from openbind.modalities.audio import AudioSettings
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.depth import DepthSettings
 from openbind.modalities.image import ImageSettings
 from openbind.modalities.text import TextSettings

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from openbind.media.audio import read_audio
-from openbind.modalities.audio import AudioSettings, mix, prepare
+from openbind.modalities.audio import mix, prepare
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.model.backbones.aisfx import AiSFX
 from openbind.model.class_mixture import MixtureConfig
 from openbind.signal.resample import resample

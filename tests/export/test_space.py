@@ -95,14 +95,14 @@ def test_settings_that_need_other_clips_are_kept(tmp_path: Path) -> None:
     assert settings.fit == "pad"
 
 
-def test_what_cannot_be_written_is_left_out(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_skipped(tmp_path: Path) -> None:
     """Of all modalities those that ONNX has no operations for; asked for, they are an error."""
     pytest.importorskip("onnxscript", reason="the extra onnx isn't installed")
     pytest.importorskip("onnxruntime", reason="the extra onnx isn't installed")
     space, lines = add_motion(make_space("image")), list[str]()
     manifest = export_space(space, tmp_path / "small", items=ITEMS, report=lines.append)
     assert list(manifest.modalities) == ["image"]
-    assert [line.partition(",")[0] for line in lines] == ["imu: left out", "image: image.onnx"]
+    assert [line.partition(",")[0] for line in lines] == ["imu: skipped", "image: image.onnx"]
     assert not list((tmp_path / "small").glob("imu*"))
     with pytest.raises(CheckpointError) as caught:
         export_space(space, tmp_path / "both", modalities=["imu", "image"], items=ITEMS)

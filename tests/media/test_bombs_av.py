@@ -16,7 +16,7 @@ import soundfile
 from openbind.errors import InputError, LimitError
 from openbind.limits import LIBRARY, SERVICE
 from openbind.modalities import MODALITIES
-from openbind.modalities.audio import AudioSettings
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.video import VideoSettings
 
 SECONDS = 20.0

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from openbind.errors import InputError
-from openbind.modalities.audio import MODALITY, AudioSettings, apply_view, mix
+from openbind.modalities.audio import MODALITY, apply_view, mix
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.spec import View
 from openbind.signal.front_ends import PowerMel, Waveform
 

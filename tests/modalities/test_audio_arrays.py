@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openbind.modalities.audio import MODALITY, AudioSettings
+from openbind.modalities.audio import MODALITY
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.signal.front_ends import PowerMel, Waveform
 
 STARTER = AudioSettings(

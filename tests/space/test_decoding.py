@@ -15,7 +15,7 @@ from PIL import Image
 
 from openbind.errors import InputError, UnknownNameError
 from openbind.modalities import MODALITIES
-from openbind.modalities.audio import AudioSettings
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.spec import Sample, View
 from openbind.modalities.video import VideoSettings
 from openbind.space import decoding

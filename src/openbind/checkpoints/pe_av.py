@@ -30,7 +30,7 @@ from openbind.checkpoints.references import (
 from openbind.checkpoints.repository import read_json
 from openbind.checkpoints.tipsv2 import check_complete
 from openbind.errors import CheckpointError, UnknownNameError
-from openbind.modalities.audio import AudioSettings
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.image import ImageSettings
 from openbind.modalities.text import BYTES, CHARACTERS_PER_TOKEN, TextSettings
 from openbind.modalities.video import VideoSettings

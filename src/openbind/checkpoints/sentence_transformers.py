@@ -24,7 +24,7 @@ from openbind.checkpoints.references import (
 from openbind.configs import Width
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.modalities import IMAGE
-from openbind.modalities.audio import AudioSettings
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.image import ImageSettings
 from openbind.modalities.text import BYTES, CHARACTERS_PER_TOKEN, TextSettings
 from openbind.modalities.video import VideoSettings

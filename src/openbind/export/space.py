@@ -76,9 +76,7 @@ def export_space(
     given = {name: list((items or {}).get(name) or shipped_items(name)) for name in chosen}
     try:
         with atomic_folder(final) as folder:
-            graphs = _write_all(
-                exact, given, format, folder, report if modalities is None else None
-            )
+            graphs = _write_all(exact, given, format, folder, None if modalities else report)
             if dtype == "int8":
                 graphs = {n: _quantize(exact, n, graph, folder) for n, graph in graphs.items()}
             manifest = Manifest(
@@ -119,7 +117,7 @@ def _write_all(
     given: Mapping[str, list[Any]],
     format: str,
     folder: Path,
-    leave_out: Callable[[str], object] | None,
+    skip: Callable[[str], object] | None,
 ) -> dict[str, Graph]:
     """Write the graphs of modalities.
 
@@ -127,7 +125,7 @@ def _write_all(
         space: in float32.
         given: modality → items to compare with.
         format, folder: of the files.
-        leave_out: called with a line for each that can't be written; None raises instead.
+        skip: called with a line for each that can't be written; None raises instead.
 
     Raises:
         CheckpointError: one can't be written, or none.
@@ -137,11 +135,11 @@ def _write_all(
         try:
             graphs[name] = _write(space, name, items, format, folder)
         except CheckpointError as error:
-            if leave_out is None or len(given) == 1:
+            if skip is None or len(given) == 1:
                 raise
             for part in folder.glob(f"{name}.{format}*"):
                 part.unlink()
-            leave_out(f"{name}: left out, {error.reason}")
+            skip(f"{name}: skipped, {error.reason}")
     if not graphs:
         raise CheckpointError(space.name, "no tower of it can be written as a graph")
     return graphs

@@ -14,19 +14,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from openbind.configs import Divisor, Range, check_numbers
 from openbind.media.audio import Audio, OpenAudio
 from openbind.media.drawing import draw_wave
 from openbind.modalities.audio_arrays import LONG_SAMPLES, mel_array, read_whole
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.spec import (
     ArraySample,
     Modality,
@@ -37,7 +37,7 @@ from openbind.modalities.spec import (
     View,
 )
 from openbind.signal.clips import Clip, cover_clips, sample_range, uniform_clips
-from openbind.signal.front_ends import KaldiFbank, PowerMel, Waveform
+from openbind.signal.front_ends import KaldiFbank, Waveform
 
 if TYPE_CHECKING:
     import torch
@@ -58,45 +58,6 @@ PEAK_SAMPLES = 128
 """Samples of which the loudest is drawn."""
 CANCELED = 0.25
 """Energy of an average of channels that cancel, as a fraction of that of independent ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioSettings:
-    """Everything that decides the mel spectrograms of a tower's input.
-
-    Args:
-        features: mel front end, and its sampling rate. A `Waveform` is only cut:
-            `frames`, `center`, `mean` and `std` have no effect, and a short recording isn't padded.
-        clip_samples: samples per clip at that rate.
-        frames: columns of a clip; shorter clips are padded with zeros before normalization.
-        clips: number of clips, spread evenly; "cover" takes as many as cover the recording.
-        mono: "mix" averages the channels (see `mix`); "first" takes the first, as the reference.
-        center: subtract each clip's mean over samples and channels.
-        mean, std: normalization of the features.
-    """
-
-    features: KaldiFbank | PowerMel | Waveform = field(default_factory=KaldiFbank)
-    clip_samples: Annotated[int, Range(1, 10_000_000)] = 32_000
-    frames: Annotated[int, Range(1, 10_000)] = 204
-    clips: Annotated[int, Range(1, 1_000)] | Literal["cover"] = 3
-    mono: Literal["mix", "first"] = "first"
-    center: bool = True
-    mean: float = -4.268
-    std: Divisor = 9.138
-
-    def __post_init__(self) -> None:
-        """Check the size of an item.
-
-        Raises:
-            ValueError: too many samples, or overlapping frames of them.
-        """
-        mel, count = self.features, 1 if self.clips == "cover" else self.clips
-        if isinstance(mel, Waveform):
-            check_numbers(count * self.clip_samples)
-            return
-        length = mel.fft if isinstance(mel, KaldiFbank) else mel.window
-        columns = max(self.frames, self.clip_samples // mel.hop)
-        check_numbers(count * columns * max(length, mel.mels))
 
 
 DRAWN = AudioSettings(mono="mix")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from openbind.media.audio import OpenAudio
+from openbind.modalities.audio_settings import AudioSettings
 from openbind.signal import mel_arrays
 from openbind.signal.front_ends import KaldiFbank, Waveform
-
-if TYPE_CHECKING:
-    from openbind.modalities.audio import AudioSettings
 
 LONG_SAMPLES = 1 << 21
 """Samples of each channel up to which a part is read as a whole: 47 s at 44.1 kHz."""
