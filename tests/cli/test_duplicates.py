@@ -48,7 +48,7 @@ def test_duplicates(run: Run, folder: Path, tmp_path: Path) -> None:
     assert "broken.png" in err
     code, out, _ = run(*chosen, "--threshold", "1", "--strict")
     assert code == 1
-    assert "1 copies" in out
+    assert "copies: 1 (" in out
     assert "small.jpg" not in out
 
 

@@ -133,8 +133,8 @@ def _print(groups: Sequence[Group], output: Path | None) -> None:
         print()
     counts = _count(groups)
     copied = f"{counts['copied_bytes'] / 1e6:,.1f} MB"
-    found = f"{counts['copies']:,} copies ({copied}), {counts['near']:,} near-duplicates"
-    print_line(f"{len(groups):,} groups: {found}")
+    found = f"copies: {counts['copies']:,} ({copied}), near-duplicates: {counts['near']:,}"
+    print_line(f"groups: {len(groups):,}, {found}")
     if output is not None:
         print_line(f"page: {output}", file=sys.stderr)
 
