@@ -158,12 +158,12 @@ def _strict_loader() -> Any:
     return Loader
 
 
-class _AnySource(PairSource):
-    """Stands in for a source that a recipe's module may register."""
+class _NoSource(PairSource):
+    """Stands in for a source that a recipe's module may register; it has no rows."""
 
     def read(self, pair: tuple[str, str], root: Path) -> Rows:
-        """Is never called."""
-        raise NotImplementedError
+        """Return no rows."""
+        return Rows(())
 
 
 def _validate_without_sources(values: dict[str, Any]) -> Recipe:
@@ -179,7 +179,7 @@ def _without_sources(pair: dict[str, Any]) -> dict[str, Any]:
     found = dict(pair)
     for key in ("data", "extra_negatives", "classes"):
         if found.get(key) is not None:
-            found[key] = _AnySource()
+            found[key] = _NoSource()
     if isinstance(found.get("keep"), dict):
         found["keep"] = _without_sources(found["keep"])
     return found
