@@ -10,6 +10,7 @@ from openbind.catalog import shipped
 from openbind.checkpoints import native
 from openbind.checkpoints.references import (
     Reference,
+    check_complete,
     digest,
     is_reference,
     open_references,
@@ -89,3 +90,11 @@ def test_towers_of_others_stay_outside() -> None:
     starter = native.read_config(shipped("starter"))
     assert open_references(starter.towers, "cpu", None) == {}
     assert not any(is_reference(spec) for spec in starter.towers.values())
+
+
+def test_missing_weights() -> None:
+    """Transformers would draw them at random; only the temperature may be missing."""
+    found = {"missing_keys": {"temperature"}, "mismatched_keys": set()}
+    check_complete("a/b", found, {"temperature"})
+    with pytest.raises(CheckpointError, match=r"norm\.weight"):
+        check_complete("a/b", {**found, "missing_keys": ["norm.weight"]}, {"temperature"})

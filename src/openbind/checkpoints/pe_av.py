@@ -22,19 +22,21 @@ from openbind.checkpoints.references import (
     SCALE,
     Reference,
     attach,
+    check_complete,
+    make_tokenize,
     opened,
     precision_on,
     read_config,
     resolve,
 )
 from openbind.checkpoints.repository import read_json
-from openbind.checkpoints.tipsv2 import check_complete
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.image import ImageSettings
 from openbind.modalities.text import BYTES, CHARACTERS_PER_TOKEN, TextSettings
 from openbind.modalities.video import VideoSettings
-from openbind.model.backbones.pe_av import OpenPeAv, PeAvConfig, PeAvTower, embed_together
+from openbind.model.backbones.pe_av import PeAvConfig, PeAvTower, embed_together
+from openbind.model.backbones.reference import OpenModel
 from openbind.signal.front_ends import Waveform
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.inference import inferring, placed
@@ -115,7 +117,7 @@ def _computable(head: str) -> tuple[str, ...]:
 
 def open_model(
     configs: Sequence[Any], device: str | torch.device, dtype: torch.dtype | None
-) -> OpenPeAv:
+) -> OpenModel:
     """Open what towers need of a model; as `sentence_transformers.open_model`.
 
     Without frames, and with the text head of sounds, only these two are read.
@@ -124,7 +126,7 @@ def open_model(
     whole = any(each.size or each.head not in ("", _SOUNDS) for each in configs)
     read = partial(_read, where, precision_on(device, dtype), whole)
     try:
-        model: OpenPeAv = opened(where.name, "transformers", "st", read)
+        model: OpenModel = opened(where.name, "transformers", "st", read)
     except CheckpointError as error:
         if "needs timm" in error.reason:
             advice = "; text and audio of #audio need no frames"
@@ -241,7 +243,7 @@ def _numbers(frames: dict[str, Any], key: str) -> tuple[float, float, float]:
     return float(found[0]), float(found[1]), float(found[2])
 
 
-def _read(where: Reference, dtype: torch.dtype | None, whole: bool) -> OpenPeAv:
+def _read(where: Reference, dtype: torch.dtype | None, whole: bool) -> OpenModel:
     from transformers import AutoTokenizer
 
     folder = where.fetch(["*.json", "*.safetensors"])
@@ -253,13 +255,7 @@ def _read(where: Reference, dtype: torch.dtype | None, whole: bool) -> OpenPeAv:
     network.text_model.final_norm = torch.nn.Identity()
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
-    def tokenize(texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        given = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=TOKENS, return_tensors="pt"
-        )
-        return {name: given[name] for name in ("input_ids", "attention_mask")}
-
-    return OpenPeAv(network.eval(), tokenize)
+    return OpenModel(network.eval(), make_tokenize(tokenizer, TOKENS))
 
 
 def _read_whole(folder: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

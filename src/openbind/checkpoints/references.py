@@ -250,3 +250,41 @@ def _check_unchanged(where: Reference) -> None:
     if digest(where.folder) != where.revision:
         reason = "its files changed since the space was made, so its vectors may differ"
         raise CheckpointError(where.name, f"{reason}; load the model and save the space again")
+
+
+def check_complete(name: str, found: dict[str, Any], optional: set[str]) -> None:
+    """Check that a network got all its weights: Transformers draws missing ones at random.
+
+    Args:
+        name: of the model.
+        found: what `from_pretrained` tells of loading.
+        optional: weights that may be missing.
+
+    Raises:
+        CheckpointError: some are missing, or have other shapes.
+    """
+    missing = sorted({*found["missing_keys"]} - optional)
+    wrong = sorted(str(key[0]) for key in found["mismatched_keys"])
+    if missing or wrong:
+        count, first = len(missing) + len(wrong), [*missing, *wrong][0]
+        reason = f"{count} weights are missing or have other shapes, the first {first}"
+        raise CheckpointError(name, f"{reason}; expected a model of this kind")
+
+
+def make_tokenize(
+    tokenizer: Any, length: int
+) -> Callable[[Sequence[str]], dict[str, torch.Tensor]]:
+    """Return the function from texts to the keywords of a text model of Transformers.
+
+    Args:
+        tokenizer: Transformers' own.
+        length: most tokens; longer texts are cut.
+    """
+
+    def tokenize(texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        given = tokenizer(
+            list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"
+        )
+        return {name: given[name] for name in ("input_ids", "attention_mask")}
+
+    return tokenize

@@ -15,16 +15,19 @@ import torch
 from openbind.checkpoints.references import (
     Reference,
     attach,
+    check_complete,
+    make_tokenize,
     opened,
     precision_on,
     read_config,
     resolve,
 )
-from openbind.errors import CheckpointError, UnknownNameError
+from openbind.errors import UnknownNameError
 from openbind.modalities import IMAGE, TEXT
 from openbind.modalities.image import ImageSettings
 from openbind.modalities.text import BYTES, CHARACTERS_PER_TOKEN, TextSettings
-from openbind.model.backbones.tipsv2 import OpenTipsv2, Tipsv2Config
+from openbind.model.backbones.reference import OpenModel
+from openbind.model.backbones.tipsv2 import Tipsv2Config
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.space import Space
 
@@ -69,7 +72,7 @@ def load_tipsv2(
 
 def open_model(
     configs: Sequence[Any], device: str | torch.device, dtype: torch.dtype | None
-) -> OpenTipsv2:
+) -> OpenModel:
     """Open the model of a saved space's towers; as `sentence_transformers.open_model`."""
     return _open(Reference(configs[0].name, configs[0].revision), device, dtype)
 
@@ -102,15 +105,15 @@ def _make_config(where: Reference, network: Any) -> SpaceConfig:
     )
 
 
-def _open(where: Reference, device: str | torch.device, dtype: torch.dtype | None) -> OpenTipsv2:
-    model: OpenTipsv2 = opened(
+def _open(where: Reference, device: str | torch.device, dtype: torch.dtype | None) -> OpenModel:
+    model: OpenModel = opened(
         where.name, "transformers", "st", partial(_read, where, precision_on(device, dtype))
     )
     model.network.to(device)
     return model
 
 
-def _read(where: Reference, dtype: torch.dtype | None) -> OpenTipsv2:
+def _read(where: Reference, dtype: torch.dtype | None) -> OpenModel:
     from transformers import AutoTokenizer, Tipsv2Model
 
     network, found = Tipsv2Model.from_pretrained(
@@ -120,29 +123,4 @@ def _read(where: Reference, dtype: torch.dtype | None) -> OpenTipsv2:
     tokenizer = AutoTokenizer.from_pretrained(where.name, revision=where.commit)
     length = network.config.text_config.max_position_embeddings
 
-    def tokenize(texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        given = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"
-        )
-        return {name: given[name] for name in ("input_ids", "attention_mask")}
-
-    return OpenTipsv2(network.eval(), tokenize)
-
-
-def check_complete(name: str, found: dict[str, Any], optional: set[str]) -> None:
-    """Check that a network got all its weights: Transformers draws missing ones at random.
-
-    Args:
-        name: of the model.
-        found: what `from_pretrained` tells of loading.
-        optional: weights that may be missing.
-
-    Raises:
-        CheckpointError: some are missing, or have other shapes.
-    """
-    missing = sorted({*found["missing_keys"]} - optional)
-    wrong = sorted(str(key[0]) for key in found["mismatched_keys"])
-    if missing or wrong:
-        count, first = len(missing) + len(wrong), [*missing, *wrong][0]
-        reason = f"{count} weights are missing or have other shapes, the first {first}"
-        raise CheckpointError(name, f"{reason}; expected a model of this kind")
+    return OpenModel(network.eval(), make_tokenize(tokenizer, length))

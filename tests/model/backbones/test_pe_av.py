@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from openbind.errors import CheckpointError
-from openbind.model.backbones.pe_av import OpenPeAv, PeAvConfig, PeAvTower, embed_together
+from openbind.model.backbones.pe_av import PeAvConfig, PeAvTower, embed_together
+from openbind.model.backbones.reference import OpenModel
 from tests.tiny_anchors import make_frames_tower, make_pe_av
 
 transformers = pytest.importorskip("transformers", reason="Transformers isn't installed")
@@ -25,20 +26,20 @@ def network() -> Any:
 
 
 @pytest.fixture(scope="module")
-def shared() -> OpenPeAv:
+def shared() -> OpenModel:
     """The same model, as the loader opens it."""
     network = make_pe_av(make_frames_tower())
     network.text_model.final_norm = torch.nn.Identity()
     mask = torch.ones_like(IDS)
-    return OpenPeAv(network, lambda texts: {"input_ids": IDS, "attention_mask": mask})
+    return OpenModel(network, lambda texts: {"input_ids": IDS, "attention_mask": mask})
 
 
-def make_tower(shared: OpenPeAv | None, **values: Any) -> PeAvTower:
+def make_tower(shared: OpenModel | None, **values: Any) -> PeAvTower:
     return PeAvTower(PeAvConfig(name="a/b", revision="0", embed_dim=32, **values), shared).eval()
 
 
 @torch.inference_mode()
-def test_sounds(shared: OpenPeAv) -> None:
+def test_sounds(shared: OpenModel) -> None:
     """Their end is reflected up to a whole step, as by the model's own extractor."""
     extract = transformers.PeAudioFeatureExtractor(sampling_rate=16_000, hop_length=8)
     samples_T = np.random.default_rng(0).normal(0, 0.1, 403).astype(np.float32)
@@ -49,7 +50,7 @@ def test_sounds(shared: OpenPeAv) -> None:
 
 
 @torch.inference_mode()
-def test_frames(shared: OpenPeAv) -> None:
+def test_frames(shared: OpenModel) -> None:
     """Whole frames are squashed and normalized; an image is a video of one frame."""
     tower = make_tower(shared, size=32)
     frames_BCTHW = torch.randint(0, 256, (2, 3, 4, 48, 64), dtype=torch.uint8)
@@ -65,7 +66,7 @@ def test_frames(shared: OpenPeAv) -> None:
 
 
 @torch.inference_mode()
-def test_texts(shared: OpenPeAv, network: Any) -> None:
+def test_texts(shared: OpenModel, network: Any) -> None:
     """Each head reads the class token before the last normalization."""
     bytes_BN = torch.zeros(2, 5, dtype=torch.uint8)
     hidden = {}
@@ -80,7 +81,7 @@ def test_texts(shared: OpenPeAv, network: Any) -> None:
 
 
 @torch.inference_mode()
-def test_together(shared: OpenPeAv) -> None:
+def test_together(shared: OpenModel) -> None:
     """Frames and sound of the same time have one vector by the joint encoder."""
     frames, sounds = make_tower(shared, size=32), make_tower(shared, hop=8)
     video = torch.randint(0, 256, (1, 3, 4, 32, 32), dtype=torch.uint8)
@@ -125,7 +126,7 @@ def test_still_broken(network: Any, name: str) -> None:
 
 
 @torch.inference_mode()
-def test_texts_are_still_normalized(network: Any, shared: OpenPeAv) -> None:
+def test_texts_are_still_normalized(network: Any, shared: OpenModel) -> None:
     """Transformers' own method reads texts after the last normalization, unlike training."""
     theirs = network.get_text_audio_video_embeds(IDS)
     ours = make_tower(shared, head="text_audio_video_head")(torch.zeros(2, 5, dtype=torch.uint8))

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from openbind.errors import CheckpointError
-from openbind.model.backbones.tipsv2 import OpenTipsv2, Tipsv2Config, Tipsv2Tower
+from openbind.model.backbones.reference import OpenModel
+from openbind.model.backbones.tipsv2 import Tipsv2Config, Tipsv2Tower
 from tests.tiny_anchors import write_tipsv2
 
 transformers = pytest.importorskip("transformers", reason="Transformers isn't installed")
@@ -27,7 +28,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def make_tower(network: Any, part: str) -> Tipsv2Tower:
     config = Tipsv2Config(name="a/b", revision="0", part=part, embed_dim=32)
     ids = {"input_ids": torch.tensor([[3, 4], [5, 0]]), "attention_mask": torch.ones(2, 2)}
-    return Tipsv2Tower(config, OpenTipsv2(network, lambda texts: ids)).eval()
+    return Tipsv2Tower(config, OpenModel(network, lambda texts: ids)).eval()
 
 
 @torch.inference_mode()
@@ -50,8 +51,9 @@ def test_images_and_patches(network: Any) -> None:
 def test_texts(network: Any) -> None:
     """The mean over tokens, as the model pools them."""
     tower = make_tower(network, "text")
-    found_BE = tower(torch.zeros(2, 5, dtype=torch.uint8))
-    assert torch.equal(found_BE, network.get_text_features(**tower.tokenize([])).pooler_output)
+    bytes_BN = torch.zeros(2, 5, dtype=torch.uint8)
+    expected = network.get_text_features(**tower.tokenize(bytes_BN))
+    assert torch.equal(tower(bytes_BN), expected.pooler_output)
     assert tower.state_dict() == {}
 
 

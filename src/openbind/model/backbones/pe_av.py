@@ -7,18 +7,16 @@ methods for texts and frames fail, and read texts after a normalization that tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from openbind.configs import Range, Width
-from openbind.errors import CheckpointError
-from openbind.model.backbones.reference import no_weights, read_texts
+from openbind.model.backbones.reference import ReferenceTower
 
 Numbers = tuple[float, float, float]
 
@@ -47,21 +45,7 @@ class PeAvConfig:
     std: Numbers = (0.5, 0.5, 0.5)
 
 
-@dataclass(frozen=True)
-class OpenPeAv:
-    """A model that towers share.
-
-    Args:
-        network: Transformers' `PeAudioVideoModel`, or a module with its `audio_model` and
-            `text_model` alone.
-        tokenize: texts → keywords of the text model.
-    """
-
-    network: Any
-    tokenize: Callable[[Sequence[str]], dict[str, Tensor]]
-
-
-class PeAvTower(nn.Module):
+class PeAvTower(ReferenceTower):
     """One input of a model; it has no weights of its own.
 
     Args:
@@ -70,14 +54,7 @@ class PeAvTower(nn.Module):
     """
 
     config_type = PeAvConfig
-    is_reference = True
-    state_dict = no_weights  # type: ignore[assignment]
-
-    def __init__(self, config: PeAvConfig, model: OpenPeAv | None = None) -> None:
-        super().__init__()
-        self.config = config
-        self.network = None if model is None else model.network
-        self.tokenize = None if model is None else model.tokenize
+    config: PeAvConfig
 
     def forward(self, items: Tensor) -> Tensor:
         """Embed items of one shape.
@@ -89,7 +66,7 @@ class PeAvTower(nn.Module):
         Returns:
             embed_BE, not normalized.
         """
-        network = self._opened()
+        network = self.opened()
         if self.config.head:
             return self._embed_texts(items)
         if self.config.hop:
@@ -102,11 +79,8 @@ class PeAvTower(nn.Module):
 
     def _embed_texts(self, bytes_BN: Tensor) -> Tensor:
         """Embed texts by the class token before the text model's last normalization."""
-        network = self._opened()
-        assert self.tokenize is not None
-        given = self.tokenize(read_texts(bytes_BN))
-        device = next(network.parameters()).device
-        tensors = {name: value.to(device) for name, value in given.items()}
+        network = self.opened()
+        tensors = self.tokenize(bytes_BN)
         tokens_BND = network.text_model(**tensors).last_hidden_state
         found_BE: Tensor = network.get_submodule(self.config.head)(tokens_BND[:, 0])
         return found_BE
@@ -123,7 +97,7 @@ class PeAvTower(nn.Module):
         """Return normalized frames_BTCHW of the model's size; an image is one frame."""
         if items.ndim == 4:
             return items[:, None]
-        weight, size = next(self._opened().parameters()), self.config.size
+        weight, size = next(self.opened().parameters()), self.config.size
         whole_NCHW = items.transpose(1, 2).flatten(0, 1).float() / 255
         squares_NCHW = F.interpolate(whole_NCHW, (size, size), mode="bilinear", antialias=True)
         mean_C11 = torch.tensor(self.config.mean, device=items.device).view(-1, 1, 1)
@@ -131,11 +105,6 @@ class PeAvTower(nn.Module):
         normalized_NCHW: Tensor = ((squares_NCHW - mean_C11) / std_C11).to(weight.dtype)
         frames_BTCHW: Tensor = normalized_NCHW.unflatten(0, (len(items), items.shape[2]))
         return frames_BTCHW
-
-    def _opened(self) -> Any:
-        if self.network is None:
-            raise CheckpointError(self.config.name, "the model of this tower isn't open")
-        return self.network
 
 
 def embed_together(frames: PeAvTower, sounds: PeAvTower, video: Tensor, audio: Tensor) -> Tensor:
@@ -149,7 +118,7 @@ def embed_together(frames: PeAvTower, sounds: PeAvTower, video: Tensor, audio: T
     Returns:
         embed_BE, not normalized.
     """
-    found = frames._opened().get_audio_video_embeds(
+    found = frames.opened().get_audio_video_embeds(
         input_values=sounds._samples(audio), pixel_values_videos=frames._frames(video)
     )
     joint_BE: Tensor = found.audio_video_embeds

@@ -7,16 +7,13 @@ of the first class token, which learned from captions of the web.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from openbind.configs import Width
-from openbind.errors import CheckpointError
-from openbind.model.backbones.reference import no_weights, read_texts
+from openbind.model.backbones.reference import ReferenceTower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +33,7 @@ class Tipsv2Config:
     embed_dim: Width
 
 
-@dataclass(frozen=True)
-class OpenTipsv2:
-    """A model that towers share.
-
-    Args:
-        network: Transformers' `Tipsv2Model`.
-        tokenize: texts → keywords of its text model.
-    """
-
-    network: Any
-    tokenize: Callable[[Sequence[str]], dict[str, Tensor]]
-
-
-class Tipsv2Tower(nn.Module):
+class Tipsv2Tower(ReferenceTower):
     """One side of a model; it has no weights of its own.
 
     Args:
@@ -58,14 +42,7 @@ class Tipsv2Tower(nn.Module):
     """
 
     config_type = Tipsv2Config
-    is_reference = True
-    state_dict = no_weights  # type: ignore[assignment]
-
-    def __init__(self, config: Tipsv2Config, model: OpenTipsv2 | None = None) -> None:
-        super().__init__()
-        self.config = config
-        self.network = None if model is None else model.network
-        self.tokenize = None if model is None else model.tokenize
+    config: Tipsv2Config
 
     def forward(self, items: Tensor) -> Tensor:
         """Embed texts or images.
@@ -76,12 +53,9 @@ class Tipsv2Tower(nn.Module):
         Returns:
             embed_BE, not normalized.
         """
-        network = self._opened()
+        network = self.opened()
         if items.ndim == 2:
-            assert self.tokenize is not None
-            given = self.tokenize(read_texts(items))
-            device = next(network.parameters()).device
-            tensors = {name: value.to(device) for name, value in given.items()}
+            tensors = self.tokenize(items)
             pooled_BE: Tensor = network.get_text_features(**tensors).pooler_output
             return pooled_BE
         tokens_BND: Tensor = network.vision_model(items).last_hidden_state
@@ -101,13 +75,8 @@ class Tipsv2Tower(nn.Module):
         Returns:
             cells_BHWE, unit vectors.
         """
-        vision = self._opened().vision_model
+        vision = self.opened().vision_model
         patch = vision.config.patch_size
         rows, columns = x.shape[-2] // patch, x.shape[-1] // patch
         tokens_BND = vision(x).last_hidden_state[:, -rows * columns :]
         return F.normalize(tokens_BND.float(), dim=-1).view(len(x), rows, columns, -1)
-
-    def _opened(self) -> Any:
-        if self.network is None:
-            raise CheckpointError(self.config.name, "the model of this tower isn't open")
-        return self.network
