@@ -134,6 +134,16 @@ def test_moved_files_keep_their_vector(
     assert verify(index).clean
 
 
+def test_one_of_two_copies_moves(starter: openbind.Space, index: Index, media: Path) -> None:
+    """Of two equal files that are gone, one has a new path, and the other is removed."""
+    shutil.copy(media / "0.webp", media / "zero.webp")
+    assert update(index, starter).copied == 1
+    (media / "zero.webp").rename(media / "moved.webp")
+    (media / "0.webp").unlink()
+    changes = update(index, starter)
+    assert (changes.embedded, changes.moved, changes.copied, changes.removed) == (0, 1, 0, 1)
+
+
 def test_names_may_be_exchanged(starter: openbind.Space, index: Index, media: Path) -> None:
     """Content that moves to a path whose content moves on, as logs are rotated."""
     before = vectors(index)

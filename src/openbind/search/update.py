@@ -176,10 +176,8 @@ class _Run:
         failed = [state for state, _ in self.failed.values() if is_gone(state)]
         self.table.remove([state.file for state in (*gone, *failed)])
         left = Counter((state.hash, state.kind) for state in gone)
-        self.changes.removed = sum(
-            count for known, count in left.items() if known not in self.taken
-        )
-        self.changes.moved = sum(min(count, left[known]) for known, count in self.taken.items())
+        self.changes.moved = (left & self.taken).total()
+        self.changes.removed = left.total() - self.changes.moved
         self.changes.copied = self.taken.total() - self.changes.moved
         self.changes.failures += scan.failures
         self.commits += bool(gone)
