@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from openbind.cli.query import add_query_arguments, note_languages, query_terms
@@ -126,17 +127,7 @@ def _search_snapshot(arguments: argparse.Namespace) -> list[dict[str, Any]] | No
         arguments.modalities,
         expect_unrelated(card, embedded),
     )
-    return [
-        {
-            "rank": rank,
-            **_scores(hit["score"], hit.get("deviations"), hit.get("close")),
-            "modality": hit["modality"],
-            "path": str(hit["path"]),
-            "start_s": hit["start_s"],
-            "end_s": hit["end_s"],
-        }
-        for rank, hit in enumerate(found, 1)
-    ]
+    return [_describe_hit(rank, hit) for rank, hit in enumerate(found, 1)]
 
 
 def _search_tables(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -163,17 +154,19 @@ def _search_tables(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         where=arguments.where,
         unrelated=expect_unrelated(space.card, embedded),
     )
-    return [
-        {
-            "rank": rank,
-            **_scores(hit.score, hit.deviations, hit.close),
-            "modality": hit.modality,
-            "path": str(hit.path),
-            "start_s": hit.start_s,
-            "end_s": hit.end_s,
-        }
-        for rank, hit in enumerate(hits, 1)
-    ]
+    return [_describe_hit(rank, vars(hit)) for rank, hit in enumerate(hits, 1)]
+
+
+def _describe_hit(rank: int, hit: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of an index as it is printed."""
+    return {
+        "rank": rank,
+        **_scores(hit["score"], hit.get("deviations"), hit.get("close")),
+        "modality": hit["modality"],
+        "path": str(hit["path"]),
+        "start_s": hit["start_s"],
+        "end_s": hit["end_s"],
+    }
 
 
 def _search_paths(arguments: argparse.Namespace, terms: list[Term]) -> int:
