@@ -106,6 +106,7 @@ class Painter:
 
     dim: int
     accepts: str = "painted"
+    candidates: int = 1
 
     def draw(
         self,
@@ -113,6 +114,7 @@ class Painter:
         *,
         modality: str | None,
         n: int,
+        candidates: int,
         seed: int,
         steps: int | None,
         guidance: float | None,
@@ -121,7 +123,8 @@ class Painter:
         total = steps or 3
         for done in range(1, total + 1):
             report(progress, done, total)
-        return [[self._paint(row_E, each) for each in image_seeds(seed, n)] for row_E in vectors_BE]
+        seeds = image_seeds(seed, n * candidates)
+        return [[self._paint(row_E, each) for each in seeds] for row_E in vectors_BE]
 
     def _paint(self, row_E: np.ndarray, seed: int) -> Image.Image:
         noise = np.random.default_rng(seed).normal(128 + 100 * row_E[0], 9, (16, 16, 3))

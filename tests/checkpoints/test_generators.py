@@ -32,7 +32,7 @@ def folder(starter: openbind.Space, tmp_path: Path) -> Path:
 
 def draw(space: openbind.Space) -> np.ndarray:
     vector = np.eye(space.dim, dtype=np.float32)[0]
-    return np.asarray(space.generate(vector, n=1, steps=1)[0])
+    return np.asarray(space.generate(vector, n=1, candidates=1, steps=1)[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

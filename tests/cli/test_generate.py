@@ -47,8 +47,19 @@ def test_grid_of_a_sum(run: Run, media: Path, tmp_path: Path) -> None:
     assert code == 0
     found = json.loads(stdout)
     assert (found["n"], found["seed"], found["steps"]) == (4, 3, 7)
+    assert found["candidates"] is None
     with Image.open(out) as image:
         assert image.size == (found["width"], found["height"]) == (34, 34)
+
+
+def test_candidates_are_chosen_among(run: Run, tmp_path: Path) -> None:
+    """Another image may be kept than the first that is drawn; it is the same each time."""
+    query = ["generate", "--text", "a dog", "--candidates"]
+    files = [tmp_path / f"{name}.png" for name in ("one", "six", "again")]
+    for path, candidates in zip(files, (1, 6, 6), strict=True):
+        assert run(*query, candidates, "--seed", 2, "-o", path)[0] == 0
+    one, six, again = (path.read_bytes() for path in files)
+    assert one != six == again
 
 
 @pytest.mark.parametrize(
@@ -58,6 +69,8 @@ def test_grid_of_a_sum(run: Run, media: Path, tmp_path: Path) -> None:
         (["-o", "out.png"], "no terms"),
         (["-o", "out.png", "--text", "a dog", "--steps", "0"], "steps"),
         (["-o", "out.png", "--text", "a dog", "--seed", "-1"], "seed"),
+        (["-o", "out.png", "--text", "a dog", "--candidates", "0"], "candidates"),
+        (["-o", "out.png", "--text", "a dog", "--candidates", "65"], "candidates"),
         (["-o", "out.png", "--text", "a dog", "--guidance", "nan"], "guidance"),
         (["-o", "out.png", "--image", "missing.png"], "missing.png"),
         (["-o", "out.png", "--text", "a dog", "--bridge", "b.safetensors"], "--bridge"),

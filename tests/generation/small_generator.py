@@ -41,6 +41,7 @@ def make_generator(accepts: str = "one side", shape: NetworkConfig = NETWORK) ->
         network=shape,
         sampler=SamplerSettings(steps=3),
         priors={OTHER: PriorSettings(count=4, share=0.5)},
+        candidates=1,
     )
     return Generator(
         config=config,

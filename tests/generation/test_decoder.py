@@ -9,6 +9,7 @@ import pytest
 
 from openbind.errors import InputError
 from openbind.generation.decoder import (
+    MAX_CANDIDATES,
     MAX_SEED,
     CanceledError,
     check_accepted,
@@ -67,16 +68,33 @@ def test_wrong_vectors(painter: Any, vectors: Any, reason: str) -> None:
     ("name", "value"),
     [
         *(("n", value) for value in (0, -1, 1.5, True)),
+        *(("candidates", value) for value in (0, -1, 1.5, True, MAX_CANDIDATES + 1, 2)),
         *(("steps", value) for value in (0, -3, 2.5)),
         *(("seed", value) for value in (-1, MAX_SEED + 1, 0.5, None)),
         *(("guidance", value) for value in (-1.0, float("nan"), float("inf"))),
     ],
 )
 def test_wrong_numbers(painter: Any, name: str, value: Any) -> None:
-    """Each number is named that is out of its range."""
+    """Each number is named that is out of its range; two candidates need something to choose."""
     with pytest.raises(InputError) as caught:
         generate(painter, UNIT[0], **{name: value})
     assert caught.value.item == name
+
+
+def test_candidates_are_chosen_among(painter: Any) -> None:
+    """The one whose vector is nearest is kept; it doesn't depend on how many images there are."""
+
+    def look(images: list[Any]) -> np.ndarray:
+        first = np.array([image.getpixel((0, 0))[0] / 255 for image in images])
+        return np.stack([first, *[np.sqrt(1 - first**2)] * 7], axis=1)
+
+    options = {"candidates": 5, "seed": 3, "look": look}
+    one, two = (generate(painter, UNIT[0], n=n, **options) for n in (1, 2))
+    assert [len(one), len(two)] == [1, 2]
+    assert one[0].tobytes() == two[0].tobytes() != two[1].tobytes()
+    drawn = generate(painter, UNIT[0], n=10, candidates=1, seed=3)
+    best = max(drawn[:5], key=lambda image: image.getpixel((0, 0))[0])
+    assert one[0].tobytes() == best.tobytes()
 
 
 def test_progress_can_cancel(painter: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from openbind.errors import CheckpointError, InputError
@@ -41,6 +42,20 @@ def test_images_do_not_depend_on_the_rest_of_the_batch(path: Path) -> None:
     assert together[0][0].size == (32, 32)
     for one, other in zip(alone, together[1], strict=False):
         assert np.array_equal(pixels(one), pixels(other))
+
+
+def test_an_image_of_several_candidates_does_not_depend_on_their_number(path: Path) -> None:
+    decoder, vectors = SmallDecoder(path), unit(2, 16).numpy()
+
+    def look(images: list[Image.Image]) -> np.ndarray:
+        means = np.array([np.asarray(image).mean() for image in images])
+        return np.eye(16)[0] * means[:, None]
+
+    options = {"candidates": 3, "seed": 4, "look": look}
+    together = generate(decoder, vectors, n=2, **options)
+    alone = generate(decoder, vectors[1], n=1, **options)
+    assert np.array_equal(pixels(alone[0]), pixels(together[1][0]))
+    assert not np.array_equal(pixels(together[1][0]), pixels(together[1][1]))
 
 
 def test_vector_seed_steps_and_guidance_change_an_image(path: Path) -> None:

@@ -45,6 +45,15 @@ def test_images_of_a_prompt(live: httpx.Client) -> None:
     assert [opened(row).size for row in first] == [(16, 16)] * 2
 
 
+def test_images_of_candidates(live: httpx.Client) -> None:
+    """None are refused; what is kept is one of those that are drawn."""
+    body = {"prompt": "a rooster", "seed": 2}
+    assert live.post(ROUTE, json=body | {"candidates": 0}).status_code == 400
+    drawn = live.post(ROUTE, json=body | {"n": 5, "candidates": 1}).json()["data"]
+    (kept,) = live.post(ROUTE, json=body | {"candidates": 5}).json()["data"]
+    assert kept in drawn
+
+
 def test_images_of_a_sum(live: httpx.Client, media: Path, data_url: Callable[[bytes], str]) -> None:
     """Parts as of a search."""
     sound = data_url((media / "rain.ogg").read_bytes())
@@ -107,7 +116,7 @@ def test_a_space_without_a_decoder(starter: openbind.Space, running: Running) ->
 class Slow:
     """Draws until it is canceled."""
 
-    accepts = ""
+    accepts, candidates = "", 1
 
     def __init__(self, dim: int) -> None:
         self.dim = dim

@@ -19,6 +19,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -282,11 +283,12 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """Measure what is drawn of the classes that no setting was chosen on, and in given layouts."""
     kept_K = ~is_chosen_on(judge.names)
+    look = partial(space.encode, "image")
     found = {}
     for side in sides:
         own, classes = side.of(kept_K[side.class_N]), np.unique(side.class_N)
         given = (own.vectors_NE, own.class_N, side.modality, classes)
-        found[side.modality] = measure_drawn(generator, judge, real, *given)
+        found[side.modality] = measure_drawn(generator, judge, real, look, *given)
     where_ND = prepared.parts.where_NVD[~prepared.learned_N, 0]
     texts_NE = sides[0].vectors_NE
     layouts = measure_layouts(generator, judge, real, space, texts_NE, where_ND, kept_K)

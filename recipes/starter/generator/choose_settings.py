@@ -94,11 +94,13 @@ def choose(
 def measure_agreement(
     generator: Generator, judge: Judge, items: Items, kept_K: np.ndarray
 ) -> float:
-    """Return how often the judge names the images of some classes' items right, among all."""
+    """Return how often the judge names the images of some classes' items right, among all.
+
+    One image is drawn for each, and kept.
+    """
     classes, own = np.unique(items.class_N), items.of(kept_K[items.class_N])
-    known = generator.find_condition(own.vectors_NE, own.modality)
     right = [
         classes[judge.classify(judge.features(images))[:, classes].argmax(1)] == own.class_N
-        for images in (draw(generator, known, seed) for seed in range(SEEDS))
+        for images in (draw(generator, own.vectors_NE, own.modality, seed) for seed in range(SEEDS))
     ]
     return float(np.mean(right))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from openbind.evaluation.drawn import copied_fraction, diversity, kernel_distance, shuffle
 from openbind.evaluation.judge import EfficientNetJudge
 from openbind.evaluation.metrics import fraction_interval
+from openbind.generation.candidates import Look, keep_nearest
 from openbind.generation.decoder import image_seeds
-from openbind.generation.network import Condition
 from openbind.generation.small import Generator
 from openbind.space.space import Space
 
@@ -43,6 +43,7 @@ def measure_drawn(
     generator: Generator,
     judge: EfficientNetJudge,
     real: Real,
+    look: Look,
     vectors_NE: torch.Tensor,
     class_N: np.ndarray,
     modality: str,
@@ -54,16 +55,17 @@ def measure_drawn(
         generator: draws.
         judge: knows the classes.
         real: drawings, for ceiling, retrieval and copying.
+        look: embeds candidates, by the starter itself.
         vectors_NE: of items that weren't learned from.
         class_N: row of each one's noun.
         modality: of the items.
         classes: rows of the nouns that it names them among; the items may be of some only.
     """
-    known = generator.find_condition(vectors_NE, modality)
-    seen_SND = np.stack([judge.features(draw(generator, known, seed)) for seed in range(SEEDS)])
+    drawn = [draw(generator, vectors_NE, modality, seed, look) for seed in range(SEEDS)]
+    seen_SND = np.stack([judge.features(images) for images in drawn])
     learned_MD = real.seen_ND[real.learned_N]
     held = ~real.learned_N & np.isin(real.class_N, np.unique(class_N))
-    nearest_N = (known.near_BKD[:, 0] @ generator.images.what_MD.T).argmax(1).numpy()
+    nearest_N = generator.find_nearest(vectors_NE, modality)[:, 0].numpy()
     all_ND, held_ND = seen_SND.reshape(-1, seen_SND.shape[-1]), real.seen_ND[~real.learned_N]
 
     def agree(seen_ND: np.ndarray, target_N: np.ndarray) -> float:
@@ -122,12 +124,11 @@ def measure_layouts(
     wanted_ND = where_ND[chance.integers(len(where_ND), size=LAYOUTS)]
     vectors_NE = texts_NE[noun_N].clone()
     vectors_NE[:, -wanted_ND.shape[1] :] = wanted_ND
-    known = generator.find_condition(vectors_NE, "text")
-    images = draw(generator, known, 0)
+    images = draw(generator, vectors_NE, "text", 0, partial(space.encode, "image"))
     best_N = judge.classify(judge.features(images)).argmax(1)
     seen_NE = torch.from_numpy(space.encode("image", images))
     drawn_ND = F.normalize(seen_NE[:, -wanted_ND.shape[1] :], dim=1)
-    nearest_N = (known.near_BKD[:, 0] @ generator.images.what_MD.T).argmax(1)
+    nearest_N = generator.find_nearest(vectors_NE, "text")[:, 0]
     learned_MD = real.seen_ND[real.learned_N]
     found_N = judge.classify(learned_MD[nearest_N.numpy()]).argmax(1)
     return {
@@ -140,8 +141,19 @@ def measure_layouts(
     }
 
 
-def draw(generator: Generator, known: Condition, seed: int) -> Sequence[Image.Image]:
-    """Draw one image of each condition."""
-    count = len(known.sigma_B)
-    seeds = [image_seeds(seed + SEEDS * row, 1)[0] for row in range(count)]
-    return generator.draw(known, seeds, generator.config.sampler)
+def draw(
+    generator: Generator,
+    vectors_NE: torch.Tensor,
+    modality: str,
+    seed: int,
+    look: Look | None = None,
+) -> list[Image.Image]:
+    """Draw one image of each vector: the nearest of its candidates, or the first without `look`."""
+    count = 1 if look is None else generator.config.candidates
+    kept = []
+    for row, vector_E in enumerate(vectors_NE):
+        known = generator.find_condition(vector_E[None], modality).take([0] * count)
+        seeds = image_seeds(seed + SEEDS * row, count)
+        images = generator.draw(known, seeds, generator.config.sampler)
+        kept += images if look is None else keep_nearest(images, vector_E.numpy(), count, look)
+    return kept

@@ -47,6 +47,11 @@ class StoredGenerator:
         """Identity of the image side that it learned from."""
         return self.decoder.accepts
 
+    @property
+    def candidates(self) -> int:
+        """Of each image, if nothing else is asked for."""
+        return self.decoder.candidates
+
     def draw(self, vectors_BE: np.ndarray, **options: Any) -> list[list[Image.Image]]:
         """Draw images; see `openbind.generation.decoder.Decoder`."""
         return self.decoder.draw(vectors_BE, **options)

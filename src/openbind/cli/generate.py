@@ -21,12 +21,16 @@ from openbind.cli.verb import (
     with_settings,
 )
 from openbind.errors import InputError
+from openbind.modalities import IMAGE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from openbind.search.query import Term
     from openbind.space.space import Space
+
+OPTIONS = ("n", "candidates", "seed", "steps", "guidance")
+"""Of the command line, for `Space.generate`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--n", type=positive, default=1, metavar="N", help="number of images (default: 1)"
+    )
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        metavar="N",
+        help="images drawn for each, of which the nearest to the query is kept (default: the "
+        "decoder's)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="another draws other images (default: 0)"
@@ -95,7 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
     from openbind.search.query import common_modality, embed_query
 
     image_format(arguments.output)
-    check_numbers(arguments.n, arguments.seed, arguments.steps, arguments.guidance)
+    options = {name: getattr(arguments, name) for name in OPTIONS}
+    check_numbers(**options)
     terms = query_terms(arguments)
     if not terms:
         raise InputError("the query", "no terms; add at least one, such as --audio rooster.wav")
@@ -103,7 +115,6 @@ def run(arguments: argparse.Namespace) -> int:
     note_languages(space.card, space.name, terms)
     vector_E = embed_query(with_settings(space, arguments), terms)
     start = time.perf_counter()
-    options = {name: getattr(arguments, name) for name in ("n", "seed", "steps", "guidance")}
     images = draw(space, vector_E, modality=common_modality(terms), **options)
     seconds = time.perf_counter() - start
     sheet = arrange(images)
@@ -123,7 +134,8 @@ def open_space(arguments: argparse.Namespace, terms: list[Term]) -> Space:
     """Load the space of a query with the decoder of `add_decoder_arguments`."""
     check_decoder(arguments)
     if arguments.decoder is None:
-        return load_space(arguments, modalities={term.modality for term in terms})
+        # Images too: candidates are looked at.
+        return load_space(arguments, modalities={IMAGE, *(term.modality for term in terms)})
     return with_decoder(load_space(arguments), arguments)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from openbind.errors import InputError, OpenbindError
+from openbind.generation.candidates import Look, keep_nearest
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,6 +21,7 @@ HOW_TO_DRAW = (
     "ip-adapter-sdxl) fit spaces of CLIP's image encoders or need a bridge: docs/generation.md"
 )
 MAX_SEED = 2**63 - 1
+MAX_CANDIDATES = 64
 
 Progress = Callable[[int, int], bool]
 """Called with the steps done and all steps; returning False cancels the drawing."""
@@ -48,23 +50,31 @@ class Decoder(Protocol):
         """
         ...
 
+    @property
+    def candidates(self) -> int:
+        """Images that are drawn for each one that is kept, if nothing else is asked for."""
+        ...
+
     def draw(
         self,
         vectors_BE: np.ndarray,
         *,
         modality: str | None,
         n: int,
+        candidates: int,
         seed: int,
         steps: int | None,
         guidance: float | None,
         progress: Progress | None,
     ) -> list[list[Image.Image]]:
-        """Draw `n` images from each vector; requests have passed `check_request`.
+        """Draw `n` · `candidates` images from each vector; requests have passed `check_numbers`.
 
         Args:
             vectors_BE: float32 unit rows.
             modality: what all of them were computed from; None for sums, or if it isn't known.
-            n: number of images for each vector.
+            n: number of images that are kept of each vector's.
+            candidates: images to choose each of them from; they stand one after the other, and may
+                depend on how many they are, but not on `n`.
             seed: the images of a vector depend on it, not on the rest of the batch.
             steps: of the sampler; None takes the decoder's own number.
             guidance: how much stronger than unconditional images the vector counts; up to 1 draws
@@ -83,26 +93,37 @@ def generate(
     *,
     modality: str | None = None,
     n: int = 4,
+    candidates: int | None = None,
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
     progress: Progress | None = None,
+    look: Look | None = None,
 ) -> Any:
     """Draw images; see `Decoder.draw` for the arguments.
+
+    Each image is the one of some candidates that the space itself sees as nearest to the vector.
 
     Args:
         decoder: draws them.
         vectors: one unit vector (dim,), or several (count, dim).
         modality, n, seed, steps, guidance, progress: as in `Decoder.draw`.
+        candidates: of each image; None takes the decoder's own number, 1 chooses nothing.
+        look: embeds candidates; None if the space can't embed images.
 
     Returns:
         `n` RGB images; for several vectors a list of `n` for each.
 
     Raises:
-        InputError: the vectors aren't of the decoder's space, or a number is out of its range.
+        InputError: the vectors aren't of the decoder's space, a number is out of its range, or
+            there is nothing to choose with.
         CanceledError: `progress` returned False.
     """
-    check_numbers(n, seed, steps, guidance)
+    check_numbers(n, seed, steps, guidance, candidates)
+    candidates = decoder.candidates if candidates is None else candidates
+    if candidates > 1 and look is None:
+        reason = "chosen among by the space's image tower, which isn't loaded: load it, or ask for"
+        raise InputError("candidates", f"{candidates} are {reason} 1")
     rows_BE = check_vectors(vectors, decoder.dim)
     if not len(rows_BE):
         return []
@@ -110,27 +131,41 @@ def generate(
         rows_BE,
         modality=modality,
         n=n,
+        candidates=candidates,
         seed=seed,
         steps=steps,
         guidance=guidance,
         progress=progress,
     )
+    if candidates > 1 and look is not None:
+        drawn = [
+            keep_nearest(images, vector_E, candidates, look)
+            for images, vector_E in zip(drawn, rows_BE, strict=True)
+        ]
     return drawn if np.ndim(vectors) == 2 else drawn[0]
 
 
-def check_numbers(n: int, seed: int, steps: int | None, guidance: float | None) -> None:
+def check_numbers(
+    n: int,
+    seed: int,
+    steps: int | None,
+    guidance: float | None,
+    candidates: int | None = None,
+) -> None:
     """Check the numbers of a request.
 
     Raises:
         InputError: names the number that is out of its range.
     """
-    for name, value, least in (("n", n, 1), ("steps", steps, 1), ("seed", seed, 0)):
-        if value is None and name == "steps":
+    given = {"n": (n, 1), "candidates": (candidates, 1), "steps": (steps, 1), "seed": (seed, 0)}
+    for name, (value, least) in given.items():
+        if value is None and name in ("candidates", "steps"):
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InputError(name, f"expected an integer of at least {least}, found {value!r}")
-    if seed > MAX_SEED:
-        raise InputError("seed", f"expected at most {MAX_SEED}, found {seed}")
+    for name, value, most in (("seed", seed, MAX_SEED), ("candidates", candidates, MAX_CANDIDATES)):
+        if value is not None and value > most:
+            raise InputError(name, f"expected at most {most}, found {value}")
     if guidance is not None and not (math.isfinite(guidance) and guidance >= 0):
         raise InputError("guidance", f"expected a number of at least 0, found {guidance!r}")
 

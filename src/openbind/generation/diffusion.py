@@ -52,12 +52,18 @@ class Diffusion:
         """The family of encoders that it was trained on."""
         return self.entry.family.name
 
+    @property
+    def candidates(self) -> int:
+        """One: an image takes minutes."""
+        return 1
+
     def draw(
         self,
         vectors_BE: np.ndarray,
         *,
         modality: str | None,
         n: int,
+        candidates: int,
         seed: int,
         steps: int | None,
         guidance: float | None,
@@ -66,7 +72,8 @@ class Diffusion:
         """Draw one image at a time, so that none depends on others; see `Decoder.draw`."""
         raw_BD = torch.from_numpy(self.condition.raw(vectors_BE, modality))
         steps = self.entry.steps if steps is None else steps
-        total, done = len(raw_BD) * n * steps, 0
+        count = n * candidates
+        total, done = len(raw_BD) * count * steps, 0
 
         def note(*_: Any) -> dict[str, Any]:
             nonlocal done
@@ -84,7 +91,7 @@ class Diffusion:
         return [
             [
                 self._draw_one(row_D[None], each, level, note, options)
-                for each in image_seeds(seed, n)
+                for each in image_seeds(seed, count)
             ]
             for row_D in raw_BD
         ]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,9 +22,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from openbind.configs import from_dict, to_dict
+from openbind.configs import Range, from_dict, to_dict
 from openbind.errors import CheckpointError, ConfigError, first_line
-from openbind.generation.decoder import Progress, check_accepted, image_seeds, report
+from openbind.generation.decoder import (
+    MAX_CANDIDATES,
+    Progress,
+    check_accepted,
+    image_seeds,
+    report,
+)
 from openbind.generation.network import Condition, Enlarger, Network, NetworkConfig
 from openbind.generation.prior import ImageVectors, PriorSettings, find_condition
 from openbind.generation.sampler import SamplerSettings, draw_images
@@ -49,12 +56,14 @@ class GeneratorConfig:
         network: architecture.
         sampler: how images are drawn.
         priors: modality, or `OTHER` → how its vectors become conditions.
+        candidates: of each image, of which the nearest is kept.
     """
 
     accepts: str
     network: NetworkConfig
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     priors: dict[str, PriorSettings] = field(default_factory=dict)
+    candidates: Annotated[int, Range(1, MAX_CANDIDATES)] = 8
 
     def prior_of(self, modality: str | None) -> PriorSettings:
         """Return the settings of a modality."""
@@ -109,35 +118,23 @@ class Generator:
     ) -> list[Image.Image]:
         """Draw one image for each row of `known`, from its seed.
 
-        Each is drawn alone: in a batch the last digits would depend on the others. One thread
-        computes it, for the same reason, and as several are slower where cores are shared.
+        They are drawn together: the last digits depend on how many they are. One thread computes
+        it, as they would depend on the threads as well, and several are slower where cores are
+        shared.
 
         Args:
             known: of the images.
             seeds: of each.
             settings: of the sampler.
-            seen: called after each step with the steps done for all images.
+            seen: called after each step with the steps done.
         """
-        images = []
+        size = self.config.network.size
+        noise = [torch.randn(3, size, size, generator=_start(seed)) for seed in seeds]
         with one_thread():
-            for row, seed in enumerate(seeds):
-                own = partial(_add, seen, row * settings.steps)
-                images.append(self._draw_one(known.take([row]), seed, settings, own))
-        return images
-
-    def _draw_one(
-        self,
-        known: Condition,
-        seed: int,
-        settings: SamplerSettings,
-        seen: Callable[[int], None],
-    ) -> Image.Image:
-        size, start = self.config.network.size, torch.Generator().manual_seed(seed)
-        noise_BCHW = torch.randn(1, 3, size, size, generator=start)
-        small = draw_images(self.network, noise_BCHW, known, settings, seen)
-        large = (self.enlarger(small.clamp(-1, 1))[0] + 1) * 127.5
-        pixels_HWC = large.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
-        return Image.fromarray(pixels_HWC.numpy())
+            small_BCHW = draw_images(self.network, torch.stack(noise), known, settings, seen)
+            large_BCHW = (self.enlarger(small_BCHW.clamp(-1, 1)) + 1) * 127.5
+        pixels_BCHW = large_BCHW.round().clamp(0, 255).to(torch.uint8)
+        return [Image.fromarray(pixels) for pixels in pixels_BCHW.permute(0, 2, 3, 1).numpy()]
 
 
 @contextmanager
@@ -151,8 +148,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _add(seen: Callable[[int], None], before: int, done: int) -> None:
-    seen(before + done)
+def _start(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def _report(progress: Progress | None, before: int, total: int, done: int) -> None:
@@ -183,6 +180,11 @@ class SmallDecoder:
         """Identity of the image side that it learned from."""
         return self.config.accepts
 
+    @property
+    def candidates(self) -> int:
+        """Of each image, if nothing else is asked for."""
+        return self.config.candidates
+
     @cached_property
     def generator(self) -> Generator:
         """The file's content.
@@ -201,12 +203,13 @@ class SmallDecoder:
         *,
         modality: str | None,
         n: int,
+        candidates: int,
         seed: int,
         steps: int | None,
         guidance: float | None,
         progress: Progress | None,
     ) -> list[list[Image.Image]]:
-        """Draw `n` images from each vector; see `openbind.generation.decoder.Decoder`."""
+        """Draw images of each vector; see `openbind.generation.decoder.Decoder`."""
         generator = self.generator
         changes = {"steps": steps, "guidance": guidance}
         chosen = {name: value for name, value in changes.items() if value is not None}
@@ -215,9 +218,14 @@ class SmallDecoder:
         for vector_E in vectors_BE:
             # One by one, as the images: in a batch the last digits depend on the others.
             known = generator.find_condition(torch.from_numpy(vector_E)[None], modality)
-            before = len(drawn) * n * settings.steps
-            seen = partial(_report, progress, before, total)
-            drawn.append(generator.draw(known.take([0] * n), image_seeds(seed, n), settings, seen))
+            known, seeds = known.take([0] * candidates), image_seeds(seed, n * candidates)
+            images: list[Image.Image] = []
+            for at in range(n):
+                before = (len(drawn) * n + at) * settings.steps
+                seen = partial(_report, progress, before, total)
+                own = seeds[at * candidates : (at + 1) * candidates]
+                images += generator.draw(known, own, settings, seen)
+            drawn.append(images)
         return drawn
 
 

@@ -99,6 +99,7 @@ async def _start(
         vector_E,
         modality=common_modality(terms),
         n=request.n,
+        candidates=request.candidates,
         seed=request.seed,
         steps=request.steps,
         guidance=request.guidance,

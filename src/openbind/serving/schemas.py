@@ -246,6 +246,12 @@ class ImagesRequest(Strict):
         None, description="as of a search"
     )
     n: int = Field(1, ge=1, le=MAX_IMAGES, description="number of images")
+    candidates: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_IMAGES,
+        description="drawn for each image, of which the nearest is kept; default: the decoder's",
+    )
     seed: int = Field(0, ge=0, lt=2**53, description="another draws other images")
     steps: int | None = Field(None, ge=1, le=MAX_STEPS, description="default: the decoder's")
     guidance: float | None = Field(

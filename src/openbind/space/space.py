@@ -262,8 +262,7 @@ class Space:
 
         Args:
             vectors: one unit vector (dim,), or several (count, dim).
-            options: `modality=None`, `n=4`, `seed=0`, `steps=None`, `guidance=None` and
-                `progress=None`, as in `openbind.generation.decoder.generate`.
+            options: `modality`, `n`, `seed` and more, of `openbind.generation.decoder.generate`.
 
         Returns:
             `n` RGB images; for several vectors a list of `n` for each.
@@ -273,7 +272,8 @@ class Space:
         """
         if self.generator is None:
             raise InputError(self.name, f"no decoder draws from its vectors; {HOW_TO_DRAW}")
-        return generate(self.generator, vectors, **options)
+        look = partial(self.encode, IMAGE) if IMAGE in self.modalities else None
+        return generate(self.generator, vectors, look=look, **options)
 
     def locate(
         self, image: Any, query: Any, *, modality: str = IMAGE, method: str = "auto"
