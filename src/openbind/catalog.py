@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from openbind.checkpoints import hub, native
+from openbind.checkpoints.adapters import merge_adapters
 from openbind.checkpoints.anchors import ANCHORS
 from openbind.checkpoints.formats import Listing, detect, load_as
 from openbind.checkpoints.pe_av import PREFIX as PE_AV
@@ -125,6 +126,7 @@ def load(
     accept_license: bool = False,
     anchor: AnchorOptions | Mapping[str, Any] | None = None,
     trust_remote_code: bool = False,
+    adapters: Mapping[str, str | os.PathLike[str]] | None = None,
 ) -> Space:
     """Load a space.
 
@@ -145,6 +147,7 @@ def load(
             entry's name in $OPENBIND_ACCEPT_LICENSE.
         anchor: prompts and truncation of "st:" models, as `AnchorOptions` or a mapping.
         trust_remote_code: run Python code of an "st:" model's repository, if it needs it.
+        adapters: modality → folder of LoRA adapters, which are merged into its tower.
 
     Raises:
         UnknownNameError: no such name or path, or the space has no such modality.
@@ -169,7 +172,7 @@ def load(
     if entry is not None and entry.url:
         space.config = replace(space.config, name=entry.name)
         space.card = replace(space.card, license=entry.license)
-    return space
+    return merge_adapters(space, adapters) if adapters else space
 
 
 def _load_reference(

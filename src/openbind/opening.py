@@ -49,8 +49,8 @@ def load(
         runtime: "onnx" or "openvino" compute an exported space without PyTorch; None is PyTorch.
         modalities: load only what these need; None loads all.
         dtype: precision to compute in; "auto" takes the checkpoint's or the machine's.
-        options: `device`, `weights`, `accept_license`, `anchor` and `trust_remote_code`, as in
-            `openbind.catalog.load`; none with a runtime.
+        options: `device`, `weights`, `accept_license`, `anchor`, `trust_remote_code` and
+            `adapters`, as in `openbind.catalog.load`; none with a runtime.
 
     Raises:
         UnknownNameError: no such name, path, runtime or modality.

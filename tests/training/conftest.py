@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 import openbind
 from openbind.checkpoints.native import build_tower
 from openbind.modalities.image import ImageSettings
+from openbind.modalities.thermal import ThermalSettings
 from openbind.model.config import HeadConfig, PatchStem, TowerConfig, TrunkConfig
 from openbind.model.initial import initialize
 from openbind.presets import bind
@@ -55,17 +57,33 @@ class World:
     recipe: Path
 
 
-def make_space() -> Space:
-    """Return a space of images only, of 16 dimensions, with random weights."""
-    tower = TowerConfig(
-        stem=PatchStem(channels=3, kernel=(8, 8), stride=(8, 8), size=(16, 16), norm=True),
-        trunk=TrunkConfig(width=32, depth=1, heads=2),
-        head=HeadConfig(embed_dim=16),
-    )
-    config = bind("tiny-start", {"vision": tower}, settings={"image": ImageSettings(size=16)})
-    module = build_tower(config.towers["vision"])
-    assert isinstance(module, openbind.model.tower.Tower)
-    return Space(config, {"vision": initialize(module, torch.Generator().manual_seed(0))})
+def make_space(channels: dict[str, int] | None = None) -> Space:
+    """Return a space of 16 dimensions with random weights: of images only, or of more.
+
+    Args:
+        channels: of the input of each tower; None is images only.
+    """
+    channels = channels or {"vision": 3}
+    towers = {
+        name: TowerConfig(
+            stem=PatchStem(
+                channels=count, kernel=(8, 8), stride=(8, 8), size=(16, 16), norm=count == 3
+            ),
+            trunk=TrunkConfig(width=32, depth=1, heads=2),
+            head=HeadConfig(embed_dim=16),
+        )
+        for name, count in channels.items()
+    }
+    settings: dict[str, Any] = {"image": ImageSettings(size=16)}
+    if "thermal" in channels:
+        settings["thermal"] = ThermalSettings(size=16)
+    config = bind("tiny-start", towers, settings=settings)
+    modules = {}
+    for name in towers:
+        module = build_tower(config.towers[name])
+        assert isinstance(module, openbind.model.tower.Tower)
+        modules[name] = initialize(module, torch.Generator().manual_seed(0))
+    return Space(config, modules)
 
 
 def write_pair(folder: Path, index: int) -> str:
@@ -96,6 +114,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE.format(start=folder / "start", steps=STEPS))
     return World(folder, recipe)
+
+
+@pytest.fixture(scope="session")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A frozen space of images and thermal images."""
+    folder = tmp_path_factory.mktemp("two") / "space"
+    openbind.save(make_space({"vision": 3, "thermal": 1}), folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)

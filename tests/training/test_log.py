@@ -1,20 +1,14 @@
-"""The log has a line for each logged step, also after a crash; TensorBoard and W&B get the same."""
+"""The log has a line for each logged step, also after a crash; TensorBoard gets the same."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import struct
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from openbind.data.loader import SkippedItem
-from openbind.errors import MissingExtraError
 from openbind.training.log import RunLog, SkippedLog, cut_log, read_log
 from openbind.training.state import RunFolder
 
@@ -80,43 +74,3 @@ def test_skipped(tmp_path: Path) -> None:
     path.write_bytes(written + path.read_bytes())
     SkippedLog(path).write(items)
     assert [json.loads(line)["item"] for line in path.read_text().splitlines()] == ["0", "1", "2"]
-
-
-class FakeWandb(ModuleType):
-    """Stands in for W&B: records how runs are opened."""
-
-    def __init__(self) -> None:
-        super().__init__("wandb")
-        self.opened: list[dict[str, Any]] = []
-
-    def init(self, **settings: Any) -> FakeWandb:
-        """Record the settings."""
-        self.opened.append(settings)
-        return self
-
-    def log(self, scalars: dict[str, float], step: int) -> None:
-        """Accept numbers."""
-
-    def finish(self) -> None:
-        """Close the run."""
-
-
-def test_wandb_run_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resumed run continues the same run at W&B: its id is in the run's folder."""
-    fake = FakeWandb()
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    for name, start in (("one", 0), ("one", 4), ("other", 0)):
-        folder = RunFolder(tmp_path / name)
-        folder.path.mkdir(exist_ok=True)
-        with RunLog(folder, steps=9, start=start, progress=False, wandb="project") as log:
-            log.step(start + 1, NUMBERS)
-    first, resumed, other = (settings["id"] for settings in fake.opened)
-    assert first == resumed != other
-    assert all(settings["resume"] == "allow" for settings in fake.opened)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="W&B is installed")
-def test_wandb_missing(tmp_path: Path) -> None:
-    """Without W&B the error names the extra that installs it."""
-    with pytest.raises(MissingExtraError, match="wandb"):
-        RunLog(RunFolder(tmp_path), steps=1, start=0, progress=False, wandb="project")

@@ -40,6 +40,11 @@ def test_changes(world: Any) -> None:
     [
         ("shedule", "1", r"shedule: unknown key; did you mean 'schedule'"),
         ("schedule.l", "1", r"schedule\.l: unknown key; did you mean 'lr'"),
+        ("pairs[0].temprature", "1", r"pairs\[0\]\.temprature: unknown key; .*'temperature'"),
+        ("pairs[1].loss", "sigmoid", r"pairs\[1\]\.loss: expected an index below 1, found '1'"),
+        ("pairs.0.loss", "gram", r"third: the other frozen modality of loss: gram"),
+        ("pairs.0.third", "text", r"third: the other frozen modality of loss: gram"),
+        ("logging.patience", "0", r"patience: expected at least 1"),
         ("pairs.0.temprature", "1", r"pairs\[0\]\.temprature: unknown key; .*'temperature'"),
         ("pairs.0.data.manifst", "a", r"pairs\[0\]\.data\.manifst: unknown .*'manifest'"),
         ("pairs.0.views", "{crops: [0, 1]}", r"views\.crops: unknown key; did you mean 'crop'"),
@@ -223,8 +228,11 @@ def test_modules(world: Any, tmp_path: Path) -> None:
     text = world.recipe.read_text().replace("imu", "wobble")
     (tmp_path / "recipe.yaml").write_text(text + "modules: [wobble_sensor.py]\n")
     try:
-        changes = {"pairs.0.data": "{wobbles: here}", "pairs.0.keep.classes": "{wobbles: names}"}
-        plan = read_recipe(tmp_path / "recipe.yaml", changes).pairs[0]
+        changes = {"pairs.0.data": "{wobbles: here}", "pairs[0].keep.classes": "{wobbles: names}"}
+        changes["logging.emergence"] = "[{pair: [text, wobble], data: {wobbles: there}}]"
+        read = read_recipe(tmp_path / "recipe.yaml", changes)
+        plan = read.pairs[0]
+        assert type(read.logging.emergence[0].data).__name__ == "Wobbles"
         assert plan.pair == ("image", "wobble")
         assert type(plan.data).__name__ == "Wobbles"
         assert plan.keep is not None

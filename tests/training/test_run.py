@@ -66,7 +66,7 @@ def test_result(world: World, whole: RunFolder) -> None:
 def test_files(whole: RunFolder) -> None:
     """The folder has the recipe, the log, TensorBoard's events and checkpoints."""
     names = {path.name for path in whole.path.iterdir()}
-    assert names == {"recipe.yaml", "space", "log.jsonl", "events", "state"}
+    assert names == {"recipe.yaml", "space", "log.jsonl", "events", "state", "samples"}
     assert load_state(whole.last)["step"] == 12
     assert load_state(whole.best)["step"] in (6, 12)
     assert read_recipe(whole.recipe).name == "tiny-run"
@@ -257,6 +257,46 @@ def test_refused(world: World, whole: RunFolder, tmp_path: Path) -> None:
         run(world, broken.path, resume=True)
 
 
+def test_extended(world: World, tmp_path: Path) -> None:
+    """A finished run goes on to a greater length; with a constant rate as if planned so.
+
+    A smaller length than what was taken is refused.
+    """
+    constant = {"schedule__min_lr_ratio": "1", "schedule__warmup_steps": "0"}
+    whole = run(world, tmp_path / "whole", schedule__steps="9", **constant)
+    part = run(world, tmp_path / "part", schedule__steps="6", **constant)
+    assert len(losses(part)) == 6
+    run(world, part.path, resume=True, schedule__steps="9", **constant)
+    assert losses(part) == losses(whole)
+    assert_same(weights(part), weights(whole))
+    with pytest.raises(ConfigError, match="the run has taken 9"):
+        run(world, part.path, resume=True, schedule__steps="6", **constant)
+
+
+def test_patience(world: World, tmp_path: Path) -> None:
+    """Without a better validation the run ends, and ends again when it is resumed."""
+    still = {"schedule__lr": "1e-12", "logging__validate_every": "2", "logging__patience": "2"}
+    folder = run(world, tmp_path / "run", **still)
+    assert load_state(folder.last)["step"] == 6
+    assert [step for step, _ in losses(folder)] == [1, 2, 3, 4, 5, 6]
+    assert openbind.load(folder.path).modalities == ("image", "imu")
+    run(world, folder.path, resume=True, **still)
+    assert load_state(folder.last)["step"] == 6
+
+
+def test_same_modalities(world: World, tmp_path: Path) -> None:
+    """Two pairs of the same modalities have results of their own in the log."""
+    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, split: train, validation: val}"
+    changes = {"pairs": f"[{pair}, {pair}]", "schedule__steps": "2", "schedule__warmup_steps": "0"}
+    folder = run(world, tmp_path / "run", **changes)
+    lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
+    assert set(lines[-1]["validation"]) == {"image-imu", "image-imu-2"}
+    assert {path.name for path in folder.samples.iterdir()} == {
+        "0000002-image-imu.jpg",
+        "0000002-image-imu-2.jpg",
+    }
+
+
 def test_too_few(world: World, tmp_path: Path) -> None:
     """Too few rows for a batch are an error before training."""
     with pytest.raises(ConfigError, match="32 rows are too few for a batch of 64"):
@@ -335,6 +375,18 @@ def test_options(world: World, tmp_path: Path, changes: dict[str, str], rule: st
         assert len(found) == 3 * (32 * 2 // 8)
 
 
+def assert_adapters(start: RunFolder, folder: RunFolder, item: Path) -> None:
+    """Merged into the starting space on demand, the adapters are the result."""
+    adapters = {"imu": folder.adapters / "imu"}
+    merged, result = openbind.load(start.path, adapters=adapters), openbind.load(folder.path)
+    assert merged.config.modalities == result.config.modalities
+    np.testing.assert_allclose(
+        merged.encode("imu", [item]), result.encode("imu", [item]), atol=1e-6
+    )
+    with pytest.raises(CheckpointError, match="other weights"):
+        openbind.load(folder.path, adapters=adapters)
+
+
 @pytest.mark.slow
 def test_fine_tuning(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """A trained modality is fine-tuned: its head alone, by LoRA, or in full."""
@@ -348,6 +400,7 @@ def test_fine_tuning(world: World, whole: RunFolder, tmp_path: Path) -> None:
         if how == "head":
             assert moved == {"head.proj.weight"}
         elif how == "lora":
+            assert_adapters(whole, RunFolder(tmp_path / how), world.folder / "7.csv")
             assert "trunk.blocks.0.attention.in_proj.weight" in moved
             assert "stem.weight" not in moved
         else:

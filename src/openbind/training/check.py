@@ -10,12 +10,14 @@ from openbind.configs import to_dict
 from openbind.data.loader import Batch, CachedFeatures
 from openbind.errors import ConfigError
 from openbind.training.distributed import World, join_world
+from openbind.training.emergence import prepare_probes
 from openbind.training.pair_state import PairState
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names
 from openbind.training.result import finished_space
 from openbind.training.run import PreparedRun, prepare_run
 from openbind.training.towers import trained_names
+from openbind.training.trackers import require_loggers
 from openbind.training.trainer import Trainer
 
 SAMPLED_ROWS = 8
@@ -126,9 +128,12 @@ def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
         ConfigError, InputError, TrainingError: what would stop the run.
     """
     check_names(recipe)
+    require_loggers(recipe.logging)
     hardware = recipe.hardware
     with join_world(hardware.device, hardware.embed_batch_size, hardware.embed_workers) as world:
         run = prepare_run(recipe, root, None, world, progress=False, limit=SAMPLED_ROWS)
+        few = replace(recipe, logging=replace(recipe.logging, validation_rows=SAMPLED_ROWS))
+        prepare_probes(few, run.space, root, run.pairs, world)
         reports = tuple(_try_pair(pair, recipe, run, world) for pair in run.pairs)
     batches, together = [report.batches for report in reports], recipe.each_step == "all"
     steps = recipe.schedule.total_steps(max(batches) if together else sum(batches))

@@ -23,11 +23,19 @@ class Contrast:
         items_KE: unit vectors: one for each group of positives in the batch, then the negatives.
         target_Q: for each row of the batch, the index of its item.
         excluded: pairs of a row and another of its own positives, which isn't its negative.
+        third_KE: unit vectors of the items' third modality, for "gram".
     """
 
     items_KE: Tensor
     target_Q: Tensor
     excluded: Excluded | None = None
+    third_KE: Tensor | None = None
+
+    def items(self) -> Tensor:
+        """Return what the loss takes as items: (K, E), or (K, 2, E) with a third modality."""
+        if self.third_KE is None:
+            return self.items_KE
+        return torch.stack([self.items_KE, self.third_KE], dim=1)
 
     def part(self, rows: slice, device: torch.device) -> Contrast:
         """Return the contrast of some rows of the batch, with the same items, on a device."""
@@ -36,7 +44,9 @@ class Contrast:
             queries, items = self.excluded
             mine = (rows.start <= queries) & (queries < rows.stop)
             excluded = (queries[mine] - rows.start).to(device), items[mine].to(device)
-        return Contrast(self.items_KE.to(device), self.target_Q[rows].to(device), excluded)
+        third_KE = None if self.third_KE is None else self.third_KE.to(device)
+        items_KE, target_Q = self.items_KE.to(device), self.target_Q[rows].to(device)
+        return Contrast(items_KE, target_Q, excluded, third_KE)
 
 
 class Corpus:
@@ -49,6 +59,7 @@ class Corpus:
             its own aren't its negatives. "label": nor are those of all rows of its label; an item
             of rows with different labels counts for the first.
         similar: nor are items whose cosine with the row's own is above it; None is none.
+        third_NE: a third modality's vector of each row, for "gram".
     """
 
     def __init__(
@@ -57,7 +68,9 @@ class Corpus:
         vectors_KVE: Tensor,
         positives: Literal["item", "row", "label"],
         similar: float | None = None,
+        third_NE: Tensor | None = None,
     ) -> None:
+        self.third_NE = third_NE
         self.table, self.vectors_KVE, self.positives = table, vectors_KVE, positives
         self.similar = similar
         self._group_K = np.arange(len(table.anchors))
@@ -102,7 +115,9 @@ class Corpus:
         target = torch.from_numpy(target_Q)
         if self.similar is not None:
             excluded = _exclude_similar(items_KE, target, self.similar, excluded)
-        return Contrast(items_KE, target, excluded)
+        # Rows that share an item share the third of the first of them.
+        third_KE = None if self.third_NE is None else self.third_NE[[draws[i].row for i in first]]
+        return Contrast(items_KE, target, excluded, third_KE)
 
     def _exclude(
         self, draws: Sequence[Draw], anchors_K: np.ndarray, target_Q: np.ndarray

@@ -1,10 +1,9 @@
-"""What a run reports: a progress bar, a log of JSON lines, TensorBoard, and optionally W&B."""
+"""What a run reports: a progress bar, a log of JSON lines, TensorBoard, and its trackers."""
 
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from openbind.atomic import atomic_path
 from openbind.data.loader import SkippedItem
 from openbind.errors import MissingExtraError
 from openbind.training.state import RunFolder
+from openbind.training.trackers import Tracker
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
@@ -65,11 +65,11 @@ class RunLog:
         steps: of the whole run.
         start: step to resume from; lines after it are deleted.
         progress: show a bar on stderr.
-        wandb: project of Weights & Biases, or None. A resumed run continues the same run there.
         name: of the run.
+        trackers: get the same numbers as TensorBoard; they are finished at the end.
 
     Raises:
-        MissingExtraError: TensorBoard's writer isn't installed, or W&B if it is wanted.
+        MissingExtraError: TensorBoard's writer isn't installed.
     """
 
     def __init__(
@@ -79,15 +79,15 @@ class RunLog:
         steps: int,
         start: int,
         progress: bool,
-        wandb: str | None = None,
         name: str = "",
+        trackers: Sequence[Tracker] = (),
     ) -> None:
         try:
             from tensorboardX import SummaryWriter
         except ImportError as error:
             raise MissingExtraError("training", "tensorboardX", "train") from error
 
-        self._wandb = _open_wandb(wandb, name, folder) if wandb else None
+        self._trackers = trackers
         cut_log(folder.log, start)
         self._file = folder.log.open("a", encoding="utf-8")
         self._events = SummaryWriter(str(folder.events), purge_step=start + 1)
@@ -102,8 +102,8 @@ class RunLog:
         self._bar.close()
         self._file.close()
         self._events.close()
-        if self._wandb is not None:
-            self._wandb.finish()
+        for tracker in self._trackers:
+            tracker.finish()
 
     def step(self, step: int, numbers: Mapping[str, Any] | None = None) -> None:
         """Count a finished step, and write its numbers if there are any."""
@@ -119,16 +119,23 @@ class RunLog:
         """Write numbers of a step: one line, and one scalar for each number."""
         self._file.write(json.dumps({"step": step, **numbers}, ensure_ascii=False) + "\n")
         self._file.flush()
-        scalars = dict(_scalars(numbers))
+        scalars = flatten(numbers)
         for key, value in scalars.items():
             self._events.add_scalar(key, value, step)
         self._events.flush()
-        if self._wandb is not None:
-            self._wandb.log(scalars, step=step)
+        for tracker in self._trackers:
+            tracker.log(scalars, step=step)
+
+
+def flatten(numbers: Mapping[str, Any]) -> dict[str, float]:
+    """Return tag → number, as TensorBoard and trackers have them.
+
+    A pair's `loss` is `image-audio/loss`, a nested one `validation/image-audio/audio-to-image-R1`.
+    """
+    return dict(_scalars(numbers))
 
 
 def _scalars(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Flatten numbers: `loss` of a pair to `image-audio/loss`, nested ones to `a/b`."""
     pair = numbers.get("pair")
     for key, value in numbers.items():
         if isinstance(value, Mapping):
@@ -137,16 +144,3 @@ def _scalars(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             # TensorBoard's tags allow neither arrows nor spaces.
             name = key.replace("→", "-to-").replace(" ", "-").replace("@", "")
             yield f"{pair}/{name}" if pair else name, float(value)
-
-
-def _open_wandb(project: str, name: str, folder: RunFolder) -> Any:
-    try:
-        import wandb
-    except ImportError as error:
-        raise MissingExtraError("logging.wandb", "wandb", "wandb") from error
-    if not folder.wandb_id.is_file():
-        folder.wandb_id.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder.wandb_id) as temporary:
-            temporary.write_text(secrets.token_hex(4), encoding="ascii")
-    run_id = folder.wandb_id.read_text(encoding="ascii")
-    return wandb.init(project=project, name=name, dir=str(folder.path), id=run_id, resume="allow")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from openbind.errors import ConfigError, MissingExtraError
 
@@ -54,13 +55,24 @@ def add_lora(tower: nn.Module, plan: LoraPlan, where: str) -> None:
             f"{where}.lora.layers: no Linear named {unknown[0]!r}; known: "
             f"{', '.join(sorted(linears)) or 'none'}"
         )
-    config = peft.LoraConfig(
-        r=plan.rank,
-        lora_alpha=plan.alpha,
-        lora_dropout=plan.dropout,
-        target_modules=list(plan.layers),
-    )
-    peft.inject_adapter_in_model(config, tower)
+    peft.inject_adapter_in_model(peft.LoraConfig(**as_peft(plan)), tower)
+
+
+def adapters_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the adapters among a tower's weights, under the names that peft stores."""
+    return {
+        name.replace(".default.", "."): value for name, value in state.items() if ".lora_" in name
+    }
+
+
+def as_peft(plan: LoraPlan) -> dict[str, Any]:
+    """Return a plan as peft's config calls it."""
+    return {
+        "r": plan.rank,
+        "lora_alpha": plan.alpha,
+        "lora_dropout": plan.dropout,
+        "target_modules": list(plan.layers),
+    }
 
 
 def merge_lora(tower: Network) -> Network:

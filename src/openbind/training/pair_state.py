@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from openbind.data.augment import read_augmentations
@@ -23,6 +24,7 @@ from openbind.training.distributed import World
 from openbind.training.features import cache_features
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.state import RunFolder
+from openbind.training.third import read_third, stack_third
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import HeldOut, Retrieval, measure_retrieval
 
@@ -79,13 +81,18 @@ class PairState:
         rows = int(self.counts.rows * self.plan.repeat)
         return max(1, rows // (self.plan.batch_size or batch_size))
 
-    def measure(self, space: Space, world: World) -> Retrieval | None:
-        """Return retrieval results on the validation rows, if there are any; all must call."""
+    def measure(self, space: Space, world: World, examples: int = 0) -> Retrieval | None:
+        """Return retrieval results on the validation rows, if there are any; all must call.
+
+        Args:
+            space: embeds the trained side.
+            world: the processes.
+            examples: rows whose nearest frozen items are returned.
+        """
         if self.validation is None:
             return None
-        by_label = self.plan.positives == "label"
-        pair = self.plan.pair
-        return measure_retrieval(space, pair, self.validation, by_label=by_label, world=world)
+        by_label, given = self.plan.positives == "label", (space, self.plan.pair, self.validation)
+        return measure_retrieval(*given, by_label=by_label, world=world, examples=examples)
 
     def cached_pairs(self) -> tuple[CachedFeatures, PairTable, torch.Tensor]:
         """Return cached features, their rows, and vectors_KVE of the frozen items."""
@@ -192,6 +199,9 @@ def prepare_pair(
     counts = PairCounts(len(table.rows), len(rows.held_out), len(table.anchors))
     if given.limit is not None:
         table = table.sample(given.limit)
+    thirds, missing = dict[str, np.ndarray](), list[SkippedItem]()
+    if plan.third is not None:
+        table, thirds, missing = read_third(plan, table, given)
     operations = read_augmentations(plan.augment.get(frozen, ()))
     anchor_plan = AnchorPlan(
         modality=frozen, views=plan.views, operations=operations, seed=recipe.seed
@@ -203,7 +213,7 @@ def prepare_pair(
     pair = PairState(
         plan,
         table,
-        Corpus(table, vectors_KVE, plan.positives, plan.similar),
+        Corpus(table, vectors_KVE, plan.positives, plan.similar, stack_third(table, thirds)),
         side,
         counts if given.limit is not None else replace(counts, rows=len(table.rows)),
         skipped=[SkippedItem(plan.name, "excluded", why) for why in rows.excluded],
@@ -211,7 +221,7 @@ def prepare_pair(
         frozen_seconds=embedded - started,
         features_seconds=time.perf_counter() - embedded,
     )
-    pair.skipped += skipped + unreadable
+    pair.skipped += missing + skipped + unreadable
     if rows.held_out:
         limit = min(recipe.logging.validation_rows, given.limit or len(rows.held_out))
         held_out = tabulate(rows.held_out, frozen).sample(limit)

@@ -49,7 +49,8 @@ class PairPlan:
         augment: modality → operations on its side alone. Those of the frozen side are applied
             before its embeddings are cached.
         loss: a name in `LOSSES`: "info_nce" is the paper's (section 3.1), "sigmoid" SigLIP's
-            (arXiv 2303.15343), "cross_entropy" names rows among items, in that direction alone.
+            (arXiv 2303.15343), "cross_entropy" names rows among items, in that direction alone,
+            "gram" contrasts the volumes that a row spans with items and their `third` (2412.11959).
         temperature: cosines are divided by it; the modality's logit scale becomes its inverse.
         learn_temperature: learn it, from that value, and the sigmoid's bias with it.
         bias: of the sigmoid's logits; SigLIP starts at -10.
@@ -60,6 +61,7 @@ class PairPlan:
         negatives: items besides the batch's: "batch" none, "corpus" all of the frozen side, or how
             many are sampled from it at every step.
         extra_negatives: frozen items without a partner, used as negatives only.
+        third: for "gram", another frozen modality, of which each row of the data has an item.
         keep: the tower's own classifier stays a target; None lets it be forgotten.
         weight: frequency of its batches relative to other pairs, None is by its size; with
             `each_step: all` the weight of its loss, None is 1.
@@ -81,6 +83,7 @@ class PairPlan:
     similar: float | None = None
     negatives: Literal["batch", "corpus"] | int = "batch"
     extra_negatives: PairSource | None = None
+    third: str | None = None
     keep: KeepPlan | None = None
     weight: float | None = None
     batch_size: int | None = None
@@ -101,6 +104,14 @@ class PairPlan:
             raise ValueError(
                 "extra_negatives: no effect with negatives: batch; set corpus or a number"
             )
+        if (self.loss == "gram") != (self.third is not None):
+            raise ValueError("third: the other frozen modality of loss: gram, which needs it")
+        if self.third is not None and (self.third in self.pair or self.learn_temperature):
+            raise ValueError(
+                "third: expected another modality, and a temperature that isn't learned"
+            )
+        if self.third is not None and (self.negatives, self.similar) != ("batch", None):
+            raise ValueError("third: only with negatives: batch, and without similar")
         if isinstance(self.validation, float) and not 0 < self.validation < 1:
             raise ValueError(f"validation: expected a fraction in (0, 1), found {self.validation}")
         for modality in self.augment:
@@ -111,6 +122,10 @@ class PairPlan:
     def name(self) -> str:
         """The pair's name in logs."""
         return "-".join(self.pair)
+
+    def frozen(self) -> tuple[str, ...]:
+        """Return the frozen modalities."""
+        return (self.pair[0],) if self.third is None else (self.pair[0], self.third)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +158,38 @@ class Hardware:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmergencePlan:
+    """Retrieval, at each validation, between two modalities that no pair trains together.
+
+    Args:
+        pair: the two modalities.
+        names: what a row's label becomes, such as "the sound of {}": the label's text is the row's
+            item of the first modality, so that R@1 of the second is zero-shot classification.
+            Without it the rows have items of both modalities.
+        data: of the rows; None is the validation rows of the pair that trains one of the two.
+        split: of `data`.
+    """
+
+    pair: tuple[str, str]
+    names: str | None = None
+    data: PairSource | None = None
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.names is not None and "{}" not in self.names:
+            raise ValueError(
+                f"names: expected a text with {{}} for the label, found {self.names!r}"
+            )
+        if self.split is not None and self.data is None:
+            raise ValueError("split: is of data, which isn't given")
+
+    @property
+    def name(self) -> str:
+        """The pair's name in logs."""
+        return "-".join(self.pair)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Logging:
     """How often the run logs, validates and saves, in steps.
 
@@ -152,7 +199,13 @@ class Logging:
         validation_rows: at most so many are used.
         save_every: steps between two checkpoints; None is as often as it validates.
         keep: the weights of the result: "last", or "best" by validation.
-        wandb: project of Weights & Biases.
+        best_by: tag of the number that decides which is best, as TensorBoard has it, such as
+            "emergence/text-audio/audio-to-text-R1"; a loss is best when least. None is the mean of
+            all recalls of the pairs.
+        patience: validations without a better one after which the run stops; None doesn't stop.
+        emergence: retrieval between modalities that aren't trained together.
+        samples: validation rows that are drawn with their nearest frozen items; 0 draws none.
+        wandb, trackio: project of Weights & Biases, of trackio.
     """
 
     log_every: int = 10
@@ -160,7 +213,18 @@ class Logging:
     validation_rows: int = 1_000
     save_every: int | None = None
     keep: Literal["last", "best"] = "last"
+    best_by: str | None = None
+    patience: int | None = None
+    emergence: tuple[EmergencePlan, ...] = ()
+    samples: int = 8
     wandb: str | None = None
+    trackio: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience: expected at least 1 validation, found {self.patience}")
+        if self.samples < 0:
+            raise ValueError(f"samples: expected at least 0 rows, found {self.samples}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,5 +293,26 @@ class Recipe:
         for modality in self.towers.keys() - trained:
             raise ValueError(f"towers.{modality}: no pair trains it")
         for plan in self.pairs:
-            if plan.pair[0] in trained:
-                raise ValueError(f"{plan.name}: {plan.pair[0]} is trained too, it can't be frozen")
+            for frozen in plan.frozen():
+                if frozen in trained:
+                    raise ValueError(f"{plan.name}: {frozen} is trained too, it can't be frozen")
+        together = {frozenset(plan.pair) for plan in self.pairs}
+        for probe in self.logging.emergence:
+            if frozenset(probe.pair) in together or not trained & set(probe.pair):
+                raise ValueError(
+                    f"logging.emergence: {probe.name}: expected a trained modality and one that it "
+                    "isn't trained with; validation of a trained pair is the pair's own"
+                )
+
+    def pair_names(self) -> tuple[str, ...]:
+        """Return the pairs' names in logs; of several of the same modalities, later ones count."""
+        names = [plan.name for plan in self.pairs]
+        earlier = [names[:index].count(name) for index, name in enumerate(names)]
+        return tuple(
+            f"{n}-{count + 1}" if count else n for n, count in zip(names, earlier, strict=True)
+        )
+
+    def validates(self) -> bool:
+        """Return whether a validation measures anything."""
+        held = any(plan.validation is not None for plan in self.pairs)
+        return held or any(probe.data is not None for probe in self.logging.emergence)

@@ -122,9 +122,11 @@ def check_names(recipe: Recipe) -> None:
         UnknownNameError: no such loss, modality or operation.
         ConfigError: an operation's fields are wrong, or it can't be used on the frozen side.
     """
+    for modality in (name for probe in recipe.logging.emergence for name in probe.pair):
+        MODALITIES.get(modality)
     for plan in recipe.pairs:
         LOSSES.get(plan.loss)
-        for modality in plan.pair:
+        for modality in (*plan.pair, *plan.frozen()):
             MODALITIES.get(modality)
         for modality, operations in plan.augment.items():
             late = [op for op in read_augmentations(operations) if op.stage != "item"]
@@ -168,10 +170,18 @@ class _NoSource(PairSource):
 
 def _validate_without_sources(values: dict[str, Any]) -> Recipe:
     """Read a recipe with stand-ins for its sources, which its modules may register."""
-    pairs = values.get("pairs")
-    if isinstance(pairs, list) and all(isinstance(pair, dict) for pair in pairs):
-        pairs = [_without_sources(pair) for pair in pairs]
-    return from_dict(Recipe, {**values, "pairs": pairs})
+    logging = values.get("logging")
+    if isinstance(logging, dict):
+        logging = {**logging, "emergence": _all_without_sources(logging.get("emergence", []))}
+    replaced = {"pairs": _all_without_sources(values.get("pairs"))}
+    return from_dict(Recipe, {**values, **replaced} | ({"logging": logging} if logging else {}))
+
+
+def _all_without_sources(plans: Any) -> Any:
+    """Replace the sources in a list of mappings; anything else is refused later."""
+    if isinstance(plans, list) and all(isinstance(plan, dict) for plan in plans):
+        return [_without_sources(plan) for plan in plans]
+    return plans
 
 
 def _without_sources(pair: dict[str, Any]) -> dict[str, Any]:
@@ -209,8 +219,8 @@ def _load_module(path: Path) -> None:
 
 
 def _put(values: Any, key: str, value: Any) -> None:
-    """Set `a.b.0.c` in nested mappings and lists; missing mappings are created."""
-    *path, last = key.split(".")
+    """Set `a.b.0.c`, or `a.b[0].c`, in nested mappings and lists; missing mappings are created."""
+    *path, last = re.sub(r"\[(\d+)\]", r".\1", key).split(".")
     for part in path:
         if isinstance(values, list):
             values = values[_index(values, part, key)]

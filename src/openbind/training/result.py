@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from openbind.checkpoints.adapters import hash_tower, save_adapters
 from openbind.configs import from_dict
 from openbind.errors import ConfigError
 from openbind.evaluation.metrics import fraction_interval
@@ -17,7 +18,9 @@ from openbind.modalities import MODALITIES
 from openbind.space.card import Card, Measurement, Source, is_permissive
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.space import Space
+from openbind.training.lora import adapters_of, as_peft
 from openbind.training.recipe import Recipe
+from openbind.training.state import RunFolder
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import Retrieval
 
@@ -84,6 +87,35 @@ def extend_space(
     return Space(config, kept, space.card, space.folder)
 
 
+def write_adapters(
+    folder: RunFolder,
+    start: Space,
+    result: Space,
+    trained_towers: Mapping[str, TrainedTower],
+    weights: Mapping[str, Mapping[str, Tensor]],
+) -> None:
+    """Write the adapters of the towers that were trained by LoRA, by themselves.
+
+    Args:
+        folder: of the run.
+        start: the space that they adapt.
+        result: the trained one.
+        trained_towers: modality → its tower.
+        weights: modality → state of its tower.
+    """
+    for modality, tower in trained_towers.items():
+        if tower.plan.train == "lora":
+            old, binding = (space.config.modalities[modality] for space in (start, result))
+            save_adapters(
+                folder.adapters / modality,
+                adapters_of(weights[modality]),
+                as_peft(tower.plan.lora),
+                modality,
+                binding,
+                hash_tower(start.config.towers[old.tower], start.towers[old.tower]),
+            )
+
+
 def write_card(
     space: Space, recipe: Recipe, start: Space, results: Sequence[Retrieval], rows: int
 ) -> Card:
@@ -93,7 +125,7 @@ def write_card(
         space: the result.
         recipe: of the run.
         start: the starting space.
-        results: retrieval on validation rows.
+        results: retrieval on validation rows, of modalities trained together and of others.
         rows: number of training rows.
     """
     card = start.card
@@ -162,7 +194,8 @@ def _measurements(results: Sequence[Retrieval]) -> list[Measurement]:
             interval=fraction_interval(value, result.queries(metric)),
             count=result.queries(metric),
             chance=result.chance[metric],
-            data=f"{result.rows} validation rows, {result.items} items; trained together",
+            data=f"{result.rows} validation rows, {result.items} items; "
+            + ("trained together" if result.together else "never trained together"),
             modalities=result.pair,
         )
         for result in results

@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from openbind.atomic import atomic_path
 from openbind.catalog import load
 from openbind.checkpoints import native
 from openbind.configs import to_dict
 from openbind.data.loader import Batch, SkippedItem
-from openbind.errors import CheckpointError, ConfigError, first_line, shorten
+from openbind.errors import ConfigError
 from openbind.space.space import Space
+from openbind.training.best import Best, require_metric
 from openbind.training.distributed import (
     World,
     full_optimizer_state,
@@ -27,19 +27,25 @@ from openbind.training.distributed import (
     load_full_optimizer_state,
     load_full_state,
 )
+from openbind.training.emergence import prepare_probes
 from openbind.training.features import join_features
-from openbind.training.log import RunLog, SkippedLog
+from openbind.training.log import RunLog, SkippedLog, flatten
 from openbind.training.pair_state import PairState, Preparation, prepare_pair
 from openbind.training.recipe import Recipe
-from openbind.training.recipe_file import check_names, write_recipe
-from openbind.training.result import check_license, finished_space, write_card
+from openbind.training.recipe_file import check_names
+from openbind.training.result import (
+    check_license,
+    finished_space,
+    write_adapters,
+    write_card,
+)
+from openbind.training.resuming import open_folder
+from openbind.training.samples import write_samples
 from openbind.training.state import RunFolder, keep_as_best, load_state, save_state
+from openbind.training.trackers import open_trackers, require_loggers
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.trainer import StepResult, Stopwatch, Trainer
-from openbind.training.validation import Retrieval
-
-CHANGEABLE = ("hardware", "logging", "card")
-"""Sections of a recipe that may differ when a run is resumed."""
+from openbind.training.validation import Validation
 
 Weights = Mapping[str, Mapping[str, Any]]
 """Modality → whole weights of its tower."""
@@ -70,12 +76,14 @@ def train(
             `resume` isn't set.
         TrainingError: the loss is NaN or infinite.
         CheckpointError: a checkpoint can't be read or written.
+        MissingExtraError: a logger that the recipe names isn't installed.
     """
     check_names(recipe)
+    require_loggers(recipe.logging)
     folder = RunFolder(Path(output) if output is not None else Path("runs") / recipe.name)
     hardware = recipe.hardware
     with join_world(hardware.device, hardware.embed_batch_size, hardware.embed_workers) as world:
-        state = _open_folder(folder, recipe, resume, world)
+        state = open_folder(folder, recipe, resume, world)
         # Without a name: a shared network that outlives its process group can abort at exit.
         _Run(recipe, Path(data), folder, world, progress and world.is_first).run(state)
         return folder.path if world.is_first else None
@@ -143,12 +151,30 @@ class _Run:
     ) -> None:
         self.recipe, self.folder, self.world, self.progress = recipe, folder, world, progress
         run = prepare_run(recipe, root, folder, world, progress)
-        self.space, self.pairs = run.space, run.pairs
+        self.space, self.pairs, self.names = run.space, run.pairs, recipe.pair_names()
+        self.probes = prepare_probes(recipe, run.space, root, run.pairs, world)
         self.trainer = Trainer(recipe, run.pairs, run.trained_towers, world)
         self.validate_every = recipe.logging.validate_every or self.trainer.steps_per_epoch
         self.save_every = recipe.logging.save_every or self.validate_every
         self.skipped = SkippedLog(folder.skipped) if world.is_first else None
-        self.best: tuple[float, int] | None = None
+        self.best = Best.of(recipe.logging)
+        if self.best.metric is not None:
+            require_metric(self.best.metric, self._metrics())
+
+    def _metrics(self) -> list[str]:
+        """Return the tags of the numbers that a validation logs."""
+        held = {
+            name: dict.fromkeys(pair.validation.metrics(pair.plan.pair), 0.0)
+            for name, pair in zip(self.names, self.pairs, strict=True)
+            if pair.validation is not None
+        }
+        probes = {
+            probe.plan.name: dict.fromkeys(probe.held_out.metrics(probe.plan.pair), 0.0)
+            for probe in self.probes
+        }
+        known = flatten({"validation": held, "emergence": probes})
+        together = self.recipe.each_step == "all" or len(self.names) == 1
+        return [*known, *([f"{'+'.join(self.names)}/loss"] if together and known else [])]
 
     def run(self, state: dict[str, Any] | None) -> None:
         """Take the remaining steps, and write the result."""
@@ -166,8 +192,8 @@ class _Run:
             steps=self.trainer.steps,
             start=start,
             progress=self.progress,
-            wandb=self.recipe.logging.wandb,
             name=self.recipe.name,
+            trackers=open_trackers(self.recipe.logging, self.recipe.name, self.folder),
         )
 
     def _loop(self, start: int, log: RunLog | None) -> None:
@@ -175,16 +201,19 @@ class _Run:
         steps, clock = self.trainer.steps, Stopwatch()
         skipped: list[SkippedItem] = []
         for step, batches in zip(range(start, steps), self.trainer.batches(start), strict=False):
+            if self.best.stops:
+                break
             result = self.trainer.take_step(step, batches)
             clock.count(sum(len(batch.draws) for batch in batches) * self.world.size)
             skipped += result.skipped
             done, is_last = step + 1, step + 1 == steps
-            logs = is_last or done % self.recipe.logging.log_every == 0
-            if log is not None:
-                log.step(done, self._numbers(batches, result, clock) if logs else None)
             validates = is_last or done % self.validate_every == 0
-            is_best = validates and self._validate(done, log)
-            saves = is_last or is_best or done % self.save_every == 0
+            logs = validates or done % self.recipe.logging.log_every == 0
+            numbers = self._numbers(batches, result, clock) if logs else None
+            if log is not None:
+                log.step(done, numbers)
+            is_best = validates and self._validate(done, numbers or {}, log)
+            saves = is_last or is_best or self.best.stops or done % self.save_every == 0
             # Alone at every step; with several processes where they exchange data anyway, and
             # before each checkpoint, after which these steps aren't repeated.
             if self.world.size == 1 or logs or saves:
@@ -196,7 +225,7 @@ class _Run:
     def _numbers(
         self, batches: Sequence[Batch], result: StepResult, clock: Stopwatch
     ) -> dict[str, Any]:
-        names = [self.pairs[batch.draws[0].pair].plan.name for batch in batches]
+        names = [self.names[batch.draws[0].pair] for batch in batches]
         several = {"losses": list(result.losses)} if len(batches) > 1 else {}
         return {
             "pair": "+".join(dict.fromkeys(names)),
@@ -208,19 +237,22 @@ class _Run:
             "rows_per_second": clock.rows_per_second(),
         }
 
-    def _validate(self, done: int, log: RunLog | None) -> bool:
-        """Measure retrieval; return whether it is the best so far."""
-        if all(pair.validation is None for pair in self.pairs):
+    def _validate(self, done: int, numbers: Mapping[str, Any], log: RunLog | None) -> bool:
+        """Measure retrieval, draw what is retrieved; return whether it is the best so far."""
+        found = self._measure(self._current_weights(), self.world)
+        if not found.numbers():
             return False
-        results = self._measure(self._current_weights(), self.world)
-        is_best = False
+        is_best = self.best.judge(done, flatten(numbers) | flatten(found.numbers()), found.mean)
         if log is not None:
-            log.write(done, {"validation": {"-".join(r.pair): r.recall for r in results}})
-            score = sum(result.score for result in results) / len(results)
-            is_best = self.best is None or score > self.best[0]
-            if is_best:
-                self.best = (score, done)
-        return bool(self.world.gather(torch.tensor(is_best, device=self.world.device))[0])
+            log.write(done, found.numbers())
+            for name, result in found.pairs.items():
+                if result.examples:
+                    path = self.folder.samples / f"{done:07d}-{name}.jpg"
+                    write_samples(path, result.examples)
+        # Processors may round differently: the first process decides for all.
+        decision = torch.tensor([int(is_best), self.best.stale], device=self.world.device)
+        agreed, self.best.stale = map(int, self.world.gather(decision)[0])
+        return bool(agreed)
 
     def _save(self, done: int, is_best: bool) -> None:
         """Write a checkpoint; all processes must call, the first writes."""
@@ -233,7 +265,7 @@ class _Run:
             "averages": {name: value for name, value in averages.items() if value is not None},
             "losses": [loss.state_dict() for loss in trainer.losses],
             "optimizer": full_optimizer_state(trainer.model, trainer.optimizer),
-            "best": self.best,
+            "best": self.best.state(),
         }
         if self.world.is_first:
             save_state(self.folder.last, state)
@@ -252,7 +284,12 @@ class _Run:
                 tower.average.n_averaged.fill_(state["step"])
         self._restore_losses(state)
         load_full_optimizer_state(self.trainer.model, self.trainer.optimizer, state["optimizer"])
-        self.best = None if state["best"] is None else tuple(state["best"])
+        self.best.restore(state["best"])
+        if int(state["step"]) > self.trainer.steps:
+            raise ConfigError(
+                f"schedule: {self.trainer.steps} steps, but the run has taken {state['step']}; "
+                "choose a greater length, or start again with another --output"
+            )
         return int(state["step"])
 
     def _restore_losses(self, state: dict[str, Any]) -> None:
@@ -284,11 +321,17 @@ class _Run:
         towers = self.trainer.trained_towers
         return {modality: tower.validation_state() for modality, tower in towers.items()}
 
-    def _measure(self, weights: Weights, world: World) -> list[Retrieval]:
+    def _measure(self, weights: Weights, world: World) -> Validation:
         """Measure retrieval on the validation rows; all processes of the world must call."""
-        space = self._extend(self.space, weights)
-        results = (pair.measure(space, world) for pair in self.pairs)
-        return [result for result in results if result is not None]
+        space, examples = self._extend(self.space, weights), self.recipe.logging.samples
+        results = {
+            name: pair.measure(space, world, examples)
+            for name, pair in zip(self.names, self.pairs, strict=True)
+        }
+        return Validation(
+            pairs={name: result for name, result in results.items() if result is not None},
+            emergence={probe.plan.name: probe.measure(space, world) for probe in self.probes},
+        )
 
     def _extend(self, start: Space, weights: Weights) -> Space:
         scales = {
@@ -297,14 +340,16 @@ class _Run:
         }
         return finished_space(start, self.recipe.name, self.trainer.trained_towers, weights, scales)
 
-    def _write_space(self, weights: Weights, results: Sequence[Retrieval]) -> None:
+    def _write_space(self, weights: Weights, found: Validation) -> None:
         start = load(
             self.recipe.start, device="cpu", dtype=torch.float32, anchor=self.recipe.anchor
         )
         start.config = replace(start.config, dtype=self.space.config.dtype)
         space = self._extend(start, weights).to("cpu")
         rows = sum(len(pair.table.rows) for pair in self.pairs)
+        results = [*found.pairs.values(), *found.emergence.values()]
         space.card = write_card(space, self.recipe, start, results, rows)
+        write_adapters(self.folder, start, space, self.trainer.trained_towers, weights)
         native.save(space, self.folder.space, dtype=getattr(torch, self.recipe.dtype))
 
 
@@ -314,7 +359,9 @@ def load_start(recipe: Recipe, world: World) -> Space:
     Raises:
         ConfigError: the recipe states a license that permits more than theirs.
     """
-    frozen = sorted({plan.pair[0] for plan in recipe.pairs})
+    probed = {name for probe in recipe.logging.emergence for name in probe.pair}
+    paired = {name for plan in recipe.pairs for name in plan.frozen()}
+    frozen = sorted(paired | (probed - recipe.towers.keys()))
     start = load(recipe.start, modalities=frozen, device=str(world.device), anchor=recipe.anchor)
     check_license(recipe, start)
     return start
@@ -332,46 +379,3 @@ def load_origin(recipe: Recipe, space: Space, world: World) -> Space:
         dtype=torch.float32,
         anchor=recipe.anchor,
     )
-
-
-def _open_folder(
-    folder: RunFolder, recipe: Recipe, resume: bool, world: World
-) -> dict[str, Any] | None:
-    """Create a run's folder, or read the checkpoint in it."""
-    if resume and folder.last.is_file():
-        state = load_state(folder.last)
-        _require_same(_recipe_of(folder.last, state), json.loads(json.dumps(to_dict(recipe))))
-        return state
-    if folder.last.is_file():
-        raise ConfigError(
-            f"{folder.path}: has a run already; resume it (--resume) or choose another --output"
-        )
-    if world.is_first:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        for old in (folder.log, folder.skipped, folder.wandb_id, *folder.vector_tables()):
-            old.unlink(missing_ok=True)
-        with atomic_path(folder.recipe) as temporary:
-            temporary.write_text(write_recipe(recipe), encoding="utf-8")
-    world.wait()
-    return None
-
-
-def _recipe_of(path: Path, state: dict[str, Any]) -> Any:
-    try:
-        return json.loads(state["recipe"])
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
-        raise CheckpointError(path, f"not of a run: no recipe ({first_line(error)})") from error
-
-
-def _require_same(was: Any, now: Any, where: str = "") -> None:
-    """Refuse to resume with a recipe that trains something else."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in {**was, **now}:
-            if where or key not in CHANGEABLE:
-                _require_same(was.get(key), now.get(key), f"{where}.{key}" if where else key)
-    elif was != now:
-        raise ConfigError(
-            f"{where}: the run was started with {shorten(was)}, the recipe has {shorten(now)}; "
-            "change it back, "
-            "or start again with another --output"
-        )

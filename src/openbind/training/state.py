@@ -6,6 +6,8 @@ runs/my-run/
   log.jsonl       a line for each logged step and each validation
   events/         the same for TensorBoard
   skipped.jsonl   items that couldn't be used, and why
+  samples/        an image at each validation: held rows, and the frozen items nearest to them
+  adapters/       LoRA adapters by themselves, one folder for each modality
   state/last.pt   the newest checkpoint; state/best.pt the best by validation
 """
 
@@ -65,9 +67,19 @@ class RunFolder:
         return self.path / "skipped.jsonl"
 
     @property
-    def wandb_id(self) -> Path:
-        """The id of the run at Weights & Biases."""
-        return self.path / "state" / "wandb-id"
+    def tracker_id(self) -> Path:
+        """The id of the run at Weights & Biases and trackio."""
+        return self.path / "state" / "run-id"
+
+    @property
+    def samples(self) -> Path:
+        """Images of what held rows retrieve."""
+        return self.path / "samples"
+
+    @property
+    def adapters(self) -> Path:
+        """LoRA adapters, one folder for each modality."""
+        return self.path / "adapters"
 
     @property
     def last(self) -> Path:

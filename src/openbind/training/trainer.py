@@ -59,6 +59,7 @@ class Trainer:
         pairs: the prepared pairs, in the recipe's order.
         trained_towers: modality → its tower, ready to train (see `TrainedTower.begin`).
         world: the processes.
+        steps: length of the run; None is the schedule's.
 
     Attributes:
         losses: one for each pair.
@@ -75,6 +76,7 @@ class Trainer:
         pairs: Sequence[PairState],
         trained_towers: dict[str, TrainedTower],
         world: World,
+        steps: int | None = None,
     ) -> None:
         for size in (pair.plan.batch_size or recipe.batch_size for pair in pairs):
             if size % world.size:
@@ -86,7 +88,7 @@ class Trainer:
         together, size = recipe.each_step == "all", recipe.batch_size
         batches = [pair.batches_per_epoch(size) for pair in pairs]
         self.steps_per_epoch = max(batches) if together else sum(batches)
-        self.steps = recipe.schedule.total_steps(self.steps_per_epoch)
+        self.steps = steps or recipe.schedule.total_steps(self.steps_per_epoch)
         self.sampler = Sampler(
             [pair.size(size) for pair in pairs],
             batch_size=size,
@@ -114,12 +116,13 @@ class Trainer:
         while batches := list(islice(found, self.sampler.batches_a_step)):
             yield batches
 
-    def take_step(self, step: int, batches: Sequence[Batch]) -> StepResult:
+    def take_step(self, step: int, batches: Sequence[Batch], lr: float | None = None) -> StepResult:
         """Train on the batches of a step.
 
         Args:
             step: from 0.
             batches: of this process, each of one pair.
+            lr: learning rate; None is the schedule's.
 
         Raises:
             TrainingError: the loss or the gradient is NaN or infinite.
@@ -131,7 +134,7 @@ class Trainer:
         for batch in batches:
             losses.append(self._backward(step, batch))
             self._require_finite("loss", losses[-1], step, batch)
-        lr = lr_at(step, schedule, self.steps)
+        lr = lr_at(step, schedule, self.steps) if lr is None else lr
         norm = float(take_step(self.optimizer, lr, schedule.max_grad_norm))
         self._require_finite("gradient norm", norm, step, batches[0])
         for tower in self.trained_towers.values():
@@ -162,8 +165,7 @@ class Trainer:
         def compute_loss(query_QE: torch.Tensor) -> torch.Tensor:
             norms = float(query_QE.detach().norm(dim=1).sum())
             self._require_finite("embeddings' norm", norms, step, batch)
-            items_KE, target_Q = contrast.items_KE, contrast.target_Q
-            given = query_QE, items_KE, target_Q, world.gather, contrast.excluded
+            given = query_QE, contrast.items(), contrast.target_Q, world.gather, contrast.excluded
             loss: torch.Tensor = loss_fn(*given)
             if pair.plan.keep is not None and pair.classes_CE is not None:
                 logits_QC, scale = tower.classify(inputs), loss_fn.scale.detach()

@@ -8,6 +8,7 @@ LOSSES = Registry(
     {
         "info_nce": "openbind.training.losses.info_nce:InfoNCE",
         "cross_entropy": "openbind.training.losses.cross_entropy:CrossEntropy",
+        "gram": "openbind.training.losses.gram:Gram",
         "sigmoid": "openbind.training.losses.sigmoid:Sigmoid",
     },
 )
