@@ -33,6 +33,7 @@ VERBS = Registry(
         "convert": "openbind.cli.convert:VERB",
         "export": "openbind.cli.export:VERB",
         "train": "openbind.cli.train:VERB",
+        "sweep": "openbind.cli.sweep:VERB",
         "evaluate": "openbind.cli.evaluate:VERB",
     },
 )
