@@ -1,0 +1,161 @@
+"""Training steps of a small head, against a plain loop that an expert writes for it.
+
+Method: rows of stored image vectors and stored features of the starter's audio tower, whose head is
+trained with InfoNCE and AdamW. "openbind" takes the steps of a run: batches drawn, read and
+contrasted, learning rate, clipping, checks for infinite numbers. "Plain" has the same head, batch
+size, optimizer and schedule in a loop over a permutation of one tensor of features, with the loss
+of CLIP as cross entropies both ways. Both are measured alternately, in one process on one thread,
+by its CPU time, which other processes don't take; the figures are medians over rounds.
+
+    python benchmarks/training_steps.py [--rows 268] [--batch 64] [--steps 200] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import openbind
+from openbind.training.distributed import World
+from openbind.training.heads import head_layer
+from openbind.training.recipe import Recipe
+from openbind.training.recipe_file import read_recipe
+from openbind.training.run import prepare_run
+from openbind.training.trainer import Trainer
+
+RECIPE = """
+name: steps
+start: starter
+batch_size: {batch}
+pairs:
+  - {{pair: [image, audio], data: {{manifest: pairs.jsonl}}}}
+towers:
+  audio: {{start: space, train: head}}
+schedule: {{lr: 1e-3, steps: 1000000, warmup_steps: 100, max_grad_norm: 1.0}}
+"""
+
+
+def write_data(folder: Path, rows: int, width: int, dim: int) -> None:
+    """Write rows of random vectors and features."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(rows, dim)).astype(np.float32)
+    np.save(folder / "vectors.npy", vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    np.save(folder / "features.npy", rng.normal(size=(rows, width)).astype(np.float32))
+    lines = [
+        {"image.vector": f"vectors.npy#{row}", "audio.features": f"features.npy#{row}"}
+        for row in range(rows)
+    ]
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def make_ours(trainer: Trainer) -> Callable[[int], None]:
+    """Return a function that takes so many steps of a run."""
+    place, batches = 0, trainer.batches(0)
+
+    def steps(count: int) -> None:
+        nonlocal place
+        for _ in range(count):
+            trainer.take_step(place, next(batches))
+            place += 1
+
+    return steps
+
+
+def make_plain(
+    net: torch.nn.Module, features_ND: torch.Tensor, vectors_NE: torch.Tensor, recipe: Recipe
+) -> Callable[[int], None]:
+    """Return a function that takes so many steps of a plain loop."""
+    schedule, batch = recipe.schedule, recipe.batch_size
+    optimizer = torch.optim.AdamW(
+        net.parameters(),
+        schedule.lr,
+        schedule.betas,
+        schedule.eps,
+        schedule.weight_decay,
+        fused=True,
+    )
+    total, warmup = schedule.total_steps(1), schedule.warmup_steps or 0
+    scale, target = 1 / recipe.pairs[0].temperature, torch.arange(batch)
+    place, order = 0, torch.randperm(len(features_ND))
+
+    def steps(count: int) -> None:
+        nonlocal place, order
+        for _ in range(count):
+            at = place % (len(order) // batch)
+            if at == 0:
+                order = torch.randperm(len(features_ND))
+            rows = order[at * batch :][:batch]
+            query_QE = F.normalize(net(features_ND[rows]), dim=1)
+            logits_QK = scale * query_QE @ vectors_NE[rows].T
+            loss = (F.cross_entropy(logits_QK, target) + F.cross_entropy(logits_QK.T, target)) / 2
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), schedule.max_grad_norm or math.inf)
+            progress = (place - warmup) / (total - warmup)
+            rate = (
+                (place + 1) / warmup if place < warmup else (1 + math.cos(math.pi * progress)) / 2
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.lr * rate
+            optimizer.step()
+            optimizer.zero_grad()
+            if place % 10 == 0 and not math.isfinite(loss.item()):
+                raise ValueError(f"the loss is {loss.item()}")
+            place += 1
+
+    return steps
+
+
+def rate_of(steps: Callable[[int], None], count: int) -> float:
+    """Return steps per second of CPU time."""
+    started = time.process_time()
+    steps(count)
+    return count / (time.process_time() - started)
+
+
+def main() -> None:
+    """Measure both loops and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    for name, value in (("rows", 268), ("batch", 64), ("steps", 200), ("rounds", 5)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    space = openbind.load("starter", modalities=["audio"], dtype=torch.float32, device="cpu")
+    width = head_layer(space.towers[space.config.modalities["audio"].tower]).in_features
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_data(folder, options.rows, width, space.dim)
+        (folder / "recipe.yaml").write_text(RECIPE.format(batch=options.batch))
+        recipe = read_recipe(folder / "recipe.yaml", {"hardware.device": "cpu"})
+        run = prepare_run(recipe, folder, None, World(), progress=False)
+        plain = make_plain(
+            copy.deepcopy(run.trained_towers["audio"].net),
+            torch.from_numpy(np.load(folder / "features.npy")),
+            torch.from_numpy(np.load(folder / "vectors.npy")),
+            recipe,
+        )
+        ours = make_ours(Trainer(recipe, run.pairs, run.trained_towers, World()))
+        rates: dict[str, list[float]] = {"openbind": [], "plain": []}
+        for steps in (ours, plain):
+            steps(20)
+        for _ in range(options.rounds):
+            rates["openbind"].append(rate_of(ours, options.steps))
+            rates["plain"].append(rate_of(plain, options.steps))
+    mine, theirs = median(rates["openbind"]), median(rates["plain"])
+    print("| rows of a batch | openbind, steps a CPU second | plain loop | ratio |")
+    print("|---|---|---|---|")
+    print(f"| {options.batch} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
