@@ -51,6 +51,7 @@ bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 2
 	$(BIN)/python benchmarks/logmel.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/training_steps.py
 	$(BIN)/python benchmarks/loss.py
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/index.py
