@@ -8,6 +8,7 @@ from openbind.checkpoints.native import build_tower
 from openbind.modalities import MODALITIES
 from openbind.modalities.audio_settings import AudioSettings
 from openbind.model.backbones.aisfx import AiSFXConfig
+from openbind.model.backbones.motion_statistics import MotionStatisticsConfig
 from openbind.model.config import HeadConfig, PatchStem, TokenStem, TowerConfig, TrunkConfig
 from openbind.model.initial import initialize
 from openbind.model.tower import Tower
@@ -22,11 +23,12 @@ SETTINGS = {
     "audio": AudioSettings(
         features=PowerMel(), clip_samples=103_424, frames=100, clips="cover", mono="mix"
     ),
+    "imu": MODALITIES.get("imu").settings(steps=100, rate_hz=10, clips="cover", edges="mirror"),
 }
 
 
 def make_space(*modalities: str) -> Space:
-    """Return a space of some of the modalities "image", "text" and "audio"."""
+    """Return a space of some of the modalities "image", "text", "audio" and "imu"."""
     trunk = TrunkConfig(width=16, depth=1, heads=2)
     causal = TrunkConfig(width=16, depth=1, heads=2, causal=True)
     patches = PatchStem(channels=3, kernel=(16, 16), stride=(16, 16), size=(32, 32))
@@ -37,6 +39,9 @@ def make_space(*modalities: str) -> Space:
         "image": TowerSpec(kind="transformer", config=image),
         "text": TowerSpec(kind="transformer", config=text),
         "audio": TowerSpec(kind="aisfx", config=AiSFXConfig(channels=(4, 8), embed_dim=DIM)),
+        "imu": TowerSpec(
+            kind="motion_statistics", config=MotionStatisticsConfig(cosines=16, embed_dim=DIM)
+        ),
     }
     config = SpaceConfig(
         name="small",

@@ -16,8 +16,7 @@ from openbind.export import space as export
 from openbind.export.space import export_space
 from openbind.modalities import MODALITIES
 from openbind.modalities.image import ImageSettings
-from openbind.model.backbones.motion_statistics import MotionStatisticsConfig
-from openbind.space.config import Binding, TowerSpec
+from openbind.space.config import Binding
 from openbind.space.space import Space
 from tests.tiny_spaces import make_space, random_tower
 
@@ -28,14 +27,13 @@ def test_folder(exported: Path) -> None:
     """Graphs, settings, digests, parity and the card are there, readable without openbind."""
     values = json.loads((exported / "export.json").read_text())
     names = {path.name for path in exported.iterdir()}
-    assert names == {"image.onnx", "text.onnx", "audio.onnx", *("export.json", "card.json")} | {
-        "README.md"
-    }
+    graphs = {"image.onnx", "text.onnx", "audio.onnx", "imu.onnx"}
+    assert names == {*graphs, "export.json", "card.json", "README.md"}
     assert values["modalities"]["image"]["settings"]["size"] == 32
     assert values["modalities"]["text"]["padding"] == 0
     assert values["modalities"]["image"]["padding"] is None
     assert values["modalities"]["audio"]["clip"] == [1, 96, 100]
-    assert set(values["digests"]) == {"image.onnx", "text.onnx", "audio.onnx"}
+    assert set(values["digests"]) == graphs
     for graph in values["modalities"].values():
         assert graph["items"] == 16
         assert graph["cosine"] >= 0.9999
@@ -99,25 +97,35 @@ def test_what_cannot_be_written_is_skipped(tmp_path: Path) -> None:
     """Of all modalities those that ONNX has no operations for; asked for, they are an error."""
     pytest.importorskip("onnxscript", reason="the extra onnx isn't installed")
     pytest.importorskip("onnxruntime", reason="the extra onnx isn't installed")
-    space, lines = add_motion(make_space("image")), list[str]()
+    space, lines = add_eigenvalues(make_space("image")), list[str]()
     manifest = export_space(space, tmp_path / "small", items=ITEMS, report=lines.append)
     assert list(manifest.modalities) == ["image"]
-    assert [line.partition(",")[0] for line in lines] == ["imu: skipped", "image: image.onnx"]
-    assert not list((tmp_path / "small").glob("imu*"))
+    assert [line.partition(",")[0] for line in lines] == ["thermal: skipped", "image: image.onnx"]
+    assert not list((tmp_path / "small").glob("thermal*"))
     with pytest.raises(CheckpointError) as caught:
-        export_space(space, tmp_path / "both", modalities=["imu", "image"], items=ITEMS)
-    assert caught.value.path == "imu"
+        export_space(space, tmp_path / "both", modalities=["thermal", "image"], items=ITEMS)
+    assert caught.value.path == "thermal"
     assert not (tmp_path / "both").exists()
 
 
-def add_motion(space: Space) -> Space:
-    """Return a space with a tower of the starter's kind for motion besides, the first modality."""
-    spec = TowerSpec(kind="motion_statistics", config=MotionStatisticsConfig(embed_dim=space.dim))
-    settings = MODALITIES.get("imu").settings(steps=100, rate_hz=10)
-    binding = Binding(tower="imu", settings=settings)
+class Eigenvalues(torch.nn.Module):
+    """Has an operation that ONNX lacks."""
+
+    def forward(self, embed_BE: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigvalsh(embed_BE[:, :, None] * embed_BE[:, None])
+
+
+def add_eigenvalues(space: Space) -> Space:
+    """Return a space whose first modality has a tower that ONNX lacks."""
+    spec, settings = space.config.towers["image"], MODALITIES.get("thermal").settings(size=32)
+    tower = random_tower(spec)
+    tower.head = torch.nn.Sequential(tower.head, Eigenvalues())
     config = replace(
         space.config,
-        towers={"imu": spec, **space.config.towers},
-        modalities={"imu": binding, **space.config.modalities},
+        towers={"thermal": spec, **space.config.towers},
+        modalities={
+            "thermal": Binding(tower="thermal", settings=settings),
+            **space.config.modalities,
+        },
     )
-    return Space(config, {"imu": random_tower(spec), **space.towers})
+    return Space(config, {"thermal": tower, **space.towers})

@@ -155,3 +155,19 @@ def test_gravity_stays_even_at_mirrored_edges() -> None:
     np.testing.assert_allclose(clip_CT[2].numpy(), 9.81, atol=1e-4)
     rung_T = prepare((still_TC, 12.5), steps=100, rate_hz=10).clips[0, 2]
     assert (rung_T - 9.81).abs().max() > 0.2
+
+
+@pytest.mark.parametrize("settings", [{}, {"steps": 100, "rate_hz": 10, "clips": "cover"}])
+@pytest.mark.parametrize("edges", ["zeros", "mirror"])
+@pytest.mark.parametrize("rate", [200, 50.0, 99.999])
+def test_windows_without_pytorch_are_equal(
+    settings: dict[str, Any], edges: str, rate: float
+) -> None:
+    """Also of rates that only PyTorch resamples."""
+    settings = {**settings, "edges": edges, "acceleration": "g"}
+    assert MODALITY.prepare_arrays is not None
+    found = MODALITY.prepare_arrays(ImuSettings(**settings), None)((WAVES_TC[:700], rate))
+    expected = prepare((WAVES_TC[:700], rate), **settings)
+    assert found.times == expected.times
+    assert found.clips.dtype == np.float32
+    assert found.clips == pytest.approx(expected.clips.numpy(), abs=2e-5)

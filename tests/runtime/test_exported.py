@@ -24,6 +24,7 @@ ITEMS: dict[str, list[Any]] = {
     "image": [Image.linear_gradient("L"), np.zeros((20, 30, 3), np.uint8)],
     "text": ["a dog", "a much longer sentence about two dogs that bark"],
     "audio": [(NOISE, 44_100), (NOISE[:, :50], 8_000), (NOISE, 44_101)],
+    "imu": [(10 * NOISE[:, :6_000].reshape(-1, 6), 50), (np.ones((70, 6)), 20)],
 }
 
 
@@ -35,7 +36,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 def test_vectors_equal_the_spaces(exported: Path, runtime: str) -> None:
-    """Of images, texts of different length, and sounds of any rate and number of clips."""
+    """Of images, texts of different length, sounds and motion of any rate and length."""
     space, small = make_space(*ITEMS), openbind.load(exported, runtime=runtime)
     assert (small.name, small.dim, small.modalities) == (space.name, space.dim, space.modalities)
     for modality, items in ITEMS.items():
@@ -53,7 +54,7 @@ def test_vectors_equal_the_spaces(exported: Path, runtime: str) -> None:
 
 
 def test_torch_is_not_imported(exported: Path, tmp_path: Path) -> None:
-    """Images, text and audio are embedded in a process that never imports it."""
+    """Items of all modalities are embedded in a process that never imports it."""
     Image.linear_gradient("L").save(tmp_path / "gradient.png")
     code = f"""
 import sys, numpy, openbind
@@ -61,6 +62,7 @@ space = openbind.load({str(exported)!r}, runtime="onnx")
 space.encode("image", [{str(tmp_path / "gradient.png")!r}])
 space.encode("text", ["a dog"])
 space.encode("audio", [(numpy.ones(48_000, numpy.float32) / 2, 48_000)])
+space.encode("imu", [(numpy.ones((500, 6)), 50)])
 print(sorted({{"torch", "transformers"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -14,24 +14,25 @@ Source  order of the axes: Ego4D; zero-padding of short inputs: IMU2CLIP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from openbind.configs import Range
 from openbind.media.drawing import draw_series
 from openbind.media.motion import STANDARD_GRAVITY
 from openbind.media.series import AXES, Series, exact_rate, read_series
-from openbind.modalities.spec import Modality, Preprocess, Sample, View
+from openbind.modalities.spec import ArraySample, Modality, Preprocess, PreprocessArrays, View
+from openbind.signal import mel_arrays
 from openbind.signal.clips import Clip, cover_clips, uniform_clips
-from openbind.signal.resample import resample
+
+Resample = Callable[[np.ndarray, int | Fraction, int], np.ndarray]
+"""Motion (6, steps), from a rate, to a rate → (6, steps)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +61,43 @@ class ImuSettings:
 
 def prepare(settings: ImuSettings, folder: Path | None) -> Preprocess:
     """Return the function from a recording to its windows (clips, 6, steps)."""
+    return lambda item: _windows(item, settings, _resample).to_sample()
+
+
+def prepare_arrays(settings: ImuSettings, folder: Path | None) -> PreprocessArrays:
+    """Return the function of `prepare` for NumPy arrays; unusual rates need PyTorch."""
+    return lambda item: _windows(item, settings, _resample_arrays)
+
+
+def _windows(item: Any, settings: ImuSettings, resample: Resample) -> ArraySample:
+    series = read_series(item)
+    motion_CT = series.values_TC.T * _factors(series, settings)
+    is_centered = settings.edges == "mirror"
+    center_C1 = motion_CT.mean(axis=1, keepdims=True) if is_centered else np.float32(0)
+    motion_CT = resample(motion_CT - center_C1, exact_rate(series.rate_hz), settings.rate_hz)
+    motion_CT = motion_CT + center_C1
+    seconds = Fraction(motion_CT.shape[1], settings.rate_hz)
     window_seconds = Fraction(settings.steps, settings.rate_hz)
+    if settings.clips == "cover":
+        clips = cover_clips(seconds, window_seconds)
+    else:
+        clips = uniform_clips(seconds, window_seconds, 3)[1:2]
+    times = tuple((float(start), float(min(end, seconds))) for start, end in clips)
+    return ArraySample(np.stack([_cut(motion_CT, clip, settings) for clip in clips]), times)
 
-    def preprocess(item: Any) -> Sample:
-        series = read_series(item)
-        motion_CT = torch.from_numpy(series.values_TC.T.copy()) * _factors(series, settings)
-        center_C1 = motion_CT.mean(dim=1, keepdim=True) if settings.edges == "mirror" else 0.0
-        motion_CT = resample(motion_CT - center_C1, exact_rate(series.rate_hz), settings.rate_hz)
-        motion_CT = motion_CT + center_C1
-        seconds = Fraction(motion_CT.shape[1], settings.rate_hz)
-        if settings.clips == "cover":
-            clips = cover_clips(seconds, window_seconds)
-        else:
-            clips = uniform_clips(seconds, window_seconds, 3)[1:2]
-        windows = [_cut(motion_CT, clip, settings) for clip in clips]
-        times = tuple((float(start), float(min(end, seconds))) for start, end in clips)
-        return Sample(torch.stack(windows), times)
 
-    return preprocess
+def _resample(motion_CT: np.ndarray, from_hz: int | Fraction, to_hz: int) -> np.ndarray:
+    import torch
+
+    from openbind.signal.resample import resample
+
+    return resample(torch.from_numpy(motion_CT), from_hz, to_hz).numpy()
+
+
+def _resample_arrays(motion_CT: np.ndarray, from_hz: int | Fraction, to_hz: int) -> np.ndarray:
+    if not mel_arrays.can_resample(from_hz, to_hz):
+        return _resample(motion_CT, from_hz, to_hz)
+    return np.stack([mel_arrays.resample(axis_T, from_hz, to_hz) for axis_T in motion_CT])
 
 
 def apply_view(item: Any, view: View) -> Series:
@@ -121,9 +141,9 @@ def clip_seconds(settings: ImuSettings) -> float:
     return settings.steps / settings.rate_hz
 
 
-def _factors(series: Series, settings: ImuSettings) -> torch.Tensor:
-    """Return the factors of the six columns to m/s² and rad/s, (6, 1)."""
-    factors = torch.ones(AXES, 1)
+def _factors(series: Series, settings: ImuSettings) -> np.ndarray:
+    """Return the factors of the six columns to m/s² and rad/s, (6, 1) float32."""
+    factors = np.ones((AXES, 1), np.float32)
     if settings.acceleration == "g" and not series.is_si[0]:
         factors[:3] *= STANDARD_GRAVITY
     if settings.rotation == "deg/s" and not series.is_si[1]:
@@ -131,16 +151,16 @@ def _factors(series: Series, settings: ImuSettings) -> torch.Tensor:
     return factors
 
 
-def _cut(motion_CT: torch.Tensor, clip: Clip, settings: ImuSettings) -> torch.Tensor:
+def _cut(motion_CT: np.ndarray, clip: Clip, settings: ImuSettings) -> np.ndarray:
     """Return a window, continued at its end as `settings.edges` says."""
     start = int(clip[0] * settings.rate_hz)
     window_CT = motion_CT[:, start : start + settings.steps]
     missing = settings.steps - window_CT.shape[1]
     if settings.edges == "zeros" or not missing:
-        return F.pad(window_CT, (0, missing))
-    there_and_back_CT = torch.cat([window_CT, window_CT.flip(1)], dim=1)
+        return np.pad(window_CT, ((0, 0), (0, missing)))
+    there_and_back_CT = np.concatenate([window_CT, window_CT[:, ::-1]], axis=1)
     times = -(-settings.steps // there_and_back_CT.shape[1])
-    return there_and_back_CT.repeat(1, times)[:, : settings.steps]
+    return np.tile(there_and_back_CT, (1, times))[:, : settings.steps]
 
 
 MODALITY = Modality(
@@ -148,6 +168,7 @@ MODALITY = Modality(
     accepts="(values (T, 6), rate in Hz): accelerometer in m/s², gyroscope in rad/s",
     settings=ImuSettings,
     prepare=prepare,
+    prepare_arrays=prepare_arrays,
     clip_dims=2,
     has_clips=False,
     tower="imu",

@@ -41,7 +41,7 @@ class ExportedSpace:
     """Encodes with graphs that `openbind export` wrote. Made by `openbind.load(…, runtime=…)`.
 
     It has `Space`'s `encode`, `preprocess`, `similarity` and `logits`; what needs the towers
-    themselves is refused. Images, text and most audio are embedded without importing PyTorch.
+    themselves is refused. PyTorch isn't imported for images, text, IMU data and most audio.
 
     Args:
         folder: of the exported space.

@@ -44,13 +44,13 @@ def mix(samples_CT: np.ndarray) -> np.ndarray:
     return np.asarray(mixed_T)
 
 
-def can_resample(from_hz: int, to_hz: int) -> bool:
+def can_resample(from_hz: int | Fraction, to_hz: int) -> bool:
     """Return whether `resample` takes a pair of rates: one of few phases."""
-    new, old = Fraction(to_hz, from_hz).as_integer_ratio()
+    new, old = (to_hz / Fraction(from_hz)).as_integer_ratio()
     return new * (old + 2 * _width(old, new) + 2) <= DENSE_WEIGHTS
 
 
-def resample(samples_T: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+def resample(samples_T: np.ndarray, from_hz: int | Fraction, to_hz: int) -> np.ndarray:
     """Resample a signal between two rates for which `can_resample` holds.
 
     Returns:
@@ -58,7 +58,7 @@ def resample(samples_T: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     """
     if from_hz == to_hz or not len(samples_T):
         return samples_T
-    new, old = Fraction(to_hz, from_hz).as_integer_ratio()
+    new, old = (to_hz / Fraction(from_hz)).as_integer_ratio()
     length, kernel_ST = math.ceil(len(samples_T) * new / old), _kernel(old, new)
     steps, before = -(-length // new), _width(old, new)
     after = max(0, (steps - 1) * old + kernel_ST.shape[1] - before - len(samples_T))

@@ -88,3 +88,15 @@ def test_unusable_windows(shape: tuple[int, ...]) -> None:
 def test_rate_below_the_fastest_band() -> None:
     with pytest.raises(ValueError, match="rate_hz"):
         MotionStatisticsConfig(rate_hz=5)
+
+
+def test_graphs_have_the_same_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without eigenvalues: of still, weak, equal and dependent axes, and of none that moves."""
+    windows = [walk(), 1e-4 * walk(), 30 * walk() + GRAVITY_C1, torch.zeros(6, 100)]
+    windows += [GRAVITY_C1.repeat(1, 100), walk()[:1].repeat(6, 1), walk() * GRAVITY_C1]
+    expected_BD = motion_statistics(torch.stack(windows), 10)
+    expected_BE = make()(torch.stack(windows))
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    found_BD = motion_statistics(torch.stack(windows), 10)
+    torch.testing.assert_close(found_BD, expected_BD, atol=1e-6, rtol=0)
+    torch.testing.assert_close(make()(torch.stack(windows)), expected_BE, atol=1e-6, rtol=0)

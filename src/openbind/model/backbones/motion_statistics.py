@@ -36,6 +36,8 @@ NOISE = (1e-3, 1e-4)
 STILL = 0.3
 """Energy of acceleration, (m/s²)², at which orientation counts half."""
 STATISTICS = 93
+SWEEPS = 4
+"""Of rotations, after which a matrix of three axes is diagonal to 15 digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +154,15 @@ def remove_slow(signal_BCT: Tensor, rate_hz: int) -> Tensor:
     steps = signal_BCT.shape[2]
     centered_BCT = signal_BCT - signal_BCT.mean(dim=2, keepdim=True)
     mirrored_BCT = torch.cat([centered_BCT.flip(2), centered_BCT, centered_BCT.flip(2)], dim=2)
-    ratio = torch.fft.rfftfreq(3 * steps, 1 / rate_hz, device=signal_BCT.device) / SLOWEST_HZ
+    ratio = frequencies(3 * steps, rate_hz).to(signal_BCT.device) / SLOWEST_HZ
     gain = (ratio.square() / (1 + ratio.square())).square()
     filtered_BCT: Tensor = torch.fft.irfft(torch.fft.rfft(mirrored_BCT) * gain, n=3 * steps)
     return filtered_BCT[:, :, steps : 2 * steps]
+
+
+def frequencies(steps: int, rate_hz: int) -> Tensor:
+    """Return the frequencies in Hz of a spectrum, (steps // 2 + 1,), as `torch.fft.rfftfreq`."""
+    return torch.arange(steps // 2 + 1, dtype=torch.float32) * (1 / (steps * (1 / rate_hz)))
 
 
 def energies(
@@ -166,7 +173,7 @@ def energies(
     taper_T = torch.hann_window(steps, periodic=False, device=signal_BCT.device)
     spectrum_BCF = torch.fft.rfft(signal_BCT * taper_T)
     power_BF = spectrum_BCF.abs().square().sum(1) * (2 / (steps * taper_T.square().sum()))
-    hz_F = torch.fft.rfftfreq(steps, 1 / rate_hz, device=signal_BCT.device)
+    hz_F = frequencies(steps, rate_hz).to(signal_BCT.device)
     low_K1, high_K1 = (
         torch.tensor(part)[:, None].to(hz_F) for part in (limits_hz[:-1], limits_hz[1:])
     )
@@ -180,7 +187,7 @@ def directions(motion_BCT: Tensor, noise: float) -> Tensor:
     """Return how much of the motion is along its main axes, (B, 3): a line, a plane, or all."""
     centered_BCT = motion_BCT - motion_BCT.mean(dim=2, keepdim=True)
     spread_BCC = centered_BCT @ centered_BCT.transpose(1, 2) / motion_BCT.shape[2]
-    axes_BC: Tensor = torch.linalg.eigvalsh(spread_BCC.double()).float().clamp_min(0).flip(1)
+    axes_BC = eigenvalues(spread_BCC).clamp_min(0).flip(1)
     return (axes_BC / (axes_BC.sum(1, keepdim=True) + noise)).sqrt()
 
 
@@ -216,8 +223,46 @@ def rhythm(motion_BCT: Tensor, rate_hz: int, noise: float) -> Tensor:
 def coupling(moved_BCT: Tensor, rotation_BCT: Tensor, size_B1: Tensor) -> Tensor:
     """Return how acceleration and rotation go together, (B, 3), whatever the axes."""
     product_BCC = moved_BCT @ rotation_BCT.transpose(1, 2) / moved_BCT.shape[2]
-    values_BC: Tensor = torch.linalg.svdvals(product_BCC.double()).float()
-    return values_BC / size_B1
+    if not torch.compiler.is_compiling():
+        values_BC: Tensor = torch.linalg.svdvals(product_BCC.double()).float()
+        return values_BC / size_B1
+    squares_BC = eigenvalues(product_BCC.double() @ product_BCC.double().transpose(1, 2))
+    return squares_BC.clamp_min(0).sqrt().flip(1) / size_B1
+
+
+def eigenvalues(symmetric_BCC: Tensor) -> Tensor:
+    """Return the eigenvalues of symmetric matrices (B, 3, 3), ascending, (B, 3) float32.
+
+    Graphs of other runtimes have no such operation, but can rotate as Jacobi did (1846).
+    """
+    if not torch.compiler.is_compiling():
+        values_BC: Tensor = torch.linalg.eigvalsh(symmetric_BCC.double()).float()
+        return values_BC
+    matrix = {(i, j): symmetric_BCC[:, i, j].double() for i in range(3) for j in range(i, 3)}
+    for _ in range(SWEEPS):
+        for p, q in ((0, 1), (0, 2), (1, 2)):
+            _rotate(matrix, p, q)
+    diagonal_BC = torch.stack([matrix[i, i] for i in range(3)], dim=1)
+    return diagonal_BC.sort(dim=1).values.float()
+
+
+def _rotate(matrix: dict[tuple[int, int], Tensor], p: int, q: int) -> None:
+    """Turn the axes p and q so that the element between them becomes 0."""
+    between_B, half_B = matrix[p, q], (matrix[q, q] - matrix[p, p]) / 2
+    sign_B = torch.where(half_B < 0, -1.0, 1.0).double()
+    length_B = half_B.abs() + (half_B.square() + between_B.square()).sqrt()
+    tangent_B = sign_B * between_B / torch.where(length_B > 0, length_B, 1.0)
+    cosine_B = (tangent_B.square() + 1).rsqrt()
+    sine_B = cosine_B * tangent_B
+    r = 3 - p - q
+    first, second = (min(p, r), max(p, r)), (min(q, r), max(q, r))
+    matrix[first], matrix[second] = (
+        cosine_B * matrix[first] - sine_B * matrix[second],
+        sine_B * matrix[first] + cosine_B * matrix[second],
+    )
+    matrix[p, p] = matrix[p, p] - tangent_B * between_B
+    matrix[q, q] = matrix[q, q] + tangent_B * between_B
+    matrix[p, q] = torch.zeros_like(between_B)
 
 
 def orientation(gravity_BC: Tensor, energy_B1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
