@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,11 +13,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 import openbind
 from openbind.evaluation.samples import SampleItem, read_samples, samples_folder
 from openbind.generation.decoder import Progress, image_seeds, report
+from tests.warm import Warm, warmed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,6 +82,13 @@ def sample_items(samples: Path) -> list[SampleItem]:
 
 
 @pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Runs Python in processes that needn't import PyTorch first."""
+    with warmed() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def sandbox() -> ModuleType:
     """The module beside this one, which loads files in processes with limits."""
     return _import("sandbox")
@@ -138,13 +148,16 @@ def painter() -> type[Painter]:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny space of images, text and audio as ONNX."""
+def exported(kept_folder: Path) -> Path:
+    """A tiny space of images, text, audio and IMU data as ONNX, written once for all workers."""
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     from openbind.export.space import export_space
     from tests.tiny_spaces import make_space
 
-    folder = tmp_path_factory.mktemp("exported") / "small"
-    export_space(make_space("image", "text", "audio"), folder)
+    folder = kept_folder / "exported"
+    kept_folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(kept_folder / "exported.lock"):
+        if not folder.exists():
+            export_space(make_space("image", "text", "audio", "imu"), folder)
     return folder

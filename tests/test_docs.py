@@ -20,6 +20,7 @@ from openbind.cli.main import main
 from openbind.evaluation.held_out import held_out_folder
 from openbind.evaluation.samples import SampleItem
 from tests.tiny_anchors import write_clip, write_tipsv2
+from tests.warm import Warm
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -81,6 +82,13 @@ def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=home, env=environment(home), capture_output=True, text=True, check=False
     )
+
+
+def run_python(code: str, home: Path, warm: Warm, strict: bool = True) -> str:
+    """Run a page's Python at home; return what it prints."""
+    done = warm.run(code, folder=home, environment=environment(home), strict=strict)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager
@@ -168,38 +176,32 @@ def test_shell_blocks_are_found() -> None:
 
 
 @pytest.mark.slow
-def test_page_of_the_index(home: Path, typed: Typed) -> None:
+def test_page_of_the_index(home: Path, typed: Typed, warm: Warm) -> None:
     """Its commands run in order, then its Python."""
     for line in commands("docs/index.md"):
         assert typed(line)
-    code = "\n".join(blocks("python", "docs/index.md"))
-    done = run([sys.executable, "-W", "error", "-c", code], home)
-    assert done.returncode == 0, done.stderr
+    run_python("\n".join(blocks("python", "docs/index.md")), home, warm)
 
 
 @pytest.mark.slow
-def test_page_of_localisation(home: Path, typed: Typed) -> None:
+def test_page_of_localisation(home: Path, typed: Typed, warm: Warm) -> None:
     """Its commands run as written, then its Python."""
     for line in commands("docs/localisation.md"):
         if not line.startswith("openbind evaluate"):
             assert typed(line)
     assert (home / "where.png").stat().st_size > 1000
-    code = "\n".join(blocks("python", "docs/localisation.md"))
-    done = run([sys.executable, "-W", "error", "-c", code], home)
-    assert done.returncode == 0, done.stderr
+    run_python("\n".join(blocks("python", "docs/localisation.md")), home, warm)
 
 
 @pytest.mark.slow
-def test_page_of_anchors(home: Path, typed: Typed) -> None:
+def test_page_of_anchors(home: Path, typed: Typed, warm: Warm) -> None:
     """Its Python runs on a tiny model, its command too, and its recipe is valid."""
     pytest.importorskip("sentence_transformers", reason="the extra st isn't installed")
     from openbind.training.recipe_file import read_recipe
 
     write_clip(home / "my-model")
     write_tipsv2(home / "tiny-tips")
-    code = "\n".join(blocks("python", "docs/anchors.md"))
-    done = run([sys.executable, "-c", code], home)
-    assert done.returncode == 0, done.stderr
+    run_python("\n".join(blocks("python", "docs/anchors.md")), home, warm, strict=False)
     (line,) = commands("docs/anchors.md")
     assert "siglip2-base" in typed(line)
     (recipe,) = blocks("yaml", "docs/anchors.md")
@@ -208,17 +210,15 @@ def test_page_of_anchors(home: Path, typed: Typed) -> None:
 
 
 @pytest.mark.slow
-def test_page_of_export(home: Path) -> None:
+def test_page_of_export(home: Path, typed: Typed, warm: Warm) -> None:
     """Its command writes a folder, which its Python opens."""
     pytest.importorskip("onnxscript", reason="the extra onnx isn't installed")
     pytest.importorskip("onnxruntime", reason="the extra onnx isn't installed")
     (line,) = commands("docs/export.md")
     code = "\n".join(blocks("python", "docs/export.md"))
     (expected,) = re.findall(r"^# → (.*)$", code, re.MULTILINE)
-    for command in (["bash", "-ec", line], [sys.executable, "-W", "error", "-c", code]):
-        done = run(command, home)
-        assert done.returncode == 0, done.stderr
-    assert_same_output(done.stdout, expected)
+    assert "text.onnx" in typed(line)
+    assert_same_output(run_python(code, home, warm), expected)
 
 
 @pytest.mark.slow
@@ -234,13 +234,12 @@ def test_page_of_the_cluster(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pages_of_the_service_and_its_client(home: Path) -> None:
+def test_pages_of_the_service_and_its_client(home: Path, warm: Warm) -> None:
     """The service's command runs, and the client's Python against it."""
     (line,) = commands("docs/service.md")
     code = "\n".join(blocks("python", "docs/client.md"))
     with served(line, home):
-        done = run([sys.executable, "-W", "error", "-c", code], home)
-    assert done.returncode == 0, done.stderr
+        run_python(code, home, warm)
 
 
 def sections(page: str) -> dict[str, str]:
@@ -258,15 +257,13 @@ INTEGRATIONS = sections("docs/integrations.md")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", INTEGRATIONS)
-def test_page_of_integrations(home: Path, title: str) -> None:
+def test_page_of_integrations(home: Path, title: str, warm: Warm) -> None:
     """The Python of each section runs where its packages are installed."""
     code = INTEGRATIONS[title]
     for package in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
         if package != "imagebind" and find_spec(package) is None:  # openbind stands in for that
             pytest.skip(f"{package} isn't installed")
-    done = run([sys.executable, "-c", code], home)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert run_python(code, home, warm, strict=False)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -12,16 +12,15 @@ import http.server
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.tiny_anchors import write_clip
+from tests.warm import Warm
 
 COMMITS = ("0" * 40, "1" * 40)
 """Commits of each repository: `main` before and after someone pushes."""
@@ -152,7 +151,12 @@ def hub() -> Iterator[Hub]:
         thread.join()
 
 
-def run(hub: Hub, tmp_path: Path, code: str) -> str:
+Run = Callable[[str], str]
+
+
+@pytest.fixture
+def run(hub: Hub, tmp_path: Path, warm: Warm) -> Run:
+    """Runs Python that knows the hub; gives what it prints."""
     environment = {
         **os.environ,
         "HF_ENDPOINT": hub.url,
@@ -162,15 +166,17 @@ def run(hub: Hub, tmp_path: Path, code: str) -> str:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "no_proxy": "*",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+
+    def call(code: str) -> str:
+        done = warm.run(code, environment=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return call
 
 
 @pytest.mark.slow
-def test_round_trip(hub: Hub, tmp_path: Path) -> None:
+def test_round_trip(hub: Hub, run: Run) -> None:
     """Pushed, pulled by its id, equal; one modality fetches its tower only, once."""
     code = """
 import openbind
@@ -188,7 +194,7 @@ try:
 except openbind.CheckpointError as error:
     print(error.path)
 """
-    link, refused = run(hub, tmp_path, code).splitlines()
+    link, refused = run(code).splitlines()
     assert link.endswith(f"someone/tiny/commit/{COMMIT}")
     assert refused == "someone/nothing"
     stored = hub.repositories["someone/tiny"]
@@ -201,7 +207,7 @@ except openbind.CheckpointError as error:
 
 
 @pytest.mark.slow
-def test_choice_of_weights(hub: Hub, tmp_path: Path) -> None:
+def test_choice_of_weights(hub: Hub, run: Run) -> None:
     """Of several files of weights one is fetched; without weights in a known format: an error."""
     clip = {"config.json": b'{"model_type": "clip"}'}
     hub.repositories["a/both"] = clip | {"model.safetensors": b"x", "pytorch_model.bin": b"x"}
@@ -222,7 +228,7 @@ try:
 except CheckpointError as error:
     print(error.path)
 """
-    both, old, openclip, bare = run(hub, tmp_path, code).splitlines()
+    both, old, openclip, bare = run(code).splitlines()
     assert both == "config.json model.safetensors"
     assert old == "config.json pytorch_model.bin"
     assert openclip == "open_clip_config.json open_clip_model.safetensors"
@@ -230,7 +236,7 @@ except CheckpointError as error:
 
 
 @pytest.mark.slow
-def test_one_commit(hub: Hub, tmp_path: Path) -> None:
+def test_one_commit(hub: Hub, run: Run) -> None:
     """Config and weights are of one commit, though someone pushes between the two requests."""
     config = b'{"model_type": "clip"}'
     hub.repositories["a/moving"] = {"config.json": config, "model.safetensors": b"old"}
@@ -240,12 +246,12 @@ from openbind.checkpoints.hub import pull
 folder = pull("a/moving")
 print(folder.name, (folder / "model.safetensors").read_text())
 """
-    assert run(hub, tmp_path, code) == f"{COMMITS[0]} old"
+    assert run(code) == f"{COMMITS[0]} old"
     assert set(hub.revisions) == {COMMITS[0]}
 
 
 @pytest.mark.slow
-def test_format_of_another_package(hub: Hub, tmp_path: Path) -> None:
+def test_format_of_another_package(hub: Hub, run: Run) -> None:
     """An added format states which files of a repository are fetched, and loads them."""
     hub.repositories["a/toy"] = {"config.json": b'{"toy": 1}', "toy.bin": b"7", "other.bin": b"x"}
     code = """
@@ -263,12 +269,12 @@ FORMATS.add("toy", CheckpointFormat(
 ))
 print(openbind.load("hf:a/toy").number)
 """
-    assert run(hub, tmp_path, code) == "7"
+    assert run(code) == "7"
     assert "other.bin" not in hub.fetched
 
 
 @pytest.mark.slow
-def test_only_what_draws_is_fetched(hub: Hub, tmp_path: Path) -> None:
+def test_only_what_draws_is_fetched(hub: Hub, run: Run) -> None:
     """Of a diffusion model UNet and VAE, in half precision where there is; no encoders."""
     parts = ("unet", "vae", "text_encoder", "image_encoder")
     kinds = ("diffusion_pytorch_model", "diffusion_pytorch_model.fp16")
@@ -292,7 +298,7 @@ for wrong in (lambda: hub.pull_diffusion("a/pickles"), lambda: hub.pull_file("a/
     except CheckpointError as error:
         print(error.path)
 """
-    assert run(hub, tmp_path, code).split() == ["False", "True", "x", "a/pickles", "a/adapter"]
+    assert run(code).split() == ["False", "True", "x", "a/pickles", "a/adapter"]
     fetched = [name for name in hub.fetched if name.endswith(("safetensors", "bin"))]
     half = [f"{part}/diffusion_pytorch_model.fp16.safetensors" for part in ("unet", "vae")]
     assert sorted(fetched) == ["models/a.safetensors", *half]
@@ -300,7 +306,7 @@ for wrong in (lambda: hub.pull_diffusion("a/pickles"), lambda: hub.pull_file("a/
 
 
 @pytest.mark.slow
-def test_anchor(hub: Hub, tmp_path: Path) -> None:
+def test_anchor(hub: Hub, run: Run, tmp_path: Path) -> None:
     """A model of sentence-transformers is of one commit; its space refers to it, offline too."""
     pytest.importorskip("sentence_transformers", reason="the extra st isn't installed")
     folder = write_clip(tmp_path / "clip")
@@ -319,7 +325,7 @@ for name in ("st:a/none", "st:a/clip@nothing"):
     except openbind.CheckpointError as error:
         print(error.path, "check the name" in error.reason)
 """.replace("SAVED", str(tmp_path / "saved"))
-    loaded, missing, *_ = run(hub, tmp_path, code).splitlines()
+    loaded, missing, *_ = run(code).splitlines()
     assert loaded == f"a/clip {COMMIT} apache-2.0 hf:a/clip"
     assert missing == "a/none True"
     offline = """
@@ -333,11 +339,11 @@ try:
 except openbind.CheckpointError as error:
     print("connect once" in error.reason)
 """.replace("SAVED", str(tmp_path / "saved"))
-    assert run(hub, tmp_path, offline).splitlines() == ["(1, 16)", "True"]
+    assert run(offline).splitlines() == ["(1, 16)", "True"]
 
 
 @pytest.mark.slow
-def test_refused_repositories(hub: Hub, tmp_path: Path) -> None:
+def test_refused_repositories(hub: Hub, run: Run) -> None:
     """Gated, private, missing and failing ones, wrong revisions and tokens: one message each."""
     hub.refused = {
         "a/gated": (403, "GatedRepo"),
@@ -358,7 +364,7 @@ for prefix, end in (("st:", ""), ("hf:", ""), ("tipsv2:", ""), ("pe-av:", "#audi
             print(prefix, name.split("/")[1], error.reason.replace(chr(10), "|"), sep="~")
 """.replace("NAMES", repr(list(hub.refused)))
     found: dict[str, set[str]] = {}
-    for line in run(hub, tmp_path, code).splitlines():
+    for line in run(code).splitlines():
         _, name, reason = line.split("~")
         found.setdefault(name, set()).add(reason)
     expected = {
@@ -377,7 +383,7 @@ for prefix, end in (("st:", ""), ("hf:", ""), ("tipsv2:", ""), ("pe-av:", "#audi
 
 
 @pytest.mark.slow
-def test_published_license(hub: Hub, tmp_path: Path) -> None:
+def test_published_license(hub: Hub, run: Run) -> None:
     """A space that refers to a stricter model isn't published as a permissive one."""
     code = """
 from dataclasses import replace
@@ -393,7 +399,7 @@ for license in ("apache-2.0", "cc-by-nc-4.0"):
     except openbind.CheckpointError as error:
         print("cc-by-nc-4.0" in error.reason and "a/b" in error.reason)
 """
-    refused, link = run(hub, tmp_path, code).splitlines()
+    refused, link = run(code).splitlines()
     assert refused == "True"
     assert link.endswith(f"someone/stricter/commit/{COMMIT}")
     from huggingface_hub import ModelCard

@@ -6,8 +6,6 @@ import errno
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from openbind.search.index import Index, default_folder
 from openbind.search.update import update
 from openbind.search.verify import verify
 from openbind.space.decoding import Decoder
+from tests.warm import Started, Warm
 
 CHILD = """
 import os, signal, sys
@@ -59,16 +58,10 @@ def vectors(index: Index) -> dict[str, np.ndarray]:
     return {f"{r.path}#{r.segment}": v for r, v in zip(rows, vectors_KE, strict=True)}
 
 
-def start(index: Index, moment: str = "never") -> subprocess.Popen[str]:
+def start(warm: Warm, index: Index, moment: str = "never") -> Started:
     """Start a process that updates an index, and wait until it does."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(index.folder), moment],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
+    child = warm.start(CHILD, index.folder, moment)
+    child.wait_for("ready\n")
     return child
 
 
@@ -343,14 +336,13 @@ def test_type_overrides(starter: openbind.Space, media: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_killed_runs_continue(starter: openbind.Space, media: Path) -> None:
+def test_killed_runs_continue(starter: openbind.Space, media: Path, warm: Warm) -> None:
     """SIGKILL around each commit: committed files are complete, the next run embeds the rest."""
     made = Index.create(default_folder([media]), starter, [media])
     kept = 0
     for moment, commits in (("before", 0), ("after", 1), ("before", 0), ("after", 1)):
-        child = start(made, moment)
-        _, err = child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL, err
+        died = start(warm, made, moment).wait()
+        assert died.returncode == -signal.SIGKILL, died.stderr
         report = verify(made)
         assert report.sound
         assert not report.stale
@@ -364,15 +356,13 @@ def test_killed_runs_continue(starter: openbind.Space, media: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_at_once(starter: openbind.Space, media: Path) -> None:
+def test_two_processes_at_once(starter: openbind.Space, media: Path, warm: Warm) -> None:
     """One is refused, or finds nothing to do; no row is duplicated."""
     made = Index.create(default_folder([media]), starter, [media])
-    children = [start(made), start(made)]
-    outputs = [child.communicate(timeout=60) for child in children]
-    codes = [child.returncode for child in children]
-    assert 0 in codes
-    for code, (_, err) in zip(codes, outputs, strict=True):
-        assert code == 0 or "another process is updating it" in err
+    ended = [child.wait() for child in [start(warm, made), start(warm, made)]]
+    assert 0 in [each.returncode for each in ended]
+    for each in ended:
+        assert each.returncode == 0 or "another process is updating it" in each.stderr
     assert len(vectors(made)) == 6
     assert verify(made).clean
 

@@ -19,6 +19,7 @@ from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 from openbind.training.state import RunFolder, load_state
 from openbind.training.trainer import Trainer
+from tests.warm import Warm
 
 World = Any
 
@@ -123,12 +124,11 @@ train(read_recipe(recipe), Path(data), Path(output))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [1, 7])
-def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int) -> None:
+def test_killed(world: World, whole: RunFolder, tmp_path: Path, last: int, warm: Warm) -> None:
     """Killed before or between checkpoints, a run resumes to the same losses and weights."""
     output = tmp_path / "killed"
-    command = [sys.executable, "-c", KILLED, world.recipe, world.folder, output, str(last)]
-    died = subprocess.run([str(part) for part in command], capture_output=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    died = warm.run(KILLED, world.recipe, world.folder, output, last)
+    assert died.returncode == -signal.SIGKILL, died.stderr
     folder = run(world, output, resume=True)
     assert losses(folder) == losses(whole)
     assert_same(weights(folder), weights(whole))
@@ -186,14 +186,13 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.slow
-def test_killed_while_writing(world: World, whole: RunFolder, tmp_path: Path) -> None:
+def test_killed_while_writing(world: World, whole: RunFolder, tmp_path: Path, warm: Warm) -> None:
     """Killed while it writes files, several times, a run resumes to the same end."""
     output = tmp_path / "killed"
     verb = ["train", str(world.recipe), "--resume"]
     verb += ["--data", str(world.folder), "--output", str(output)]
-    command = [sys.executable, "-c", KILLED_WRITING, "1,3,4,2", *verb]
-    done = subprocess.run(command, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    done = warm.run(KILLED_WRITING, "1,3,4,2", *verb)
+    assert done.returncode == 0, done.stderr
     folder = RunFolder(output)
     assert losses(folder) == losses(whole)
     assert_same(weights(folder), weights(whole))
