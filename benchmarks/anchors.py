@@ -108,11 +108,48 @@ def pe_av_large_audio() -> Made:
     }
 
 
+def qwen3_vl_2b() -> Made:
+    """Return Qwen3-VL of 2 billion parameters; an image of 448 pixels has 196 tokens."""
+    from transformers import Qwen3VLConfig, Qwen3VLModel
+
+    text = {
+        "hidden_size": 2048,
+        "num_hidden_layers": 28,
+        "intermediate_size": 6144,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [24, 20, 20]},
+    }
+    vision = {
+        "hidden_size": 1024,
+        "depth": 24,
+        "intermediate_size": 4096,
+        "num_heads": 16,
+        "out_hidden_size": 2048,
+        "deepstack_visual_indexes": [5, 11, 17],
+    }
+    config = Qwen3VLConfig(text_config=text, vision_config=vision)
+    shown = torch.full((1, 200), 5)
+    shown[:, 2:198] = config.image_token_id
+    patches = {
+        "pixel_values": torch.zeros(784, 3 * 2 * 16 * 16),
+        "image_grid_thw": torch.tensor([[1, 28, 28]]),
+        "mm_token_type_ids": (shown == config.image_token_id).int(),
+    }
+    model = Qwen3VLModel(config)
+    return model, {
+        "text": lambda: model(input_ids=torch.full((1, 16), 5)),
+        "image": lambda: model(input_ids=shown, **patches),
+    }
+
+
 ANCHORS: dict[str, Callable[[], Made]] = {
     "siglip2-base": siglip2_base,
     "clap-small": lambda: clap({}),
     "clap-general": clap_general,
     "embeddinggemma-2": embeddinggemma_2,
+    "qwen3-vl-embedding-2b": qwen3_vl_2b,
     "tipsv2-b14": tipsv2_b14,
     "pe-av-large#audio": pe_av_large_audio,
 }
