@@ -56,6 +56,7 @@ class Server(uvicorn.Server):
             app,
             log_level="warning",
             server_header=False,
+            loop="asyncio",  # whatever else is installed
             http=Connection,
             ws="none",
             backlog=BACKLOG,
