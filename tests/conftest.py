@@ -6,9 +6,10 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from PIL import Image
 
 import openbind
 from openbind.evaluation.samples import SampleItem, read_samples, samples_folder
+from openbind.generation import sampler
 from openbind.generation.decoder import Progress, image_seeds, report
 from tests.warm import Warm, warmed
 
@@ -61,6 +63,17 @@ def _own_random_numbers() -> None:
     """Draw the same numbers whichever tests ran before in this process."""
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture
+def few_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw from few items, in one step, where the starter is evaluated."""
+
+    def draw_quickly(denoise: Any, noise: Any, known: Any, settings: Any, seen: Any) -> Any:
+        return sampler.draw_images(denoise, noise, known, replace(settings, steps=1), seen)
+
+    monkeypatch.setattr("openbind.generation.small.draw_images", draw_quickly)
+    monkeypatch.setattr("openbind.evaluation.tasks.drawing.MOST_ITEMS", 2)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from PIL import Image
 
 import openbind
 
-COUNT = 2_000
+COUNT = 1_200
 SECONDS, MEGABYTES = 2, 500
 RANDOM = np.random.default_rng(0)
 SCENE = np.asarray(Image.fromarray(RANDOM.integers(0, 256, (6, 8, 3), np.uint8)).resize((64, 48)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,20 @@ def warmed() -> Iterator[Warm]:
             assert program.stdin is not None
             program.stdin.close()
             program.wait()
+
+
+def run_ranks(warm: Warm, verb: list[str]) -> None:
+    """Run a verb of openbind in two processes, with the variables that torchrun sets."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    code = "import sys; from openbind.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    ranks = [
+        warm.start(code, *verb, environment={**shared, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in "01"
+    ]
+    for done in [rank.wait() for rank in ranks]:
+        assert done.returncode == 0, done.stderr
 
 
 def _wait(condition: Any) -> None:

@@ -60,6 +60,5 @@ def few_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _few_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw from few items where the starter is evaluated: it takes half a second each."""
-    monkeypatch.setattr("openbind.evaluation.tasks.drawing.MOST_ITEMS", 2)
+def _few_drawings(few_drawings: None) -> None:
+    """Draw little where the starter is evaluated: it takes half a second each."""

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from openbind.embedding.cache import VectorCache
+from openbind.evaluation.embedder import Embedder
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-def test_demo(run: Run, tmp_path: Path) -> None:
+def test_demo(
+    run: Run, tmp_path: Path, kept_vectors: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All directions with R@5 above chance, sums, accuracies, the card; media are in the page."""
+    # The demo computes all vectors; those that other tests computed are the same.
+    caching = partial(Embedder, cache=VectorCache())
+    monkeypatch.setattr("openbind.evaluation.embedder.Embedder", caching)
     page = tmp_path / "demo" / "index.html"
     code, out, err = run("demo", "-o", page, "--batch-size", 16, "--workers", 2)
     assert code == 0, err

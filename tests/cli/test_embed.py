@@ -25,25 +25,6 @@ def test_embed_writes_vectors(run: Run, media: Path, tmp_path: Path, extension: 
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones(6), atol=1e-5)
 
 
-@pytest.mark.slow
-def test_embed_on_ray(
-    run: Run, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same vectors as in one process, in a folder of Parquet files."""
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 otherwise: others' work goes first
-    pytest.importorskip("ray", reason="the extra ray isn't installed")
-    pq = pytest.importorskip("pyarrow.parquet")
-    one, many = tmp_path / "one.parquet", tmp_path / "many.parquet"
-    assert run("embed", media, "-o", one)[0] == 0
-    code, _, err = run("embed", media, "-o", many, "--engine", "ray", "--workers", "2")
-    assert (code, "6 vectors written" in err) == (0, True)
-    tables = [pq.read_table(path).sort_by("path") for path in (one, many)]
-    for name in ("path", "modality"):
-        assert tables[0].column(name).to_pylist() == tables[1].column(name).to_pylist()
-    vectors = [np.array(table.column("vector").to_pylist()) for table in tables]
-    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
-
-
 def test_options_of_ray(run: Run, media: Path, tmp_path: Path) -> None:
     """Options of the other engine are refused."""
     target = tmp_path / "x.npz"

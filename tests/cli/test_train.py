@@ -17,6 +17,7 @@ from openbind.cli.main import main
 from openbind.cli.train import parse_changes
 from openbind.errors import InputError
 from openbind.training.recipe_file import read_recipe
+from tests.warm import Warm, run_ranks
 
 SPEC = importlib.util.spec_from_file_location(
     "tiny_world", Path(__file__).parents[1] / "training" / "conftest.py"
@@ -75,8 +76,11 @@ def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-def test_torchrun(world: Any, tmp_path: Path) -> None:
-    """Two processes, with DDP or FSDP2, train like one, and list the items that any skipped."""
+def test_torchrun(world: Any, tmp_path: Path, warm: Warm) -> None:
+    """Two processes, with DDP or FSDP2, train like one, and list the items that any skipped.
+
+    Those with FSDP2 are started as torchrun starts them, but without importing PyTorch again.
+    """
     bad = [f"{i}.png,{i}-bad.csv,red,train" for i in range(4)]
     lines = (world.folder / "pairs.csv").read_text().splitlines()
     (world.folder / "some-bad.csv").write_text("\n".join([*lines, *bad]) + "\n")
@@ -87,10 +91,14 @@ def test_torchrun(world: Any, tmp_path: Path) -> None:
     assert main([*common[2:], "--output", str(tmp_path / "one")]) == 0
     assert len(skipped(tmp_path / "one")) == 4
     for parallel in ("ddp", "fsdp"):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command += ["--nproc-per-node", "2", *common, "--output", str(tmp_path / parallel)]
-        command += ["--set", f"hardware.parallel={parallel}"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        verb = [*common, "--output", str(tmp_path / parallel)]
+        verb += ["--set", f"hardware.parallel={parallel}"]
+        if parallel == "ddp":
+            command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+            command += ["--nproc-per-node", "2", *verb]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+        else:
+            run_ranks(warm, verb[2:])
         assert np.allclose(losses(tmp_path / parallel), losses(tmp_path / "one"), atol=1e-4)
         assert skipped(tmp_path / parallel) == skipped(tmp_path / "one")
         a = openbind.load(tmp_path / parallel).encode("imu", [world.folder / "3.csv"])

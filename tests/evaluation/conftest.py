@@ -74,6 +74,5 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _few_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw from few items where the starter is evaluated: it takes half a second each."""
-    monkeypatch.setattr("openbind.evaluation.tasks.drawing.MOST_ITEMS", 2)
+def _few_drawings(few_drawings: None) -> None:
+    """Draw little where the starter is evaluated: it takes half a second each."""

@@ -31,7 +31,7 @@ CHECKS = [
     negative_data_rejection,
     unsupported_method,
 ]
-EXAMPLES = 15
+EXAMPLES = 8
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

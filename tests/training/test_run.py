@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
 from openbind.training.state import RunFolder, load_state
 from openbind.training.trainer import Trainer
-from tests.warm import Warm
+from tests.warm import Warm, run_ranks
 
 World = Any
 
@@ -211,7 +209,7 @@ def test_micro_batches(world: World, whole: RunFolder, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes(world: World, tmp_path: Path) -> None:
+def test_processes(world: World, tmp_path: Path, warm: Warm) -> None:
     """Two processes prepare and validate a part of the rows each, with the results of one.
 
     Every step has a batch of each of two pairs, of which one is validated.
@@ -227,11 +225,8 @@ def test_processes(world: World, tmp_path: Path) -> None:
     }
     one = run(world, tmp_path / "one", **{k.replace(".", "__"): v for k, v in changes.items()})
     options = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = ["-m", "openbind", "train", str(world.recipe), "--output", str(tmp_path / "two")]
-    subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", *command, *options], check=True, timeout=300
-    )
+    verb = ["train", str(world.recipe), "--output", str(tmp_path / "two")]
+    run_ranks(warm, [*verb, *options])
     two = RunFolder(tmp_path / "two")
     np.testing.assert_allclose(np.array(losses(one)), np.array(losses(two)), rtol=1e-4)
     recalls = [

@@ -229,7 +229,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
     started = not ray.is_initialized()
     if started:
         try:
-            ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False)
+            # A cluster that runs for one command needs no page about it.
+            own: dict[str, Any] = {} if address else {"include_dashboard": False}
+            ray.init(address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
         except (ValueError, ConnectionError, RuntimeError) as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             raise InputError(f"Ray at {address or 'local'}", f"can't start: {reason}") from error
