@@ -63,7 +63,7 @@ class GeneratorConfig:
     network: NetworkConfig
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     priors: dict[str, PriorSettings] = field(default_factory=dict)
-    candidates: Annotated[int, Range(1, MAX_CANDIDATES)] = 8
+    candidates: Annotated[int, Range(1, MAX_CANDIDATES)] = 4
 
     def prior_of(self, modality: str | None) -> PriorSettings:
         """Return the settings of a modality."""
