@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -28,7 +29,10 @@ from openbind.serving.site import PAGE_TYPES
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+BROWSER = os.environ.get("OPENBIND_TEST_BROWSER", "chromium")
+"""`firefox` takes Firefox 143 or newer: Playwright drives an unchanged one by WebDriver BiDi."""
+NAMES = {"chromium": ("chromium", "google-chrome"), "firefox": ("firefox", "firefox-esr")}
+PATH = next(filter(None, map(shutil.which, NAMES[BROWSER])), None)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,6 +40,12 @@ FLAGS = [
     "--use-fake-device-for-media-stream",  # a microphone that beeps
     "--use-fake-ui-for-media-stream",
 ]
+PREFERENCES = {
+    "media.navigator.streams.fake": True,
+    "media.navigator.permission.disabled": True,
+    "media.autoplay.default": 0,
+}
+"""The same for Firefox."""
 DROP = """([name, type, bytes]) => {
   const data = new DataTransfer();
   data.items.add(new File([Uint8Array.from(bytes)], name, { type }));
@@ -53,17 +63,22 @@ HALVES = """(canvas) => {
 PASTE = DROP.replace('DragEvent("drop", { dataTransfer', 'ClipboardEvent("paste", { clipboardData')
 
 expect.set_options(timeout=60_000)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+needs_browser = pytest.mark.skipif(PATH is None, reason=f"no {BROWSER} here")
 Running = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's own Chromium."""
+    """The machine's own browser."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+        if BROWSER == "firefox":
+            launched = playwright.firefox.launch(
+                executable_path=PATH, channel="moz-firefox", firefox_user_prefs=PREFERENCES
+            )
+        else:
+            launched = playwright.chromium.launch(executable_path=PATH, args=FLAGS)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture
@@ -75,8 +90,9 @@ def page(browser: Browser, live: httpx.Client) -> Iterator[Page]:
 
 class _window:  # noqa: N801 - a context
     def __init__(self, browser: Browser, url: str, width: int, expected: str = "") -> None:
+        permissions = ["microphone"] if BROWSER == "chromium" else []
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, base_url=url, permissions=["microphone"]
+            viewport={"width": width, "height": 900}, base_url=url, permissions=permissions
         )
         self.messages: list[str] = []
         self.expected = [expected] if expected else []
@@ -335,6 +351,47 @@ def test_plays_the_segment_found(
         player = page.locator("#gallery audio")
         expect(player).to_have_js_property("paused", False)
         assert player.evaluate("player => player.currentTime") >= 20
+
+
+@needs_browser
+def test_converted(
+    browser: Browser, starter: openbind.Space, tmp_path: Path, running: Running
+) -> None:
+    """An AVI and an AIFF are converted and play; of a broken one the page says why it doesn't."""
+    av = pytest.importorskip("av", reason="the extra video isn't installed")
+    root = tmp_path / "files"
+    root.mkdir()
+    soundfile.write(root / "noise.aiff", np.random.default_rng(0).normal(0, 0.1, 44_100), 44_100)
+    for name in ("film.avi", "broken.avi"):
+        with av.open(root / name, "w") as container:
+            stream = container.add_stream("mpeg4", rate=8)
+            stream.width, stream.height, stream.pix_fmt = 320, 160, "yuv420p"
+            for number in range(16):
+                shown = Image.new("RGB", (320, 160), (9 * number, 140, len(name)))
+                container.mux(stream.encode(av.VideoFrame.from_image(shown)))
+            container.mux(stream.encode())
+    index = Index.create(tmp_path / "index", starter, [root])
+    index.update(starter)
+    (root / "broken.avi").write_bytes(b"RIFF" + bytes(999))
+    expected = "Failed to load resource: the server responded with a status of 415 "
+    expected += "(Unsupported Media Type)"
+    with (
+        running(create_app(Service(starter, index))) as client,
+        _window(browser, str(client.base_url), 1280, expected) as page,
+    ):
+        page.goto("/?q=noise")
+        assert set(found(page)) == {"noise.aiff", "film.avi", "broken.avi"}
+        for name in ("noise.aiff", "film.avi"):
+            player = page.locator(f"#gallery [aria-label='{name}']:is(audio, video)")
+            player.evaluate("player => { player.muted = true; player.play(); }")
+            expect(player).to_have_js_property("ended", True)
+            assert player.evaluate("player => player.duration") == pytest.approx(
+                {"noise.aiff": 1, "film.avi": 2}[name], abs=0.2
+            )
+        player = page.locator("video[aria-label='broken.avi']")
+        player.evaluate("player => { player.play().catch(() => {}); }")
+        card = page.locator("#gallery .hit", has=player)
+        expect(card.locator(".unplayed")).to_contain_text("can't be played here")
 
 
 @needs_browser

@@ -91,7 +91,6 @@ def run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             workers=arguments.workers,
         )
-        service.batcher.warm()
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
         what = f"{index.rows} rows of {index.folder}" if index else f"the space {space.name}"
         print(f"serving {what} at http://{host}:{listener.getsockname()[1]}/", file=sys.stderr)

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from openbind.media.video import VIDEO_EXTENSIONS
+
+# fmt: off
+AUDIO_EXTENSIONS = frozenset([
+    ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf",
+    ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".oga", ".ogg",
+    ".opus", ".spx", ".w64", ".wav", ".weba", ".wma",
+])
+# fmt: on
+"""Extensions of audio files, in lower case."""
 MEDIA_TYPES = {
     ".avif": "image/avif",
     ".gif": "image/gif",
@@ -43,3 +53,8 @@ def plays_as_audio(path: str | Path) -> bool:
 def plays_as_video(path: str | Path) -> bool:
     """Return whether browsers play a file as video."""
     return (media_type(path) or "").startswith("video/")
+
+
+def is_recording(path: str | Path) -> bool:
+    """Return whether a file is audio or video by its extension."""
+    return Path(path).suffix.lower() in AUDIO_EXTENSIONS | VIDEO_EXTENSIONS

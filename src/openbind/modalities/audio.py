@@ -25,6 +25,7 @@ from PIL import Image
 
 from openbind.media.audio import Audio, OpenAudio
 from openbind.media.drawing import draw_wave
+from openbind.media.types import AUDIO_EXTENSIONS
 from openbind.modalities.audio_arrays import LONG_SAMPLES, mel_array, read_whole
 from openbind.modalities.audio_settings import AudioSettings
 from openbind.modalities.spec import (
@@ -42,14 +43,6 @@ from openbind.signal.front_ends import KaldiFbank, Waveform
 if TYPE_CHECKING:
     import torch
 
-# fmt: off
-AUDIO_EXTENSIONS = frozenset([
-    ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf",
-    ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".oga", ".ogg",
-    ".opus", ".spx", ".w64", ".wav", ".weba", ".wma",
-])
-# fmt: on
-"""Extensions of audio files, in lower case."""
 SILENT = 1e-6
 """Energy of a silent channel, as a fraction of the loudest one's: 60 dB below it."""
 CLIPS_TOGETHER = 32

@@ -11,7 +11,8 @@ Source  resize and crop: spec 3.1; constants: CLIP's, the reference's own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,29 +70,30 @@ class ImageSettings:
 
 def prepare(settings: ImageSettings, folder: Path | None) -> Preprocess:
     """Return the function from an image to its pixels (1, 3, size, size), or its own size."""
-    read = prepare_arrays(settings, folder)
 
     def preprocess(item: Any) -> Sample:
-        return read(item).to_sample()
+        image = _read(item, settings)
+        return replace(_to_array(image, settings).to_sample(), draw=partial(_draw, image))
 
     return preprocess
 
 
 def prepare_arrays(settings: ImageSettings, folder: Path | None) -> PreprocessArrays:
     """Return the function of `prepare` for NumPy arrays."""
+    return lambda item: _to_array(_read(item, settings), settings)
 
-    def preprocess(item: Any) -> ArraySample:
-        exact_pixels = LARGE_PIXELS if settings.fit == "none" else EXACT_PIXELS
-        image = read_image(item, DETAIL * settings.size, exact_pixels)
-        if settings.fit == "none":
-            whole_CHW = np.array(image).transpose(2, 0, 1)
-            return ArraySample(
-                np.ascontiguousarray(whole_CHW)[None], extent=_extent(image, settings)
-            )
-        pixels_CHW = normalize(fit_image(image, settings), settings.mean, settings.std)
-        return ArraySample(pixels_CHW[None], extent=_extent(image, settings))
 
-    return preprocess
+def _read(item: Any, settings: ImageSettings) -> Image.Image:
+    exact_pixels = LARGE_PIXELS if settings.fit == "none" else EXACT_PIXELS
+    return read_image(item, DETAIL * settings.size, exact_pixels)
+
+
+def _to_array(image: Image.Image, settings: ImageSettings) -> ArraySample:
+    if settings.fit == "none":
+        whole_CHW = np.array(image).transpose(2, 0, 1)
+        return ArraySample(np.ascontiguousarray(whole_CHW)[None], extent=_extent(image, settings))
+    pixels_CHW = normalize(fit_image(image, settings), settings.mean, settings.std)
+    return ArraySample(pixels_CHW[None], extent=_extent(image, settings))
 
 
 def _extent(image: Image.Image, settings: ImageSettings) -> Extent:
@@ -160,6 +162,12 @@ def thumbnail(item: Any, size: tuple[int, int]) -> Image.Image:
         InputError: the item is unusable.
     """
     small = read_image(item, min_side=max(size))
+    small.thumbnail(size)
+    return small
+
+
+def _draw(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    small = image.copy()
     small.thumbnail(size)
     return small
 

@@ -69,7 +69,7 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     """Return the application for a server to run.
 
     Args:
-        service: the application closes it when it ends.
+        service: the application starts it, and closes it when it ends.
         api_key: required from clients; None serves requests to this machine's own names only.
     """
     session = Session.of(api_key or service.secret.hex())
@@ -77,8 +77,10 @@ def create_app(service: Service, api_key: str | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         releasing = asyncio.create_task(keep_releasing())
+        starting = asyncio.create_task(asyncio.to_thread(service.start))
         yield
         releasing.cancel()
+        await starting
         await asyncio.to_thread(service.close, CLOSE_SECONDS)
 
     app = FastAPI(

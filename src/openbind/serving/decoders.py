@@ -38,6 +38,7 @@ POLL_SECONDS = 0.05
 PRELOADED = (
     "openbind.serving.decoders",
     *(place.partition(":")[0] for place in MODALITIES.table.values()),
+    "openbind.serving.playing",
     "av",
     "soundfile",
 )
@@ -171,7 +172,7 @@ class _Worker:
     """A process, and the connection to it."""
 
     def __init__(self, setup: _Setup) -> None:
-        context = _context()
+        context = processes()
         self.limits = setup.limits
         self.connection, child = context.Pipe()
         self.process = context.Process(
@@ -191,7 +192,7 @@ class _Worker:
         return f"ended its decoder; it may need more than {self.limits.decode_bytes:,} bytes"
 
 
-def _context() -> Any:
+def processes() -> Any:
     """Return how processes are made: forked from one that has no threads, where there is that."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -214,17 +215,16 @@ def _serve(connection: Connection, setup: _Setup) -> None:
     """Decode what comes, until the service ends; runs in the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to the service alone
     torch.set_num_threads(1)
-    with suppress(AttributeError):  # not a POSIX system
-        os.nice(NICE)
+    lower_priority(NICE)
     MODALITIES.added.update(setup.added)
-    _limit_memory(setup.limits.decode_bytes)
+    limit_memory(setup.limits.decode_bytes)
     while True:
         try:
             modality = connection.recv_bytes().decode()
             item = connection.recv_bytes()
         except (EOFError, OSError):
             return
-        _limit_time(setup.limits.item.work_seconds)
+        limit_time(setup.limits.item.work_seconds)
         head, data = _decode(setup, modality, item)
         with suppress(OSError):
             connection.send_bytes(json.dumps(head).encode())
@@ -249,7 +249,13 @@ def _decode(setup: _Setup, modality: str, item: bytes) -> tuple[dict[str, Any], 
         return {"reason": f"can't be decoded ({type(error).__name__})", "last": True}, b""
 
 
-def _limit_memory(extra_bytes: int) -> None:
+def lower_priority(nice: int) -> None:
+    """Let other processes go before this one by so much."""
+    with suppress(AttributeError):  # not a POSIX system
+        os.nice(nice)
+
+
+def limit_memory(extra_bytes: int) -> None:
     """Let this process allocate so much more than it has now."""
     with suppress(ImportError, OSError, ValueError):  # systems without such limits
         import resource
@@ -259,7 +265,7 @@ def _limit_memory(extra_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + extra_bytes, now + extra_bytes))
 
 
-def _limit_time(seconds: float) -> None:
+def limit_time(seconds: float) -> None:
     """Let the system end this process after so much more CPU time, even if nobody else can."""
     with suppress(ImportError, OSError, ValueError):
         import resource

@@ -8,7 +8,9 @@ import secrets
 from pathlib import Path
 
 from openbind.errors import InputError
-from openbind.media.types import media_type
+from openbind.media.types import AUDIO_EXTENSIONS, is_recording, media_type
+from openbind.media.video import VIDEO_EXTENSIONS
+from openbind.modalities import MODALITIES
 from openbind.search.index import Index
 from openbind.search.results import Hit
 from openbind.serving.errors import ApiError
@@ -130,6 +132,12 @@ def public_path(hit: Hit) -> str:
         return hit.path.name
 
 
+def has_images(hit: Hit) -> bool:
+    """Return whether a recording is shown with images: not the audio track of a video."""
+    is_heard = MODALITIES.get(hit.modality).extensions & AUDIO_EXTENSIONS
+    return hit.path.suffix.lower() in VIDEO_EXTENSIONS and not is_heard
+
+
 def hit_row(hit: Hit, ids: PublicIds) -> HitRow:
     """Return a result as it is sent to clients."""
     public_id = ids.public(hit.id)
@@ -153,6 +161,7 @@ def hit_row(hit: Hit, ids: PublicIds) -> HitRow:
         duration_seconds=hit.duration,
         media_type=media_type(hit.path),
         media_url=f"v1/items/{public_id}/media",
+        playable_url=f"v1/items/{public_id}/playable" if is_recording(hit.path) else None,
         thumbnail_url=f"v1/items/{public_id}/thumbnail",
         drawing_url=f"v1/items/{public_id}/drawing",
     )

@@ -9,13 +9,14 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request, params
 from starlette.responses import FileResponse, Response
 
-from openbind.media.types import media_type
+from openbind.media.types import is_recording, media_type
 from openbind.search.results import Hit
 from openbind.serving import index_schemas, schemas
 from openbind.serving.access import Session
 from openbind.serving.errors import ApiError
-from openbind.serving.hits import UNKNOWN, find_hit, hit_row, resolve_path
+from openbind.serving.hits import UNKNOWN, find_hit, has_images, hit_row, resolve_path
 from openbind.serving.kept import KeptFile
+from openbind.serving.playing import AUDIO_TYPE, VIDEO_TYPE
 from openbind.serving.service import Service
 
 MAX_NAME = 255
@@ -27,6 +28,10 @@ MEDIA: dict[int | str, dict[str, Any]] = {
     206: {"description": "The requested range", "content": {"*/*": {}}},
     400: {"description": "Malformed Range header", "content": {"text/plain": {}}},
     416: {"description": "Range not satisfiable", "content": {"text/plain": {}}},
+}
+PLAYABLE: dict[int | str, dict[str, Any]] = {
+    **MEDIA,
+    200: {"description": "The recording", "content": {VIDEO_TYPE: {}, AUDIO_TYPE: {}}},
 }
 RAW: dict[str, Any] = {
     "requestBody": {
@@ -87,6 +92,17 @@ def add_items(app: FastAPI, service: Service, session: Session) -> None:
             content_disposition_type="inline" if kind else "attachment",
             headers=SANDBOX,
         )
+
+    @app.get("/v1/items/{id}/playable", responses=PLAYABLE, tags=["items"], dependencies=page_only)
+    async def playable(id: str) -> FileResponse:
+        """Return an indexed recording converted to MP4, or a range of it."""
+        hit = await find(id)
+        if not is_recording(hit.path):
+            raise ApiError(415, "no recording", param="id", code="not_playable")
+        path = await asyncio.to_thread(resolve_path, hit)
+        shown = has_images(hit)
+        made = await service.playables.get(path, images=shown)
+        return FileResponse(made, media_type=VIDEO_TYPE if shown else AUDIO_TYPE, headers=SANDBOX)
 
     _add_files(app, service, page_only)
 

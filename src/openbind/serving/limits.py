@@ -40,6 +40,8 @@ class Limits:
         depth: of a search: results that are skipped and returned.
         kept_bytes: size of all files that are kept for links to searches.
         kept_seconds: how long they are kept.
+        playable_bytes: size of all recordings that are converted for browsers, and of each.
+        playable_work_seconds: CPU time to convert one.
         wait_seconds: estimated time of the queued work; beyond it clients get 503.
         decoded_bytes: memory of decoded items that wait for the model; of texts as much again.
         decode_bytes: all memory to decode one item.
@@ -60,6 +62,8 @@ class Limits:
     depth: int = 10_000
     kept_bytes: int = 128 << 20
     kept_seconds: float = 86_400.0
+    playable_bytes: int = 512 << 20
+    playable_work_seconds: float = 240.0
     wait_seconds: float = 20.0
     decoded_bytes: int = 256 << 20
     decode_bytes: int = 1 << 30

@@ -145,6 +145,9 @@ class HitRow(BaseModel):
     duration_seconds: float | None
     media_type: str | None = Field(description="null if browsers can't display or play it")
     media_url: str
+    playable_url: str | None = Field(
+        description="of audio and video: converted to MP4 where browsers can't play the file"
+    )
     thumbnail_url: str
     drawing_url: str
 

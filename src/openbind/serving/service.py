@@ -38,6 +38,7 @@ from openbind.serving.metrics import Metrics
 from openbind.serving.middleware import Stopping
 from openbind.serving.parts import read_parts
 from openbind.serving.payloads import Payload, read_payload
+from openbind.serving.playing import Playables
 from openbind.serving.prompts import write_prompts
 from openbind.serving.schemas import ModalityRow, ModelRow, QueryPart
 from openbind.serving.updating import Updater
@@ -53,7 +54,7 @@ class Service:
         space: embeds.
         index: of vectors of the same space, or None.
         limits: of requests.
-        updater: keeps the index up to date; the service starts it and ends it.
+        updater: keeps the index up to date; `start` starts it, `close` ends it.
         batch_size, workers: see `openbind.serving.batching.Batcher`.
 
     Raises:
@@ -83,6 +84,7 @@ class Service:
         self.facets = None if index is None else Facets(index)
         self.limits = limits or Limits()
         self.kept = KeptFiles(self.secret, self.limits)
+        self.playables = Playables(self.limits)
         self.started = int(time.time())
         self.metrics = Metrics()
         self.stopping = Stopping()
@@ -103,8 +105,12 @@ class Service:
             self.metrics.add_gauge(
                 "openbind_index_rows", "Rows of the index", lambda: float(index.rows)
             )
-        if updater is not None:
-            updater.start()
+
+    def start(self) -> None:
+        """Start decoders and the index's update; requests are answered meanwhile."""
+        self.batcher.warm()
+        if self.updater is not None:
+            self.updater.start()
 
     def stop(self, seconds: float) -> None:
         """Admit no more, and give up what is open in so many seconds; call it in the event loop."""
@@ -125,6 +131,7 @@ class Service:
             self.atlas.close()
         if self.updater is not None:
             self.updater.close(seconds)
+        self.playables.close()
 
     def check_model(self, name: str | None) -> None:
         """Check that a request names the space of this service, or none.

@@ -2,7 +2,7 @@
 
 import { button, clock, element, nameOf, swatchOf } from "./dom.js";
 import { addLocating } from "./locate.js";
-import { playSegment, prepareSegment } from "./players.js";
+import { playSegment, prepareSegment, setSource } from "./players.js";
 
 /** What results are ordered by: deviations above unrelated files, or cosines without them. */
 export const strength = (hit) => hit.deviations ?? hit.score;
@@ -72,23 +72,15 @@ function segmentButton(hit, player) {
 }
 
 function mediaViews(hit, name, open) {
-  const kind = hit.media_type?.split("/")[0];
   const image = button("", () => open(hit), { className: "image", ariaLabel: `Show ${name}` });
   image.append(thumbnail(hit));
   const isAudio = hit.modality === "audio"; // the audio track of a video is indexed as audio
-  if (kind !== "audio" && kind !== "video") {
-    if (!hit.media_type && hit.duration_seconds !== null) image.append(unplayed());
-    return [image];
-  }
-  const prepare = (player) => { if (hit.end_seconds !== null) prepareSegment(player, hit.start_seconds, hit.end_seconds); };
-  const source = { controls: true, preload: "none", src: hit.media_url, ariaLabel: name };
-  if (!isAudio) {
-    const video = element("video", { ...source, poster: hit.thumbnail_url });
-    prepare(video);
-    return [video];
-  }
-  const player = element("audio", source);
-  prepare(player);
+  if (!hit.playable_url) return [image];
+  const settings = { controls: true, preload: "none", ariaLabel: name };
+  const player = element(isAudio ? "audio" : "video", isAudio ? settings : { ...settings, poster: hit.thumbnail_url });
+  if (hit.end_seconds !== null) prepareSegment(player, hit.start_seconds, hit.end_seconds);
+  setSource(player, hit);
+  if (!isAudio) return [player];
   image.ariaLabel = `Play ${name}`;
   image.addEventListener("click", (event) => {
     event.stopImmediatePropagation();
@@ -97,8 +89,6 @@ function mediaViews(hit, name, open) {
   }, { capture: true });
   return [image, player];
 }
-
-export const unplayed = () => element("span", { className: "unplayed", textContent: "Your browser can't play this format; open it in a player." });
 
 export function thumbnail(hit) {
   const image = element("img", { loading: "lazy", decoding: "async", alt: "", src: hit.thumbnail_url });

@@ -1,6 +1,48 @@
 // Players of audio and video: one at a time, and only the segment that was found.
 
+import { get } from "./service.js";
+
+const CONVERTING = "Converting for your browser …";
+const PLAYED = /^(audio|video)\//;
 const ends = new WeakMap();
+
+/** Let a player play a result's file, or a converted copy where the browser can't play the file. */
+export function setSource(player, hit) {
+  const convert = () => {
+    if (player.src.endsWith(hit.playable_url)) return explain(player, hit);
+    const isPlaying = !player.paused;
+    note(player, CONVERTING);
+    player.src = hit.playable_url;
+    if (isPlaying) player.play().catch(() => {});
+  };
+  player.addEventListener("error", convert);
+  player.addEventListener("loadedmetadata", () => {
+    // Its sound is played, but its images are of an unknown codec.
+    if (player.matches("video") && !player.videoWidth && hit.width !== null) convert();
+  });
+  player.addEventListener("loadeddata", () => note(player, ""));
+  player.addEventListener("play", () => {
+    if (!player.readyState && player.src.endsWith(hit.playable_url)) note(player, CONVERTING);
+  });
+  player.src = PLAYED.test(hit.media_type ?? "") ? hit.media_url : hit.playable_url;
+}
+
+/** Say why a file can't be played. */
+async function explain(player, hit) {
+  let reason = "your browser can't play it";
+  try { await get(hit.playable_url, { headers: { Range: "bytes=0-0" } }); } catch (error) { reason = error.message; }
+  note(player, `${reason}. Download it to play it in another program.`);
+}
+
+/** Show a line under a player, or take it away. */
+function note(player, text) {
+  const known = player.nextElementSibling?.matches(".unplayed") ? player.nextElementSibling : null;
+  if (!text) { known?.remove(); return; }
+  const made = known ?? Object.assign(document.createElement("span"), { className: "unplayed" });
+  made.setAttribute("role", "status");
+  made.textContent = text;
+  if (!known) player.after(made);
+}
 
 /** Play from a start to an end, in seconds; played on from there, it doesn't stop again. */
 export function playSegment(player, start, end) {
@@ -28,11 +70,5 @@ export function watchPlayers(root) {
     if (end === undefined || target.seeking || target.currentTime < end) return;
     ends.delete(target);
     target.pause();
-  }, true);
-  root.addEventListener("error", ({ target }) => {
-    if (target.matches?.("audio, video") && !target.nextElementSibling?.matches(".unplayed")) {
-      const note = Object.assign(document.createElement("span"), { className: "unplayed", textContent: "Your browser can't play this file." });
-      target.after(note);
-    }
   }, true);
 }

@@ -1,8 +1,7 @@
 // One result, large: next and previous, zoom, what is known of the file, its path, its download.
 
 import { byId, clock, element, nameOf } from "./dom.js";
-import { unplayed } from "./gallery.js";
-import { playSegment } from "./players.js";
+import { playSegment, setSource } from "./players.js";
 
 const SCALES = { depth: ["far", "near"], thermal: ["cold", "warm"] }; // what dark and bright mean in drawings
 const UNITS = ["bytes", "kB", "MB", "GB"];
@@ -51,13 +50,14 @@ export class Viewer {
 
   #views(hit) {
     const kind = hit.media_type?.split("/")[0];
-    if (kind === "audio" || kind === "video") {
+    if (hit.playable_url) {
       const isAudio = hit.modality === "audio";
-      const player = element(isAudio ? "audio" : "video", { controls: true, src: hit.media_url, ariaLabel: nameOf(hit), preload: "metadata" });
+      const player = element(isAudio ? "audio" : "video", { controls: true, ariaLabel: nameOf(hit), preload: "metadata" });
       if (!isAudio) player.poster = hit.thumbnail_url;
       player.addEventListener("loadedmetadata", () => {
         if (hit.end_seconds !== null) playSegment(player, hit.start_seconds, hit.end_seconds);
       }, { once: true });
+      setSource(player, hit);
       return isAudio ? [element("img", { src: hit.drawing_url, alt: "" }), player] : [player];
     }
     const image = element("img", { src: kind === hit.modality ? hit.media_url : hit.drawing_url, alt: nameOf(hit) });
@@ -67,7 +67,7 @@ export class Viewer {
     addZoom(this.stage, image);
     const scale = SCALES[hit.modality];
     const bar = scale ? [element("div", { className: "scale" }, scale.map((end) => element("span", { textContent: end })))] : [];
-    return hit.media_type || hit.duration_seconds === null ? [image, ...bar] : [image, unplayed()];
+    return [image, ...bar];
   }
 
   async #copy() {
