@@ -112,6 +112,7 @@ def _search_snapshot(arguments: argparse.Namespace) -> list[dict[str, Any]] | No
     if snapshot is None or encode is None or not {*arguments.modalities} <= {*snapshot.modalities}:
         return None
     from openbind.search.query import Term, expect_unrelated
+    from openbind.search.unrelated import refine_card
     from openbind.space.vectors import combine
 
     try:
@@ -125,7 +126,7 @@ def _search_snapshot(arguments: argparse.Namespace) -> list[dict[str, Any]] | No
         combine([(term.item, term.weight) for term in embedded]),
         arguments.top_k,
         arguments.modalities,
-        expect_unrelated(card, embedded),
+        expect_unrelated(refine_card(card, snapshot.folder), embedded),
     )
     return [_describe_hit(rank, hit) for rank, hit in enumerate(found, 1)]
 
@@ -133,6 +134,7 @@ def _search_snapshot(arguments: argparse.Namespace) -> list[dict[str, Any]] | No
 def _search_tables(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from openbind.search.index import Index
     from openbind.search.query import embed_terms, expect_unrelated
+    from openbind.search.unrelated import refine_card
     from openbind.space.vectors import combine
 
     terms = query_terms(arguments)
@@ -152,7 +154,7 @@ def _search_tables(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         arguments.top_k,
         modalities=arguments.modalities,
         where=arguments.where,
-        unrelated=expect_unrelated(space.card, embedded),
+        unrelated=expect_unrelated(refine_card(space.card, index.folder), embedded),
     )
     return [_describe_hit(rank, vars(hit)) for rank, hit in enumerate(hits, 1)]
 

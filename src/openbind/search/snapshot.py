@@ -45,6 +45,7 @@ class Snapshot:
     """The rows of an index.
 
     Args:
+        folder: of the index.
         rows: with `COLUMNS`; paths are whole.
         vectors_KE: unit rows.
         modalities: of the index.
@@ -53,6 +54,7 @@ class Snapshot:
             NumPy doesn't compute them.
     """
 
+    folder: Path
     rows: list[dict[str, Any]]
     vectors_KE: np.ndarray
     modalities: tuple[str, ...]
@@ -168,7 +170,7 @@ def read_snapshot(directory: str | os.PathLike[str]) -> Snapshot | None:
         info = {**head["info"], "roots": [str(root) for root in roots.values()], "bytes": size}
         stored = head["encoder"]
         space = (Path(stored[0]), stored[1]) if stored and meta["dtype"] == "float32" else None
-        return Snapshot(rows, vectors_KE, tuple(meta["identities"]), info, space)
+        return Snapshot(folder, rows, vectors_KE, tuple(meta["identities"]), info, space)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -28,6 +28,7 @@ from openbind.search.scan import FileEntry, RootScan, scan_roots
 from openbind.search.snapshot import write_snapshot
 from openbind.search.store import Store
 from openbind.search.table import one_of
+from openbind.search.unrelated import write_unrelated
 from openbind.space.decoding import map_ahead
 from openbind.space.space import Space
 
@@ -191,6 +192,7 @@ class _Run:
         described = replace(meta, ann=ann, summary=self.changes.summary)
         if described != meta:
             self.store.write_meta(described)
+        write_unrelated(self.store, self.space)
         write_snapshot(self.store, self.space)
 
     def _embed(self, new: Iterable[ScannedFile], bar: ItemBar) -> None:

@@ -14,6 +14,7 @@ from openbind.errors import InputError
 from openbind.evaluation.projection import Method
 from openbind.search.query import expect_unrelated
 from openbind.search.results import Hit
+from openbind.search.unrelated import refine_card
 from openbind.serving import index_schemas, schemas
 from openbind.serving.atlas import COUNTS
 from openbind.serving.bodies import json_body, read_json
@@ -111,7 +112,7 @@ async def find(
         with as_param("where"):
             totals = index.count_files(request.modalities, request.where)
             lanes = [[name] for name in totals] if request.lanes else [request.modalities]
-            unrelated = expect_unrelated(service.space.card, terms)
+            unrelated = expect_unrelated(refine_card(service.space.card, index.folder), terms)
             hits: list[Hit] = []
             for modalities in lanes:
                 count = request.skip + request.top_k
