@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from openbind import __version__
+from openbind.cli.noise import without_noise
 from openbind.errors import OpenbindError, UnknownNameError, printable
 from openbind.registry import Registry
 
@@ -77,8 +78,11 @@ def run() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     # One line each, without the source's line.
     warnings.formatwarning = lambda message, *_, **__: f"openbind: {printable(str(message))}\n"
+    # Pillow's word about large images names no file; `openbind.limits` judges them.
+    warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\)")
     try:
-        code = main()
+        with without_noise():
+            code = main()
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, less) is gone; without this Python would report it again at exit.
