@@ -115,7 +115,7 @@ def encode_names(space: Space) -> np.ndarray:
     if TEXT not in space.modalities:
         return np.zeros((0, space.dim), np.float32)
     text = (files("openbind") / "assets/class_names/imagenet.json").read_text(encoding="utf-8")
-    names = json.loads(text)
+    names: list[str] = json.loads(text)
     return space.encode(TEXT, names[:: len(names) // TEXTS][:TEXTS])
 
 

@@ -20,12 +20,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from openbind.errors import InputError, MissingExtraError
+from openbind.media.playable import transcode
 from openbind.modalities import MODALITIES
 from openbind.modalities.spec import Modality
 from openbind.serving.limits import Limits, check_item
@@ -38,7 +40,6 @@ POLL_SECONDS = 0.05
 PRELOADED = (
     "openbind.serving.decoders",
     *(place.partition(":")[0] for place in MODALITIES.table.values()),
-    "openbind.serving.playing",
     "av",
     "soundfile",
 )
@@ -215,16 +216,16 @@ def _serve(connection: Connection, setup: _Setup) -> None:
     """Decode what comes, until the service ends; runs in the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C goes to the service alone
     torch.set_num_threads(1)
-    lower_priority(NICE)
+    _lower_priority(NICE)
     MODALITIES.added.update(setup.added)
-    limit_memory(setup.limits.decode_bytes)
+    _limit_memory(setup.limits.decode_bytes)
     while True:
         try:
             modality = connection.recv_bytes().decode()
             item = connection.recv_bytes()
         except (EOFError, OSError):
             return
-        limit_time(setup.limits.item.work_seconds)
+        _limit_time(setup.limits.item.work_seconds)
         head, data = _decode(setup, modality, item)
         with suppress(OSError):
             connection.send_bytes(json.dumps(head).encode())
@@ -249,13 +250,32 @@ def _decode(setup: _Setup, modality: str, item: bytes) -> tuple[dict[str, Any], 
         return {"reason": f"can't be decoded ({type(error).__name__})", "last": True}, b""
 
 
-def lower_priority(nice: int) -> None:
+def convert(child: Connection, path: Path, target: Path, images: bool, limits: Limits) -> None:
+    """Transcode for browsers, and send why it failed, or nothing; runs in a process of its own."""
+    _lower_priority(SLOW_NICE)
+    _limit_memory(limits.decode_bytes)
+    _limit_time(limits.playable_work_seconds)
+    _limit_size(limits.playable_bytes)
+    try:
+        with limits.item.applied():
+            transcode(path, target, images=images, max_seconds=limits.item.seconds)
+        reason = ""
+    except InputError as error:
+        reason = error.reason
+    except MissingExtraError as error:
+        reason = str(error)
+    except BaseException as error:  # whatever a decoder raises, a panic of Rust too
+        reason = f"can't be converted ({type(error).__name__})"
+    child.send_bytes(reason.encode())
+
+
+def _lower_priority(nice: int) -> None:
     """Let other processes go before this one by so much."""
     with suppress(AttributeError):  # not a POSIX system
         os.nice(nice)
 
 
-def limit_memory(extra_bytes: int) -> None:
+def _limit_memory(extra_bytes: int) -> None:
     """Let this process allocate so much more than it has now."""
     with suppress(ImportError, OSError, ValueError):  # systems without such limits
         import resource
@@ -265,7 +285,7 @@ def limit_memory(extra_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + extra_bytes, now + extra_bytes))
 
 
-def limit_time(seconds: float) -> None:
+def _limit_time(seconds: float) -> None:
     """Let the system end this process after so much more CPU time, even if nobody else can."""
     with suppress(ImportError, OSError, ValueError):
         import resource
@@ -274,3 +294,13 @@ def limit_time(seconds: float) -> None:
         soft = int(used.ru_utime + used.ru_stime + seconds) + 1
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _limit_size(size: int) -> None:
+    """Let this process write no larger files."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

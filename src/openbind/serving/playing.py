@@ -11,13 +11,10 @@ import hashlib
 import signal
 import tempfile
 from collections import OrderedDict
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from openbind.errors import InputError, MissingExtraError
-from openbind.media.playable import transcode
 from openbind.search.metadata import stat_key_of
-from openbind.serving.decoders import SLOW_NICE, limit_memory, limit_time, lower_priority, processes
+from openbind.serving.decoders import convert, processes
 from openbind.serving.errors import ApiError
 from openbind.serving.limits import Limits
 from openbind.serving.work import OverloadedError
@@ -98,7 +95,7 @@ async def _run(path: Path, target: Path, limits: Limits, *, images: bool) -> str
     """Transcode in a process that ends with the caller; returns why that failed, or None."""
     own, child = processes().Pipe()
     process = processes().Process(
-        target=_transcode,
+        target=convert,
         args=(child, path, target, images, limits),
         name="openbind-play",
         daemon=True,
@@ -125,32 +122,3 @@ def _cause(exit_code: int | None, limits: Limits) -> str:
     if exit_code == -getattr(signal, "SIGXFSZ", 0):
         return "too large once converted"
     return "its converter ended"
-
-
-def _transcode(child: Connection, path: Path, target: Path, images: bool, limits: Limits) -> None:
-    """Transcode, and send why it failed, or nothing; runs in the process."""
-    lower_priority(SLOW_NICE)
-    limit_memory(limits.decode_bytes)
-    limit_time(limits.playable_work_seconds)
-    _limit_size(limits.playable_bytes)
-    try:
-        with limits.item.applied():
-            transcode(path, target, images=images, max_seconds=limits.item.seconds)
-        reason = ""
-    except InputError as error:
-        reason = error.reason
-    except MissingExtraError as error:
-        reason = str(error)
-    except BaseException as error:  # whatever a decoder raises, a panic of Rust too
-        reason = f"can't be converted ({type(error).__name__})"
-    child.send_bytes(reason.encode())
-
-
-def _limit_size(size: int) -> None:
-    """Let this process write no larger files."""
-    try:
-        import resource
-    except ImportError:  # not a POSIX system
-        return
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
