@@ -1,11 +1,14 @@
 """Load test of the service over loopback: errors, latencies, memory.
 
-    python benchmarks/serving.py [--index DIRECTORY] [--clients 64] [--seconds 60] [--json]
+    python benchmarks/serving.py [--index DIRECTORY] [--clients 64] [--seconds 60] [--only KIND]
 
 Starts `openbind serve` in a process of its own and sends requests from many concurrent clients,
 each with its own mix: texts singly and in lists, images, audio, classification, and searches if
 there is an index. Images and audio differ from request to request, so that none is computed once
 for two.
+What bounds it is in the CPU seconds of the service, of its decoders and of the clients, beside
+those that `space.encode` needs for one item: on a machine that others use, too, CPU seconds an
+answer say what the rate would be. `--only` (repeated) chooses kinds, such as `text`.
 A client that gets 503 waits as long as Retry-After says. Memory is the service's resident set, read
 each second.
 
@@ -19,6 +22,7 @@ import argparse
 import base64
 import io
 import json
+import os
 import random
 import re
 import subprocess
@@ -27,6 +31,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,9 +41,11 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+import openbind
 from openbind.evaluation.samples import read_samples, samples_folder
 
 GROWTH = 1.1
+BARE_ITEMS = 64
 MakeRequest = Callable[[random.Random], tuple[str, dict[str, Any]]]
 
 
@@ -50,6 +57,7 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -132,6 +140,44 @@ def run_client(
                 time.sleep(float(response.headers["Retry-After"]))
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def used_by(pid: int) -> dict[str, float]:
+    """Return the CPU time of a service, of all processes below it, and of the clients here."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(fields[1])
+    below, known = {pid}, 0
+    while len(below) > known:
+        known = len(below)
+        below |= {child for child, parent in parents.items() if parent in below}
+    decoders = 0.0
+    for child in below - {pid}:
+        with suppress(OSError):
+            decoders += cpu_seconds(child)
+    return {"service": cpu_seconds(pid), "decoders": decoders, "clients": time.process_time()}
+
+
+def measure_bare() -> dict[str, float]:
+    """Return the CPU seconds of `space.encode` for one item of each kind."""
+    space, rng, found = openbind.load("starter", device="cpu"), random.Random(0), {}
+    kinds = make_kinds(has_index=False)
+    for name in ("text", "image", "audio"):
+        given = [kinds[name](rng)[1]["input"][0] for _ in range(BARE_ITEMS)]
+        items = given if name == "text" else [base64.b64decode(url[13:]) for url in given]
+        space.encode(name, items[:4])
+        start = time.process_time()
+        space.encode(name, items)
+        found[name] = (time.process_time() - start) / BARE_ITEMS
+    return found
+
+
 def resident_bytes(pid: int) -> int:
     """Return a process's resident set size."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -140,10 +186,12 @@ def resident_bytes(pid: int) -> int:
     return int(found[1]) * 1024
 
 
-def run_load(url: str, pid: int, clients: int, seconds: float) -> Tally:
-    """Run many clients, and record the service's memory."""
+def run_load(url: str, pid: int, clients: int, seconds: float, only: list[str]) -> Tally:
+    """Run many clients, and record the service's memory and CPU time."""
     has_index = httpx.get(f"{url}/v1/index").status_code == 200
     kinds, tally = make_kinds(has_index), Tally()
+    kinds = {name: kinds[name] for name in only or kinds}
+    before = used_by(pid)
     end = time.perf_counter() + seconds
     threads = [
         threading.Thread(target=run_client, args=(url, end, seed, kinds, tally))
@@ -156,6 +204,7 @@ def run_load(url: str, pid: int, clients: int, seconds: float) -> Tally:
         tally.memory.append(resident_bytes(pid))
     for thread in threads:
         thread.join()
+    tally.cpu_seconds = {name: used - before[name] for name, used in used_by(pid).items()}
     return tally
 
 
@@ -170,6 +219,10 @@ def summarize(tally: Tally, seconds: float) -> dict[str, Any]:
     middle, last = thirds(tally.memory)
     return {
         "requests_per_second": len(every) / seconds,
+        "cpu_ms_an_answer": {
+            name: round(1000 * used / max(len(every), 1), 1)
+            for name, used in tally.cpu_seconds.items()
+        },
         "statuses": dict(tally.statuses),
         "errors": len(tally.errors),
         "first_errors": tally.errors[:5],
@@ -190,6 +243,7 @@ def main() -> int:
     parser.add_argument("--index", metavar="DIRECTORY")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--only", action="append", default=[], metavar="KIND")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     command = [sys.executable, "-m", "openbind", "serve", "--port", "0"]
@@ -200,10 +254,11 @@ def main() -> int:
         address = re.search(r"http://[^/]+", line)
         assert address, line
         try:
-            tally = run_load(address[0], service.pid, given.clients, given.seconds)
+            tally = run_load(address[0], service.pid, given.clients, given.seconds, given.only)
         finally:
             service.terminate()
     found = summarize(tally, given.seconds)
+    found["bare_cpu_ms"] = {k: round(1000 * used, 1) for k, used in measure_bare().items()}
     if given.json:
         print(json.dumps(found, indent=1))
     else:

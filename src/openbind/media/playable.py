@@ -36,7 +36,7 @@ FAST_START = {"movflags": "faststart"}
 def transcode(source: str | Path, target: Path, *, images: bool, max_seconds: float) -> None:
     """Write a recording as MP4: images scaled down and upright, sound of at most two channels.
 
-    Packets that can't be decoded are left out. Times are the source's, from its first one.
+    Packets that can't be decoded are skipped. Times are the source's, from its first one.
 
     Args:
         source: path of a file of any format that FFmpeg reads.

@@ -75,7 +75,7 @@ def measure_rows(
     """Measure the cosines of rows of all pairs of modalities, and of texts with rows.
 
     Args:
-        rows: modality → unit vectors (n, dim); those of fewer than `MIN_ROWS` are left out.
+        rows: modality → unit vectors (n, dim); those of fewer than `MIN_ROWS` are skipped.
         sources: modality → what each row comes from, (n,); rows of one aren't paired.
         texts_QE: unit vectors of texts, which may be none.
     """
@@ -116,7 +116,8 @@ def encode_names(space: Space) -> np.ndarray:
         return np.zeros((0, space.dim), np.float32)
     text = (files("openbind") / "assets/class_names/imagenet.json").read_text(encoding="utf-8")
     names: list[str] = json.loads(text)
-    return space.encode(TEXT, names[:: len(names) // TEXTS][:TEXTS])
+    vectors_NE: np.ndarray = space.encode(TEXT, names[:: len(names) // TEXTS][:TEXTS])
+    return vectors_NE
 
 
 def _read(path: Path) -> dict[str, Any]:
