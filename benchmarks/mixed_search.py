@@ -5,7 +5,7 @@ recordings, depth and thermal maps together. A modality counts as found if an it
 class is among the first ten; averaged over the texts of each modality, then over modalities. The
 samples' drawings and some sounds were in the starter's training data: this compares orders of the
 same vectors, it doesn't measure the starter. Refined: as an index of the items does it, which
-measures unrelated pairs on its own rows where it has a hundred of a modality.
+measures pairs of its own rows where it has a hundred of a modality; images search images.
 
     python benchmarks/mixed_search.py
 """
@@ -24,7 +24,7 @@ from openbind.evaluation.collection import EmbeddedItems
 from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.samples import read_sample_set, samples_folder
 from openbind.search.query import Term, expect_unrelated, rank
-from openbind.search.unrelated import encode_names, measure_rows
+from openbind.search.unrelated import measure_rows
 from openbind.space.card import Card
 
 TOP = 10
@@ -41,13 +41,28 @@ def embed() -> tuple[Card, dict[str, EmbeddedItems]]:
 
 def refine(card: Card, embedded: Mapping[str, EmbeddedItems]) -> Card:
     """Return a card as an index of the items refines it."""
-    space = openbind.load("starter", device="cpu", modalities=["text"])
     rows = {name: some.vectors_NE for name, some in embedded.items() if name != "text"}
-    sources = {name: np.arange(len(own_NE)) for name, own_NE in rows.items()}
-    found = measure_rows(rows, sources, encode_names(space))
+    found = measure_rows(rows, {name: np.arange(len(own_NE)) for name, own_NE in rows.items()})
     pairs = {frozenset(each.modalities) for each in found}
     kept = [each for each in card.unrelated if frozenset(each.modalities) not in pairs]
     return replace(card, unrelated=(*found, *kept))
+
+
+def measure_alarms(name: str, card: Card, some: EmbeddedItems) -> None:
+    """Print how often images find one close among all others, and without their class."""
+    labels = np.array([item.label for item in some.items])
+    found, alarms = list[bool](), list[bool]()
+    for at, query_E in enumerate(some.vectors_NE):
+        unrelated = expect_unrelated(card, [Term("image", query_E)])
+        same = labels == labels[at]
+        if same.sum() < 2:
+            continue
+        for chosen, noted in ((np.arange(len(labels)) != at, found), (~same, alarms)):
+            items_KE = some.vectors_NE[chosen]
+            best = rank(query_E, items_KE, ["image"] * len(items_KE), 1, unrelated)
+            noted.append(bool(best[0].close))
+    print(f"{name}, of {len(found)} images {np.mean(found):.2f} find one close among the others,")
+    print(f"  {np.mean(alarms):.2f} without those of their class")
 
 
 def measure(name: str, card: Card, embedded: Mapping[str, EmbeddedItems]) -> None:
@@ -86,7 +101,8 @@ def main() -> None:
     card, embedded = embed()
     measure("by cosine", replace(card, unrelated=()), embedded)
     measure("calibrated", card, embedded)
-    measure("refined", refine(card, embedded), embedded)
+    for name, own in (("calibrated", card), ("refined", refine(card, embedded))):
+        measure_alarms(name, own, embedded["image"])
 
 
 if __name__ == "__main__":

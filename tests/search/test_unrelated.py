@@ -28,18 +28,16 @@ def draw(count: int, shift: float, seed: int) -> np.ndarray:
 
 
 def test_measured_pairs() -> None:
-    """Rows of one source aren't paired; modalities with few rows and no texts are left out."""
+    """Rows of one source aren't paired; modalities with few rows are skipped."""
     rows = {"a": draw(120, 3, 0), "b": draw(150, 0, 1), "few": draw(MIN_ROWS - 1, 0, 2)}
     rows["a"][60:] = rows["a"][:60]  # copies
     sources = {name: np.arange(len(own)) for name, own in rows.items()}
     sources["a"] = np.arange(120) % 60
-    found = {each.modalities: each for each in measure_rows(rows, sources, draw(9, 0, 3))}
-    assert set(found) == {("a", "a"), ("a", "b"), ("b", "b"), ("text", "a"), ("text", "b")}
+    found = {each.modalities: each for each in measure_rows(rows, sources)}
+    assert set(found) == {("a", "a"), ("a", "b"), ("b", "b")}
     assert found["a", "a"].count == 120 * 118
     assert found["a", "a"].mean > found["b", "b"].mean + 0.2
     assert found["a", "a"].high < 0.99
-    no_texts = measure_rows(rows, sources, np.zeros((0, DIM), np.float32))
-    assert {each.modalities for each in no_texts} == {("a", "a"), ("a", "b"), ("b", "b")}
 
 
 class Rows:
@@ -76,29 +74,23 @@ class Store:
         self.folder, self.rows, self.table = folder, count, Rows(count)
 
 
-class Space:
-    """A space without texts."""
-
-    modalities, dim = ("a",), DIM
-
-
 def test_kept_until_the_index_changes(tmp_path: Path) -> None:
     """Few rows: the card's. Many: their own, measured again when a fifth has been added."""
     own = Unrelated(modalities=("a", "a"), mean=0.0, deviation=0.1, high=0.3, count=9)
     other = Unrelated(modalities=("text", "a"), mean=0.0, deviation=0.1, high=0.3, count=9)
     card = Card(unrelated=(own, other))
-    write_unrelated(Store(tmp_path, MIN_ROWS - 1), Space())  # type: ignore[arg-type]
+    write_unrelated(Store(tmp_path, MIN_ROWS - 1))  # type: ignore[arg-type]
     assert refine_card(card, tmp_path) == card
-    write_unrelated(Store(tmp_path, 200), Space())  # type: ignore[arg-type]
+    write_unrelated(Store(tmp_path, 200))  # type: ignore[arg-type]
     refined = refine_card(card, tmp_path)
     assert refined.find_unrelated("text", "a") == other
     measured = refined.find_unrelated("a", "a")
     assert measured is not None
     assert measured.mean > 0.1
     before = (tmp_path / UNRELATED).read_bytes()
-    write_unrelated(Store(tmp_path, 220), Space())  # type: ignore[arg-type]
+    write_unrelated(Store(tmp_path, 220))  # type: ignore[arg-type]
     assert (tmp_path / UNRELATED).read_bytes() == before
-    write_unrelated(Store(tmp_path, 260), Space())  # type: ignore[arg-type]
+    write_unrelated(Store(tmp_path, 260))  # type: ignore[arg-type]
     assert (tmp_path / UNRELATED).read_bytes() != before
     (tmp_path / UNRELATED).write_text('{"unrelated": [{"mean": 1}]}')
     assert refine_card(card, tmp_path) == card

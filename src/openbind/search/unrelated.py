@@ -1,7 +1,7 @@
 """Cosines of unrelated pairs, measured on an index's own rows: a card's are of other files.
 
-Rows are paired at random, those of one file excluded; texts, which no index has, are the names of
-some hundred things. Pairs of modalities with few rows keep what the card says.
+Rows are paired at random, equal files excluded. Pairs of modalities with few rows keep what the card
+says, and so do texts, which no index has.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
-from importlib.resources import files
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,11 @@ import numpy as np
 from openbind.atomic import atomic_path
 from openbind.configs import from_dict
 from openbind.errors import ConfigError, OpenbindError
-from openbind.modalities import TEXT
 from openbind.space.calibration import Unrelated, measure_unrelated
 from openbind.space.card import Card
 
 if TYPE_CHECKING:
     from openbind.search.store import Store
-    from openbind.space.space import Space
 
 UNRELATED = "unrelated.json"
 """The file in an index's folder."""
@@ -36,24 +33,22 @@ MAX_ROWS = 4000
 """Rows that are drawn from an index."""
 EACH_ROWS = 500
 """Of these, rows of one modality that are paired."""
-TEXTS = 100
 CHANGE = 1.2
 """Factor by which an index grows or shrinks until it is measured again."""
 
 
-def write_unrelated(store: Store, space: Space) -> None:
+def write_unrelated(store: Store) -> None:
     """Measure an index, unless it has about as many rows as when it was measured.
 
     Args:
         store: of the index; its writer's lock is held.
-        space: that its vectors are of.
     """
     path, rows = store.folder / UNRELATED, store.rows
     known = _read(path).get("rows")
     if rows < MIN_ROWS or (known and known / CHANGE <= rows <= known * CHANGE):
         return
     with suppress(OSError, OpenbindError):  # without it the card's numbers are used
-        found = measure_rows(*_draw(store, rows), encode_names(space))
+        found = measure_rows(*_draw(store, rows))
         plain = {"rows": rows, "unrelated": [asdict(each) for each in found]}
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8")
@@ -70,25 +65,19 @@ def refine_card(card: Card, folder: Path) -> Card:
 
 
 def measure_rows(
-    rows: Mapping[str, np.ndarray], sources: Mapping[str, np.ndarray], texts_QE: np.ndarray
+    rows: Mapping[str, np.ndarray], sources: Mapping[str, np.ndarray]
 ) -> list[Unrelated]:
-    """Measure the cosines of rows of all pairs of modalities, and of texts with rows.
+    """Measure the cosines of rows of all pairs of modalities.
 
     Args:
         rows: modality → unit vectors (n, dim); those of fewer than `MIN_ROWS` are skipped.
         sources: modality → what each row comes from, (n,); rows of one aren't paired.
-        texts_QE: unit vectors of texts, which may be none.
     """
     kept = {name: own_NE for name, own_NE in rows.items() if len(own_NE) >= MIN_ROWS}
-    found = [
+    return [
         measure_unrelated((a, b), kept[a], kept[b], sources[a][:, None] == sources[b])
         for a, b in combinations_with_replacement(kept, 2)
     ]
-    none = (np.zeros((len(texts_QE), len(own_NE)), bool) for own_NE in kept.values())
-    if len(texts_QE):
-        pairs = zip(kept.items(), none, strict=True)
-        found += [measure_unrelated((TEXT, a), texts_QE, a_NE, no) for (a, a_NE), no in pairs]
-    return found
 
 
 def _draw(store: Store, count: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -108,16 +97,6 @@ def _draw(store: Store, count: int) -> tuple[dict[str, np.ndarray], dict[str, np
     }
     vectors = {name: vectors_KE[own] for name, own in spread.items()}
     return vectors, {name: sources_K[own] for name, own in spread.items()}
-
-
-def encode_names(space: Space) -> np.ndarray:
-    """Return the vectors of names of things; none if the space has no texts."""
-    if TEXT not in space.modalities:
-        return np.zeros((0, space.dim), np.float32)
-    text = (files("openbind") / "assets/class_names/imagenet.json").read_text(encoding="utf-8")
-    names: list[str] = json.loads(text)
-    vectors_NE: np.ndarray = space.encode(TEXT, names[:: len(names) // TEXTS][:TEXTS])
-    return vectors_NE
 
 
 def _read(path: Path) -> dict[str, Any]:

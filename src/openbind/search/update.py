@@ -192,7 +192,7 @@ class _Run:
         described = replace(meta, ann=ann, summary=self.changes.summary)
         if described != meta:
             self.store.write_meta(described)
-        write_unrelated(self.store, self.space)
+        write_unrelated(self.store)
         write_snapshot(self.store, self.space)
 
     def _embed(self, new: Iterable[ScannedFile], bar: ItemBar) -> None:
