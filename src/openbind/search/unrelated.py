@@ -1,7 +1,7 @@
 """Cosines of unrelated pairs, measured on an index's own rows: a card's are of other files.
 
-Rows are paired at random, equal files excluded. Pairs of modalities with few rows keep what the card
-says, and so do texts, which no index has.
+Rows are paired at random, equal files excluded. Pairs of modalities with few rows keep what the
+card says, and so do texts, which no index has.
 """
 
 from __future__ import annotations
