@@ -48,6 +48,7 @@ bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 2
 	$(BIN)/python benchmarks/jpeg.py
 	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/towers.py
+	$(BIN)/python benchmarks/int8.py
 	$(BIN)/python benchmarks/logmel.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/train_step.py

@@ -29,10 +29,10 @@ import numpy as np
 import torch
 
 import openbind
-from openbind.export.items import shipped_items
 from openbind.export.space import export_space
 from openbind.runtime.exported import ExportedSpace, run_clips
 from openbind.space.inference import unit_vectors
+from openbind.space.shipped import shipped_items
 
 ROUNDS = 6
 BATCH = 16

@@ -30,7 +30,7 @@ from openbind.checkpoints.repository import read_inside, read_json
 from openbind.checkpoints.tensors import (
     SafetensorsFile,
     describe_difference,
-    move_tensor,
+    load_weights,
     read_weights,
 )
 from openbind.configs import from_dict, to_dict
@@ -44,6 +44,7 @@ from openbind.errors import (
 from openbind.modalities import IMAGE, MODALITIES
 from openbind.model import TOWERS
 from openbind.model.blank import blank_weights
+from openbind.model.int8 import put_blank
 from openbind.names import plain_name
 from openbind.space.card import Card, to_model_card
 from openbind.space.config import SpaceConfig, TowerSpec, read_space_config, write_space_config
@@ -57,6 +58,9 @@ GENERATOR = "generator.safetensors"
 DIGESTS = "digests"
 """Key of config.json: file → SHA-256, of the weights and of what preprocessing needs."""
 _BLOCK = 1 << 20
+# What a network raises that can't be built.
+_UNBUILDABLE: tuple[type[Exception], ...] = (ArithmeticError, AttributeError, MemoryError)
+_UNBUILDABLE += (RuntimeError, TypeError, ValueError)
 ATTRIBUTION = "attribution.csv.gz"
 """Who made what a space was learned from, in a file beside it."""
 RESULT = "space"
@@ -119,7 +123,7 @@ def load(
     blanks = {name: _build_blank(folder, name, spec) for name, spec in own.items()}
     _check_digests(folder, config, digests)
     towers = {
-        name: _load_tower(read_inside(folder, _weights_of(name)), blank, device, precision)
+        name: load_weights(read_inside(folder, _weights_of(name)), blank, device, precision)
         for name, blank in blanks.items()
     }
     towers |= open_references(config.towers, device, precision)
@@ -312,7 +316,15 @@ def _build_blank(folder: Path, name: str, spec: TowerSpec) -> torch.nn.Module:
     try:
         with blank_weights():
             tower = build_tower(spec)
-    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            put_blank(tower, found)
+    except (
+        ArithmeticError,
+        AttributeError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         reason = f"towers.{name}: no network can be built from it ({first_line(error)})"
         raise CheckpointError(folder / CONFIG, reason) from error
     expected = {key: tuple(value.shape) for key, value in tower.state_dict().items()}
@@ -343,21 +355,6 @@ def _check_digests(folder: Path, config: SpaceConfig, digests: dict[str, str]) -
                 f"damaged or changed: expected the sha256 {stored[name]}, found {found}. Get the "
                 f"file again; if you changed it yourself, delete {DIGESTS!r} from {CONFIG}",
             )
-
-
-def _load_tower(
-    path: Path, tower: torch.nn.Module, device: str | torch.device, dtype: torch.dtype
-) -> torch.nn.Module:
-    """Load a file's weights, whose shapes are those of the blank tower, into it."""
-    state = read_weights(path)
-    blank = tower.state_dict()
-    placed = {key: move_tensor(value, device, dtype) for key, value in state.items()}
-    for key, value in placed.items():
-        # Convolutions are faster with channels-last weights, where a tower uses them.
-        if value.ndim == 4 and blank[key].is_contiguous(memory_format=torch.channels_last):
-            placed[key] = value.contiguous(memory_format=torch.channels_last)
-    tower.load_state_dict(placed, assign=True)
-    return tower.eval().requires_grad_(False)
 
 
 def _sniff(listing: Listing) -> int:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from openbind.checkpoints.repository import read_inside, read_json
 from openbind.errors import CheckpointError, first_line
+from openbind.model.int8 import dequantize, is_fast
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # first bytes of PyTorch's files, new and old
 _LFS = b"version https://git-lfs"
@@ -228,6 +229,29 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(path, f"truncated or not a safetensors file: {error}") from error
+
+
+def load_weights(
+    path: Path, tower: torch.nn.Module, device: str | torch.device, dtype: torch.dtype
+) -> torch.nn.Module:
+    """Load a file's weights, whose shapes are those of a blank tower, into it.
+
+    Layers that are quantized in the file become plain ones where no product in 8 bits is fast.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    state = read_weights(path)
+    blank = tower.state_dict()
+    placed = {key: move_tensor(value, device, dtype) for key, value in state.items()}
+    for key, value in placed.items():
+        # Convolutions are faster with channels-last weights, where a tower uses them.
+        if value.ndim == 4 and blank[key].is_contiguous(memory_format=torch.channels_last):
+            placed[key] = value.contiguous(memory_format=torch.channels_last)
+    tower.load_state_dict(placed, assign=True)
+    if not is_fast(device):
+        dequantize(tower)
+    return tower.eval().requires_grad_(False)
 
 
 def describe_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from openbind.cli.verb import Verb
 from openbind.errors import InputError
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
     from openbind.catalog import find
     from openbind.checkpoints import native
     from openbind.checkpoints.formats import Listing, detect, load_checkpoint
+    from openbind.space.quantizing import quantize_space
 
     path = find(arguments.source, modalities=chosen, accept_license=arguments.accept_license)
     space = load_checkpoint(path, modalities=chosen, **hints)
     listing = Listing(path)
     # Without a stated precision the machine that loads the space chooses one.
     space.config = replace(space.config, dtype=detect(listing).dtype(listing))
-    stored = getattr(torch, arguments.dtype) if arguments.dtype else None
+    if arguments.dtype == "int8":
+        space, stored = quantize_space(space), None
+    else:
+        stored = getattr(torch, arguments.dtype) if arguments.dtype else None
     native.save(space, arguments.output, dtype=stored)
     size = sum(file.stat().st_size for file in arguments.output.iterdir())
     print(f"{arguments.output}: {', '.join(space.modalities)}; {size / 1e6:,.1f} MB")

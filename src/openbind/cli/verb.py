@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_SPACE = "starter"
 TYPE = re.compile(r"(?P<notation>\w+(?:\([^()]*\))?)(?:=(?P<pattern>.+))?", re.DOTALL)
 """Of `--type`: what files are, and the pattern of their paths."""
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from openbind.checkpoints.repository import read_inside
 from openbind.configs import to_dict
 from openbind.errors import CheckpointError, UnknownNameError
 from openbind.export.graphs import WRITERS, trace
-from openbind.export.items import shipped_items
 from openbind.export.quantization import CALIBRATION_CLIPS, quantize_convolutions
 from openbind.modalities import MODALITIES
 from openbind.runtime.exported import open_exported, run_clips
 from openbind.runtime.manifest import CARD, FORMATS, README, Graph, Manifest, write_manifest
 from openbind.space.card import to_model_card
+from openbind.space.shipped import shipped_items
 from openbind.space.space import Space
 from openbind.space.vectors import clip_vectors
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from openbind.export.items import ITEMS, shipped_items
 from openbind.modalities import MODALITIES
+from openbind.space.shipped import ITEMS, shipped_items
 
 
 @pytest.mark.parametrize("modality", MODALITIES.table)
