@@ -1,10 +1,11 @@
-"""The index over folders: files per second, and latency of queries over 100,000 vectors.
+"""The index over folders: files per second, and latency of exact queries.
 
 Method: synthetic images and sounds, all different, are indexed by an update of a new index and, for
 comparison, embedded by `space.encode` alone; then updated again without changes. For queries,
 vectors of 1,024 dimensions are drawn around centers, as embeddings cluster; queries are other draws
-around the same centers. The exact ten nearest of each query are computed by numpy in float64. Each
-method runs one query at a time, in one process, after a few that are not counted.
+around the same centers. numpy, faiss and the index, without and with a filter that all rows pass,
+answer each in turn, in one process, after a few that are not counted, and have to find the same.
+`search_scale.py` measures larger indexes.
 
     python benchmarks/index.py [--files 400] [--vectors 100000] [--queries 300]
 """
@@ -25,14 +26,14 @@ from PIL import Image
 
 import openbind
 from openbind.embedding.scan import scan
-from openbind.search.ann import build_ann, search_rows
+from openbind.search.ann import Nearest
 from openbind.search.columns import Row
 from openbind.search.index import Index
 from openbind.search.table import RowTable
 from openbind.search.update import update
 from openbind.space.vectors import unit_rows
 
-DIM, TOP, CENTERS, COMMIT = 1024, 10, 2000, 5000
+DIM, TOP, CENTERS, COMMIT, WARM = 1024, 10, 2000, 5000, 5
 NOISE = 1.0
 """Norm of the noise relative to the center's: vectors of one center have cosines near 0.5."""
 
@@ -85,9 +86,10 @@ def draw_vectors(count: int, seed: int, centers_CE: np.ndarray) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
-    """Write vectors as an update does."""
+def fill_table(folder: Path, vectors_KE: np.ndarray, sizes_K: np.ndarray | None = None) -> RowTable:
+    """Write vectors as an update does, with sizes that filters can compare."""
     table = RowTable(folder, DIM, create=True)
+    sizes_K = np.arange(len(vectors_KE)) if sizes_K is None else sizes_K
     for start in range(0, len(vectors_KE), COMMIT):
         chunk_KE = vectors_KE[start : start + COMMIT]
         rows = [
@@ -104,7 +106,7 @@ def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
                 hash=str(start + n),
                 stat_key="",
                 settings="",
-                size=start + n,
+                size=int(sizes_K[start + n]),
                 modified=datetime(2020, 1, 1, tzinfo=timezone.utc),
                 taken=datetime(2020, 1, 1, tzinfo=timezone.utc),
                 year=2020,
@@ -121,90 +123,60 @@ def fill_table(folder: Path, vectors_KE: np.ndarray) -> RowTable:
     return table
 
 
-def report(
-    name: str, ask: Callable[[np.ndarray], list[int]], queries_QE: np.ndarray, exact: np.ndarray
-) -> None:
-    """Time queries one by one and print p50, p99 and recall@10."""
-    for query_E in queries_QE[:10]:
-        ask(query_E)
-    times, recalls = [], []
-    for query_E, expected in zip(queries_QE, exact, strict=True):
-        started = time.perf_counter()
-        found = ask(query_E)
-        times.append(1000 * (time.perf_counter() - started))
-        recalls.append(len(set(found) & set(expected.tolist())) / TOP)
-    p50, p99 = np.percentile(times, (50, 99))
-    recall = np.mean(recalls)
-    print(f"{name:28} p50 {p50:7.2f} ms  p99 {p99:7.2f} ms  recall@10 {recall:.4f}", flush=True)
-
-
 def measure_exact(vectors_KE: np.ndarray, queries_QE: np.ndarray) -> None:
-    """Print the latency of exact search in a smaller table."""
-    expected = np.argsort(-(queries_QE @ vectors_KE.T), axis=1)[:, :TOP]
-    with tempfile.TemporaryDirectory() as folder:
-        table = fill_table(Path(folder), vectors_KE)
-
-        def ask(query_E: np.ndarray) -> list[int]:
-            return [int(r["file"]) for r in search_rows(table, query_E, TOP, None, None)]
-
-        report(f"index, exact, {len(vectors_KE):,} rows", ask, queries_QE, expected)
-
-
-def measure_queries(count: int, queries: int) -> None:
-    """Print the latency of a query by each method."""
-    centers_CE = unit_rows(np.random.default_rng(0).normal(size=(CENTERS, DIM)))
-    vectors_KE = draw_vectors(count, 1, centers_CE)
-    queries_QE = draw_vectors(queries, 2, centers_CE)
-    wide_KE = vectors_KE.astype(np.float64)
-    exact = np.stack([np.argsort(-(wide_KE @ query_E))[:TOP] for query_E in queries_QE])
-    del wide_KE
-
-    def with_numpy(query_E: np.ndarray) -> list[int]:
-        scores_K = vectors_KE @ query_E
-        return [int(row) for row in np.argpartition(-scores_K, TOP)[:TOP]]
-
-    report("numpy, exact", with_numpy, queries_QE, exact)
+    """Print the latency of exact search; the methods take turns query by query."""
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors_KE)
-
-    def with_faiss(query_E: np.ndarray) -> list[int]:
-        return [int(row) for row in flat.search(query_E[None], TOP)[1][0]]
-
-    report("faiss flat", with_faiss, queries_QE, exact)
-    for rows in (5_000, 20_000, 50_000):
-        if rows < count:
-            measure_exact(vectors_KE[:rows], queries_QE[:50])
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
         table = fill_table(Path(folder), vectors_KE)
-        print(f"{count:,} rows written in {time.perf_counter() - started:.0f} s")
 
-        def with_table(query_E: np.ndarray) -> list[int]:
-            return [int(r["file"]) for r in search_rows(table, query_E, TOP, None, None)]
+        def with_numpy(query_E: np.ndarray) -> list[int]:
+            scores_K = vectors_KE @ query_E
+            rows = np.argpartition(-scores_K, TOP)[:TOP]
+            return [int(row) for row in rows[np.argsort(-scores_K[rows])]]
 
-        report("index, exact", with_table, queries_QE, exact)
-        started = time.perf_counter()
-        ann = build_ann(table, None)
-        print(f"approximate index ({ann}) built in {time.perf_counter() - started:.0f} s")
-        if ann is None:
-            return
+        def with_faiss(query_E: np.ndarray) -> list[int]:
+            return [int(row) for row in flat.search(query_E[None], TOP)[1][0]]
 
-        def with_ann(query_E: np.ndarray) -> list[int]:
-            return [int(r["file"]) for r in search_rows(table, query_E, TOP, None, ann)]
+        def with_index(query_E: np.ndarray, where: str | None = None) -> list[int]:
+            return [int(row["file"]) for row in Nearest(table, query_E, None).files(TOP, where)]
 
-        report("index, approximate", with_ann, queries_QE, exact)
+        methods: dict[str, Callable[[np.ndarray], list[int]]] = {
+            "numpy": with_numpy,
+            "faiss flat": with_faiss,
+            "the index": with_index,
+            "the index, filter": lambda query_E: with_index(query_E, f"size < {len(vectors_KE)}"),
+        }
+        times: dict[str, list[float]] = {name: [] for name in methods}
+        for query_E in queries_QE:
+            expected = with_numpy(query_E)
+            for name, ask in methods.items():
+                started = time.perf_counter()
+                found = ask(query_E)
+                times[name].append(1000 * (time.perf_counter() - started))
+                if found != expected:
+                    raise RuntimeError(f"{name} finds {found} instead of {expected}")
+    base = np.median(times["numpy"][WARM:])
+    for name, taken in times.items():
+        p50, p99 = np.percentile(taken[WARM:], (50, 99))
+        line = f"{len(vectors_KE):7,} rows, {name:18} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms"
+        print(f"{line}  {p50 / base:4.2f} of numpy", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=400)
     parser.add_argument("--vectors", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--queries", type=int, default=100)
     arguments = parser.parse_args()
     if arguments.files:
         measure_update(arguments.files)
     if arguments.vectors:
-        measure_queries(arguments.vectors, arguments.queries)
+        centers_CE = unit_rows(np.random.default_rng(0).normal(size=(CENTERS, DIM)))
+        vectors_KE = draw_vectors(arguments.vectors, 1, centers_CE)
+        queries_QE = draw_vectors(arguments.queries + WARM, 2, centers_CE)
+        for share in (20, 5, 2, 1):
+            measure_exact(vectors_KE[: arguments.vectors // share], queries_QE)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from openbind.search import ann as searching
-from openbind.search.ann import RECALL, Ann, build_ann, search_rows
+from openbind.search.ann import RECALL, Ann, Nearest, build_ann
 from openbind.search.table import RowTable
 from openbind.space.vectors import unit_rows
 
-DIM = 16
+DIM = 64
 
 
 def fill(folder: Path, count: int, segments: int = 1) -> tuple[RowTable, np.ndarray]:
@@ -63,7 +63,7 @@ def test_small_tables_have_none(tmp_path: Path) -> None:
     """Every row is compared."""
     table, vectors_KE = fill(tmp_path, 300)
     assert build_ann(table, None) is None
-    found = search_rows(table, vectors_KE[7], 10, None, None)
+    found = Nearest(table, vectors_KE[7], None).files(10, None)
     assert [row["id"] for row in found] == exact_ids(vectors_KE, vectors_KE[7], 10)
     np.testing.assert_allclose(found[0]["score"], 1.0, atol=1e-6)
 
@@ -80,7 +80,7 @@ def test_recall_of_large_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     recalls = []
     for row in rng.integers(6000, size=100):
         query_E = unit_rows(vectors_KE[row] + 0.2 * rng.normal(size=DIM)).astype(np.float32)
-        found = {row["id"] for row in search_rows(table, query_E, 10, None, made)}
+        found = {row["id"] for row in Nearest(table, query_E, made).files(10, None)}
         recalls.append(len(found & set(exact_ids(vectors_KE, query_E, 10))) / 10)
     assert np.mean(recalls) >= 0.95
     assert build_ann(table, made) is made
@@ -92,7 +92,7 @@ def test_narrow_filters_are_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     table, vectors_KE = fill(tmp_path, 6000)
     poor = Ann(kind="IVF_SQ", rows=6000, probes=1, recall=0.1)
     build_ann(table, None)
-    found = search_rows(table, vectors_KE[0], 50, "size < 100", poor)
+    found = Nearest(table, vectors_KE[0], poor).files(50, "size < 100")
     assert [r["id"] for r in found] == exact_ids(vectors_KE[:100], vectors_KE[0], 50)
 
 
@@ -106,15 +106,15 @@ def test_new_rows_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     from dataclasses import replace
 
     table.add([replace(rows[0], id="new-0", file="new")], lonely_E[None])
-    assert search_rows(table, lonely_E, 1, None, made)[0]["id"] == "new-0"
+    assert Nearest(table, lonely_E, made).files(1, None)[0]["id"] == "new-0"
     table.compact()
-    assert search_rows(table, lonely_E, 1, None, made)[0]["id"] == "new-0"
+    assert Nearest(table, lonely_E, made).files(1, None)[0]["id"] == "new-0"
 
 
 def test_a_file_is_found_once(tmp_path: Path) -> None:
     """By its best segment; the number of files is as requested."""
     table, vectors_KE = fill(tmp_path, 900, segments=30)
-    found = search_rows(table, vectors_KE[0], 12, None, None)
+    found = Nearest(table, vectors_KE[0], None).files(12, None)
     files = [row["file"] for row in found]
     assert len(set(files)) == 12
     best = (vectors_KE @ vectors_KE[0]).reshape(30, 30).max(axis=1)

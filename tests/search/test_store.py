@@ -11,7 +11,7 @@ import pytest
 
 import openbind
 from openbind.search.index import Index
-from openbind.search.store import LOCK
+from openbind.search.place import LOCK
 
 HOLD = """
 import sys, time

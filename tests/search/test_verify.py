@@ -14,8 +14,8 @@ import pytest
 
 import openbind
 from openbind.embedding.scan import FAILED
+from openbind.search.columns import vectors_of
 from openbind.search.index import Index
-from openbind.search.table import vectors_of
 from openbind.search.update import update
 from openbind.search.verify import repair, verify
 

@@ -45,14 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=summary, description=description)
         action.set_defaults(act=run)
         if name != "create":
-            described = "its folder, or the first of the folders it was created over"
+            described = (
+                "its folder, the first of the folders it was created over, or s3://bucket/prefix"
+            )
             action.add_argument("index", metavar="INDEX", help=described)
         return action
 
     create = add("create", _create, "create an index over folders and embed their files")
     create.add_argument("folders", nargs="+", metavar="FOLDER")
     create.add_argument(
-        "--index-dir", "--at", metavar="DIR", help="of the index (default: .openbind in the first)"
+        "--index-dir",
+        "--at",
+        metavar="DIR",
+        help="of the index: a folder (default: .openbind in the first), or s3://bucket/prefix",
     )
     add_space_arguments(create)
     grow = add("add", _add, "add folders to an index and embed their files")
@@ -88,22 +93,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _create(arguments: argparse.Namespace) -> int:
     from openbind.search.index import Index, default_folder
-    from openbind.search.meta import has_meta
+    from openbind.search.place import place_of
 
     space = load_space(arguments)
     source = space_source(arguments.space)
-    folder = Path(arguments.index_dir or default_folder(arguments.folders))
+    place = place_of(arguments.index_dir or default_folder(arguments.folders))
     overrides = type_overrides(arguments, patterns=True)
-    if has_meta(folder):
-        index = _same_index(folder, arguments.folders, overrides)
+    if place.exists():
+        index = _same_index(str(place), arguments.folders, overrides)
     else:
         index = Index.create(
-            folder, space, arguments.folders, source=source, type_overrides=overrides
+            str(place), space, arguments.folders, source=source, type_overrides=overrides
         )
     return _update_index(index, space, arguments)
 
 
-def _same_index(folder: Path, roots: Sequence[str], overrides: dict[str, str]) -> Index:
+def _same_index(folder: str, roots: Sequence[str], overrides: dict[str, str]) -> Index:
     """Open the index of an earlier `create` with the same arguments, to continue a killed one.
 
     Raises:
@@ -174,12 +179,12 @@ def _update_index(index: Index, space: Space, arguments: argparse.Namespace) -> 
         postponed = [str(path) for path in changes.postponed]
         details = {"postponed": postponed, "skipped": plain_failures(changes.failures)}
         summary = changes.summary.plain()
-        print_json({"index": str(index.folder), **counts, **details, "summary": summary})
+        print_json({"index": str(index.place), **counts, **details, "summary": summary})
     else:
         for path in changes.postponed:
             print_line(f"postponed {path}: it changed while it was read", file=sys.stderr)
         done = ", ".join(f"{count} {name}" for name, count in counts.items())
-        print_line(f"{index.folder}: {done}", file=sys.stderr if arguments.json else sys.stdout)
+        print_line(f"{index.place}: {done}", file=sys.stderr if arguments.json else sys.stdout)
     report_failures(changes.failures, changes.summary)
     return 0
 

@@ -44,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "changes are indexed as well",
     )
     parser.add_argument(
-        "--index", type=Path, metavar="DIRECTORY", help="an index, or the folder that contains one"
+        "--index",
+        metavar="DIRECTORY",
+        help="an index, the folder that contains one, or s3://bucket/prefix",
     )
     parser.add_argument(
         "--space",
@@ -92,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
         )
         host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-        what = f"{index.rows} rows of {index.folder}" if index else f"the space {space.name}"
+        what = f"{index.rows} rows of {index.place}" if index else f"the space {space.name}"
         print(f"serving {what} at http://{host}:{listener.getsockname()[1]}/", file=sys.stderr)
         Server(create_app(service, api_key), service).run(sockets=[listener])
     return 0
@@ -133,7 +135,7 @@ def _updater(arguments: argparse.Namespace, space: Space, index: Index) -> Updat
 
     def report(changes: Changes) -> None:
         report_failures(changes.failures, changes.summary)
-        print(f"{index.rows} rows of {index.folder} are up to date", file=sys.stderr)
+        print(f"{index.rows} rows of {index.place} are up to date", file=sys.stderr)
 
     return Updater(index, space, compute_options(arguments), report)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 
 from openbind.configs import Range
-from openbind.search.columns import SHOWN
-from openbind.search.table import RowTable, vectors_of
+from openbind.search.columns import DIGEST, SHOWN, vectors_of
+from openbind.search.matrix import MOST_ROWS, KeptQuery, Rows
+from openbind.search.table import RowTable
 from openbind.space.vectors import unit_rows
 
-EXACT_ROWS = 20_000
+EXACT_ROWS = MOST_ROWS
 """Tables of at most this many rows are searched exactly (benchmarks/index.py)."""
+NARROW_ROWS = 5_000
+"""Of a larger table, rows that pass a filter are read and compared if they are at most so many."""
 RECALL = 0.97
 """Recall@10 from which on an approximate index is used; more than the documented 0.95, since it is
 measured on a sample."""
@@ -22,10 +26,10 @@ PROBES = (8, 16, 32, 64, 128, 256)
 REFINE = 10
 """Candidates per result that are compared again by their full vectors."""
 MAX_RESULTS = 1_000_000
-QUERIES = 128
+QUERIES = 64
 TOP = 10
-KIND = "IVF_SQ"
-"""Partitions of vectors quantized to one byte per dimension."""
+KIND = "IVF_RQ"
+"""Partitions of vectors quantized to one bit per dimension, RaBitQ (benchmarks/search_scale.py)."""
 GROWN = 2.0
 """An index is retrained when the table has grown by this factor."""
 
@@ -39,44 +43,68 @@ class Ann:
         rows: of the table when it was trained.
         probes: partitions searched per query.
         recall: recall@10 against exact search when it was trained.
+        filtered_probes: partitions searched with a filter, of whose rows fewer are near a query;
+            0 if filtered rows are compared one by one.
     """
 
     kind: str
     rows: Annotated[int, Range(0, 1 << 40)]
     probes: Annotated[int, Range(1, 65_536)]
     recall: Annotated[float, Range(0, 1)]
+    filtered_probes: Annotated[int, Range(0, 65_536)] = 0
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.probes} probes, recall@{TOP} {self.recall:.3f} when built"
 
 
-def search_rows(
-    table: RowTable, query_E: np.ndarray, count: int, where: str | None, ann: Ann | None
-) -> list[dict[str, Any]]:
-    """Return the nearest rows, one per file.
+class Nearest:
+    """The rows nearest to a query.
 
     Args:
         table: of an index.
-        query_E: (dim,).
-        count: number of files at most.
-        where: SQL condition on the rows; None for all.
-        ann: None compares every row.
-
-    Returns:
-        columns by name with `score`, the cosine, in descending order.
+        query_E: (dim,), not zero.
+        ann: None compares every row: of a small table in memory, in which all filters of the query
+            share one product.
     """
-    # The few rows that pass a narrow filter may all lie in partitions that aren't searched.
-    if ann and where and table.rows.count_rows(where) <= EXACT_ROWS:
-        ann = None
-    count = limit = min(count, MAX_RESULTS)
-    while True:
-        rows = _nearest(table, query_E, limit, where, ann, [*SHOWN, "_distance"]).to_pylist()
-        best: dict[str, dict[str, Any]] = {}
-        for row in rows:
-            best.setdefault(row["file"], {**row, "score": 1.0 - row["_distance"]})
-        if len(best) >= count or len(rows) < limit or limit == MAX_RESULTS:
-            return list(best.values())[:count]
-        limit = min(4 * limit, MAX_RESULTS)
+
+    def __init__(self, table: RowTable, query_E: np.ndarray, ann: Ann | None) -> None:
+        self.table, self.query_E, self.ann = table, query_E, ann
+        self._kept = KeptQuery(table.cache, query_E)
+
+    def files(self, count: int, where: str | None) -> list[dict[str, Any]]:
+        """Return the nearest rows, one per file.
+
+        Args:
+            count: number of files at most.
+            where: SQL condition on the rows; None for all.
+
+        Returns:
+            columns by name with `score`, the cosine, in descending order.
+        """
+        rows = self._search(where)
+        count = limit = min(count, MAX_RESULTS)
+        while True:
+            found = rows(limit)
+            best: dict[str, dict[str, Any]] = {}
+            for row in found:
+                best.setdefault(row["file"], row)
+            if len(best) >= count or len(found) < limit or limit == MAX_RESULTS:
+                return list(best.values())[:count]
+            limit = min(4 * limit, MAX_RESULTS)
+
+    def _search(self, where: str | None) -> Rows:
+        """Return the fitting way to search: in memory, in what a filter leaves, or in the table."""
+        ann, table = self.ann, self.table
+        kept = None if ann else self._kept.rows(where)
+        if kept is not None:
+            return kept
+        # The few rows that pass a narrow filter may all lie in partitions that aren't searched.
+        if where and table.rows.count_rows(where) <= NARROW_ROWS:
+            matrix = table.cache.narrow(where)
+            return partial(matrix.top, matrix.vectors_KE @ self._kept.query_E)
+        if ann and where:
+            ann = replace(ann, probes=ann.filtered_probes) if ann.filtered_probes else None
+        return partial(_table_rows, table, self.query_E, where, ann)
 
 
 def build_ann(table: RowTable, known: Ann | None) -> Ann | None:
@@ -95,9 +123,9 @@ def build_ann(table: RowTable, known: Ann | None) -> Ann | None:
         return None
     if known and rows < GROWN * known.rows:
         return known
-    from lancedb.index import Bitmap, BTree, IvfSq
+    from lancedb.index import Bitmap, BTree, IvfRq
 
-    table.rows.create_index("vector", config=IvfSq(distance_type="cosine"))
+    table.rows.create_index("vector", config=IvfRq(distance_type="cosine"))
     for column in ("id", "file"):
         table.rows.create_index(column, config=BTree())
     table.rows.create_index("modality", config=Bitmap())
@@ -105,9 +133,10 @@ def build_ann(table: RowTable, known: Ann | None) -> Ann | None:
 
 
 def _calibrate(table: RowTable, rows: int) -> Ann | None:
-    """Choose the number of partitions to search; None if the recall stays too low.
+    """Choose the numbers of partitions to search; None if the recall stays too low.
 
-    Queries are rows of the table and sums of two, as queries of several terms are.
+    Queries are rows of the table and sums of two, as queries of several terms are. The filter is
+    the narrowest that isn't searched exactly.
     """
     rng = np.random.default_rng(0)
     drawn = rng.choice(rows, min(2 * QUERIES, rows), replace=False)
@@ -116,20 +145,70 @@ def _calibrate(table: RowTable, rows: int) -> Ann | None:
     half = len(vectors_KE) // 2
     sums_QE = unit_rows(vectors_KE[:half] + vectors_KE[half : 2 * half])
     queries_QE = np.concatenate([vectors_KE[: QUERIES // 2], sums_QE[: QUERIES // 2]])
-    expected = [_ids(table, query_E, None) for query_E in queries_QE]
+    chosen = _choose_probes(table, queries_QE, None)
+    if chosen is None:
+        return None
+    # Checksums are spread evenly over their hexadecimal digits.
+    where = f"{DIGEST} < '{int(min(1.0, NARROW_ROWS / rows) * 0xFFFFFFFF):08x}'"
+    filtered = _choose_probes(table, queries_QE, where)
+    return Ann(
+        kind=KIND,
+        rows=rows,
+        probes=chosen[0],
+        recall=chosen[1],
+        filtered_probes=filtered[0] if filtered else 0,
+    )
+
+
+def _choose_probes(
+    table: RowTable, queries_QE: np.ndarray, where: str | None
+) -> tuple[int, float] | None:
+    """Return the least number of partitions that finds enough, and its recall."""
+    expected = _exact_ids(table, queries_QE, where)
     for probes in PROBES:
-        ann = Ann(kind=KIND, rows=rows, probes=probes, recall=0.0)
-        found = [_ids(table, query_E, ann) for query_E in queries_QE]
+        ann = Ann(kind=KIND, rows=0, probes=probes, recall=0.0)
+        found = [_ids(table, query_E, ann, where) for query_E in queries_QE]
         pairs = zip(found, expected, strict=True)
         recall = float(np.mean([len(a & b) / max(len(b), 1) for a, b in pairs]))
         if recall >= RECALL:
-            return replace(ann, recall=recall)
+            return probes, recall
     return None
 
 
-def _ids(table: RowTable, query_E: np.ndarray, ann: Ann | None) -> set[str]:
-    found = _nearest(table, query_E, TOP, None, ann, ["id", "_distance"])
+def _ids(table: RowTable, query_E: np.ndarray, ann: Ann, where: str | None) -> set[str]:
+    found = _nearest(table, query_E, TOP, where, ann, ["id", "_distance"])
     return set(found.column("id").to_pylist())
+
+
+def _exact_ids(table: RowTable, queries_QE: np.ndarray, where: str | None) -> list[set[str]]:
+    """Return the ids of the rows nearest to each query; all are found in one pass."""
+    best_QT = np.empty((len(queries_QE), 0), np.float32)
+    ids_QT = np.empty((len(queries_QE), 0), object)
+    for batch in table.batches(["id", "vector"], where):
+        ids_B = np.array(batch.column("id").to_pylist(), object)
+        scores_QB = queries_QE @ unit_rows(vectors_of(batch.column("vector"), table.dim)).T
+        own_QT = _top(scores_QB)
+        best_QT = np.hstack([best_QT, np.take_along_axis(scores_QB, own_QT, 1)])
+        ids_QT = np.hstack([ids_QT, ids_B[own_QT]])
+        kept_QT = _top(best_QT)
+        best_QT = np.take_along_axis(best_QT, kept_QT, 1)
+        ids_QT = np.take_along_axis(ids_QT, kept_QT, 1)
+    return [set(row) for row in ids_QT]
+
+
+def _top(scores_QK: np.ndarray) -> np.ndarray:
+    """Return the places of the highest scores in each row, in any order."""
+    if scores_QK.shape[1] <= TOP:
+        return np.tile(np.arange(scores_QK.shape[1]), (len(scores_QK), 1))
+    return np.argpartition(-scores_QK, TOP, axis=1)[:, :TOP]
+
+
+def _table_rows(
+    table: RowTable, query_E: np.ndarray, where: str | None, ann: Ann | None, count: int
+) -> list[dict[str, Any]]:
+    columns = [*SHOWN, "_distance"]
+    found = _nearest(table, query_E, count, where, ann, columns).to_pylist()
+    return [{**row, "score": 1.0 - row.pop("_distance")} for row in found]
 
 
 def _nearest(

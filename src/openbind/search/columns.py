@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -121,3 +123,9 @@ def failure_schema() -> Any:
     kinds = {"root": pa.int16()}
     listed = [(name, kinds.get(name, pa.string())) for name in names]
     return pa.schema([*listed, ("reason", pa.string())])
+
+
+def vectors_of(column: Any, dim: int) -> np.ndarray:
+    """Return an Arrow column of vectors as (n, dim) float32."""
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, np.float32).reshape(-1, dim)

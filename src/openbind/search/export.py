@@ -16,9 +16,8 @@ from openbind.atomic import atomic_path
 from openbind.embedding.items import item_name, storable_name, stored_name
 from openbind.embedding.many import Entry
 from openbind.errors import InputError, MissingExtraError, OpenbindError
-from openbind.search.columns import SHOWN
+from openbind.search.columns import SHOWN, vectors_of
 from openbind.search.index import Index
-from openbind.search.table import vectors_of
 
 QDRANT_POINTS = 256
 """Points per request: a megabyte at 1,024 dimensions."""

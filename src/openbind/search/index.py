@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +12,15 @@ import numpy as np
 
 from openbind.embedding.items import stored_name
 from openbind.errors import InputError
-from openbind.search.ann import search_rows
-from openbind.search.columns import SHOWN
+from openbind.search.ann import Nearest
+from openbind.search.columns import SHOWN, vectors_of
 from openbind.search.conditions import Where, write_condition
-from openbind.search.meta import (
-    Meta,
-    has_meta,
-    read_meta,
-    with_root,
-    with_type_overrides,
-)
+from openbind.search.meta import Meta, with_root, with_type_overrides
+from openbind.search.place import FOLDER, find_place, place_of
 from openbind.search.ranking import rank_rows
 from openbind.search.results import Hit
-from openbind.search.store import FOLDER, ROWS, Store, writing_in
-from openbind.search.table import RowTable, one_of, reading, vectors_of
+from openbind.search.store import Store
+from openbind.search.table import one_of, reading
 from openbind.search.update import Changes, update
 from openbind.search.verify import Report, verify
 from openbind.space.calibration import Unrelated
@@ -39,11 +33,7 @@ if TYPE_CHECKING:
 
 
 class Index(Store):
-    """An index of files by their vectors; use `create` or `open` to get one.
-
-    Attributes:
-        folder: where it is stored.
-    """
+    """An index of files by their vectors; use `create` or `open` to get one."""
 
     @classmethod
     def create(
@@ -58,7 +48,7 @@ class Index(Store):
         """Create an empty index.
 
         Args:
-            directory: where to store it; created if missing.
+            directory: where to store it; created if missing; or s3://bucket/prefix.
             space: embeds its files and queries.
             roots: folders whose files to index.
             source: what `openbind.load` takes to load the space; None for the space's name.
@@ -72,8 +62,8 @@ class Index(Store):
             ConfigError: a modality has no such setting.
             MissingExtraError: LanceDB isn't installed.
         """
-        folder = Path(directory).absolute()
-        if has_meta(folder):
+        place = place_of(directory)
+        if place.exists():
             raise InputError(directory, "has an index already; `openbind index update` updates it")
         meta = Meta(
             space=source or space.name,
@@ -87,12 +77,11 @@ class Index(Store):
         for root in roots:
             meta = with_root(meta, root)
         meta = with_type_overrides(meta, type_overrides or {})
-        folder.mkdir(parents=True, exist_ok=True)
-        with writing_in(folder):
-            if has_meta(folder):
+        with place.writing():
+            if place.exists():
                 raise InputError(directory, "another process has just created an index here")
-            # `index.json` is written last: a folder without it can still become an index.
-            index = cls(folder, RowTable(folder / ROWS, space.dim, create=True))
+            # The description is written last: a place without it can still become an index.
+            index = cls(place, place.open_table(space.dim, create=True))
             index.write_meta(meta)
         return index
 
@@ -101,14 +90,14 @@ class Index(Store):
         """Open an index.
 
         Args:
-            directory: its folder, or the root that holds it in `.openbind`.
+            directory: its folder, the root that holds it in `.openbind`, or s3://bucket/prefix.
 
         Raises:
             InputError: there is no index, or one of another format.
             MissingExtraError: LanceDB isn't installed.
         """
-        folder = _find(directory)
-        return cls(folder, RowTable(folder / ROWS, read_meta(folder).dim))
+        place = find_place(directory)
+        return cls(place, place.open_table(place.read().dim))
 
     @classmethod
     def reset(cls, directory: str | os.PathLike[str]) -> Index:
@@ -118,11 +107,10 @@ class Index(Store):
             InputError: there is no index, its description is damaged as well, or another process
                 writes.
         """
-        folder = _find(directory)
-        with writing_in(folder):
-            meta = replace(read_meta(folder), ann=None, summary=None)
-            shutil.rmtree(folder / ROWS, ignore_errors=True)
-            index = cls(folder, RowTable(folder / ROWS, meta.dim, create=True))
+        place = find_place(directory)
+        with place.writing():
+            meta = replace(place.read(), ann=None, summary=None)
+            index = cls(place, place.open_table(meta.dim, create=True))
             index.write_meta(meta)
         return index
 
@@ -272,12 +260,13 @@ class Index(Store):
             raise InputError("top_k", f"expected at least 1, found {top_k}")
         ann, known = None if exact else meta.ann, meta.modalities
         condition = write_condition(known, modalities, where)
+        nearest = Nearest(self.table, query_E, ann)
 
         def find(modality: str | None) -> list[dict[str, Any]]:
             own = condition if modality is None else write_condition(known, [modality], where)
-            return search_rows(self.table, query_E, top_k, own, ann)
+            return nearest.files(top_k, own)
 
-        with reading(self.folder):
+        with reading(self.place):
             if not unrelated:
                 return self._hits(meta, find(None))
             counts = self.table.count_by_modality(condition)
@@ -290,7 +279,7 @@ class Index(Store):
             InputError: an unknown modality, or an invalid filter.
         """
         condition = write_condition(self.meta.modalities, modalities, where)
-        with reading(self.folder):
+        with reading(self.place):
             return self.table.count_files(condition)
 
     def vector(self, row_id: str) -> np.ndarray:
@@ -333,7 +322,7 @@ class Index(Store):
         Returns:
             hits with score 1, and their vectors (n, dim), n ≤ count.
         """
-        with reading(self.folder):
+        with reading(self.place):
             total = self.table.rows.count_rows()
             drawn = np.random.default_rng(seed).choice(total, min(count, total), replace=False)
             query = self.table.rows.take_offsets(sorted(map(int, drawn)))
@@ -343,7 +332,7 @@ class Index(Store):
 
     def _row(self, row_id: str, columns: Sequence[str]) -> Any:
         query = self.table.rows.search().select(list(columns))
-        with reading(self.folder):
+        with reading(self.place):
             found = query.where(one_of("id", [row_id])).limit(1).to_arrow()
         if not found.num_rows:
             raise InputError(row_id, "no such row in the index; it may have been deleted")
@@ -370,15 +359,6 @@ class Index(Store):
 def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:
     """Return where an index over some folders is stored by default."""
     return Path(roots[0]).expanduser().absolute() / FOLDER
-
-
-def _find(directory: str | os.PathLike[str]) -> Path:
-    """Return the folder of an index, given itself or the root that holds it."""
-    path = Path(directory).expanduser().absolute()
-    for folder in (path, path / FOLDER):
-        if has_meta(folder):
-            return folder
-    raise InputError(directory, "no index here; create one with `openbind index create`")
 
 
 def _dtype_of(space: Space) -> str:

@@ -77,16 +77,21 @@ def has_meta(folder: Path) -> bool:
     return (folder / META).is_file()
 
 
-def write_meta(folder: Path, meta: Meta) -> None:
-    """Replace `index.json` atomically."""
+def text_of(meta: Meta, folder: Path | None) -> str:
+    """Return a description as JSON; roots that contain its folder are relative to it."""
     fields = {"format": FORMAT, **asdict(meta)}
     fields["roots"] = [
         {**asdict(root), "path": _portable(root.path, folder)} for root in meta.roots
     ]
     text = json.dumps(fields, indent=1, ensure_ascii=False)
+    # Bytes of a path that aren't UTF-8 are escaped as JSON reads them back.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def write_meta(folder: Path, meta: Meta) -> None:
+    """Replace `index.json` atomically."""
     with atomic_path(folder / META) as temporary:
-        # Bytes of a path that aren't UTF-8 are escaped as JSON reads them back.
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(text_of(meta, folder), encoding="utf-8")
 
 
 def with_root(meta: Meta, root: str | os.PathLike[str]) -> Meta:
@@ -130,13 +135,32 @@ def read_meta(folder: Path) -> Meta:
         OSError: it doesn't exist.
     """
     try:
-        fields = json.loads((folder / META).read_text(encoding="utf-8"))
+        text = (folder / META).read_text(encoding="utf-8")
+    except ValueError as error:
+        raise InputError(folder / META, f"can't be read ({error}); was it edited?") from error
+    return meta_of(text, folder, folder)
+
+
+def meta_of(text: str, name: str | Path, folder: Path | None) -> Meta:
+    """Read a description.
+
+    Args:
+        text: as from `text_of`.
+        name: of the index, for messages.
+        folder: that relative roots start from.
+
+    Raises:
+        InputError: another format, or invalid content.
+    """
+    try:
+        fields = json.loads(text)
         if fields.pop("format") != FORMAT:
             reason = f"an index of another format, this version reads {FORMAT}"
             reason = f"{reason}; delete this folder and create it again"
-            raise InputError(folder, reason)
+            raise InputError(name, reason)
+        start = folder or Path()
         fields["roots"] = [
-            {**root, "path": Path(os.path.normpath(folder / root["path"]))}
+            {**root, "path": Path(os.path.normpath(start / root["path"]))}
             for root in fields["roots"]
         ]
         meta = from_dict(Meta, fields)
@@ -145,10 +169,10 @@ def read_meta(folder: Path) -> Meta:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(folder / META, f"can't be read ({error}); was it edited?") from error
+        raise InputError(f"{name}/{META}", f"can't be read ({error}); was it edited?") from error
     return meta
 
 
-def _portable(path: Path, folder: Path) -> str:
+def _portable(path: Path, folder: Path | None) -> str:
     """Return a root that contains the index relative to it, so that both can be moved together."""
-    return os.path.relpath(path, folder) if path in folder.parents else str(path)
+    return os.path.relpath(path, folder) if folder and path in folder.parents else str(path)

@@ -79,12 +79,12 @@ class RootScan:
         return any(number == root and name.startswith(prefix) for number, prefix in self.hidden)
 
 
-def scan_roots(meta: Meta, folder: Path) -> RootScan:
+def scan_roots(meta: Meta, folder: Path | None) -> RootScan:
     """List the files of an index's roots.
 
     Args:
         meta: of the index.
-        folder: where the index is stored; its own files are excluded.
+        folder: where the index is stored, if in one; its own files are excluded.
 
     Raises:
         InputError: a root is missing, so its files would be taken for deleted.
@@ -99,9 +99,9 @@ def scan_roots(meta: Meta, folder: Path) -> RootScan:
             )
         failures: list[Failure] = []
         for path in walk_files(root.path, failures.append, summary=found.summary):
-            if folder not in path.parents:
+            if folder is None or folder not in path.parents:
                 _take(found, meta, root, path)
-        if folder.parent == root.path and folder.name.startswith("."):
+        if folder and folder.parent == root.path and folder.name.startswith("."):
             found.summary.note_skipped(HIDDEN, -1)  # the index itself
         for failure in failures:
             below = _name(Path(failure.name), root)

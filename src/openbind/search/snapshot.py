@@ -116,12 +116,14 @@ class Snapshot:
 
 
 def write_snapshot(store: Store, space: Space) -> None:
-    """Write the snapshot of an index, unless it has the one of this state or too many rows.
+    """Write the snapshot of an index in a folder, unless it has this state's, or too many rows.
 
     Args:
         store: of the index; its writer's lock is held.
         space: that its vectors are of.
     """
+    if store.folder is None:
+        return
     path, state = store.folder / SNAPSHOT, read_state(store.folder)
     known: Any = None
     with suppress(OSError, ValueError, KeyError):
@@ -198,7 +200,7 @@ def describe_index(store: Store) -> dict[str, Any]:
 
 
 def _collect(store: Store) -> tuple[list[dict[str, Any]], np.ndarray]:
-    from openbind.search.table import vectors_of
+    from openbind.search.columns import vectors_of
 
     rows: list[dict[str, Any]] = []
     vectors = [np.zeros((0, store.table.dim), np.float32)]

@@ -1,66 +1,47 @@
-"""The files of an index: its table, its description, and the lock of its writer."""
+"""The parts of an index: its place, its description, its rows, and who may write."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from openbind.errors import InputError
-from openbind.search.meta import Meta, read_meta, write_meta
+from openbind.search.meta import Meta
+from openbind.search.place import Place
 from openbind.search.results import Info
 from openbind.search.table import RowTable, one_of
 from openbind.space.space import Space
 
-FOLDER = ".openbind"
-"""Default folder of an index, in its first root; hidden, so scans skip it."""
-ROWS, LOCK = "rows", "writer.lock"
-
-
-@contextmanager
-def writing_in(folder: Path) -> Iterator[None]:
-    """Hold the writer's lock of an index's folder; it is released when the process is killed.
-
-    Raises:
-        InputError: another process, or thread, holds it.
-    """
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(folder, "another process is updating it; wait until it ends") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
 
 class Store:
-    """An index on disk.
+    """An index as it is stored.
 
     Args:
-        folder: where it is stored.
+        place: where.
         table: its rows.
     """
 
-    def __init__(self, folder: Path, table: RowTable) -> None:
-        self.folder = folder
+    def __init__(self, place: Place, table: RowTable) -> None:
+        self.place = place
         self.table = table
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of the index; None in an object store."""
+        return self.place.folder
+
+    @property
     def meta(self) -> Meta:
-        """The current content of `index.json`, which another process may have changed."""
-        return read_meta(self.folder)
+        """The current description, which another process may have changed."""
+        return self.place.read()
 
     def write_meta(self, meta: Meta) -> None:
-        """Replace `index.json`."""
-        write_meta(self.folder, meta)
+        """Replace the description."""
+        self.place.write(meta)
 
     def writing(self) -> AbstractContextManager[None]:
-        """Hold the writer's lock, as `writing_in`."""
-        return writing_in(self.folder)
+        """Be the only writer, as `Place.writing`."""
+        return self.place.writing()
 
     def check_space(self, space: Space, *, complete: bool = False) -> None:
         """Check that a space embeds as the one that the index was created with.
@@ -78,7 +59,7 @@ class Store:
             raise InputError(space.name, f"loaded without {', '.join(sorted(missing))}; load all")
         if any(space.identity(name) != meta.identities.get(name) for name in space.modalities):
             raise InputError(
-                self.folder,
+                str(self.place),
                 f"its vectors are of the space {meta.space!r} ({meta.dim} dimensions, fingerprint "
                 f"{meta.fingerprint[:8]}), not of {space.name!r} ({space.dim} dimensions, "
                 f"{space.fingerprint[:8]}): vectors of two spaces can't be compared. Load that "
@@ -107,17 +88,9 @@ class Store:
             rows=self.rows,
             files=sum(by_modality.values()),
             failed=self.table.failures.count_rows(),
-            bytes=sum(map(_size_of, self.folder.rglob("*"))),
+            bytes=self.place.size(),
             by_modality=by_modality,
             ann=str(meta.ann) if meta.ann else None,
             type_overrides={o.pattern: o.notation for o in meta.type_overrides},
             summary=meta.summary,
         )
-
-
-def _size_of(path: Path) -> int:
-    """Return a file's size; 0 for folders, and for files that a writer has just deleted."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:
-        return 0

@@ -7,12 +7,12 @@ moment and readers never wait for the writer.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ from openbind.search.columns import (
     Row,
     failure_schema,
     row_schema,
+    vectors_of,
 )
+from openbind.search.matrix import RowCache
 
 ROWS, FAILURES = "rows", "failures"
 KEPT_VERSIONS = timedelta(minutes=10)
@@ -44,9 +46,10 @@ class RowTable:
     """The rows of an index, and the files that could not be embedded.
 
     Args:
-        folder: of the database.
+        address: of the database: a folder, or s3://bucket/prefix.
         dim: of the vectors.
         create: create empty tables, replacing existing ones.
+        refresh: after which reads ask for a newer version; none sees every change.
 
     Raises:
         DamagedTableError: the tables are missing or damaged.
@@ -54,16 +57,23 @@ class RowTable:
         MissingExtraError: LanceDB isn't installed.
     """
 
-    def __init__(self, folder: Path, dim: int, *, create: bool = False) -> None:
+    def __init__(
+        self,
+        address: str | os.PathLike[str],
+        dim: int,
+        *,
+        create: bool = False,
+        refresh: timedelta = timedelta(0),
+    ) -> None:
         try:
             import lancedb
         except ImportError as error:
             raise MissingExtraError("an index", "lancedb", "index") from error
-        self.folder, self.dim = folder, dim
+        self.address, self.dim = os.fspath(address), dim
         self._counts: dict[tuple[int, str | None], dict[str, int]] = {}
         self._files: dict[tuple[int, str | None], dict[str, int]] = {}
-        # Zero: each read checks for a newer version, so a service sees the rows of an update.
-        database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
+        # A service sees the rows of another process's update.
+        database = lancedb.connect(self.address, read_consistency_interval=refresh)
         if create:
             # Left by a creation that was killed; they are empty.
             for name in (ROWS, FAILURES):
@@ -71,11 +81,12 @@ class RowTable:
             self.rows = database.create_table(ROWS, schema=row_schema(dim))
             self.failures = database.create_table(FAILURES, schema=failure_schema())
         else:
-            with reading(folder):
+            with reading(self.address):
                 self.rows, self.failures = database.open_table(ROWS), database.open_table(FAILURES)
                 found = self.rows.schema.field("vector").type.list_size
             if found != dim:
-                raise InputError(folder, f"has vectors of {found} numbers, expected {dim}")
+                raise InputError(address, f"has vectors of {found} numbers, expected {dim}")
+        self.cache = RowCache(self.rows)
 
     def add(self, rows: Sequence[Row], vectors_KE: np.ndarray) -> None:
         """Append rows of files that have none, in one transaction."""
@@ -144,7 +155,7 @@ class RowTable:
         """
         query = self.rows.search().select(["id", "modality", "vector"])
         query = query.where(one_of("id", row_ids))
-        with reading(self.folder):
+        with reading(self.address):
             found = query.limit(max(1, len(set(row_ids)))).to_arrow()
         known = {row_id: at for at, row_id in enumerate(found.column("id").to_pylist())}
         for row_id in row_ids:
@@ -164,7 +175,7 @@ class RowTable:
     def failed_files(self) -> dict[str, tuple[FileState, str]]:
         """Return the files that could not be embedded, with the reason, by key."""
         found = {}
-        with reading(self.folder):
+        with reading(self.address):
             rows = self.failures.search().to_arrow().to_pylist()
         for row in rows:
             reason = row.pop("reason")
@@ -177,10 +188,10 @@ class RowTable:
 
         query = self.rows.search().select(list(columns))
         query = query.where(where) if where else query
-        with reading(self.folder):
+        with reading(self.address):
             batches = iter(query.to_batches(BATCH_ROWS))
         while True:
-            with reading(self.folder):
+            with reading(self.address):
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -218,7 +229,7 @@ class RowTable:
 
     def read(self, where: str) -> tuple[list[Row], np.ndarray]:
         """Return whole rows and their vectors (n, dim)."""
-        with reading(self.folder):
+        with reading(self.address):
             found = self.rows.search().select([*COLUMNS, "vector"]).where(where).to_arrow()
         vectors_KE = vectors_of(found.column("vector"), self.dim)
         return [Row(**row) for row in found.select(COLUMNS).to_pylist()], vectors_KE
@@ -250,14 +261,8 @@ def one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({quoted})" if quoted else "false"
 
 
-def vectors_of(column: Any, dim: int) -> np.ndarray:
-    """Return an Arrow column of vectors as (n, dim) float32."""
-    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat, np.float32).reshape(-1, dim)
-
-
 @contextmanager
-def reading(folder: Path) -> Iterator[None]:
+def reading(place: object) -> Iterator[None]:
     """Turn what LanceDB raises about damaged files into `DamagedTableError`, panics of Rust too."""
     try:
         yield
@@ -267,7 +272,7 @@ def reading(folder: Path) -> Iterator[None]:
         found = _first_line(error).partition(", /")[0]  # without the place in LanceDB's code
         reason = f"the index's tables are missing or damaged ({found})"
         advice = "`openbind index verify --repair` embeds the files again"
-        raise DamagedTableError(folder, f"{reason}; {advice}") from error
+        raise DamagedTableError(str(place), f"{reason}; {advice}") from error
 
 
 def digests_of(rows: Any) -> list[str]:

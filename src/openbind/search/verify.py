@@ -10,11 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 from openbind.embedding.scan import Summary
-from openbind.search.columns import COLUMNS, DIGEST
+from openbind.search.columns import COLUMNS, DIGEST, vectors_of
 from openbind.search.metadata import read_content
 from openbind.search.scan import FileEntry, scan_roots
 from openbind.search.store import Store
-from openbind.search.table import digests_of, vectors_of
+from openbind.search.table import digests_of
 from openbind.space.decoding import map_ahead
 
 IDENTIFYING = (

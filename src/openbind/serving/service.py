@@ -76,9 +76,9 @@ class Service:
         self.space = space
         self.index = index
         self.updater = updater
-        self.secret = (
-            secrets.token_bytes(SECRET_BYTES) if index is None else read_secret(index.folder)
-        )
+        # Of an index in an object store, each service has its own.
+        folder = None if index is None else index.folder
+        self.secret = secrets.token_bytes(SECRET_BYTES) if folder is None else read_secret(folder)
         self.ids = PublicIds(self.secret)
         self.atlas = None if index is None else Atlas(index, self.ids)
         self.facets = None if index is None else Facets(index)
