@@ -18,7 +18,7 @@ from openbind.embedding.many import Entry
 from openbind.embedding.scan import scan
 from openbind.errors import OpenbindError
 from openbind.search import cluster as clusters
-from openbind.search.cluster import embed_on_ray, split
+from openbind.search.cluster import embed_on_ray, share, split
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +135,7 @@ def test_a_failed_run_continues(
     job = clusters._Job(
         source="starter",
         dtype="float32",
+        device="cpu",
         fingerprint=starter.fingerprint,
         folder=str(partial),
         threads=1,
@@ -163,6 +164,7 @@ def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> No
     job = clusters._Job(
         source="starter",
         dtype="float32",
+        device="cpu",
         fingerprint="f" * 32,
         folder=str(tmp_path),
         threads=1,
@@ -172,6 +174,18 @@ def test_another_space_is_refused(starter: openbind.Space, tmp_path: Path) -> No
         clusters.ChunkWriter(job)
     with pytest.raises(openbind.InputError, match="workers"):
         embed_on_ray(starter, "starter", [], tmp_path / "x", workers=0)
+
+
+def test_sharing() -> None:
+    """GPUs are asked for if the space is on one; threads fit the largest machine."""
+    large = {"CPU": 64.0, "GPU": 8.0}
+    assert share(large, 16, "cuda", None, 99) == (8, 8, {"num_cpus": 8, "num_gpus": 1})
+    assert share(large, 16, "cuda", 16, 99) == (16, 4, {"num_cpus": 4, "num_gpus": 0.5})
+    assert share(large, 16, "cpu", None, 99) == (32, 2, {"num_cpus": 2, "num_gpus": 0})
+    assert share(large, 16, "cpu", 1, 99) == (1, 16, {"num_cpus": 16, "num_gpus": 0})
+    assert share({"CPU": 2.0}, 2, "cpu", None, 1) == (1, 2, {"num_cpus": 2, "num_gpus": 0})
+    with pytest.raises(openbind.InputError, match="no GPUs"):
+        share({"CPU": 2.0}, 2, "cuda", None, 9)
 
 
 def test_without_the_extra(

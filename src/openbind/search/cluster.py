@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +59,7 @@ class _Job:
 
     source: str
     dtype: str
+    device: str
     fingerprint: str
     folder: str
     threads: int
@@ -86,13 +87,14 @@ def embed_on_ray(
         address: of a running cluster, as for `ray.init`; None starts one on this machine.
         progress: show a progress bar on stderr if it takes longer than a second.
         options: as in `ComputeOptions`; `workers` is the number of processes that embed, None for
-            one per GPU, or one per two CPUs.
+            one per GPU if the space is on one, else one per two CPUs.
 
     Returns:
         the number of files embedded, and the failures.
 
     Raises:
-        InputError: the target exists; or `workers` is below 1.
+        InputError: the target exists; `workers` is below 1; or the space is on a GPU, and the
+            cluster has none.
         MissingExtraError: Ray isn't installed.
         OpenbindError: a worker failed; finished chunks are kept for the next run.
     """
@@ -109,6 +111,7 @@ def embed_on_ray(
         job = _Job(
             source=source,
             dtype=str(weight.dtype).removeprefix("torch."),
+            device=space.device.type,
             fingerprint=space.fingerprint,
             folder=str(folder),
             threads=1,
@@ -153,7 +156,7 @@ class ChunkWriter:
 
         torch.set_num_threads(job.threads)
         self.job, self.folder = job, Path(job.folder)
-        self.space = load(job.source, dtype=job.dtype)
+        self.space = load(job.source, dtype=job.dtype, device=job.device)
         if self.space.fingerprint != job.fingerprint:
             raise OpenbindError(
                 f"{job.source} is another space on this machine (fingerprint "
@@ -184,18 +187,16 @@ def _run(
     Raises:
         OpenbindError: a worker failed.
     """
-    resources = ray.cluster_resources()
-    cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
-    count = min(workers or gpus or max(1, cpus // 2), len(chunks))
     # A worker is on one machine: more threads than the largest has would never be free.
     largest = max(int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"])
-    threads = max(1, min(cpus // count, largest))
-    resources_each = {"num_cpus": threads, "num_gpus": 1 if gpus >= count else 0}
+    count, threads, resources = share(
+        ray.cluster_resources(), largest, job.device, workers, len(chunks)
+    )
     rows = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map(
         ChunkWriter,
         fn_constructor_args=(replace(job, threads=threads),),
         compute=ray.data.ActorPoolStrategy(size=count),
-        **resources_each,
+        **resources,
     )
     total = sum(len(chunk["paths"]) for chunk in chunks)
     with tqdm(total=total, desc="embedding", unit="file", delay=1, disable=not progress) as bar:
@@ -207,6 +208,33 @@ def _run(
             raise OpenbindError(
                 f"a worker failed: {reason}. Finished chunks are kept; the same command continues"
             ) from error
+
+
+def share(
+    resources: Mapping[str, float], largest: int, device: str, workers: int | None, chunks: int
+) -> tuple[int, int, dict[str, float]]:
+    """Share a cluster among workers.
+
+    Args:
+        resources: of the cluster, by Ray's names.
+        largest: CPUs of the largest machine.
+        device: kind of the space's device; workers ask for GPUs if it is one of NVIDIA's or AMD's.
+        workers: number of processes; None for one per GPU, or one per two CPUs.
+        chunks: number of chunks.
+
+    Returns:
+        number of workers, threads of each, and what each asks for.
+
+    Raises:
+        InputError: the space is on a GPU, and the cluster has none.
+    """
+    cpus = int(resources.get("CPU", 1))
+    gpus = int(resources.get("GPU", 0)) if device == "cuda" else 0
+    if device == "cuda" and not gpus:
+        raise InputError("the cluster", "has no GPUs, but the space is on one; use --device cpu")
+    count = min(workers or gpus or max(1, cpus // 2), chunks)
+    threads = max(1, min(cpus // count, largest))
+    return count, threads, {"num_cpus": threads, "num_gpus": min(1.0, gpus / count)}
 
 
 @contextmanager
