@@ -183,3 +183,5 @@ def test_no_index_there(address: str) -> None:
     """As for a folder."""
     with pytest.raises(openbind.InputError, match="no index here"):
         Index.open(f"{address}-other")
+    with pytest.raises(openbind.InputError, match=r"can't be read.*endpoint in the environment"):
+        Index.open("s3://no-such-bucket/media")

@@ -28,8 +28,10 @@ REFINE = 10
 MAX_RESULTS = 1_000_000
 QUERIES = 64
 TOP = 10
-KIND = "IVF_RQ"
-"""Partitions of vectors quantized to one bit per dimension, RaBitQ (benchmarks/search_scale.py)."""
+KINDS = {"IVF_RQ": "IvfRq", "IVF_SQ": "IvfSq"}
+"""Kinds of indexes, tried in this order, and LanceDB's classes of them: partitions of vectors
+quantized to one bit per dimension (RaBitQ), or to one byte, for those of few dimensions
+(benchmarks/search_scale.py)."""
 GROWN = 2.0
 """An index is retrained when the table has grown by this factor."""
 
@@ -95,6 +97,8 @@ class Nearest:
     def _search(self, where: str | None) -> Rows:
         """Return the fitting way to search: in memory, in what a filter leaves, or in the table."""
         ann, table = self.ann, self.table
+        if ann:
+            table.cache.forget()
         kept = None if ann else self._kept.rows(where)
         if kept is not None:
             return kept
@@ -123,16 +127,20 @@ def build_ann(table: RowTable, known: Ann | None) -> Ann | None:
         return None
     if known and rows < GROWN * known.rows:
         return known
-    from lancedb.index import Bitmap, BTree, IvfRq
+    from lancedb import index as kinds
 
-    table.rows.create_index("vector", config=IvfRq(distance_type="cosine"))
     for column in ("id", "file"):
-        table.rows.create_index(column, config=BTree())
-    table.rows.create_index("modality", config=Bitmap())
-    return _calibrate(table, rows)
+        table.rows.create_index(column, config=kinds.BTree())
+    table.rows.create_index("modality", config=kinds.Bitmap())
+    for kind, name in KINDS.items():
+        settings = getattr(kinds, name)(distance_type="cosine")
+        table.rows.create_index("vector", config=settings)
+        if ann := _calibrate(table, kind, rows):
+            return ann
+    return None
 
 
-def _calibrate(table: RowTable, rows: int) -> Ann | None:
+def _calibrate(table: RowTable, kind: str, rows: int) -> Ann | None:
     """Choose the numbers of partitions to search; None if the recall stays too low.
 
     Queries are rows of the table and sums of two, as queries of several terms are. The filter is
@@ -152,7 +160,7 @@ def _calibrate(table: RowTable, rows: int) -> Ann | None:
     where = f"{DIGEST} < '{int(min(1.0, NARROW_ROWS / rows) * 0xFFFFFFFF):08x}'"
     filtered = _choose_probes(table, queries_QE, where)
     return Ann(
-        kind=KIND,
+        kind=kind,
         rows=rows,
         probes=chosen[0],
         recall=chosen[1],
@@ -164,14 +172,17 @@ def _choose_probes(
     table: RowTable, queries_QE: np.ndarray, where: str | None
 ) -> tuple[int, float] | None:
     """Return the least number of partitions that finds enough, and its recall."""
-    expected = _exact_ids(table, queries_QE, where)
+    expected, before = _exact_ids(table, queries_QE, where), 0.0
     for probes in PROBES:
-        ann = Ann(kind=KIND, rows=0, probes=probes, recall=0.0)
+        ann = Ann(kind="", rows=0, probes=probes, recall=0.0)
         found = [_ids(table, query_E, ann, where) for query_E in queries_QE]
         pairs = zip(found, expected, strict=True)
         recall = float(np.mean([len(a & b) / max(len(b), 1) for a, b in pairs]))
         if recall >= RECALL:
             return probes, recall
+        if recall <= before:  # what is lost isn't in other partitions
+            return None
+        before = recall
     return None
 
 

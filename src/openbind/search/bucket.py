@@ -57,9 +57,17 @@ class Bucket:
         return self.address
 
     def exists(self) -> bool:
-        """Return whether there is an index."""
-        with reading(self.address):
+        """Return whether there is an index.
+
+        Raises:
+            InputError: the store can't be read.
+        """
+        try:
             return DESCRIPTION in self._database.table_names(limit=100)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = (str(error).splitlines() or ["no reason given"])[0].partition(", /")[0]
+            advice = "are the keys, the region and the endpoint in the environment?"
+            raise InputError(self.address, f"can't be read ({reason}); {advice}") from error
 
     def read(self) -> Meta:
         """Return the description, at most as old as `REFRESH`."""

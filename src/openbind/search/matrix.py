@@ -103,6 +103,10 @@ class RowCache:
                     self._matrix = Matrix(-1, self._matrix.rows, self._matrix.vectors_KE)
         return None
 
+    def forget(self) -> None:
+        """Free the memory of a table that has grown too large."""
+        self._matrix = None
+
     def narrow(self, where: str) -> Matrix:
         """Return the rows that pass a filter, which are few; those of the last filters are kept.
 
