@@ -126,17 +126,20 @@ class Corpus:
         groups_K = self._group_K[anchors_K]
         order_K = np.argsort(groups_K, kind="stable")
         sorted_K = groups_K[order_K]
-        queries, items = [], []
-        for query, draw in enumerate(draws):
-            own = np.unique(self._own_groups(draw.row))
-            starts, ends = (np.searchsorted(sorted_K, own, side) for side in ("left", "right"))
-            found = np.concatenate([order_K[a:b] for a, b in zip(starts, ends, strict=True)])
-            items.append(found[found != target_Q[query]])
-            queries.append(np.full(len(items[-1]), query))
-        pairs = np.concatenate(queries), np.concatenate(items)
-        if not len(pairs[0]):
+        own = [self._own_groups(draw.row) for draw in draws]
+        # Pairs of a query and a group, each once, as one number.
+        count = 1 + max(map(max, own))
+        query_R = np.repeat(np.arange(len(own)), list(map(len, own)))
+        query_R, group_R = np.divmod(np.unique(query_R * count + np.concatenate(own)), count)
+        start_R, end_R = (np.searchsorted(sorted_K, group_R, side) for side in ("left", "right"))
+        found_R = end_R - start_R
+        shift_R = start_R - (np.cumsum(found_R) - found_R)
+        items = order_K[np.repeat(shift_R, found_R) + np.arange(found_R.sum())]
+        queries = np.repeat(query_R, found_R)
+        others = items != target_Q[queries]
+        if not others.any():
             return None
-        return torch.from_numpy(pairs[0]), torch.from_numpy(pairs[1])
+        return torch.from_numpy(queries[others]), torch.from_numpy(items[others])
 
     def _own_groups(self, row: int) -> list[int]:
         """Return the groups of a row's items, and its label's."""

@@ -48,6 +48,7 @@ class _Chunked(torch.autograd.Function):
         bias: Tensor | float,
         part: Part,
         gather: Gather,
+        known_QK: Tensor | None,
     ) -> Tensor:
         query, items, s, b = _widen(query_QE, items_KE, scale, bias)
         for_query, for_items, for_scale, _ = ctx.needs_input_grad[:4]
@@ -56,7 +57,8 @@ class _Chunked(torch.autograd.Function):
         sums = s.new_zeros(3)  # the loss, its derivatives by scale and bias
         with torch.autocast(query.device.type, enabled=False):
             for rows in _chunks(query, items):
-                part_loss, slope_PK = part(rows, _logits(query[rows], items, s, b))
+                logits_PK = _logits(query[rows], items, s, b) if known_QK is None else known_QK
+                part_loss, slope_PK = part(rows, logits_PK)
                 sums[0] += part_loss
                 sums[2] += slope_PK.sum()
                 if for_query or for_scale:
@@ -81,7 +83,7 @@ class _Chunked(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         gradients = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
-        return (*(g * upstream if needed else None for g, needed in gradients), None, None)
+        return (*(g * upstream if needed else None for g, needed in gradients), None, None, None)
 
 
 def chunked_loss(
@@ -91,6 +93,7 @@ def chunked_loss(
     bias: Tensor | float,
     part: Part,
     gather: Gather,
+    known_QK: Tensor | None = None,
 ) -> Tensor:
     """Compute a loss of the logits s q_i·k_j + b that is a sum over queries.
 
@@ -99,11 +102,12 @@ def chunked_loss(
         scale, bias: s and b; learned if they are tensors that need gradients.
         part: computes the loss of some queries and its derivative by their logits.
         gather: how processes exchange tensors.
+        known_QK: the logits, if they are known; overwritten.
 
     Returns:
         the loss over the queries of all processes, a scalar tensor.
     """
-    given = (query_QE, items_KE, scale, bias, part, gather)
+    given = (query_QE, items_KE, scale, bias, part, gather, known_QK)
     loss: Tensor = _Chunked.apply(*given)  # type: ignore[no-untyped-call]
     return loss
 
@@ -122,8 +126,13 @@ def log_sum_over_queries(
     scale: Tensor | float,
     gather: Gather,
     excluded: Excluded | None,
-) -> Tensor:
-    """Compute log Σ_i exp(s q_i·k_j) over the queries of all processes, for each item: (K,)."""
+) -> tuple[Tensor, Tensor | None]:
+    """Compute log Σ_i exp(s q_i·k_j) over the queries of all processes, for each item: (K,).
+
+    Returns:
+        the sums, and the logits if they are of one chunk, so that they are computed once.
+    """
+    logits_PK: Tensor | None = None
     query, items, s, b = _widen(query_QE, items_KE, scale, 0.0)
     total_K = items.new_full((len(items),), -torch.inf)
     with torch.autocast(query.device.type, enabled=False):
@@ -133,7 +142,8 @@ def log_sum_over_queries(
             torch.logaddexp(total_K, logits_PK.logsumexp(dim=0), out=total_K)
     total_K = gather(total_K).logsumexp(dim=0)
     # An item whose queries are all excluded has no positives either: any finite number will do.
-    return total_K.masked_fill_(total_K == -torch.inf, 0)
+    total_K = total_K.masked_fill_(total_K == -torch.inf, 0)
+    return total_K, logits_PK if logits_PK is not None and len(logits_PK) == len(query) else None
 
 
 def exclude(logits_PK: Tensor, rows: slice, excluded: Excluded | None) -> None:

@@ -55,7 +55,7 @@ def info_nce(
         ValueError: the inputs don't fit; see `check_inputs`.
     """
     target_Q = check_inputs(query_QE, items_KE, target_Q)
-    total_K = log_sum_over_queries(query_QE, items_KE, scale, gather, excluded)
+    total_K, known_QK = log_sum_over_queries(query_QE, items_KE, scale, gather, excluded)
     queries_K = gather(torch.bincount(target_Q, minlength=len(items_KE))).sum(dim=0).to(total_K)
     matched_K = (queries_K > 0).to(total_K)
     # Weights of a query in the forward direction, of an item in the reverse one, and of a query
@@ -77,7 +77,7 @@ def info_nce(
         slope_PK[match] -= weight + shared_P
         return (forward + backward).sum(), slope_PK
 
-    return chunked_loss(query_QE, items_KE, scale, 0.0, part, gather)
+    return chunked_loss(query_QE, items_KE, scale, 0.0, part, gather, known_QK)
 
 
 class InfoNCE(Loss):
