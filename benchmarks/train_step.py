@@ -5,7 +5,9 @@ steps (forward, InfoNCE against the frozen side, backward, AdamW) in bfloat16 au
 weights. "Not cached" first embeds a batch of images with the ViT-H tower, as in inference. Both are
 measured alternately; the table has medians.
 
-    python benchmarks/train_step.py [--rounds 3] [--precision bfloat16]
+`--profile` prints instead which operations the audio step's time goes to.
+
+    python benchmarks/train_step.py [--rounds 3] [--precision bfloat16] [--profile]
 """
 
 from __future__ import annotations
@@ -29,6 +31,14 @@ from openbind.training.losses.info_nce import info_nce
 from openbind.training.optimization import Schedule, build_optimizer, take_step
 
 INPUTS = {"audio": (8, 1, 128, 204), "depth": (16, 1, 224, 224), "imu": (16, 6, 2000)}
+KINDS = {
+    "matrix products": ("mm", "linear", "conv"),
+    "attention": ("attention", "softmax"),
+    "GELU, LayerNorm": ("gelu", "layer_norm"),
+    "AdamW, clipping": ("adamw", "foreach", "Optimizer"),
+    "copies, casts": ("copy", "cat", "clone", "contiguous"),
+}
+"""What operations are, by parts of their names; the first that fits."""
 BARS = {"audio": 3.3, "depth": 10.0, "imu": 10.0}
 
 
@@ -57,13 +67,32 @@ def seconds_of(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def print_profile(dtype: torch.dtype) -> None:
+    """Print the share of the audio step's time that each kind of operation takes."""
+    step = make_step(imagebind_huge().towers["audio"].config, INPUTS["audio"], dtype)
+    step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step()
+    seconds: dict[str, float] = {}
+    for event in profile.key_averages():
+        kinds = (kind for kind, names in KINDS.items() if any(n in event.key for n in names))
+        kind = next(kinds, "other")
+        seconds[kind] = seconds.get(kind, 0.0) + event.self_cpu_time_total / 1e6
+    for kind, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        print(f"{kind:20} {spent:6.2f} s {spent / sum(seconds.values()):6.0%}")
+
+
 def main() -> None:
     """Measure all towers and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--profile", action="store_true", help="of the audio step")
     options = parser.parse_args()
     dtype = getattr(torch, options.precision)
+    if options.profile:
+        print_profile(dtype)
+        return
     space = openbind.load("imagebind_huge", weights="random", modalities=["image"], dtype=dtype)
     images = torch.randn(16, 3, 224, 224)
     towers = imagebind_huge().towers

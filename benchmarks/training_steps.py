@@ -7,7 +7,7 @@ size, optimizer and schedule in a loop over a permutation of one tensor of featu
 of CLIP as cross entropies both ways. Both are measured alternately, in one process on one thread,
 by its CPU time, which other processes don't take; the figures are medians over rounds.
 
-    python benchmarks/training_steps.py [--rows 268] [--batch 64] [--steps 200] [--rounds 5]
+    python benchmarks/training_steps.py [--batch 16 64 256 1024] [--steps 100]
 """
 
 from __future__ import annotations
@@ -123,38 +123,45 @@ def rate_of(steps: Callable[[int], None], count: int) -> float:
     return count / (time.process_time() - started)
 
 
+def measure(folder: Path, batch: int, count: int, rounds: int) -> tuple[float, float]:
+    """Return the medians of openbind's steps a second and of the plain loop's."""
+    (folder / "recipe.yaml").write_text(RECIPE.format(batch=batch))
+    recipe = read_recipe(folder / "recipe.yaml", {"hardware.device": "cpu"})
+    run = prepare_run(recipe, folder, None, World(), progress=False)
+    net = copy.deepcopy(run.trained_towers["audio"].net)
+    features_ND, vectors_NE = (
+        torch.from_numpy(np.load(folder / f"{name}.npy")) for name in ("features", "vectors")
+    )
+    plain = make_plain(net, features_ND, vectors_NE, recipe)
+    ours = make_ours(Trainer(recipe, run.pairs, run.trained_towers, World()))
+    rates: tuple[list[float], list[float]] = ([], [])
+    for steps in (ours, plain):
+        steps(count // 10)
+    for _ in range(rounds):
+        for found, steps in zip(rates, (ours, plain), strict=True):
+            found.append(rate_of(steps, count))
+    return median(rates[0]), median(rates[1])
+
+
 def main() -> None:
     """Measure both loops and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for name, value in (("rows", 268), ("batch", 64), ("steps", 200), ("rounds", 5)):
-        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--rows", type=int, default=4096)
+    parser.add_argument("--batch", type=int, nargs="+", default=[16, 64, 256, 1024])
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    space = openbind.load("starter", modalities=["audio"], dtype=torch.float32, device="cpu")
-    width = head_layer(space.towers[space.config.modalities["audio"].tower]).in_features
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_data(folder, options.rows, width, space.dim)
-        (folder / "recipe.yaml").write_text(RECIPE.format(batch=options.batch))
-        recipe = read_recipe(folder / "recipe.yaml", {"hardware.device": "cpu"})
-        run = prepare_run(recipe, folder, None, World(), progress=False)
-        plain = make_plain(
-            copy.deepcopy(run.trained_towers["audio"].net),
-            torch.from_numpy(np.load(folder / "features.npy")),
-            torch.from_numpy(np.load(folder / "vectors.npy")),
-            recipe,
-        )
-        ours = make_ours(Trainer(recipe, run.pairs, run.trained_towers, World()))
-        rates: dict[str, list[float]] = {"openbind": [], "plain": []}
-        for steps in (ours, plain):
-            steps(20)
-        for _ in range(options.rounds):
-            rates["openbind"].append(rate_of(ours, options.steps))
-            rates["plain"].append(rate_of(plain, options.steps))
-    mine, theirs = median(rates["openbind"]), median(rates["plain"])
     print("| rows of a batch | openbind, steps a CPU second | plain loop | ratio |")
     print("|---|---|---|---|")
-    print(f"| {options.batch} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} |")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        space = openbind.load("starter", modalities=["audio"], dtype=torch.float32, device="cpu")
+        tower = space.towers[space.config.modalities["audio"].tower]
+        write_data(folder, options.rows, head_layer(tower).in_features, space.dim)
+        for batch in options.batch:
+            mine, theirs = measure(folder, batch, options.steps, options.rounds)
+            print(f"| {batch} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -53,7 +54,7 @@ def test_two_nodes(world: Any, alone: Path, tmp_path: Path) -> None:
     command = [*TORCHRUN, *node, "-m", "openbind", "train", str(world.recipe), *OPTIONS]
     command += ["--output", str(tmp_path / "run")]
     nodes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
-    errors = [launched.communicate(timeout=300)[1].decode() for launched in nodes]
+    errors = [launched.communicate(timeout=600)[1].decode() for launched in nodes]
     assert [launched.returncode for launched in nodes] == [0, 0], errors
     assert_alike(tmp_path / "run", alone, world.folder / "7.csv")
 
@@ -82,7 +83,11 @@ def test_restart(world: Any, alone: Path, tmp_path: Path) -> None:
     command = [*TORCHRUN, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     command += [str(tmp_path / "killed.py"), "train", str(world.recipe), *OPTIONS]
     command += ["--output", str(tmp_path / "run")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    # Otherwise processes read addresses of those before the restart (pytorch/pytorch#135712).
+    own = {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=600, env=own
+    )
     assert done.returncode == 0, done.stderr
     assert_alike(tmp_path / "run", alone, world.folder / "7.csv")
 
@@ -94,4 +99,6 @@ def test_batch_script() -> None:
     assert bash is not None
     subprocess.run([bash, "-n", str(script)], check=True)
     text = script.read_text()
-    assert all(part in text for part in ("#SBATCH --nodes", "--rdzv-backend c10d", "--resume"))
+    assert all(
+        part in text for part in ("STORE=1", "#SBATCH --nodes", "--rdzv-backend c10d", "--resume")
+    )

@@ -171,7 +171,7 @@ class Trainer:
                 logits_QC, scale = tower.classify(inputs), loss_fn.scale.detach()
                 kept = keep_classes(query_QE, pair.classes_CE, logits_QC, scale, world.gather)
                 loss = loss + pair.plan.keep.weight * kept
-            return weight * loss
+            return loss if weight == 1 else weight * loss
 
         rows = self.recipe.hardware.micro_batch
         if rows is not None and rows < len(inputs):

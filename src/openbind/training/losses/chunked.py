@@ -51,25 +51,28 @@ class _Chunked(torch.autograd.Function):
         known_QK: Tensor | None,
     ) -> Tensor:
         query, items, s, b = _widen(query_QE, items_KE, scale, bias)
-        for_query, for_items, for_scale, _ = ctx.needs_input_grad[:4]
-        d_query = torch.empty_like(query) if for_query else None
+        for_query, for_items, for_scale, for_bias = ctx.needs_input_grad[:4]
         d_items = torch.zeros_like(items) if for_items else None
-        sums = s.new_zeros(3)  # the loss, its derivatives by scale and bias
+        pulls, sums = [], []  # each chunk's loss, its derivatives by scale and bias
         with torch.autocast(query.device.type, enabled=False):
             for rows in _chunks(query, items):
                 logits_PK = _logits(query[rows], items, s, b) if known_QK is None else known_QK
                 part_loss, slope_PK = part(rows, logits_PK)
-                sums[0] += part_loss
-                sums[2] += slope_PK.sum()
+                by_scale = by_bias = part_loss.new_zeros(())
                 if for_query or for_scale:
-                    pull_PE = slope_PK @ items
-                    sums[1] += (pull_PE * query[rows]).sum()
-                    if d_query is not None:
-                        d_query[rows] = pull_PE
+                    pulls.append(slope_PK @ items)
+                if for_scale:
+                    by_scale = (pulls[-1] * query[rows]).sum()
+                if for_bias:
+                    by_bias = slope_PK.sum()
+                sums.append(torch.stack([part_loss, by_scale, by_bias]))
                 if d_items is not None:
                     d_items.addmm_(slope_PK.T, query[rows])
-        every_sums = gather(sums)  # (processes, 3)
+        every_sums = gather(reduce(torch.add, sums) if sums else s.new_zeros(3))  # (processes, 3)
         loss, d_scale, d_bias = every_sums.sum(dim=0).unbind()
+        d_query = None
+        if for_query:
+            d_query = pulls[0] if len(pulls) == 1 else torch.cat([query[:0], *pulls])
         for gradient in (d_query, d_items):
             if gradient is not None:
                 # DDP and FSDP take the mean over processes, where the sum is wanted.
@@ -134,13 +137,17 @@ def log_sum_over_queries(
     """
     logits_PK: Tensor | None = None
     query, items, s, b = _widen(query_QE, items_KE, scale, 0.0)
-    total_K = items.new_full((len(items),), -torch.inf)
+    total_K: Tensor | None = None
     with torch.autocast(query.device.type, enabled=False):
         for rows in _chunks(query, items):
             logits_PK = _logits(query[rows], items, s, b)
             exclude(logits_PK, rows, excluded)
-            torch.logaddexp(total_K, logits_PK.logsumexp(dim=0), out=total_K)
-    total_K = gather(total_K).logsumexp(dim=0)
+            part_K = logits_PK.logsumexp(dim=0)
+            total_K = part_K if total_K is None else torch.logaddexp(total_K, part_K, out=total_K)
+    if total_K is None:  # no queries in this process
+        total_K = items.new_full((len(items),), -torch.inf)
+    every_K = gather(total_K)  # (processes, K)
+    total_K = every_K.logsumexp(dim=0) if len(every_K) > 1 else every_K[0]
     # An item whose queries are all excluded has no positives either: any finite number will do.
     total_K = total_K.masked_fill_(total_K == -torch.inf, 0)
     return total_K, logits_PK if logits_PK is not None and len(logits_PK) == len(query) else None
