@@ -20,6 +20,7 @@ from PIL import Image
 import openbind
 from openbind.compat import imagebind as compat
 from openbind.modalities import MODALITIES
+from tests.warm import Warm
 
 Install = Callable[..., None]
 SCRIPT = """
@@ -175,7 +176,7 @@ def test_the_real_package_stays(
         importlib.import_module("imagebind.nothing")
 
 
-def test_run_script(tmp_path: Path, files: dict[str, list[str]]) -> None:
+def test_run_script(tmp_path: Path, files: dict[str, list[str]], warm: Warm) -> None:
     """`python -m openbind.compat.imagebind` runs an unchanged script with its arguments."""
     (tmp_path / "beside.py").write_text("greeting = 'hello'")
     script = tmp_path / "script.py"
@@ -188,7 +189,7 @@ def test_run_script(tmp_path: Path, files: dict[str, list[str]]) -> None:
     environment = {**os.environ, compat.VARIABLE: "starter"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "hello (1, 3)\n", done.stderr
-    bare = subprocess.run(command[:3], env=environment, capture_output=True, text=True, check=False)
+    bare = warm.run(f"import runpy; runpy.run_module({compat.__name__!r}, run_name='__main__')")
     assert bare.returncode == 1
     assert "usage" in bare.stderr
 
