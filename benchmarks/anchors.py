@@ -1,12 +1,11 @@
 """Measure what the anchors of docs/anchors.md cost on a CPU, with random weights of the true size.
 
-    python benchmarks/anchors.py [NAME …]
+    OMP_NUM_THREADS=1 python benchmarks/anchors.py [NAME …]
 
 Models are built from Transformers' configs of the released sizes; their count of parameters says
 whether the size is the true one. A text has 16 tokens, an image the model's own size, a sound 10 s.
 Each number is the processor time of the quickest of several calls on one item, of the networks
-alone: without decoding and resizing. Two cores with nothing else to do take half of it. Peak memory
-is that of the process, which has one model.
+alone: without decoding and resizing. Peak memory is that of the process, which has one model.
 """
 
 from __future__ import annotations
