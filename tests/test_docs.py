@@ -131,6 +131,7 @@ def typed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     few_drawings: None,
+    few_held_out: Path,
 ) -> Typed:
     """Run a command line as if typed at home, in this process; gives what it prints."""
     monkeypatch.chdir(home)

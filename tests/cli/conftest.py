@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from openbind.cli.main import main
-from openbind.evaluation import builtin
-from openbind.evaluation.held_out import TABLE, held_out_folder
 from openbind.evaluation.samples import SampleItem
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,24 +36,6 @@ def media(samples: Path, sample_items: list[SampleItem], tmp_path: Path) -> Path
             item = next(i for i in sample_items if (i.modality, i.concept) == (modality, concept))
             shutil.copy(samples / item.path, place / f"{concept}{Path(item.path).suffix}")
     return place
-
-
-@pytest.fixture
-def few_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Four classes of the held-out sets that ship stand for all of them."""
-    shipped, folder = held_out_folder(), tmp_path / "few"
-    folder.mkdir()
-    with (shipped / TABLE).open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows = [row for row in reader if row["label"] in ("dog", "rain", "cow", "drum", "running")]
-    for row in rows:
-        row["path"] = str(shipped / row["path"]) if row["path"] else ""
-    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    monkeypatch.setattr(builtin, "held_out_folder", lambda: folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
