@@ -28,7 +28,7 @@ from typing import Any
 HEAVY = ("torch", "numpy", "PIL.Image", "openbind.space.space", "openbind.catalog")
 """What forks find imported; nothing of it reads the environment."""
 Done = subprocess.CompletedProcess[str]
-PATIENCE = 300
+PATIENCE = 900
 """Seconds that a task may take."""
 
 
