@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from openbind.modalities import MODALITIES
-from tests.warm import Warm
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 pytestmark = pytest.mark.slow
 
 
-def run(warm: Warm, *options: str) -> str:
+def run(*options: str) -> str:
     """Run the script; return what it prints."""
-    done = warm.run(f"import runpy; runpy.run_path({str(SCRIPT)!r}, run_name='__main__')", *options)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    command = [sys.executable, str(SCRIPT), *options]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="takes ten minutes on a GPU")
-def test_without_a_gpu(warm: Warm) -> None:
+def test_without_a_gpu() -> None:
     """It says so and ends well."""
-    assert "no CUDA device" in run(warm)
+    assert "no CUDA device" in run()
 
 
-def test_every_section(warm: Warm) -> None:
+def test_every_section() -> None:
     """On small towers each section fills its rows of the table; equal devices agree."""
-    table = run(warm, "--device", "cpu", "--tiny").rpartition("| section |")[2]
+    table = run("--device", "cpu", "--tiny").rpartition("| section |")[2]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     by_section: dict[str, dict[str, str]] = {}
     for section, measure, value in rows:
