@@ -56,6 +56,8 @@ bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 2
 	$(BIN)/python benchmarks/loss.py
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/index.py
+	$(BIN)/python benchmarks/search_scale.py --rows 125000
+	$(BIN)/python benchmarks/cluster.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/gpu.py
 

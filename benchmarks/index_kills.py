@@ -107,7 +107,7 @@ def kill_often(kills: int, seed: int, folder: Path) -> int:
     errors = hits = tries = 0
     while hits < kills:
         tries += 1
-        hit = kill_update(index.folder, draw.uniform(0, LONGEST_SECONDS))
+        hit = kill_update(media / ".openbind", draw.uniform(0, LONGEST_SECONDS))
         hits += hit
         report = verify(index)
         errors += not report.sound

@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ TOP, CENTERS, WARM = 10, 2000, 10
 FILTERS = {"all": 1.0, "10 %": 0.1, "1 %": 0.01}
 EFFORTS = (4, 8, 16, 32, 64, 128, 256, 512)
 REFINE = 10
-Ask = Callable[[np.ndarray, int, float], Sequence[int]]
+Ask = Callable[[np.ndarray, int, float], Iterable[int]]
 """From a query, an effort and the fraction of rows that a filter admits to the nearest rows."""
 
 
@@ -116,7 +116,8 @@ def draw_vectors(target: Path, count: int, seed: int) -> np.ndarray:
         drawn_NE = near_NE + rng.standard_normal((size, DIM), dtype=np.float32) * scales_E
         mapped[start : start + size] = unit_rows(drawn_NE @ turn_EE)
     mapped.flush()
-    return np.load(target, mmap_mode="r")
+    drawn_KE: np.ndarray = np.load(target, mmap_mode="r")
+    return drawn_KE
 
 
 def find_exactly(queries_QE: np.ndarray, vectors_KE: np.ndarray) -> np.ndarray:
@@ -203,8 +204,10 @@ def faiss_rabitq(data: Data, _: RowTable, folder: Path) -> Built:
     chosen = {f: faiss.IDSelectorBatch(rows) for f, rows in passing.items()}
 
     def ask(query_E: np.ndarray, effort: int, fraction: float) -> np.ndarray:
-        options = {"sel": chosen[fraction]} if fraction < 1 else {}
-        settings = faiss.IVFRaBitQSearchParameters(nprobe=effort, qb=8, **options)
+        settings = faiss.IVFRaBitQSearchParameters()
+        settings.nprobe, settings.qb = effort, 8
+        if fraction < 1:
+            settings.sel = chosen[fraction]
         rows = made.search(query_E[None], REFINE * TOP, params=settings)[1][0]
         rows = np.sort(rows[rows >= 0])
         return rows[np.argsort(-(data.vectors_KE[rows] @ query_E))[:TOP]]

@@ -38,11 +38,13 @@ CHANGE = 1.2
 
 
 def write_unrelated(store: Store) -> None:
-    """Measure an index, unless it has about as many rows as when it was measured.
+    """Measure an index in a folder, unless it has about as many rows as when it was measured.
 
     Args:
         store: of the index; its writer's lock is held.
     """
+    if store.folder is None:
+        return
     path, rows = store.folder / UNRELATED, store.rows
     known = _read(path).get("rows")
     if rows < MIN_ROWS or (known and known / CHANGE <= rows <= known * CHANGE):
@@ -54,8 +56,15 @@ def write_unrelated(store: Store) -> None:
             temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8")
 
 
-def refine_card(card: Card, folder: Path) -> Card:
-    """Return a card with an index's own cosines of unrelated pairs in place of the space's."""
+def refine_card(card: Card, folder: Path | None) -> Card:
+    """Return a card with an index's own cosines of unrelated pairs in place of the space's.
+
+    Args:
+        card: of the space.
+        folder: of the index; None for one in an object store, which has none of its own.
+    """
+    if folder is None:
+        return card
     own = []
     with suppress(ConfigError, TypeError, KeyError):
         own = [from_dict(Unrelated, each) for each in _read(folder / UNRELATED)["unrelated"]]
@@ -82,7 +91,7 @@ def measure_rows(
 
 def _draw(store: Store, count: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Draw rows: vectors and contents by modality."""
-    from openbind.search.table import vectors_of
+    from openbind.search.columns import vectors_of
 
     chosen = np.random.default_rng(0).choice(count, min(count, MAX_ROWS), replace=False)
     query = store.table.rows.take_offsets(sorted(map(int, chosen)))
