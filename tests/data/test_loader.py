@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,17 +116,29 @@ def test_all_skipped(table: PairTable, tmp_path: Path, workers: int) -> None:
         read(holed, side_of(holed), workers=workers)
 
 
+class Ragged(CachedFeatures):
+    """Features whose width depends on the row."""
+
+    def read(self, draw: Draw) -> torch.Tensor:
+        """Cut them."""
+        return super().read(draw)[: 1 + draw.row % 2]
+
+
+def make_features(table: PairTable, values_MD: torch.Tensor, kind: Any = CachedFeatures) -> Any:
+    """Features of three clips a row."""
+    return kind(table, 0, values_MD, np.arange(13) * 3, np.arange(12))
+
+
 def test_shapes(table: PairTable) -> None:
     """Clips of a batch must have one shape."""
-    features = CachedFeatures([{None: torch.rand(1, 4 + index % 2)} for index in range(12)])
     with pytest.raises(InputError, match="differ in shape"):
-        read(table, features)
+        read(table, make_features(table, torch.rand(36, 4), Ragged))
 
 
 def test_features(table: PairTable) -> None:
     """Cached features are sampled from all clips of an item."""
-    clips_S4 = torch.tensor([0, 1, 2])[:, None].expand(3, 4)
-    features = CachedFeatures([{None: clips_S4 + 10 * row} for row in range(12)])
+    values_M = torch.tensor([10 * row + clip for row in range(12) for clip in range(3)])
+    features = make_features(table, values_M[:, None].expand(36, 4))
     batches = read(table, features, steps=60)
     for batch in batches:
         assert batch.inputs.shape == (3, 4)

@@ -7,13 +7,14 @@ from collections import Counter
 import pytest
 
 from openbind.data.sampler import PairSize, Sampler, StepBatches
+from openbind.data.table import Choices
 from openbind.errors import ConfigError
 
 
 def make_sampler(seed: int = 0, steps: int = 40) -> Sampler:
     sizes = [
-        PairSize("a", [(row,) for row in range(22)], views=3, weight=1),
-        PairSize("b", [(0, 1)] * 9, views=1, weight=3),
+        PairSize("a", Choices.of([(row,) for row in range(22)]), views=3, weight=1),
+        PairSize("b", Choices.of([(0, 1)] * 9), views=1, weight=3),
     ]
     return Sampler(sizes, batch_size=4, steps=steps, seed=seed)
 
@@ -38,7 +39,7 @@ def test_one_pair_a_batch() -> None:
 
 def test_passes() -> None:
     """Each pass visits a row at most once, and drops only the incomplete batch."""
-    sizes = [PairSize("a", [(row,) for row in range(22)], views=3, weight=1)]
+    sizes = [PairSize("a", Choices.of([(row,) for row in range(22)]), views=3, weight=1)]
     sampler = Sampler(sizes, batch_size=4, steps=50, seed=0)
     for turn in range(10):
         rows = [d.row for step in range(turn * 5, turn * 5 + 5) for d in sampler.batches(step)[0]]
@@ -68,14 +69,14 @@ def test_processes() -> None:
 def test_too_few() -> None:
     """A pair smaller than a batch is refused by name."""
     with pytest.raises(ConfigError, match=r"c: 3 rows are too few for a batch of 4"):
-        Sampler([PairSize("c", [(0,)] * 3, 1, 1)], batch_size=4, steps=1, seed=0)
+        Sampler([PairSize("c", Choices.of([(0,)] * 3), 1, 1)], batch_size=4, steps=1, seed=0)
 
 
 def test_together() -> None:
     """Each step has a batch of every pair, of its own size; passes are each pair's own."""
     sizes = [
-        PairSize("a", [(row,) for row in range(22)], views=1, weight=1),
-        PairSize("b", [(row,) for row in range(9)], views=1, weight=3, batch_size=2),
+        PairSize("a", Choices.of([(row,) for row in range(22)]), views=1, weight=1),
+        PairSize("b", Choices.of([(row,) for row in range(9)]), views=1, weight=3, batch_size=2),
     ]
     sampler = Sampler(sizes, batch_size=4, steps=20, seed=0, together=True)
     steps = [sampler.batches(step) for step in range(20)]

@@ -28,7 +28,7 @@ def test_tabulate() -> None:
         (A, (0, 2)),
         (C, (0, 2)),
     ]
-    assert table.choices == [(0, 1), (1,), (2,), (3,)]
+    assert list(table.choices) == [(0, 1), (1,), (2,), (3,)]
     assert len({a.key for a in table.anchors}) == 4
 
 
@@ -42,7 +42,7 @@ def test_extra() -> None:
         (A, (0, 2)),
         (C, None),
     ]
-    assert table.choices == [(0, 1), (1,)]
+    assert list(table.choices) == [(0, 1), (1,)]
     assert len(table.rows) == 2
 
 
@@ -51,7 +51,7 @@ def test_without() -> None:
     table = tabulate(make_rows(), "image").without({1: "broken", 3: "broken"})
     assert [row.key for row in table.rows] == ["1", "3"]
     assert [a.item for a in table.anchors] == [A, A]
-    assert table.choices == [(0,), (1,)]
+    assert list(table.choices) == [(0,), (1,)]
 
 
 def test_only() -> None:
@@ -59,7 +59,7 @@ def test_only() -> None:
     table = tabulate(make_rows(), "image").only([1, 3])
     assert [row.key for row in table.rows] == ["2", "4"]
     assert len(table.anchors) == 4
-    assert table.choices == [(1,), (3,)]
+    assert list(table.choices) == [(1,), (3,)]
 
 
 def test_sample() -> None:
@@ -68,5 +68,5 @@ def test_sample() -> None:
     sample = table.sample(2)
     assert [row.key for row in sample.rows] == ["1", "3"]
     assert [(a.item, a.span) for a in sample.anchors] == [(A, None), (B, None), (A, (0, 2))]
-    assert sample.choices == [(0, 1), (2,)]
-    assert table.sample(99) == table
+    assert list(sample.choices) == [(0, 1), (2,)]
+    assert list(table.sample(99).rows) == list(table.rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 
 import openbind
 from openbind.cli.main import main
-from openbind.errors import ConfigError, InputError, UnknownNameError
+from openbind.errors import ConfigError, InputError, MissingExtraError, UnknownNameError
+from openbind.training import check as module
+from openbind.training import log
 from openbind.training.check import CheckReport, check_recipe
+from openbind.training.pair_state import PairState
 from openbind.training.recipe_file import read_recipe
 from openbind.training.result import extend_space
 from openbind.training.trained_tower import TrainedTower
+from openbind.training.trainer import Trainer
 
 
 def check(world: Any, **changes: str) -> CheckReport:
@@ -39,11 +44,50 @@ def test_report(world: Any) -> None:
 
 
 def test_nothing_written(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a run's folder nor a cache is created."""
+    """No run's folder and no vectors; the listing of the rows is kept for the run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENBIND_CACHE", str(tmp_path / "cache"))
     check(world)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["rows"]
+
+
+def test_validation_counts(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimate has all validations of a run, each over all held-out rows."""
+    measure = PairState.measure
+
+    def slowly(self: PairState, *args: Any) -> Any:
+        time.sleep(0.2)
+        return measure(self, *args)
+
+    monkeypatch.setattr(PairState, "measure", slowly)
+    monkeypatch.setattr(module, "SAMPLED_ROWS", 4)
+    report = check(world)
+    assert report.validations == 3  # after steps 6 and 12, and for the card
+    assert report.validation_seconds >= 3 * 0.2 * 8 / 4
+    assert "3 validations" in str(report)
+
+
+def test_missing_logger(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger that isn't installed is named before anything is computed."""
+    monkeypatch.setattr(log, "find_spec", lambda name: None if name == "wandb" else name)
+    monkeypatch.setattr(module, "prepare_run", None)
+    with pytest.raises(MissingExtraError, match="wandb"):
+        check(world, logging__wandb="mine")
+
+
+def test_steps_are_timed_at_the_recipes_size(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of 32 rows isn't four steps of 8."""
+    sizes: list[int] = []
+    take_step = Trainer.take_step
+
+    def note(self: Trainer, step: int, batches: Any) -> Any:
+        sizes.append(len(batches[0].inputs))
+        return take_step(self, step, batches)
+
+    monkeypatch.setattr(Trainer, "take_step", note)
+    check(world, batch_size="32")
+    assert sizes == [8, 8, 32, 32]
 
 
 def test_no_start(world: Any) -> None:

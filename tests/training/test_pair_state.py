@@ -32,13 +32,20 @@ def prepare(
 def test_rows(world: Any) -> None:
     """A split, or a fraction, is held out; no row is in both."""
     recipe = read_recipe(world.recipe)
-    found = read_pair(recipe.pairs[0], world.folder, 0)
+    found = read_pair(recipe.pairs[0], world.folder)
     assert (len(found.train), len(found.held_out)) == (32, 8)
     assert not {row.key for row in found.train} & {row.key for row in found.held_out}
     fraction = read_recipe(world.recipe, {"pairs.0.split": "null", "pairs.0.validation": "0.25"})
-    found = read_pair(fraction.pairs[0], world.folder, 0)
+    found = read_pair(fraction.pairs[0], world.folder)
     assert len(found.train) + len(found.held_out) == 40
     assert 4 <= len(found.held_out) <= 16
+    folds = []
+    for fold in range(4):
+        changes = {"split": "null", "validation": "null", "folds": "4", "fold": str(fold)}
+        recipe = read_recipe(world.recipe, {f"pairs.0.{key}": v for key, v in changes.items()})
+        folds.append(read_pair(recipe.pairs[0], world.folder))
+    assert sorted(int(row.key) for fold in folds for row in fold.held_out) == list(range(2, 42))
+    assert {len(fold.train) for fold in folds} == {30}
 
 
 def test_frozen_side(world: Any) -> None:
@@ -57,7 +64,7 @@ def test_tables_of_a_run(world: Any, tmp_path: Path) -> None:
     """A run's tables are read again; after a file is gone, its row is skipped."""
     folder = RunFolder(tmp_path)
     first = prepare(world, folder)
-    assert [path.stem for path in folder.vector_tables()] == ["anchors-0", "validation-0"]
+    assert sorted(path.name for path in folder.rows.iterdir()) == ["anchors-0", "validation-0"]
     again = prepare(world, folder)
     assert torch.equal(again.corpus.vectors_KVE, first.corpus.vectors_KVE)
     hidden = world.folder / "38.png"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from openbind.data.sources.manifest import Manifest
@@ -28,6 +30,14 @@ def make(**changes: object) -> Recipe:
 def test_name() -> None:
     """A pair's name is its modalities, the frozen one first."""
     assert make().pairs[0].name == "image-audio"
+
+
+def test_folds() -> None:
+    """Folds are counted from 0, and exclude another validation."""
+    assert replace(PAIR, folds=3, fold=2).fold == 2
+    for changes in ({"folds": 1}, {"folds": 3, "fold": 3}, {"folds": 3, "validation": 0.5}):
+        with pytest.raises(ValueError, match="folds"):
+            replace(PAIR, **changes)  # type: ignore[arg-type]
 
 
 def test_frozen_stays_frozen() -> None:

@@ -88,6 +88,24 @@ def test_card(world: Any) -> None:
     assert "32 pairs" in card.summary
 
 
+def test_card_of_a_replaced_tower(world: Any) -> None:
+    """What served only a tower that was replaced, and limits of its modality, are gone."""
+    space = extend(world)
+    uses = (
+        "imu tower; pretrained",
+        "image-imu and text-imu pairs",
+        "image-text pairs; image-imu pairs",
+    )
+    kept = ("vision tower", "text tower; pretrained on image-text pairs", "anything else")
+    sources = tuple(Source(name=use, use=use, license="", origin="") for use in (*uses, *kept))
+    limits = ("IMU covers walking.", "Images are small.")
+    space.card = Card(sources=sources, limits=limits)
+    card = write_card(space, read_recipe(world.recipe), space, [], 32)
+    own = "data of the recipe's image-imu"
+    assert [source.name for source in card.sources] == [uses[2], *kept, own]
+    assert card.limits == ("Images are small.",)
+
+
 def test_emergent(world: Any) -> None:
     """Pairs never trained together are listed."""
     space = extend(world)

@@ -317,17 +317,6 @@ def test_best(world: World, tmp_path: Path) -> None:
         assert torch.equal(weight, best["towers"]["imu"][name])
 
 
-def test_fresh_start(world: World, tmp_path: Path) -> None:
-    """A run that starts again in a folder without a checkpoint deletes its tables of vectors."""
-    folder = RunFolder(tmp_path / "fresh")
-    stale = folder.vectors("anchors-9")
-    stale.parent.mkdir(parents=True)
-    stale.write_bytes(b"stale")
-    run(world, folder.path)
-    assert not stale.exists()
-    assert folder.vectors("anchors-0").is_file()
-
-
 def test_broken_items(world: World, tmp_path: Path) -> None:
     """Unusable items are skipped and listed with their reasons."""
     lines = (world.folder / "pairs.csv").read_text().splitlines()

@@ -84,7 +84,8 @@ def test_broken(world: Any, tmp_path: Path) -> None:
     space = openbind.load(world.folder / "start")
     (tmp_path / "bad.png").write_bytes(b"x")
     rows = make_rows(world, 3)
-    bad = Row(key="bad", items={"image": (tmp_path / "bad.png",)})
+    broken = (tmp_path / "bad.png",)
+    bad = Row(key="bad", items={"image": broken, "video": broken})
     vectors = np.eye(4, 16, dtype=np.float32)
     table = tabulate([*rows, bad], "image")
     assert measure_retrieval(space, ("image", "image"), HeldOut(table, vectors)).rows == 3

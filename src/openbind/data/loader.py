@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ class AugmentedItems:
         """
         rng = np.random.default_rng(draw.noise)
         view = anchor_view(self.table.anchors[draw.anchor], self.plan, self.seed, draw.view)
-        items = self.table.rows[draw.row].items[self.modality]
+        items = self.table.rows.items(draw.row, self.modality)
         item = items[int(rng.integers(len(items)))]
         shown = apply_view(self.modality, open_item(item), view)
         shown = apply_all(self.operations, "item", shown, rng)
@@ -109,24 +109,47 @@ class AugmentedItems:
         return {**self.__dict__, "_preprocess": None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CachedFeatures:
     """The trained side of one pair where only a head is trained: the body's features.
 
     Args:
-        features: for each row, view → features_SD of its clips in that view.
+        table: the pair's rows.
+        views: of each of a row's frozen items; 0 is the whole item, once for all of them.
+        values_MD: features of all clips, view after view.
+        end_V: (all views + 1,) where each view's clips start and end.
+        first_N: for each row, its first view.
     """
 
-    features: Sequence[Mapping[ViewKey, torch.Tensor]]
+    table: PairTable
+    views: int
+    values_MD: torch.Tensor
+    end_V: np.ndarray
+    first_N: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.first_N)
 
     def read(self, draw: Draw) -> torch.Tensor:
         """Return one clip's features (D,)."""
-        views = self.features[draw.row]
-        clips_SD = views[None if None in views else (draw.anchor, draw.view)]
+        view = int(self.first_N[draw.row])
+        if self.views:
+            view += self.table.choices[draw.row].index(draw.anchor) * self.views + draw.view
+        clips_SD = self.clips(view)
         return clips_SD[int(np.random.default_rng(draw.noise).integers(len(clips_SD)))]
+
+    def clips(self, view: int) -> torch.Tensor:
+        """Return features_SD of the clips of one of all views."""
+        return self.values_MD[int(self.end_V[view]) : int(self.end_V[view + 1])]
+
+    def row(self, number: int) -> dict[ViewKey, torch.Tensor]:
+        """Return features_SD of a row, by view."""
+        keys: list[ViewKey] = [None]
+        if self.views:
+            anchors = self.table.choices[number]
+            keys = [(anchor, view) for anchor in anchors for view in range(self.views)]
+        first = int(self.first_N[number])
+        return {key: self.clips(first + place) for place, key in enumerate(keys)}
 
 
 Side = AugmentedItems | CachedFeatures

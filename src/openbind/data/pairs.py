@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from openbind.embedding.items import Item
-from openbind.errors import ConfigError, shorten
+from openbind.errors import shorten
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Common names of splits, in lower case → the name used here."""
@@ -31,8 +27,8 @@ class Row:
         label: class label; with `positives: label`, rows of one label match each other.
         split: "train", "val", ...; None where the source has no splits.
         span: seconds (start, end) of its recordings that it covers; None is all of them.
-        recording: name of the recording it was cut from; rows of one recording are held out
-            together.
+        group: what it shares with other rows, the recording it was cut from for instance; rows of
+            one group are held out together. None is a group of its own, by its key.
         weight: how much it counts beside others where a head's features are standardized and its
             ridge regression is solved, not at all with 0; steps draw all rows alike.
     """
@@ -42,21 +38,23 @@ class Row:
     label: str | None = None
     split: str | None = None
     span: tuple[float, float] | None = None
-    recording: str | None = None
+    group: str | None = None
     weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a source.
+    """The rows that a source finds.
 
     Args:
-        rows: in the source's order, the same in every run.
-        excluded: what was skipped and why, as sentences without a full stop.
+        rows: in the source's order, the same in every run; they may be read one by one while the
+            source goes on, and once only.
+        excluded: what was skipped and why, as sentences without a full stop; complete when all
+            rows have been read.
     """
 
-    rows: tuple[Row, ...]
-    excluded: tuple[str, ...] = ()
+    rows: Iterable[Row]
+    excluded: Sequence[str] = ()
 
 
 class RowItems(Mapping[str, tuple[Item, ...]]):
@@ -154,59 +152,3 @@ def read_span(start: Any, end: Any) -> tuple[float, float] | None:
     if not 0 <= span[0] < span[1] < math.inf:
         raise ValueError(f"expected 0 ≤ start < end, found {span[0]:g} and {span[1]:g}")
     return span
-
-
-def choose_split(rows: Sequence[Row], split: str | None) -> list[Row]:
-    """Return the rows of one split; None returns all.
-
-    Raises:
-        ConfigError: the split has no rows.
-    """
-    if split is None:
-        return list(rows)
-    name = name_split(split)
-    chosen = [row for row in rows if row.split == name]
-    if not chosen:
-        counts = Counter(row.split or "(none)" for row in rows)
-        listed = ", ".join(f"{found}: {count} rows" for found, count in sorted(counts.items()))
-        raise ConfigError(f"no rows of the split {split!r}; there are {listed or 'no rows at all'}")
-    return chosen
-
-
-def hold_out(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Split off validation rows by a hash of their names.
-
-    A row's side depends only on its name and the seed, so rows added later move no other row
-    (except that each side has at least one). Rows cut from one recording stay together.
-
-    Args:
-        rows: to split.
-        fraction: of them to hold out, in (0, 1); the result differs from it by chance.
-        seed: of the hash.
-
-    Returns:
-        (training rows, held-out rows), both in their order, neither empty.
-
-    Raises:
-        ConfigError: a fraction outside (0, 1), or fewer than two rows (or recordings).
-    """
-    if not 0 < fraction < 1:
-        raise ConfigError(f"validation: expected a fraction between 0 and 1, found {fraction}")
-    names = (row.key if row.recording is None else row.recording for row in rows)
-    hashes = np.fromiter((_hash(name, seed) for name in names), np.float64, len(rows))
-    if not len(rows) or hashes.min() == hashes.max():
-        raise ConfigError(
-            f"{len(rows)} rows of at most one recording can't be split for validation; "
-            "add data or name a validation split"
-        )
-    held = ((hashes < fraction) | (hashes == hashes.min())) & (hashes < hashes.max())
-    return (
-        [row for row, is_held in zip(rows, held, strict=True) if not is_held],
-        [row for row, is_held in zip(rows, held, strict=True) if is_held],
-    )
-
-
-def _hash(name: str, seed: int) -> float:
-    """Map a name to [0, 1), uniformly."""
-    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2.0**64

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from openbind.data.table import Choices
 from openbind.data.views import view_rng
 from openbind.errors import ConfigError
 
@@ -44,7 +45,7 @@ class PairSize:
     """
 
     name: str
-    anchors: Sequence[Sequence[int]]
+    anchors: Choices
     views: int
     weight: float
     batch_size: int | None = None
@@ -124,12 +125,10 @@ class Sampler:
         rng = view_rng(self.seed, f"{pair.name}/draws", step)
         picks = rng.random((len(rows), 2))
         noises = rng.integers(1 << 62, size=len(rows))
-        draws = []
-        for row, (anchor, view), noise in zip(rows, picks, noises, strict=True):
-            anchors = pair.anchors[row]
-            chosen = anchors[int(anchor * len(anchors))]
-            draws.append(Draw(index, int(row), chosen, int(view * pair.views), int(noise)))
-        return draws
+        anchors = pair.anchors.pick(rows, picks[:, 0])
+        views = (picks[:, 1] * pair.views).astype(np.int64)
+        columns = (values.tolist() for values in (rows, anchors, views, noises))
+        return [Draw(index, *values) for values in zip(*columns, strict=True)]
 
     def _shuffle(self, index: int, turn: int) -> np.ndarray:
         pair = self.pairs[index]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import overload
 
+import numpy as np
+
+from openbind.data.index import RowIndex, RowView, anchor_name, index_rows
 from openbind.data.pairs import Row
-from openbind.embedding.items import Item, item_name
+from openbind.embedding.items import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +18,7 @@ class Anchor:
     """A frozen item of a pair.
 
     Args:
-        key: its name, stable across runs: its views depend on it.
+        key: its name, stable across runs and wherever the data lie: its views depend on it.
         item: the item.
         span: seconds (start, end) of the recording that it covers; None is all of it.
     """
@@ -22,6 +26,108 @@ class Anchor:
     key: str
     item: Item
     span: tuple[float, float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorView(Sequence[Anchor]):
+    """Frozen items, each of which becomes an object when it is read.
+
+    Args:
+        indexes: where they are.
+        modality: of the items.
+        part_K: for each, which of the indexes has it.
+        position_K: its position there.
+    """
+
+    indexes: tuple[RowIndex, ...]
+    modality: str
+    part_K: np.ndarray
+    position_K: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.position_K)
+
+    @overload
+    def __getitem__(self, key: int) -> Anchor: ...
+
+    @overload
+    def __getitem__(self, key: slice | np.ndarray) -> AnchorView: ...
+
+    def __getitem__(self, key: int | slice | np.ndarray) -> Anchor | AnchorView:
+        if isinstance(key, slice | np.ndarray):
+            return replace(self, part_K=self.part_K[key], position_K=self.position_K[key])
+        index, position = self.indexes[self.part_K[key]], int(self.position_K[key])
+        cells = index.cells[self.modality]
+        cell = int(np.searchsorted(cells.end_C, position, "right")) - 1
+        item, span = index.item(self.modality, position), index.span(int(cells.row_C[cell]))
+        return Anchor(anchor_name(item, span, index.inside), item, span)
+
+
+@dataclass(frozen=True, eq=False)
+class Choices(Sequence[tuple[int, ...]]):
+    """For each row, the indices of its frozen items.
+
+    Args:
+        start_N, count_N: where a row's indices are, and how many.
+        anchor_M: the indices.
+    """
+
+    start_N: np.ndarray
+    count_N: np.ndarray
+    anchor_M: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[int]]) -> Choices:
+        """Build the choices from lists of indices."""
+        listed = [np.array(row, np.int64) for row in rows]
+        count_N = np.array([len(row) for row in listed], np.int64)
+        start_N = np.cumsum(count_N) - count_N
+        return cls(start_N, count_N, np.concatenate([np.empty(0, np.int64), *listed]))
+
+    def __len__(self) -> int:
+        return len(self.start_N)
+
+    @overload
+    def __getitem__(self, key: int) -> tuple[int, ...]: ...
+
+    @overload
+    def __getitem__(self, key: slice | np.ndarray) -> Choices: ...
+
+    def __getitem__(self, key: int | slice | np.ndarray) -> tuple[int, ...] | Choices:
+        if isinstance(key, slice | np.ndarray):
+            return Choices(self.start_N[key], self.count_N[key], self.anchor_M)
+        start = self.start_N[key]
+        return tuple(self.anchor_M[start : start + self.count_N[key]].tolist())
+
+    def pick(self, rows_B: np.ndarray, at_B: np.ndarray) -> np.ndarray:
+        """Return one frozen item of each row; `at_B` in [0, 1) says which."""
+        count_B = self.count_N[rows_B]
+        anchors_B: np.ndarray = self.anchor_M[
+            self.start_N[rows_B] + (at_B * count_B).astype(np.int64)
+        ]
+        return anchors_B
+
+    def flat(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and their frozen items, one by one; rows with the same list count once."""
+        _, rows_R = np.unique(self.start_N, return_index=True)
+        rows_R = np.sort(rows_R)
+        return np.repeat(rows_R, self.count_N[rows_R]), self.anchor_M[self._positions(rows_R)]
+
+    def renumber(self, new_K: np.ndarray) -> Choices:
+        """Rename the frozen items; those with a negative new index are dropped."""
+        anchor_M = np.where(self.anchor_M < 0, -1, new_K[self.anchor_M])
+        if not (anchor_M < 0).any():
+            return replace(self, anchor_M=anchor_M)
+        before = np.concatenate([[0], np.cumsum(anchor_M >= 0)])
+        start_N = before[self.start_N]
+        count_N = before[self.start_N + self.count_N] - start_N
+        return Choices(start_N, count_N, anchor_M[anchor_M >= 0])
+
+    def _positions(self, rows_R: np.ndarray) -> np.ndarray:
+        """Return where the indices of some rows are, row after row."""
+        count_R = self.count_N[rows_R]
+        shift_R = self.start_N[rows_R] - (np.cumsum(count_R) - count_R)
+        return np.repeat(shift_R, count_R) + np.arange(count_R.sum())
 
 
 @dataclass(frozen=True)
@@ -34,9 +140,9 @@ class PairTable:
         choices: for each row, the indices of its frozen items.
     """
 
-    rows: Sequence[Row]
-    anchors: Sequence[Anchor]
-    choices: Sequence[tuple[int, ...]]
+    rows: RowView
+    anchors: AnchorView
+    choices: Choices = field(repr=False)
 
     def without(self, skipped: Mapping[int, str]) -> PairTable:
         """Drop frozen items that can't be used, and rows that have no other.
@@ -44,35 +150,36 @@ class PairTable:
         Args:
             skipped: index of a frozen item → reason.
         """
-        if not skipped:
-            return self
-        kept = [index for index in range(len(self.anchors)) if index not in skipped]
-        new = {index: position for position, index in enumerate(kept)}
-        choices = [tuple(new[i] for i in row if i in new) for row in self.choices]
-        return PairTable(
-            rows=[row for row, choice in zip(self.rows, choices, strict=True) if choice],
-            anchors=[self.anchors[index] for index in kept],
-            choices=[choice for choice in choices if choice],
-        )
+        return self._without(np.fromiter(skipped, np.int64, len(skipped)))
 
     def only(self, rows: Sequence[int]) -> PairTable:
         """Keep some rows, by index; frozen items keep their indices."""
-        return PairTable(
-            rows=[self.rows[row] for row in rows],
-            anchors=self.anchors,
-            choices=[self.choices[row] for row in rows],
-        )
+        chosen = np.array(rows, np.int64)
+        return PairTable(self.rows[chosen], self.anchors, self.choices[chosen])
 
     def sample(self, limit: int) -> PairTable:
         """Keep at most `limit` rows, evenly spaced, and only their frozen items."""
         step = max(1.0, len(self.rows) / limit)
         table = self.only([int(i * step) for i in range(min(limit, len(self.rows)))])
-        used = {anchor for choice in table.choices for anchor in choice}
-        unused = {index: "" for index in range(len(self.anchors)) if index not in used}
-        return table.without(unused)
+        unused = np.ones(len(self.anchors), bool)
+        unused[table.choices.flat()[1]] = False
+        return table._without(np.flatnonzero(unused))
+
+    def _without(self, skipped: np.ndarray) -> PairTable:
+        if not len(skipped):
+            return self
+        new_K = np.zeros(len(self.anchors), np.int64)
+        new_K[skipped] = -1
+        kept = np.flatnonzero(new_K >= 0)
+        new_K[kept] = np.arange(len(kept))
+        choices = self.choices.renumber(new_K)
+        rows = np.flatnonzero(choices.count_N)
+        return PairTable(self.rows[rows], self.anchors[kept], choices[rows])
 
 
-def tabulate(rows: Sequence[Row], modality: str, extra: Sequence[Row] = ()) -> PairTable:
+def tabulate(
+    rows: RowView | Sequence[Row], modality: str, extra: RowView | Sequence[Row] = ()
+) -> PairTable:
     """Collect the frozen items of rows.
 
     Args:
@@ -80,16 +187,39 @@ def tabulate(rows: Sequence[Row], modality: str, extra: Sequence[Row] = ()) -> P
         modality: the frozen one.
         extra: further rows, whose frozen items come after those of `rows` and have no partner.
     """
-    anchors: dict[str, Anchor] = {}
-    indices: dict[str, int] = {}
-    choices = []
-    for row in (*rows, *extra):
-        chosen = []
-        for item in row.items[modality]:
-            key = item_name(item) if row.span is None else f"{item_name(item)}@{row.span}"
-            if key not in anchors:
-                indices[key] = len(anchors)
-                anchors[key] = Anchor(key, item, row.span)
-            chosen.append(indices[key])
-        choices.append(tuple(chosen))
-    return PairTable(rows, list(anchors.values()), choices[: len(rows)])
+    if not isinstance(rows, RowView):
+        others = [name for name in (rows[0].items if rows else ()) if name != modality]
+        rows = index_rows(rows, modalities=(modality, *others)).rows
+    view = rows
+    index = view.source
+    cells = index.cells[modality]
+    cell_N = cells.cell_N[view.numbers_N]
+    start_N = cells.end_C[cell_N]
+    choices = Choices(start_N, cells.end_C[cell_N + 1] - start_N, index.names.id_M)
+    used_I = np.zeros(len(index.names.first_I), bool)
+    used_I[choices.flat()[1]] = True
+    names_K = np.flatnonzero(used_I)
+    new_I = np.full(len(used_I), -1)
+    new_I[names_K] = np.arange(len(names_K))
+    anchor_M = new_I[index.names.id_M]
+    first_K = index.names.first_I[names_K]
+    anchors = AnchorView((index,), modality, np.zeros(len(names_K), np.int8), first_K)
+    table = PairTable(view, anchors, replace(choices, anchor_M=anchor_M))
+    return _with_extra(table, extra) if len(extra) else table
+
+
+def _with_extra(table: PairTable, extra: RowView | Sequence[Row]) -> PairTable:
+    """Append the frozen items of further rows that aren't there yet."""
+    if not isinstance(extra, RowView):
+        extra = index_rows(extra, modalities=(table.anchors.modality,)).rows
+    anchors, modality = table.anchors, table.anchors.modality
+    own = anchors.indexes[0].names.digest_M[anchors.position_K]
+    more = tabulate(extra, modality).anchors
+    new = np.flatnonzero(~np.isin(extra.source.names.digest_M[more.position_K], own))
+    joined = AnchorView(
+        (*anchors.indexes, extra.source),
+        modality,
+        np.concatenate([anchors.part_K, np.ones(len(new), np.int8)]),
+        np.concatenate([anchors.position_K, more.position_K[new]]),
+    )
+    return replace(table, anchors=joined)

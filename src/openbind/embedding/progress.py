@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -84,8 +84,8 @@ def open_bar(items: Iterable[Any], title: str, unit: str, *, shown: bool) -> Ite
     """Return a bar that appears after a second, on a terminal only.
 
     Args:
-        items: what is counted; how much there is is shown if they are in a list, in bytes if all
-            of them are files, or have one as `path` or `item`.
+        items: what is counted; how much there is is shown if they have a length, in bytes if they
+            are a list and all of them files, or have one as `path` or `item`.
         title: what is done.
         unit: what one item is called.
         shown: False for none at all.
@@ -102,7 +102,7 @@ def open_bar(items: Iterable[Any], title: str, unit: str, *, shown: bool) -> Ite
             disable=disabled,
         )
         return ItemBar(bar, unit, len(listed), by_bytes=True)
-    total = None if listed is None else len(listed)
+    total = len(items) if isinstance(items, Sized) else None
     bar = tqdm(total=total, desc=title, unit=unit, delay=1, disable=disabled)
     return ItemBar(bar, unit, total)
 

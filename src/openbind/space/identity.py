@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,12 @@ from openbind.space.config import TowerSpec
 
 
 def modality_identity(
-    modality: str, settings: Any, spec: TowerSpec, tower: torch.nn.Module, folder: Path | None
+    modality: str,
+    settings: Any,
+    spec: TowerSpec,
+    tower: torch.nn.Module,
+    folder: Path | None,
+    without: Collection[str] = (),
 ) -> str:
     """Hash what decides the vectors of one modality.
 
@@ -28,6 +33,7 @@ def modality_identity(
         spec: of its tower.
         tower: the network, whose weights count in the precision that they have.
         folder: of the checkpoint; files in it that the settings name count with their content.
+        without: names of weights that don't count.
 
     Raises:
         CheckpointError: such a file isn't there.
@@ -41,7 +47,7 @@ def modality_identity(
     state = tower.state_dict()
     if not state:  # a reference, whose config names the weights
         digest.update(f"/{next(tower.parameters()).dtype}/".encode())
-    for key, value in sorted(state.items()):
+    for key, value in sorted((k, v) for k, v in state.items() if k not in without):
         digest.update(f"/{key} {value.dtype} {tuple(value.shape)}/".encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

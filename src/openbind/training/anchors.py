@@ -1,35 +1,33 @@
 """The frozen side of a pair: each view of each item is embedded once.
 
-Vectors are cached by content, for all runs. A run also has a table of its own, so that resuming it
-opens no item; the table is used only for the same space and unchanged files.
+Vectors are cached by content, for all runs. A run also has a file of its own, which all processes
+map, so that resuming it opens no item; it is used only for the same space and unchanged files.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from openbind.atomic import atomic_path
 from openbind.data.augment import apply_all
 from openbind.data.table import Anchor
 from openbind.data.views import ViewPlan, anchor_view, apply_view, view_rng
 from openbind.embedding.cache import VectorCache
-from openbind.embedding.items import DerivedItem, Item, Member, open_item
+from openbind.embedding.items import DerivedItem, Item, Member, StoredFeatures, open_item
 from openbind.embedding.many import Entry, embed_many
 from openbind.modalities.spec import View
 from openbind.space.space import Space
-from openbind.training.distributed import World, gather_objects
+from openbind.training.blocks import BlockRows, fill_blocks
+from openbind.training.distributed import World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,130 +103,121 @@ class Anchors:
     skipped: dict[int, str]
 
 
-def embed_anchors(
+def load_anchors(
     space: Space,
     plan: AnchorPlan,
     anchors: Sequence[Anchor],
+    folder: Path | None = None,
     *,
     world: World | None = None,
     cache: VectorCache | None = None,
     progress: bool = False,
 ) -> Anchors:
-    """Embed frozen items, each process its part; all processes must call.
+    """Embed frozen items, each process its part, or read a run's vectors; all must call.
 
     Args:
         space: embeds them, on its device.
         plan: views and augmentations.
-        anchors: the items.
+        anchors: the items, at least one.
+        folder: of the run's vectors, see `fill_blocks`.
         world: the processes; None is this one alone.
-        cache: of vectors; None doesn't cache.
+        cache: of vectors, found by content; None doesn't cache.
         progress: show a bar on stderr.
 
     Returns:
-        the vectors of all items, the same in all processes.
+        the vectors of all items, mapped; the same in all processes.
     """
     world = world or World()
-    mine = range(len(anchors))[world.rank :: world.size]
-    entries = [entry for index in mine for entry in plan.entries(anchors[index])]
-    rows = embed_many(
-        space,
-        entries,
-        cache=cache,
-        progress=progress,
-        batch_size=world.batch_size,
-        workers=world.workers,
+    rows = fill_blocks(
+        folder,
+        len(anchors),
+        partial(describe_anchors, space, plan, anchors),
+        partial(_embed_blocks, space, plan, anchors, world, cache, progress),
+        world,
     )
-    views = plan.distinct_views
-    vectors_KVE = np.full((len(mine), views, space.dim), np.nan, np.float32)
-    skipped: dict[int, str] = {}
-    for row in rows:
-        # An entry has all views of an item, or one.
-        position, view = divmod(row.index * len(row.entry.views), views)
-        if row.vectors_VE is None:
-            skipped[mine[position]] = str(row.error)
-        else:
-            vectors_KVE[position, view : view + len(row.vectors_VE)] = row.vectors_VE
-    if world.size > 1:
-        parts = gather_objects((vectors_KVE, skipped), world)
-        vectors_KVE = np.empty((len(anchors), views, space.dim), np.float32)
-        for rank, (part_KVE, reasons) in enumerate(parts):
-            vectors_KVE[rank :: world.size] = part_KVE
-            skipped |= reasons
-    usable = [index for index in range(len(anchors)) if index not in skipped]
-    chosen_KVE = torch.from_numpy(vectors_KVE[usable] if skipped else vectors_KVE)
-    return Anchors(chosen_KVE, dict(sorted(skipped.items())))
+    return Anchors(torch.from_numpy(rows.values_MD), dict(sorted(rows.skipped.items())))
 
 
-def load_anchors(
+def _embed_blocks(
     space: Space,
     plan: AnchorPlan,
     anchors: Sequence[Anchor],
-    path: Path | None,
-    *,
     world: World,
-    progress: bool = False,
-) -> Anchors:
-    """Read a run's table of vectors, or embed the items and write it; all processes must call.
+    cache: VectorCache | None,
+    progress: bool,
+    blocks: Sequence[range],
+) -> Iterator[BlockRows]:
+    """Embed the items of some blocks, without a pause between them."""
+    entries = _Entries(plan, anchors, blocks)
+    embedded = embed_many(space, entries, cache=cache, progress=progress, **world.embedding)
+    for block in blocks:
+        skipped: dict[int, str] = {}
+        vectors = []
+        for index in block:
+            # An entry has all views of an item, or one.
+            parts = list(islice(embedded, entries.of_an_item))
+            known = [row.vectors_VE for row in parts if row.vectors_VE is not None]
+            if len(known) == len(parts):
+                vectors.append(np.concatenate(known))
+            else:
+                skipped[index] = str(next(row.error for row in parts if row.error is not None))
+        none = np.empty((0, plan.distinct_views, space.dim), np.float32)
+        usable = [index not in skipped for index in block]
+        yield BlockRows(np.stack(vectors) if vectors else none, np.array(usable, np.int32), skipped)
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """What is embedded for the items of some blocks, made one by one.
 
     Args:
-        space, plan, anchors, world, progress: see `embed_anchors`.
-        path: of the table, which is memory-mapped; None embeds without the cache and writes
-            nothing.
+        plan: how.
+        anchors: all items.
+        blocks: ranges of them.
     """
-    if path is None:
-        return embed_anchors(space, plan, anchors, world=world, progress=progress)
-    state = table_state(space, plan, anchors)
-    table = read_table(path, state)
-    if all(gather_objects(table is not None, world)):
-        assert table is not None
-        return table
-    with closing(VectorCache()) as cache:
-        table = embed_anchors(space, plan, anchors, world=world, cache=cache, progress=progress)
-    if world.is_first:
-        write_table(path, table, state)
-    world.wait()
-    return read_table(path, state) or table
+
+    plan: AnchorPlan
+    anchors: Sequence[Anchor]
+    blocks: Sequence[range]
+
+    @property
+    def of_an_item(self) -> int:
+        return self.plan.distinct_views if self.plan.operations else 1
+
+    def __len__(self) -> int:
+        return sum(map(len, self.blocks)) * self.of_an_item
+
+    def __iter__(self) -> Iterator[Entry]:
+        for block in self.blocks:
+            for index in block:
+                yield from self.plan.entries(self.anchors[index])
 
 
-def table_state(space: Space, plan: AnchorPlan, anchors: Sequence[Anchor]) -> str:
-    """Hash everything that decides a table's vectors.
+def describe_anchors(
+    space: Space, plan: AnchorPlan, anchors: Sequence[Anchor], block: range
+) -> str:
+    """Hash everything that decides the vectors of some items.
 
-    Content is identified as build tools do it, by a file's path, size and times: a file that was
-    written again counts as changed, and is then looked up in the cache by its content.
+    Content is identified as build tools do it, by a file's name, size and times: a file that was
+    written again counts as changed, and is then looked up in the cache by its content. Where the
+    data lie doesn't count.
     """
-    digest = hashlib.blake2b(f"{space.identity(plan.modality)}/{plan!r}".encode(), digest_size=20)
-    for anchor in anchors:
-        digest.update(f"/{anchor!r}{_file_state(anchor.item)}".encode())
+    start = f"{space.identity(plan.modality)}/{plan!r}/{len(anchors)}"
+    digest = hashlib.blake2b(start.encode(), digest_size=20)
+    for index in block:
+        anchor = anchors[index]
+        state = file_states(anchor.item)
+        digest.update(f"/{anchor.key}/{state}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
-def _file_state(item: Item) -> tuple[int, ...]:
+def file_states(item: Item) -> tuple[int, ...]:
     """Return size and times of an item's file; () for a text or a missing file."""
+    if isinstance(item, StoredFeatures):
+        item = item.vector
     path = item.tar if isinstance(item, Member) else getattr(item, "path", item)
     try:
         status = path.stat() if isinstance(path, Path) else None
     except OSError:
         return ()
     return () if status is None else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def write_table(path: Path, anchors: Anchors, state: str) -> None:
-    """Write a run's table of vectors."""
-    metadata = {"state": state, "skipped": json.dumps(anchors.skipped)}
-    with atomic_path(path) as temporary:
-        save_file({"vectors_KVE": anchors.vectors_KVE}, temporary, metadata=metadata)
-
-
-def read_table(path: Path, state: str) -> Anchors | None:
-    """Map a run's table of vectors; None if there is none of this state."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("state") != state:
-                return None
-            skipped = {int(k): str(v) for k, v in json.loads(metadata["skipped"]).items()}
-            return Anchors(file.get_tensor("vectors_KVE"), skipped)
-    except SafetensorError:
-        return None

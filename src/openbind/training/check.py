@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from openbind.data.loader import Batch, CachedFeatures
 from openbind.errors import ConfigError
 from openbind.training.distributed import World, join_world
 from openbind.training.emergence import prepare_probes
-from openbind.training.pair_state import PairState
+from openbind.training.pair_state import PairState, Preparation, prepare_pair
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names
 from openbind.training.result import finished_space
@@ -22,6 +23,8 @@ from openbind.training.trainer import Trainer
 
 SAMPLED_ROWS = 8
 """Rows of each pair that are prepared, trained on and validated."""
+STEP_SECONDS = 5.0
+"""What a step that is timed may take: it has as much of the recipe's batch as fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,7 @@ class PairReport:
         loss: of the second step.
         seconds_once: estimate for embedding the frozen side, and for features of a frozen body.
         seconds_to_read, seconds_to_learn: for one row each, on one core and on the device.
+        seconds_to_validate: for all validation rows, once.
         batches: of one epoch.
         reads_once: only a head is trained, on cached features.
     """
@@ -61,13 +65,12 @@ class PairReport:
     seconds_once: float
     seconds_to_read: float
     seconds_to_learn: float
+    seconds_to_validate: float
     batches: int
     reads_once: bool
 
     def seconds_per_row(self, num_workers: int) -> float:
         """Estimate the time of a step per row; workers read while the network learns."""
-        if self.reads_once:
-            return self.seconds_to_learn
         if num_workers == 0:
             return self.seconds_to_read + self.seconds_to_learn
         return max(self.seconds_to_read / num_workers, self.seconds_to_learn)
@@ -95,6 +98,8 @@ class CheckReport:
         once_seconds: estimate for what is computed once: the frozen sides, and a frozen body's
             features; less if they are cached already.
         step_seconds: estimate for all steps.
+        validations: how often the run validates, the result included.
+        validation_seconds: estimate for all of them.
     """
 
     name: str
@@ -102,6 +107,8 @@ class CheckReport:
     steps: int
     once_seconds: float
     step_seconds: float
+    validations: int
+    validation_seconds: float
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -112,66 +119,83 @@ class CheckReport:
         lines = [str(pair) for pair in self.pairs]
         lines.append(
             f"{self.name}: {self.steps:,} steps; about {_duration(self.once_seconds)} for what "
-            f"is frozen (once) and {_duration(self.step_seconds)} for the steps, on this machine"
+            f"is frozen (once), {_duration(self.step_seconds)} for the steps and "
+            f"{_duration(self.validation_seconds)} for {self.validations:,} validations, on this "
+            "machine"
         )
         return "\n".join(lines)
 
 
 def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
-    """Run a recipe on a few rows of each pair, on its device; nothing is written.
+    """Run a recipe on a few rows of each pair, on its device.
+
+    Nothing is written but the listing of the rows in the cache, which the run then reads.
 
     Args:
         recipe: to be tried.
         root: data folder.
 
     Raises:
-        ConfigError, InputError, TrainingError: what would stop the run.
+        ConfigError, InputError, MissingExtraError, TrainingError: what would stop the run.
     """
     check_names(recipe)
     require_loggers(recipe.logging)
     hardware = recipe.hardware
-    with join_world(hardware.device, hardware.embed_batch_size, hardware.embed_workers) as world:
+    with join_world(hardware.device, hardware.embed_batch_size, hardware.decoders) as world:
         run = prepare_run(recipe, root, None, world, progress=False, limit=SAMPLED_ROWS)
         few = replace(recipe, logging=replace(recipe.logging, validation_rows=SAMPLED_ROWS))
         prepare_probes(few, run.space, root, run.pairs, world)
-        reports = tuple(_try_pair(pair, recipe, run, world) for pair in run.pairs)
+        reports = tuple(
+            _try_pair(_time_again(index, pair, recipe, run, root, world), recipe, run, world)
+            for index, pair in enumerate(run.pairs)
+        )
     batches, together = [report.batches for report in reports], recipe.each_step == "all"
-    steps = recipe.schedule.total_steps(max(batches) if together else sum(batches))
+    epoch = max(batches) if together else sum(batches)
+    steps = recipe.schedule.total_steps(epoch)
     seconds = [
         report.seconds_per_row(hardware.num_workers) * (plan.batch_size or recipe.batch_size)
         for report, plan in zip(reports, recipe.pairs, strict=True)
     ]
     mean = sum(s * b for s, b in zip(seconds, batches, strict=True)) / sum(batches)
+    # Every so many steps, after the last one, and for the card.
+    validations = -(-steps // (recipe.logging.validate_every or epoch)) + 1
     return CheckReport(
         name=recipe.name,
         pairs=reports,
         steps=steps,
         once_seconds=sum(report.seconds_once for report in reports),
         step_seconds=steps * (sum(seconds) if together else mean),
+        validations=validations,
+        validation_seconds=validations * sum(report.seconds_to_validate for report in reports),
+    )
+
+
+def _time_again(
+    index: int, pair: PairState, recipe: Recipe, run: PreparedRun, root: Path, world: World
+) -> PairState:
+    """Prepare a pair's sample once more: the first time, libraries were loaded and warmed up."""
+    given = Preparation(recipe, run.space, root, world, None, SAMPLED_ROWS)
+    again = prepare_pair(index, pair.plan, run.trained_towers[pair.plan.pair[1]], given)
+    return replace(
+        pair,
+        frozen_seconds=min(pair.frozen_seconds, again.frozen_seconds),
+        features_seconds=min(pair.features_seconds, again.features_seconds),
     )
 
 
 def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -> PairReport:
-    """Take two steps of a pair, and validate."""
+    """Take a few steps of a pair, and validate."""
     rows = len(pair.table.rows)
     if rows < 2:
         raise ConfigError(f"{pair.plan.name}: of {SAMPLED_ROWS} rows {rows} can be used")
     alone = replace(pair, plan=replace(pair.plan, batch_size=None))
     trainer = Trainer(_shrink(recipe, rows), [alone], run.trained_towers, world)
     batch, reading = _read(trainer)
-    for step in range(2):
-        started = time.perf_counter()
-        result = trainer.take_step(step, [batch])
-    learning = time.perf_counter() - started
-    towers = run.trained_towers
-    weights = {modality: tower.validation_state() for modality, tower in towers.items()}
-    scales = dict.fromkeys(towers, 1.0)
-    space = finished_space(run.space, recipe.name, towers, weights, scales)
-    pair.measure(space, world)
+    loss, learning = _time_steps(trainer, batch, pair.plan.batch_size or recipe.batch_size)
     counts, reads_once = pair.counts, isinstance(pair.side, CachedFeatures)
     once = pair.frozen_seconds * counts.anchors / len(pair.table.anchors)
     once += pair.features_seconds * counts.rows / rows if reads_once else 0
-    tower = towers[pair.plan.pair[1]].tower
+    tower = run.trained_towers[pair.plan.pair[1]].tower
     trained = set(trained_names(tower))
     skipped = [*pair.skipped, *batch.skipped]
     return PairReport(
@@ -188,13 +212,56 @@ def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -
         skipped=tuple(f"{item.item}: {item.reason}" for item in skipped),
         parameters=sum(p.numel() for p in tower.parameters()),
         trained=sum(p.numel() for name, p in tower.named_parameters() if name in trained),
-        loss=result.loss,
+        loss=loss,
         seconds_once=once,
-        seconds_to_read=reading / len(batch.draws),
-        seconds_to_learn=learning / len(batch.draws),
+        seconds_to_read=reading,
+        seconds_to_learn=learning,
+        seconds_to_validate=_time_validation(pair, recipe, run, world),
         batches=pair.batches_per_epoch(recipe.batch_size),
         reads_once=reads_once,
     )
+
+
+def _time_steps(trainer: Trainer, batch: Batch, batch_size: int) -> tuple[float, float]:
+    """Take steps on a batch, then on as many copies of its rows as the recipe's batch has.
+
+    A larger batch takes less time a row; one that would take too long is tried in part.
+
+    Returns:
+        the loss of the second step, and the seconds of a row.
+    """
+    size = len(batch.draws)
+    loss, seconds = 0.0, 0.0
+    for step, rows in enumerate((size, size, 0, 0)):
+        if step == 2:
+            rows = max(size, min(batch_size, int(size * STEP_SECONDS / max(seconds, 1e-6))))
+            copies = [index % size for index in range(rows)]
+            draws = [batch.draws[index] for index in copies]
+            batch = replace(batch, inputs=batch.inputs[copies], draws=draws)
+        started = time.perf_counter()
+        result = trainer.take_step(step % trainer.steps, [batch])
+        seconds = time.perf_counter() - started
+        loss = result.loss if step == 1 else loss
+    return loss, seconds / len(batch.draws)
+
+
+def _time_validation(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -> float:
+    """Validate on the sample; return the seconds that all of a run's validation rows take once."""
+    towers = run.trained_towers
+    started = time.perf_counter()
+    weights = {modality: tower.validation_state() for modality, tower in towers.items()}
+    scales = dict.fromkeys(towers, 1.0)
+    space = finished_space(run.space, recipe.name, towers, weights, scales)
+    building = time.perf_counter() - started
+    if pair.validation is None:
+        return 0.0
+    seconds = math.inf
+    for _ in range(2):
+        started = time.perf_counter()
+        pair.measure(space, world)
+        seconds = min(seconds, time.perf_counter() - started)
+    rows = min(pair.counts.held_out, recipe.logging.validation_rows)
+    return building + seconds * rows / len(pair.validation.table.rows)
 
 
 def _shrink(recipe: Recipe, rows: int) -> Recipe:
@@ -208,10 +275,14 @@ def _shrink(recipe: Recipe, rows: int) -> Recipe:
 
 
 def _read(trainer: Trainer) -> tuple[Batch, float]:
-    """Read the first batch; returns it and the seconds that took."""
-    started = time.perf_counter()
-    (batch,) = next(trainer.batches(0))
-    return batch, time.perf_counter() - started
+    """Read a batch, twice if there are two; returns the first and the seconds of a row."""
+    batches, seconds = [], math.inf
+    found = trainer.batches(0)
+    for _ in range(min(2, trainer.steps)):
+        started = time.perf_counter()
+        batches += next(found)
+        seconds = min(seconds, time.perf_counter() - started)
+    return batches[0], seconds / len(batches[0].draws)
 
 
 def _duration(seconds: float) -> str:

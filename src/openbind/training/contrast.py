@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openbind.data.index import RowView
 from openbind.data.sampler import Draw
 from openbind.data.table import PairTable
 from openbind.training.losses.chunked import Excluded
@@ -74,15 +75,13 @@ class Corpus:
         self.table, self.vectors_KVE, self.positives = table, vectors_KVE, positives
         self.similar = similar
         self._group_K = np.arange(len(table.anchors))
-        self._group_of_label: dict[str, int] = {}
+        self._group_N: np.ndarray | None = None
         if positives == "label":
-            groups = self._group_of_label
+            self._group_N = _label_groups(table.rows)
             self._group_K[:] = -1
-            for row, choice in zip(table.rows, table.choices, strict=True):
-                group = groups.setdefault(row.label or f"row {row.key}", len(groups))
-                for anchor in choice:
-                    if self._group_K[anchor] < 0:
-                        self._group_K[anchor] = group
+            rows, anchors = table.choices.flat()
+            found, first = np.unique(anchors, return_index=True)
+            self._group_K[found] = self._group_N[rows[first]]
 
     def contrast(
         self,
@@ -143,9 +142,16 @@ class Corpus:
 
     def _own_groups(self, row: int) -> list[int]:
         """Return the groups of a row's items, and its label's."""
-        groups = self._group_K[list(self.table.choices[row])].tolist()
-        label = self.table.rows[row].label
-        return [*groups, self._group_of_label[label]] if label in self._group_of_label else groups
+        groups: list[int] = self._group_K[list(self.table.choices[row])].tolist()
+        return groups if self._group_N is None else [*groups, int(self._group_N[row])]
+
+
+def _label_groups(rows: RowView) -> np.ndarray:
+    """Number the rows' labels; a row without one is a group of its own."""
+    group_N = rows.column("label").astype(np.int64)
+    alone = np.flatnonzero(group_N < 0)
+    group_N[alone] = len(rows.source.labels) + np.arange(len(alone))
+    return group_N
 
 
 def _exclude_similar(

@@ -30,8 +30,11 @@ from openbind.model.trunk import Block
 
 T = TypeVar("T")
 
-TIMEOUT = timedelta(hours=2)
-"""For collectives: the other processes wait while the first validates and writes."""
+TIMEOUT = timedelta(minutes=30)
+"""For collectives of the steps: a process that doesn't come by then is taken for dead."""
+PATIENCE = timedelta(days=30)
+"""For waiting on what takes processes unequal hours: listing, embedding, writing. One that dies is
+noticed at once, by its closed connection."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +44,17 @@ class World:
     Args:
         rank: index of this process.
         size: number of processes.
+        local_rank: index of this process on its machine.
+        patient: the processes as a group on CPUs, whose members wait for each other for
+            `PATIENCE`; None is one process.
         device: where this process computes.
         batch_size, workers: of `embed_many`; None chooses by device.
     """
 
     rank: int = 0
     size: int = 1
+    local_rank: int = 0
+    patient: dist.ProcessGroup | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     batch_size: int | None = None
     workers: int | None = None
@@ -77,9 +85,8 @@ class World:
         return stacked
 
     def wait(self) -> None:
-        """Wait until all processes have called this."""
-        if self.size > 1:
-            dist.barrier()
+        """Wait until all processes have called this, however long that takes."""
+        gather_objects(None, self)
 
 
 @contextmanager
@@ -116,6 +123,8 @@ def join_world(
     yield World(
         rank=int(os.environ["RANK"]),
         size=size,
+        local_rank=int(os.environ["LOCAL_RANK"]),
+        patient=dist.new_group(backend="gloo", timeout=PATIENCE),
         device=own,
         batch_size=batch_size,
         workers=workers,
@@ -128,7 +137,7 @@ def join_world(
 
 
 def gather_objects(value: T, world: World) -> list[T]:
-    """Exchange picklable values; all processes must call.
+    """Exchange small picklable values; all processes must call, and wait as long as it takes.
 
     Returns:
         each process's value, by rank.
@@ -136,7 +145,7 @@ def gather_objects(value: T, world: World) -> list[T]:
     if world.size == 1:
         return [value]
     found: list[Any] = [None] * world.size
-    dist.all_gather_object(found, value)
+    dist.all_gather_object(found, value, group=world.patient)
     return found
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from openbind.data.pairs import Row, choose_split
-from openbind.data.sources import read_rows
+from openbind.data.listing import read_rows
+from openbind.data.pairs import Row
+from openbind.data.splits import choose_split
 from openbind.data.table import tabulate
 from openbind.embedding.many import Entry
 from openbind.errors import ConfigError

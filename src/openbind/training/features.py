@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -12,14 +17,18 @@ from tqdm import tqdm
 from openbind.data.loader import CachedFeatures, SkippedItem
 from openbind.data.table import PairTable
 from openbind.data.views import ViewKey, anchor_view
+from openbind.embedding.cache import VectorCache
 from openbind.embedding.items import StoredFeatures, load_features
-from openbind.embedding.many import Entry, compute_many
+from openbind.embedding.many import Entry, compute_many, view_keys
 from openbind.errors import ConfigError, InputError
 from openbind.modalities.spec import View
-from openbind.space.decoding import Decoder
+from openbind.space.decoding import Decoder, map_ahead
+from openbind.space.identity import modality_identity
 from openbind.space.pipeline import Finished
-from openbind.training.distributed import World, gather_objects
-from openbind.training.heads import features, head_layer
+from openbind.training.anchors import file_states
+from openbind.training.blocks import BlockRows, fill_blocks
+from openbind.training.distributed import World
+from openbind.training.heads import HeadPlan, features, head_layer, head_names
 from openbind.training.recipe import PairPlan
 from openbind.training.trained_tower import TrainedTower
 
@@ -31,6 +40,8 @@ def cache_features(
     folder: Path | None,
     seed: int,
     *,
+    kept: Path | None = None,
+    cache: VectorCache | None = None,
     world: World | None = None,
     progress: bool = False,
 ) -> tuple[CachedFeatures, PairTable, list[SkippedItem]]:
@@ -42,78 +53,157 @@ def cache_features(
         trained_tower: the tower.
         folder: of the starting space, with the files that preprocessing needs.
         seed: of the views.
+        kept: folder of the run's features, see `fill_blocks`.
+        cache: of features, found by content: those of other runs of the same body, such as the
+            settings of a sweep, aren't computed again. None doesn't cache.
         world: the processes; None is this one alone.
         progress: show a bar on stderr.
 
     Returns:
-        the side to train on, with the features of all rows in memory; the usable rows; the items
-        that can't be used.
+        the side to train on, with the features of all rows mapped; the usable rows; the items that
+        can't be used.
 
     Raises:
         ConfigError: no row can be used.
     """
     world, rows = world or World(), table.rows
-    part = range(len(rows))[world.rank :: world.size]
-    items = [rows[row].items[plan.pair[1]] for row in part]
-    entries = [
-        Entry(plan.pair[1], item, _views(plan, table, row, seed))
-        for row, own in zip(part, items, strict=True)
-        for item in own
-        if not isinstance(item, StoredFeatures)
-    ]
-    results = _run_body(entries, trained_tower, folder, world, progress)
-    dim = head_layer(trained_tower.tower).in_features
-    mine = []
-    for row, own in zip(part, items, strict=True):
-        of_row = [item if isinstance(item, StoredFeatures) else next(results) for item in own]
-        mine.append(_join_items(_view_keys(plan, table, row), of_row, dim))
-    found: list[dict[ViewKey, Tensor] | str] = [""] * len(rows)
-    for rank, others in enumerate(gather_objects(mine, world)):
-        found[rank :: world.size] = others
+    views = 0 if plan.views.is_whole else plan.views.count
+    body = _Body(plan, table, trained_tower, folder, seed, world, cache, progress)
+    found = fill_blocks(kept, len(rows), body.describe, body.compute, world)
     skipped = [
-        SkippedItem(plan.name, row.key, reason)
-        for row, reason in zip(rows, found, strict=True)
-        if isinstance(reason, str)
+        SkippedItem(plan.name, rows[row].key, reason) for row, reason in found.skipped.items()
     ]
-    side = {i: views for i, views in enumerate(found) if not isinstance(views, str)}
-    if not side:
+    usable = [row for row in range(len(rows)) if row not in found.skipped]
+    if not usable:
         raise ConfigError(f"{plan.name}: no row can be used; the first: {skipped[0].reason}")
-    return CachedFeatures(list(side.values())), table.only(list(side)), skipped
+    end_V = np.concatenate([[0], np.cumsum(found.counts, dtype=np.int64)])
+    views_N = table.choices.count_N * views if views else np.ones(len(rows), np.int64)
+    first_N = (np.cumsum(views_N) - views_N)[usable]
+    kept_table = table.only(usable) if skipped else table
+    values_MD = torch.from_numpy(found.values_MD)
+    return CachedFeatures(kept_table, views, values_MD, end_V, first_N), kept_table, skipped
 
 
-def _run_body(
-    entries: Sequence[Entry],
-    trained_tower: TrainedTower,
-    folder: Path | None,
-    world: World,
-    progress: bool,
-) -> Iterator[Finished[Entry]]:
-    """Compute the features of items, in order."""
-    modality, device = trained_tower.modality, trained_tower.device.type
+@dataclass(frozen=True)
+class _Body:
+    """Computes the features of blocks of rows; see `cache_features`."""
 
-    def compute(_: str, clips: Tensor) -> Tensor:
-        return features(trained_tower.tower, clips)
+    plan: PairPlan
+    table: PairTable
+    trained_tower: TrainedTower
+    folder: Path | None
+    seed: int
+    world: World
+    cache: VectorCache | None
+    progress: bool
 
-    decoder = Decoder({modality: trained_tower.settings}, folder)
-    results = compute_many(decoder, entries, compute, device=device, **world.embedding)
-    label = f"features of {modality}"
-    return iter(tqdm(results, label, len(entries), delay=1, disable=not progress))
+    @cached_property
+    def identity(self) -> str:
+        """A hash of everything that decides the body's features, but not of the head."""
+        own = self.trained_tower
+        return modality_identity(
+            own.modality, own.settings, own.spec, own.tower, self.folder, head_names(own.tower)
+        )
+
+    @property
+    def dim(self) -> int:
+        return head_layer(self.trained_tower.tower).in_features
+
+    def describe(self, block: range) -> str:
+        """Hash everything that decides the features of some rows."""
+        plan, rows = self.plan, self.table.rows
+        start = f"{self.identity}/{plan.views!r}/{self.seed}/{len(rows)}"
+        digest = hashlib.blake2b(start.encode(), digest_size=20)
+        for row in block:
+            views = _views(plan, self.table, row, self.seed)
+            files = [file_states(item) for item in rows.items(row, plan.pair[1])]
+            digest.update(f"/{rows[row].key}/{views!r}/{files}".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def compute(self, blocks: Sequence[range]) -> Iterator[BlockRows]:
+        """Compute the features of blocks of rows; see `fill_blocks`."""
+        label, total = f"features of {self.plan.pair[1]}", sum(map(len, blocks))
+        with tqdm(desc=label, total=total, delay=1, disable=not self.progress) as bar:
+            for block in blocks:
+                yield self._compute_block(block)
+                bar.update(len(block))
+
+    def _compute_block(self, block: range) -> BlockRows:
+        items = [self.table.rows.items(row, self.plan.pair[1]) for row in block]
+        entries = [
+            Entry(self.plan.pair[1], item, _views(self.plan, self.table, row, self.seed))
+            for row, own in zip(block, items, strict=True)
+            for item in own
+            if not isinstance(item, StoredFeatures)
+        ]
+        results = iter(self._run(entries))
+        values, counts, skipped = [np.empty((0, self.dim), np.float32)], list[int](), {}
+        for row, own in zip(block, items, strict=True):
+            of_row = [item if isinstance(item, StoredFeatures) else next(results) for item in own]
+            keys = _view_keys(self.plan, self.table, row)
+            views = _join_items(keys, of_row, self.dim)
+            if isinstance(views, str):
+                skipped[row] = views
+                counts += [0] * len(keys)
+            else:
+                values += views
+                counts += [len(clips_SD) for clips_SD in views]
+        return BlockRows(np.concatenate(values), np.array(counts, np.int32), skipped)
+
+    def _run(self, entries: Sequence[Entry]) -> list[_Features]:
+        """Find the features of items in the cache, or compute them."""
+        found: list[_Features | None] = [None] * len(entries)
+        keys: list[list[bytes]] = [[] for _ in entries]
+        if self.cache is not None:
+            hashed = map_ahead(partial(view_keys, f"features/{self.identity}"), entries)
+            for place, key in enumerate(hashed):
+                with suppress(InputError):  # reading it says so again
+                    keys[place] = key()
+            known = self.cache.get([key for own in keys for key in own])
+            for place, own in enumerate(keys):
+                if own and all(key in known for key in own):
+                    found[place] = [known[key].reshape(-1, self.dim) for key in own]
+        missing = [place for place, features in enumerate(found) if features is None]
+        new: dict[bytes, np.ndarray] = {}
+        for place, result in zip(
+            missing, self._compute([entries[p] for p in missing]), strict=True
+        ):
+            found[place] = result.error or [np.asarray(clips) for clips in result.vectors]
+            if keys[place] and result.error is None:
+                new |= zip(keys[place], result.vectors, strict=True)
+        if self.cache is not None:
+            self.cache.put(new)
+        return [features for features in found if features is not None]
+
+    def _compute(self, entries: Sequence[Entry]) -> Iterator[Finished[Entry]]:
+        own = self.trained_tower
+
+        def compute(_: str, clips: Tensor) -> Tensor:
+            return features(own.tower, clips)
+
+        decoder = Decoder({own.modality: own.settings}, self.folder)
+        options = self.world.embedding
+        return compute_many(decoder, entries, compute, device=own.device.type, **options)
+
+
+_Features = list[np.ndarray] | InputError
+"""An item's features_SD in each view, or why it has none."""
 
 
 def _join_items(
-    keys: Sequence[ViewKey], items: Sequence[StoredFeatures | Finished[Entry]], dim: int
-) -> dict[ViewKey, Tensor] | str:
+    keys: Sequence[ViewKey], items: Sequence[StoredFeatures | _Features], dim: int
+) -> list[np.ndarray] | str:
     """Join the clips of a row's items, by view; return the reason if one can't be used."""
     try:
         parts = [_read_clips(item, keys, dim) for item in items]
     except InputError as error:
         return str(error)
-    return {key: torch.cat(own) for key, *own in zip(keys, *parts, strict=True)}
+    return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
 
 def _read_clips(
-    found: StoredFeatures | Finished[Entry], keys: Sequence[ViewKey], dim: int
-) -> list[Tensor]:
+    found: StoredFeatures | _Features, keys: Sequence[ViewKey], dim: int
+) -> list[np.ndarray]:
     """Return features_SD of an item's clips in each view; stored ones are of one whole clip.
 
     Raises:
@@ -123,38 +213,41 @@ def _read_clips(
     if isinstance(found, StoredFeatures):
         if keys != [None]:
             raise ConfigError("views: stored features are of whole items; remove crop and flip")
-        return [torch.from_numpy(load_features(found, dim))[None]]
-    if found.error is not None:
-        raise found.error
-    return [torch.from_numpy(clips_SD) for clips_SD in found.vectors]
+        return [load_features(found, dim)[None]]
+    if isinstance(found, InputError):
+        raise found
+    return found
 
 
 def join_features(
-    parts: Sequence[tuple[CachedFeatures, PairTable, Tensor]],
+    parts: Sequence[tuple[CachedFeatures, PairTable, Tensor]], plan: HeadPlan
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return all features of some pairs, the vectors that they are mapped to, and weights.
+    """Return what a head starts from: features, the vectors that they are mapped to, and weights.
 
     Args:
-        parts: the features, their rows, and vectors_KVE of the rows' frozen items.
+        parts: the features of its pairs, their rows, and vectors_KVE of the rows' frozen items.
+        plan: of the head; one that isn't standardized starts from nothing, and copies nothing.
 
     Returns:
         features_ND of all clips in all views, without rows of weight 0; targets_NE, the frozen
         item's vector in that view, or the mean of all vectors of the row's frozen items; weight_N
         of each clip's row.
     """
+    if not plan.standardize:
+        none = torch.empty(0, parts[0][0].values_MD.shape[1])
+        return none, torch.empty(0, parts[0][2].shape[-1]), torch.empty(0)
     rows_ND, rows_NE, weight_N = [], [], list[float]()
     for side, table, vectors_KVE in parts:
-        for row, views, choice in zip(table.rows, side.features, table.choices, strict=True):
-            if not row.weight:
-                continue
-            for key, clips_SD in views.items():
+        weights = table.rows.column("weight")
+        for row in np.flatnonzero(weights).tolist():
+            for key, clips_SD in side.row(row).items():
                 if key is None:
-                    target_E = vectors_KVE[list(choice)].mean(dim=(0, 1))
+                    target_E = vectors_KVE[list(table.choices[row])].mean(dim=(0, 1))
                 else:
                     target_E = vectors_KVE[key]
                 rows_ND.append(clips_SD)
                 rows_NE.append(target_E.expand(len(clips_SD), -1))
-                weight_N += [row.weight] * len(clips_SD)
+                weight_N += [float(weights[row])] * len(clips_SD)
     if not rows_ND:
         raise ConfigError("weight: all rows have the weight 0; the head needs some to start from")
     return torch.cat(rows_ND), torch.cat(rows_NE), torch.tensor(weight_N)

@@ -98,6 +98,17 @@ def trained_layers(tower: nn.Module) -> tuple[nn.Module, ...]:
     return layers
 
 
+def head_names(tower: nn.Module) -> frozenset[str]:
+    """Return the names of the weights that aren't the body's, where only the head is trained.
+
+    Raises:
+        ConfigError: see `head_layer`.
+    """
+    parts = [*trained_layers(tower), head_part(tower)]
+    own = {id(weight) for part in parts if part is not None for weight in part.parameters()}
+    return frozenset(name for name, weight in tower.named_parameters() if id(weight) in own)
+
+
 def classifier_of(tower: nn.Module) -> nn.Linear:
     """Return the classifier on the features that a tower's head has.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,16 +11,19 @@ import numpy as np
 import torch
 
 from openbind.data.augment import read_augmentations
+from openbind.data.index import RowIndex, RowView, open_index
+from openbind.data.listing import read_rows
 from openbind.data.loader import AugmentedItems, CachedFeatures, Side, SkippedItem
-from openbind.data.pairs import Row, choose_split, hold_out
 from openbind.data.sampler import PairSize, require_batch
-from openbind.data.sources import read_rows
+from openbind.data.sources import PairSource
+from openbind.data.splits import choose_fold, choose_split, hold_out
 from openbind.data.table import PairTable, tabulate
+from openbind.embedding.cache import VectorCache
 from openbind.errors import ConfigError
 from openbind.space.space import Space
 from openbind.training.anchors import AnchorPlan, load_anchors
 from openbind.training.contrast import Corpus
-from openbind.training.distributed import World
+from openbind.training.distributed import World, gather_objects
 from openbind.training.features import cache_features
 from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.state import RunFolder
@@ -133,6 +136,14 @@ class Preparation:
     limit: int | None = None
     progress: bool = False
 
+    def rows_folder(self, name: str) -> Path | None:
+        """Return the folder of one table of vectors or features; None keeps none."""
+        return None if self.folder is None else self.folder.rows / name
+
+    def open_cache(self) -> AbstractContextManager[VectorCache | None]:
+        """Open the cache of vectors and features of all runs; a dry run uses none."""
+        return nullcontext() if self.folder is None else VectorCache()
+
 
 @dataclass(frozen=True)
 class PairRows:
@@ -145,34 +156,56 @@ class PairRows:
         excluded: what the sources skipped, and why.
     """
 
-    train: list[Row]
-    held_out: list[Row]
-    extra: tuple[Row, ...] = ()
+    train: RowView
+    held_out: RowView
+    extra: RowView | None = None
     excluded: tuple[str, ...] = ()
 
 
-def read_pair(plan: PairPlan, root: Path, seed: int) -> PairRows:
-    """Read a pair's training and validation rows.
+def read_pair(plan: PairPlan, root: Path, world: World | None = None) -> PairRows:
+    """Read a pair's training and validation rows; all processes must call.
+
+    Args:
+        plan: of the pair.
+        root: data folder.
+        world: the processes; None is this one alone.
 
     Raises:
         ConfigError, InputError: the data can't be read as the recipe says.
     """
-    found = read_rows(plan.data, plan.pair, root)
-    train, held_out = _split_rows(plan, found.rows, seed)
+    world = world or World()
+    found = list_rows(plan.data, plan.pair, root, world)
+    train, held_out = _split_rows(plan, found.rows)
     if plan.extra_negatives is None:
         return PairRows(train, held_out, excluded=found.excluded)
     frozen = plan.pair[0]
-    extra = read_rows(plan.extra_negatives, (frozen, frozen), root)
+    extra = list_rows(plan.extra_negatives, (frozen, frozen), root, world)
     return PairRows(train, held_out, extra.rows, found.excluded + extra.excluded)
 
 
-def _split_rows(plan: PairPlan, rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
+def list_rows(source: PairSource, pair: tuple[str, str], root: Path, world: World) -> RowIndex:
+    """List a source's rows in one process of each machine; the others map what it wrote.
+
+    Raises:
+        ConfigError, InputError: see `read_rows`.
+    """
+    index = read_rows(source, pair, root) if world.local_rank == 0 else None
+    folders = gather_objects(None if index is None else index.folder, world)
+    folder = folders[world.rank - world.local_rank]
+    if index is None and folder is not None:
+        index = open_index(folder, root)
+    return read_rows(source, pair, root) if index is None else index
+
+
+def _split_rows(plan: PairPlan, rows: RowView) -> tuple[RowView, RowView]:
     chosen = choose_split(rows, plan.split)
+    if plan.folds is not None:
+        return choose_fold(chosen, plan.folds, plan.fold)
     if isinstance(plan.validation, str):
         held_out = choose_split(rows, plan.validation)
-        keys = {row.key for row in held_out}
-        return [row for row in chosen if row.key not in keys], held_out
-    return (chosen, []) if plan.validation is None else hold_out(chosen, plan.validation, seed)
+        return chosen[~np.isin(chosen.numbers_N, held_out.numbers_N)], held_out
+    none = np.empty(0, np.int64)
+    return (chosen, rows[none]) if plan.validation is None else hold_out(chosen, plan.validation)
 
 
 def prepare_pair(
@@ -193,9 +226,9 @@ def prepare_pair(
     if frozen not in given.space.modalities:
         known = ", ".join(given.space.modalities)
         raise ConfigError(f"{plan.name}: {recipe.start} has no {frozen}, only {known}")
-    rows = read_pair(plan, given.root, recipe.seed)
+    rows = read_pair(plan, given.root, given.world)
     require_batch(plan.name, len(rows.train), plan.batch_size or recipe.batch_size)
-    table = tabulate(rows.train, frozen, rows.extra)
+    table = tabulate(rows.train, frozen, () if rows.extra is None else rows.extra)
     counts = PairCounts(len(table.rows), len(rows.held_out), len(table.anchors))
     if given.limit is not None:
         table = table.sample(given.limit)
@@ -209,7 +242,7 @@ def prepare_pair(
     started = time.perf_counter()
     table, vectors_KVE, skipped = _embed(given, plan, anchor_plan, table, f"anchors-{index}")
     embedded = time.perf_counter()
-    side, table, unreadable = _trained_side(plan, table, trained_tower, given)
+    side, table, unreadable = _trained_side(index, plan, table, trained_tower, given)
     pair = PairState(
         plan,
         table,
@@ -222,7 +255,7 @@ def prepare_pair(
         features_seconds=time.perf_counter() - embedded,
     )
     pair.skipped += missing + skipped + unreadable
-    if rows.held_out:
+    if len(rows.held_out):
         limit = min(recipe.logging.validation_rows, given.limit or len(rows.held_out))
         held_out = tabulate(rows.held_out, frozen).sample(limit)
         whole = AnchorPlan(modality=frozen)
@@ -244,7 +277,7 @@ def _read_classes(
     if plan.keep is None:
         return None
     frozen, expected = plan.pair[0], trained_tower.num_classes()
-    rows = read_rows(plan.keep.classes, (frozen, frozen), given.root).rows
+    rows = list_rows(plan.keep.classes, (frozen, frozen), given.root, given.world).rows
     if len(rows) != expected:
         raise ConfigError(
             f"{plan.name}: keep.classes: {len(rows)} rows, but the classifier of "
@@ -263,11 +296,16 @@ def _embed(
     given: Preparation, plan: PairPlan, anchor_plan: AnchorPlan, table: PairTable, name: str
 ) -> tuple[PairTable, torch.Tensor, list[SkippedItem]]:
     """Embed a table's frozen items; returns it without unusable ones, vectors_KVE, and those."""
-    path = None if given.folder is None else given.folder.vectors(name)
-    world, progress = given.world, given.progress
-    found = load_anchors(
-        given.space, anchor_plan, table.anchors, path, world=world, progress=progress
-    )
+    with given.open_cache() as cache:
+        found = load_anchors(
+            given.space,
+            anchor_plan,
+            table.anchors,
+            given.rows_folder(name),
+            world=given.world,
+            cache=cache,
+            progress=given.progress,
+        )
     skipped = [
         SkippedItem(plan.name, table.anchors[i].key, why) for i, why in found.skipped.items()
     ]
@@ -276,7 +314,7 @@ def _embed(
 
 
 def _trained_side(
-    plan: PairPlan, table: PairTable, trained_tower: TrainedTower, given: Preparation
+    index: int, plan: PairPlan, table: PairTable, trained_tower: TrainedTower, given: Preparation
 ) -> tuple[Side, PairTable, list[SkippedItem]]:
     """Set up reading of the trained side: items, or a frozen body's features of them."""
     modality = plan.pair[1]
@@ -292,6 +330,15 @@ def _trained_side(
             f"{plan.name}: augment.{modality}: has no effect with towers.{modality}.train: head, "
             "which caches each item's features; remove it, or train the whole tower"
         )
-    return cache_features(
-        plan, table, trained_tower, folder, seed, world=given.world, progress=given.progress
-    )
+    with given.open_cache() as cache:
+        return cache_features(
+            plan,
+            table,
+            trained_tower,
+            folder,
+            seed,
+            kept=given.rows_folder(f"features-{index}"),
+            cache=cache,
+            world=given.world,
+            progress=given.progress,
+        )

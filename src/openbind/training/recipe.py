@@ -13,6 +13,9 @@ from openbind.errors import shorten
 from openbind.training.optimization import Schedule
 from openbind.training.towers import TowerPlan
 
+MIN_LEARNED_TEMPERATURE = 0.01
+"""CLIP's limit (arXiv 2103.00020, section 2.5)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeepPlan:
@@ -43,7 +46,10 @@ class PairPlan:
         pair: names of the two modalities, the frozen one first.
         data: where the aligned samples are.
         split: the training split; None takes all rows that validation doesn't.
-        validation: a split's name, or the fraction of rows held out; None doesn't validate.
+        validation: a split's name, or the fraction of rows held out; None doesn't validate. Rows
+            of one group are held out together, the same for every seed.
+        folds, fold: hold out part `fold` (from 0) of `folds`, for cross-validation; instead of
+            `validation`.
         views: which parts of an item are used, the same on both sides; `count` embeddings of each
             frozen item are cached.
         augment: modality → operations on its side alone. Those of the frozen side are applied
@@ -73,6 +79,8 @@ class PairPlan:
     data: PairSource
     split: str | None = None
     validation: str | float | None = None
+    folds: int | None = None
+    fold: int = 0
     views: ViewPlan = field(default_factory=ViewPlan)
     augment: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     loss: str = "info_nce"
@@ -94,6 +102,11 @@ class PairPlan:
             raise ValueError(f"pair: expected two modalities, found {self.pair[0]!r} twice")
         if self.temperature <= 0 or self.repeat <= 0:
             raise ValueError("temperature and repeat must be greater than 0")
+        if self.learn_temperature and self.temperature < MIN_LEARNED_TEMPERATURE:
+            raise ValueError(
+                f"temperature: expected at least {MIN_LEARNED_TEMPERATURE} where it is learned, "
+                f"found {self.temperature}"
+            )
         if self.batch_size is not None and self.batch_size < 2:
             raise ValueError(f"batch_size: expected at least 2 rows, found {self.batch_size}")
         if self.similar is not None and not 0 < self.similar < 1:
@@ -114,6 +127,10 @@ class PairPlan:
             raise ValueError("third: only with negatives: batch, and without similar")
         if isinstance(self.validation, float) and not 0 < self.validation < 1:
             raise ValueError(f"validation: expected a fraction in (0, 1), found {self.validation}")
+        if self.folds is not None and (self.folds < 2 or self.validation is not None):
+            raise ValueError(f"folds: expected at least 2, without validation, found {self.folds}")
+        if not 0 <= self.fold < (self.folds or 1):
+            raise ValueError(f"fold: expected a number from 0 below folds, found {self.fold}")
         for modality in self.augment:
             if modality not in self.pair:
                 raise ValueError(f"augment.{modality}: the pair is {list(self.pair)}")
@@ -143,7 +160,8 @@ class Hardware:
         parallel: with several processes: "ddp" replicates the weights, "fsdp" shards them.
         compile: compile the tower with torch.compile.
         embed_batch_size, embed_workers: clips per batch and decoding threads where items are only
-            embedded: the frozen side, a frozen body's features, validation. None chooses by device.
+            embedded: the frozen side, a frozen body's features, validation. None is as many threads
+            as `num_workers`, or chooses by device.
     """
 
     device: str = "auto"
@@ -155,6 +173,11 @@ class Hardware:
     compile: bool = False
     embed_batch_size: int | None = None
     embed_workers: int | None = None
+
+    @property
+    def decoders(self) -> int | None:
+        """Decoding threads where items are only embedded; None chooses by device."""
+        return self.num_workers or None if self.embed_workers is None else self.embed_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,5 +337,5 @@ class Recipe:
 
     def validates(self) -> bool:
         """Return whether a validation measures anything."""
-        held = any(plan.validation is not None for plan in self.pairs)
+        held = any(plan.validation is not None or plan.folds for plan in self.pairs)
         return held or any(probe.data is not None for probe in self.logging.emergence)

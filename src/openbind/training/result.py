@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -19,7 +20,7 @@ from openbind.space.card import Card, Measurement, Source, is_permissive
 from openbind.space.config import Binding, SpaceConfig, TowerSpec
 from openbind.space.space import Space
 from openbind.training.lora import adapters_of, as_peft
-from openbind.training.recipe import Recipe
+from openbind.training.recipe import PairPlan, Recipe
 from openbind.training.state import RunFolder
 from openbind.training.trained_tower import TrainedTower
 from openbind.training.validation import Retrieval
@@ -142,19 +143,22 @@ def write_card(
     if emergent:
         summary += f" Emergent, never trained together: {', '.join(emergent)}."
     sources = [from_dict(Source, dict(source), "card.data") for source in recipe.card.data]
+    sources = sources or [_unstated_source(plan) for plan in recipe.pairs]
+    replaced = {name for name, plan in recipe.towers.items() if plan.start == "scratch"}
+    valid = [source for source in card.sources if not _only_of(source.use, replaced)]
     return replace(
         card,
         summary=summary,
         license=recipe.card.license or card.license,
         trained_pairs=tuple((a, b) for a, b in pairs),
-        sources=(*card.sources, *(s for s in sources if s not in card.sources)),
+        sources=(*valid, *(s for s in sources if s not in valid)),
         measurements=(
             *_still_valid(card, retrained & set(start.modalities)),
             *_measurements(results),
         ),
         unrelated=tuple(own for own in card.unrelated if not retrained & set(own.modalities)),
         limits=(
-            *card.limits,
+            *(limit for limit in card.limits if not _begins_with(limit, retrained)),
             *([] if card.license or not recipe.card.license else [UNSTATED.format(start.name)]),
             *(limit for limit in recipe.card.limits if limit not in card.limits),
         ),
@@ -173,6 +177,29 @@ def check_license(recipe: Recipe, start: Space) -> None:
             f"card.license: {recipe.card.license}, but {start.name} has the license {stated}, "
             "which permits less; without one it is kept; or state one that both allow"
         )
+
+
+def _unstated_source(plan: PairPlan) -> Source:
+    """Return an entry for a pair's data where the recipe says nothing about them."""
+    use = f"{'-'.join(plan.pair)} pairs"
+    return Source(name=f"data of the recipe's {plan.name}", use=use, license="", origin="")
+
+
+def _only_of(use: str, replaced: set[str]) -> bool:
+    """Return whether a source served only towers that aren't there any more.
+
+    What it served is read from its `use`: "audio tower", "image-audio and text-audio pairs". A pair
+    is of the modality that was trained, whose tower is replaced.
+    """
+    uses = re.findall(r"[\w-]+(?= tower)|\w+-\w+", use)
+    found = [set(use.split("-")) & {*MODALITIES.names(), *replaced} for use in uses]
+    known = [modalities for modalities in found if modalities]
+    return bool(known) and all(modalities & replaced for modalities in known)
+
+
+def _begins_with(limit: str, modalities: set[str]) -> bool:
+    """Return whether a limit is about a modality, which is how it begins then."""
+    return limit.partition(" ")[0].strip(",:").lower() in modalities
 
 
 def _still_valid(card: Card, replaced: set[str]) -> list[Measurement]:

@@ -47,7 +47,7 @@ def open_folder(
         _require_same(_recipe_of(folder.last, state), json.loads(json.dumps(to_dict(recipe))))
     elif world.is_first:
         folder.path.mkdir(parents=True, exist_ok=True)
-        for old in (folder.log, folder.skipped, folder.tracker_id, *folder.vector_tables()):
+        for old in (folder.log, folder.skipped, folder.tracker_id):
             old.unlink(missing_ok=True)
     if world.is_first:
         with atomic_path(folder.recipe) as temporary:

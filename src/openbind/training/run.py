@@ -82,7 +82,7 @@ def train(
     require_loggers(recipe.logging)
     folder = RunFolder(Path(output) if output is not None else Path("runs") / recipe.name)
     hardware = recipe.hardware
-    with join_world(hardware.device, hardware.embed_batch_size, hardware.embed_workers) as world:
+    with join_world(hardware.device, hardware.embed_batch_size, hardware.decoders) as world:
         state = open_folder(folder, recipe, resume, world)
         # Without a name: a shared network that outlives its process group can abort at exit.
         _Run(recipe, Path(data), folder, world, progress and world.is_first).run(state)
@@ -140,7 +140,7 @@ def prepare_run(
         cached = None
         if tower.plan.train == "head":
             own = [pair for pair in pairs if pair.plan.pair[1] == modality]
-            cached = join_features([pair.cached_pairs() for pair in own])
+            cached = join_features([pair.cached_pairs() for pair in own], tower.plan.head)
         tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, cached)
     return PreparedRun(space, towers, pairs)
 
@@ -213,6 +213,8 @@ class _Run:
             if log is not None:
                 log.step(done, numbers)
             is_best = validates and self._validate(done, numbers or {}, log)
+            if validates:
+                clock.restart()  # rows per second are those of the steps
             saves = is_last or is_best or self.best.stops or done % self.save_every == 0
             # Alone at every step; with several processes where they exchange data anyway, and
             # before each checkpoint, after which these steps aren't repeated.

@@ -9,6 +9,7 @@ runs/my-run/
   samples/        an image at each validation: held rows, and the frozen items nearest to them
   adapters/       LoRA adapters by themselves, one folder for each modality
   state/last.pt   the newest checkpoint; state/best.pt the best by validation
+  state/rows/     vectors of the frozen side, and a frozen body's features
 """
 
 from __future__ import annotations
@@ -91,13 +92,10 @@ class RunFolder:
         """The best checkpoint by validation."""
         return self.path / "state" / "best.pt"
 
-    def vectors(self, name: str) -> Path:
-        """Return the path of a table of embeddings of frozen items."""
-        return self.path / "state" / f"{name}.safetensors"
-
-    def vector_tables(self) -> list[Path]:
-        """Return the paths of all tables of embeddings."""
-        return sorted(self.path.glob("state/*.safetensors"))
+    @property
+    def rows(self) -> Path:
+        """The folder of vectors and features that were computed before the first step."""
+        return self.path / "state" / "rows"
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from openbind.data.listing import read_rows
 from openbind.data.loader import SkippedItem
-from openbind.data.sources import read_rows
 from openbind.data.table import PairTable
 from openbind.embedding.many import Entry
 from openbind.errors import ConfigError

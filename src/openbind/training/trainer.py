@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -90,7 +90,11 @@ class Trainer:
         self.steps_per_epoch = max(batches) if together else sum(batches)
         self.steps = steps or recipe.schedule.total_steps(self.steps_per_epoch)
         self.sampler = Sampler(
-            [pair.size(size) for pair in pairs],
+            # Two pairs of the same modalities draw apart.
+            [
+                replace(pair.size(size), name=name)
+                for pair, name in zip(pairs, recipe.pair_names(), strict=False)
+            ],
             batch_size=size,
             steps=self.steps,
             seed=recipe.seed,
@@ -137,6 +141,8 @@ class Trainer:
         lr = lr_at(step, schedule, self.steps) if lr is None else lr
         norm = float(take_step(self.optimizer, lr, schedule.max_grad_norm))
         self._require_finite("gradient norm", norm, step, batches[0])
+        for loss_fn in self.losses:
+            loss_fn.limit_scale()
         for tower in self.trained_towers.values():
             tower.update_average()
         indices = [batch.draws[0].pair for batch in batches]
@@ -225,10 +231,13 @@ class Stopwatch:
 
     def rows_per_second(self) -> float:
         """Return the throughput since the last call, and restart."""
-        now = time.perf_counter()
-        throughput = self._rows / max(now - self._since, 1e-9)
-        self._since, self._rows = now, 0
+        throughput = self._rows / max(time.perf_counter() - self._since, 1e-9)
+        self.restart()
         return throughput
+
+    def restart(self) -> None:
+        """Forget what was counted, after something else took time."""
+        self._since, self._rows = time.perf_counter(), 0
 
 
 def _seed_of(seed: int, step: int, rank: int) -> int:

@@ -29,7 +29,8 @@ def hum(path: Path, samples: int = 800) -> None:
 
 def read(root: Path, pair: tuple[str, str] = ("image", "audio"), by: str = "stem") -> Rows:
     folders = {name: name for name in pair}
-    return Folders(folders=folders, by=by).read(pair, root)  # type: ignore[arg-type]
+    found = Folders(folders=folders, by=by).read(pair, root)  # type: ignore[arg-type]
+    return Rows(list(found.rows), tuple(found.excluded))
 
 
 def names(rows: Rows, root: Path, modality: str) -> list[list[str]]:

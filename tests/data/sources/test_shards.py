@@ -51,7 +51,8 @@ def pack(path: Path, parts: Parts, **options: Any) -> None:
 def read(
     root: Path, pair: tuple[str, str] = ("image", "audio"), shards: str = "a.tar", **config: Any
 ) -> Rows:
-    return Shards(shards=shards, **config).read(pair, root)
+    found = Shards(shards=shards, **config).read(pair, root)
+    return Rows(list(found.rows), tuple(found.excluded))
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from openbind.configs import from_dict, to_dict
+from openbind.data.listing import read_rows
 from openbind.data.pairs import Row, Rows
-from openbind.data.sources import SOURCES, PairSource, read_rows
+from openbind.data.sources import SOURCES, PairSource
 from openbind.data.sources.manifest import Manifest
 from openbind.errors import ConfigError, UnknownNameError
 from openbind.training.recipe import PairPlan

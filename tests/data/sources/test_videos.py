@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from openbind.data.pairs import Rows, hold_out
+from openbind.data.index import index_rows
+from openbind.data.pairs import Rows
 from openbind.data.sources.videos import Videos
+from openbind.data.splits import hold_out
 from openbind.embedding.items import open_item
 from openbind.errors import ConfigError, InputError
 from openbind.media.audio import read_audio
@@ -42,7 +44,8 @@ def shoot(path: Path, seconds: float, sound: bool = True) -> None:
 
 
 def read(root: Path, **config: Any) -> Rows:
-    return Videos(videos="videos", **config).read(("image", "audio"), root)
+    found = Videos(videos="videos", **config).read(("image", "audio"), root)
+    return Rows(list(found.rows), tuple(found.excluded))
 
 
 def test_windows(tmp_path: Path) -> None:
@@ -54,7 +57,7 @@ def test_windows(tmp_path: Path) -> None:
     assert [row.key for row in rows] == [f"train/dog/a.mp4@{start}" for start in (0, 2, 4)]
     for row in rows:
         assert dict(row.items) == {"image": (path,), "audio": (path,)}
-        assert (row.split, row.label, row.recording) == ("train", "dog", "train/dog/a.mp4")
+        assert (row.split, row.label, row.group) == ("train", "dog", "train/dog/a.mp4")
     assert probe_video(open_item(rows[2].items["image"][0])).frames == 60
     assert read_audio(open_item(rows[2].items["audio"][0])).seconds == pytest.approx(6, abs=0.1)
 
@@ -67,7 +70,7 @@ def test_last_window(tmp_path: Path, seconds: float, ends: list[float]) -> None:
     shoot(tmp_path / "videos" / "a.mp4", seconds)
     shoot(tmp_path / "videos" / "b.mkv", 2)
     rows = read(tmp_path)
-    found = [row.span[1] for row in rows.rows if row.recording == "a.mp4" and row.span]
+    found = [row.span[1] for row in rows.rows if row.group == "a.mp4" and row.span]
     assert found == pytest.approx(ends, abs=0.05)
     short = f"{tmp_path / 'videos' / 'a.mp4'}: shorter than half a window"
     assert rows.excluded == (() if ends else (short,))
@@ -102,9 +105,10 @@ def test_videos_are_held_out_whole(tmp_path: Path) -> None:
     """Windows of one video look alike, so they are never in both splits."""
     for name in "abcdef":
         shoot(tmp_path / "videos" / f"{name}.mp4", 4)
-    kept, held = hold_out(read(tmp_path).rows, 0.4, seed=0)
+    kept, held = hold_out(index_rows(read(tmp_path).rows).rows, 0.4)
     assert len(kept) + len(held) == 12
-    assert not {row.recording for row in kept} & {row.recording for row in held}
+    videos = [{row.key.partition("@")[0] for row in side} for side in (kept, held)]
+    assert not videos[0] & videos[1]
 
 
 def test_nothing_usable(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from openbind.errors import UnknownNameError
+from openbind.errors import ConfigError, UnknownNameError
 from openbind.training.distributed import World
 from openbind.training.losses import LOSSES
 from openbind.training.losses.chunked import Excluded, Gather, gather_alone
@@ -26,10 +26,23 @@ def plan_of(world: Any, **values: str) -> PairPlan:
 
 
 def test_temperature(world: Any) -> None:
-    """A fixed scale is the inverse of the temperature; a learned one is at most 100."""
+    """A fixed scale is the inverse of the temperature; a learned one starts with at most 100."""
     assert float(InfoNCE(plan_of(world, temperature="0.005")).scale) == pytest.approx(200)
-    learned = InfoNCE(plan_of(world, temperature="0.005", learn_temperature="true"))
-    assert float(learned.scale.detach()) == pytest.approx(100)
+    with pytest.raises(ConfigError, match=r"temperature: expected at least 0\.01"):
+        plan_of(world, temperature="0.005", learn_temperature="true")
+
+
+def test_a_scale_at_its_limit_is_learned(world: Any) -> None:
+    """At 100 a learned scale still has a gradient, and stays below the limit after steps."""
+    loss = InfoNCE(plan_of(world, temperature="0.01", learn_temperature="true"))
+    query_QE, target_Q = torch.eye(3, 4), torch.tensor([0, 1, 1])
+    loss(query_QE, torch.eye(4), target_Q).backward()
+    assert loss.log_scale.grad is not None
+    assert abs(float(loss.log_scale.grad)) > 1
+    with torch.no_grad():
+        loss.log_scale.add_(1.0)
+    loss.limit_scale()
+    assert float(loss.scale.detach()) == pytest.approx(100)
 
 
 def test_classes_compute_the_functions(world: Any) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from openbind.configs import from_dict, schema
 from openbind.data.pairs import Rows
 from openbind.errors import ConfigError, shorten
-from openbind.modalities import MODALITIES
 from openbind.registry import Registry
 
 SOURCES = Registry(
@@ -34,7 +33,27 @@ class PairSource(ABC):
 
     @abstractmethod
     def read(self, pair: tuple[str, str], root: Path) -> Rows:
-        """List the pairs without decoding any item; see `read_rows`."""
+        """List the pairs without decoding any item.
+
+        Args:
+            pair: names of the two modalities, the frozen one first.
+            root: the data folder; relative paths start there.
+
+        Raises:
+            ConfigError: no pairs found, or a column or folder is missing.
+            InputError: a file of the source is missing or broken.
+        """
+
+    def state(self, pair: tuple[str, str], root: Path) -> str | None:
+        """Hash what decides the rows beside the source's own fields, much faster than reading them.
+
+        Where the data lie doesn't count. None doesn't keep the rows: each process and run lists
+        them again.
+
+        Raises:
+            ConfigError, InputError: as for `read`.
+        """
+        return None
 
     @classmethod
     def from_plain(cls, values: Any, where: str) -> PairSource:
@@ -67,25 +86,3 @@ class PairSource(ABC):
     def plain_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema of the mappings that `from_plain` accepts."""
         return {"anyOf": [schema(SOURCES.get(name)) for name in SOURCES.names()]}
-
-
-def read_rows(source: PairSource, pair: tuple[str, str], root: Path) -> Rows:
-    """List a source's pairs; no item is decoded.
-
-    Args:
-        source: the data set.
-        pair: names of the two modalities, the frozen one first.
-        root: the data folder; relative paths start there.
-
-    Returns:
-        The rows with items of both modalities (at least one row), and what was excluded.
-
-    Raises:
-        ConfigError: no pairs found, or a column or folder is missing.
-        InputError: a file of the source is missing or broken.
-        UnknownNameError: no such modality.
-        MissingExtraError: Parquet or videos without their extra.
-    """
-    for modality in pair:
-        MODALITIES.get(modality)
-    return source.read(pair, root)

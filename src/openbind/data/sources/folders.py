@@ -10,7 +10,7 @@ from typing import Literal
 
 from openbind.data.pairs import Row, RowItems, Rows
 from openbind.data.sources import PairSource
-from openbind.data.sources.trees import Subfolder, locate, walk_files
+from openbind.data.sources.trees import Subfolder, locate, tree_state, walk_files
 from openbind.embedding.items import Item
 from openbind.errors import ConfigError, InputError
 from openbind.modalities import MODALITIES, TEXT
@@ -88,6 +88,11 @@ class Folders(PairSource):
             if found
         ]
         return Rows(tuple(rows), tuple(excluded))
+
+    def state(self, pair: tuple[str, str], root: Path) -> str:
+        """Hash names, sizes and times of the files of both modalities."""
+        folders = self._locate_both(pair, root)
+        return "/".join(tree_state(f, _accepts(m)) for m, f in zip(pair, folders, strict=True))
 
     def _locate_both(self, pair: tuple[str, str], root: Path) -> list[Path]:
         for modality in pair:

@@ -5,28 +5,26 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split, read_weight
 from openbind.data.sources import PairSource
 from openbind.data.sources.records import Record, RecordFile, open_records
-from openbind.data.sources.trees import locate
-from openbind.embedding.items import Item, StoredFeatures, StoredVector
+from openbind.data.sources.trees import CHECKED_ROWS, check_files, locate
+from openbind.embedding.items import Item, StoredFeatures, StoredVector, content_key
 from openbind.errors import ConfigError, InputError, shorten
+from openbind.media.source import open_source
 from openbind.modalities import MODALITIES, TEXT
 
-CHECKED_ROWS = 20
-"""Rows whose files must exist before the rest is read, so that a wrong data folder fails early."""
 VECTORS, FEATURES = ".vector", ".features"
 """Suffixes of columns of stored vectors, and of a body's features, in place of the items."""
 VECTOR_CELL = re.compile(r"(?P<path>.+\.npy)(?:#(?P<row>\d+))?")
 
-OPTIONAL = ("label", "split", "key", "start", "end", "weight")
+OPTIONAL = ("label", "split", "key", "group", "start", "end", "weight")
 """Names of further columns, read if present."""
 
 
@@ -54,7 +52,8 @@ class Manifest(PairSource):
 
     Args:
         manifest: path of a .csv, .jsonl or .parquet with one column per modality, and optionally
-            `label`, `split`, `key`, `start` and `end` (seconds), and `weight` (see `Row`).
+            `label`, `split`, `key`, `group`, `start` and `end` (seconds), and `weight` (see `Row`).
+            Without `group`, lines with the same item of the trained modality are one group.
         columns: modality → name of its column, where that differs from the modality's.
     """
 
@@ -76,36 +75,36 @@ class Manifest(PairSource):
         path = locate(root, self.manifest)
         table = open_records(path)
         columns = {name: _find_columns(path, table, name, self.columns) for name in pair}
+        excluded: list[str] = []
+        return Rows(self._read_lines(path, table, columns, root, excluded), excluded)
+
+    def state(self, pair: tuple[str, str], root: Path) -> str:
+        """Hash the manifest's content."""
+        path = locate(root, self.manifest)
+        open_source(path)
+        return content_key(path).hex()
+
+    def _read_lines(
+        self,
+        path: Path,
+        table: RecordFile,
+        columns: Mapping[str, tuple[_Column, ...]],
+        root: Path,
+        excluded: list[str],
+    ) -> Iterator[Row]:
         reader = _RowReader(path, table, columns, os.fspath(root))
         found = reader.read()
-        rows = list(islice(found, CHECKED_ROWS))
-        _check_files(rows, root)
-        rows += found
-        excluded = [
+        first = list(islice(found, CHECKED_ROWS))
+        check_files(first, root)
+        yield from chain(first, found)
+        excluded += [
             f"{count} {table.line}s of {path} have no {m}" for m, count in reader.missing.items()
         ]
-        if not rows:
+        if not first:
             raise ConfigError(
-                f"{path}: no {table.line} has both {' and '.join(pair)}; "
+                f"{path}: no {table.line} has both {' and '.join(columns)}; "
                 + ("; ".join(excluded) or f"the file has no {table.line}s below its header")
             )
-        return Rows(tuple(rows), tuple(excluded))
-
-
-def _check_files(rows: list[Row], root: Path) -> None:
-    for row in rows:
-        for item in (item for items in row.items.values() for item in items):
-            stored = item.vector if isinstance(item, StoredFeatures) else item
-            path = stored.path if isinstance(stored, StoredVector) else stored
-            if isinstance(path, Path) and not _exists(path):
-                raise InputError(path, f"no such file; relative paths start from {root}")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name that is too long, or that the system doesn't allow
-        return False
 
 
 def _find_columns(
@@ -174,21 +173,21 @@ class _RowReader:
             self.missing.update(missing)
             return None
         span = read_span(record.get("start"), record.get("end"))
-        # The path as written in the manifest, so that it doesn't depend on the data folder.
-        recording = None if span is None else sys.intern(str(record[self._span_column()]).strip())
         return Row(
             key=str(record.get("key") or line),
             items=RowItems(self._modalities, cells),
             label=read_name(record.get("label")),
             split=read_split(record.get("split")),
             span=span,
-            recording=recording,
+            # As written in the manifest, so that it doesn't depend on the data folder.
+            group=read_name(record.get("group")) or self._trained_cell(record),
             weight=read_weight(record.get("weight")),
         )
 
-    def _span_column(self) -> str:
-        """Return the column whose files the spans refer to: the trained modality's."""
-        return self.columns[self._modalities[-1]][0].name
+    def _trained_cell(self, record: Record) -> str:
+        """Return what a line's column of the trained modality has, as a text."""
+        columns = self.columns[self._modalities[-1]]
+        return "/".join(str(record.get(column.name) or "").strip() for column in columns)
 
     def _read_cells(self, columns: tuple[_Column, ...], record: Record) -> str | tuple[Item, ...]:
         """Return the items of one modality from all its columns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import posixpath
@@ -16,6 +17,7 @@ from typing import Any
 
 from openbind.data.pairs import Row, RowItems, Rows, read_name, read_span, read_split, read_weight
 from openbind.data.sources import PairSource
+from openbind.data.sources.trees import file_state
 from openbind.embedding.items import Item, Member
 from openbind.errors import ConfigError, InputError, first_line, shorten
 from openbind.media.source import open_source
@@ -53,7 +55,7 @@ class Shards(PairSource):
 
     The members of a sample share a name up to its first dot. The rest names the modality:
     `<modality>.<extension>`, or an extension of one modality only ("txt": text). "cls" is the
-    label; "json" may have `label`, `split`, `start`, `end`, and `text`.
+    label; "json" may have `label`, `split`, `group`, `start`, `end`, `weight`, and `text`.
 
     Args:
         shards: a path, or a pattern with `*` or `{000..127}`.
@@ -75,12 +77,23 @@ class Shards(PairSource):
             InputError: a shard is missing, compressed, truncated or no tar, or its metadata is
                 broken.
         """
+        excluded: list[str] = []
+        return Rows(self._read_shards(pair, root, excluded), excluded)
+
+    def state(self, pair: tuple[str, str], root: Path) -> str:
+        """Hash names, sizes and times of the shards."""
+        states = [(name, *file_state(root / name)) for name in _expand(self.shards, root)]
+        return hashlib.blake2b(repr(states).encode(), digest_size=16).hexdigest()
+
+    def _read_shards(self, pair: tuple[str, str], root: Path, excluded: list[str]) -> Iterator[Row]:
         reader = _RowReader(pair, self.columns)
-        pattern = self.shards
-        names = _expand(pattern, root)
-        rows = tuple(row for name in names for row in reader.read(root / name, name))
-        excluded = [f"{n} samples of {pattern} have no {m}" for m, n in reader.missing.items()]
-        if not rows:
+        pattern, count = self.shards, 0
+        for name in _expand(pattern, root):
+            for row in reader.read(root / name, name):
+                count += 1
+                yield row
+        excluded += [f"{n} samples of {pattern} have no {m}" for m, n in reader.missing.items()]
+        if not count:
             found = ", ".join(f"{name} ({n})" for name, n in reader.extensions.most_common(20))
             raise ConfigError(
                 f"shards {pattern}: no sample has both {' and '.join(pair)}; "
@@ -89,7 +102,6 @@ class Shards(PairSource):
             )
         if reader.scattered:
             excluded.append(f"{reader.scattered} members of {pattern} are links or sparse files")
-        return Rows(rows, tuple(excluded))
 
 
 class _RowReader:
@@ -137,6 +149,7 @@ class _RowReader:
             label=read_name(metadata.get("label")) or read_name(sample.texts.get(LABEL)),
             split=read_split(metadata.get("split")),
             span=read_span(metadata.get("start"), metadata.get("end")),
+            group=read_name(metadata.get("group")),
             weight=read_weight(metadata.get("weight")),
         )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from openbind.data.pairs import SPLITS, name_split
+from openbind.data.pairs import SPLITS, Row, name_split
+from openbind.embedding.items import StoredFeatures, StoredVector
 from openbind.errors import InputError
+
+CHECKED_ROWS = 20
+"""Rows whose files must exist before the rest is read, so that a wrong data folder fails early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,50 @@ def walk_files(folder: Path, accepts: Callable[[str], bool]) -> Iterator[tuple[S
         if wanted:
             parent = _parse_levels(path, folder)
             yield from ((parent, name) for name in wanted)
+
+
+def tree_state(folder: Path, accepts: Callable[[str], bool]) -> str:
+    """Hash names, sizes and times of the files that `walk_files` lists.
+
+    Raises:
+        InputError: see `walk_files`.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for parent, name in walk_files(folder, accepts):
+        size, changed = file_state(os.path.join(parent.path, name))
+        text = f"{parent.relative}/{name}\0{size}\0{changed}\0"
+        digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def file_state(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return a file's size and when it was changed, in nanoseconds; (0, 0) if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def check_files(rows: Iterable[Row], root: Path) -> None:
+    """Check that the files of some rows exist.
+
+    Raises:
+        InputError: one doesn't.
+    """
+    for row in rows:
+        for item in (item for items in row.items.values() for item in items):
+            stored = item.vector if isinstance(item, StoredFeatures) else item
+            path = stored.path if isinstance(stored, StoredVector) else stored
+            if isinstance(path, Path) and not _exists(path):
+                raise InputError(path, f"no such file; relative paths start from {root}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that the system doesn't allow
+        return False
 
 
 def _parse_levels(path: str, folder: Path) -> Subfolder:

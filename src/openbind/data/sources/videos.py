@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openbind.data.pairs import Row, RowItems, Rows
 from openbind.data.sources import PairSource
-from openbind.data.sources.trees import Subfolder, locate, walk_files
+from openbind.data.sources.trees import Subfolder, locate, tree_state, walk_files
 from openbind.errors import ConfigError, InputError
 from openbind.media.video import is_video, measure_video
 from openbind.space.decoding import map_ahead
@@ -47,10 +48,23 @@ class Videos(PairSource):
         """
         folder = locate(root, self.videos)
         videos = list(walk_files(folder, is_video))
+        excluded: list[str] = []
+        return Rows(self._read_windows(pair, folder, videos, excluded), excluded)
+
+    def state(self, pair: tuple[str, str], root: Path) -> str:
+        """Hash names, sizes and times of the videos."""
+        return tree_state(locate(root, self.videos), is_video)
+
+    def _read_windows(
+        self,
+        pair: tuple[str, str],
+        folder: Path,
+        videos: Sequence[tuple[Subfolder, str]],
+        excluded: list[str],
+    ) -> Iterator[Row]:
         paths = (os.path.join(parent.path, name) for parent, name in videos)
         lengths = map_ahead(measure_video, paths, workers=PROBES)
-        rows: list[Row] = []
-        excluded: list[str] = []
+        count = 0
         for (parent, name), length in zip(videos, lengths, strict=True):
             try:
                 windows = _cut_windows(length(), self.seconds)
@@ -59,11 +73,11 @@ class Videos(PairSource):
                 continue
             if not windows:
                 excluded.append(f"{os.path.join(parent.path, name)}: shorter than half a window")
-            rows += _make_rows(parent, name, pair, windows)
-        if not rows:
+            count += len(windows)
+            yield from _make_rows(parent, name, pair, windows)
+        if not count:
             reasons = "".join(f"; {reason}" for reason in excluded[:3])
             raise ConfigError(f"{folder}: none of {len(videos)} videos can be used{reasons}")
-        return Rows(tuple(rows), tuple(excluded))
 
 
 def _cut_windows(total_seconds: float, seconds: float) -> list[tuple[float, float]]:
@@ -84,7 +98,7 @@ def _make_rows(
             label=parent.label,
             split=parent.split,
             span=span,
-            recording=video,
+            group=video,
         )
         for span in windows
     ]

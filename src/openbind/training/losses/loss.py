@@ -37,9 +37,18 @@ class Loss(nn.Module, ABC):
 
     @property
     def scale(self) -> Tensor:
-        """The factor of the cosines, 1 / temperature; at most 100 if it is learned."""
-        scale = self.log_scale.exp()
-        return scale.clamp(max=MAX_LEARNED_SCALE) if self.log_scale.requires_grad else scale
+        """The factor of the cosines, 1 / temperature."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def limit_scale(self) -> None:
+        """Keep a learned scale from exceeding `MAX_LEARNED_SCALE`, after each step.
+
+        As in CLIP the parameter itself is limited: clamped in `scale`, it would have no gradient
+        at the limit, and never leave it again.
+        """
+        if self.log_scale.requires_grad:
+            self.log_scale.clamp_(max=math.log(MAX_LEARNED_SCALE))
 
     @abstractmethod
     def forward(

@@ -1,0 +1,111 @@
+"""Rows as columns are the rows that were written, wherever the data lie."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openbind.data.index import RowIndex, anchor_name, index_rows, make_relative, open_index
+from openbind.data.pairs import Row
+from openbind.data.table import tabulate
+from openbind.embedding.items import Item, Member, StoredFeatures, StoredVector
+
+ROOT = Path("/data/set")
+SHARED: tuple[Item, ...] = ("a dog", "a cat")
+ITEMS: list[tuple[Item, ...]] = [
+    (ROOT / "a.png",),
+    (Path("/elsewhere/b.png"), ROOT / "sub" / "c.png"),
+    (StoredVector(ROOT / "v.npy", 3),),
+    (Member(ROOT / "t.tar", "x/y.png", 512, 99),),
+]
+ROWS = [
+    Row(
+        key=f"k{number}",
+        items={"image": items, "text": SHARED},
+        label="dog" if number else None,
+        split="train" if number < 3 else None,
+        span=(0.5, 2.0) if number == 2 else None,
+        weight=number / 3,
+    )
+    for number, items in enumerate(ITEMS)
+]
+
+
+def write(tmp_path: Path, rows: list[Row] = ROWS, root: Path = ROOT) -> RowIndex:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    return index_rows(rows, root, folder, excluded=["one is missing"])
+
+
+def test_rows(tmp_path: Path) -> None:
+    """Rows come back as they were, in memory, mapped, reopened and in another process."""
+    written = write(tmp_path)
+    again = open_index(tmp_path / "rows", ROOT)
+    assert again is not None
+    copied = pickle.loads(pickle.dumps(again))
+    for index in (index_rows(ROWS, ROOT), written, again, copied):
+        assert list(index.rows) == ROWS
+        assert [row.key for row in index.rows[1:3]] == ["k1", "k2"]
+    assert (again.excluded, copied.excluded) == (("one is missing",), ("one is missing",))
+    assert len(pickle.dumps(again)) < 1_000  # another process maps the files
+    assert open_index(tmp_path, ROOT) is None
+
+
+def test_shared_lists_are_stored_once(tmp_path: Path) -> None:
+    """Rows with the very same list of items don't repeat it, but for rows with a span."""
+    index = write(tmp_path)
+    assert len(index.cells["text"].items) == 4
+    assert len(index.cells["image"].items) == 5
+
+
+def test_moved(tmp_path: Path) -> None:
+    """Items in the data folder move with it, and their names stay."""
+    write(tmp_path)
+    moved = open_index(tmp_path / "rows", tmp_path)
+    assert moved is not None
+    assert moved.rows[0].items["image"] == (tmp_path / "a.png",)
+    assert moved.rows[1].items["image"] == (Path("/elsewhere/b.png"), tmp_path / "sub" / "c.png")
+    before, after = (tabulate(index.rows, "image") for index in (index_rows(ROWS, ROOT), moved))
+    assert [anchor.key for anchor in before.anchors] == [anchor.key for anchor in after.anchors]
+    assert before.anchors[0].key == "a.png"
+
+
+def test_names_do_not_depend_on_the_spelling(tmp_path: Path, monkeypatch: Any) -> None:
+    """A link, an absolute path and a relative one are the same data."""
+    data = tmp_path / "d"
+    data.mkdir()
+    (tmp_path / "e").symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    for root in ("d", "./d", "e", str(data), str(tmp_path / "e"), f"{data}/"):
+        inside = make_relative(root)
+        assert anchor_name(Path(root, "x", "a.png"), None, inside) == "x/a.png"
+    assert anchor_name(Path("dd/a.png"), None, make_relative("d")) == "dd/a.png"
+    assert anchor_name("d/a.png", None, make_relative("d")) == "d/a.png"  # a text
+    monkeypatch.chdir(data)
+    assert anchor_name(Path(".", "a.png"), (0.0, 1.0), make_relative(".")) == "a.png@(0.0, 1.0)"
+
+
+def test_objects(tmp_path: Path) -> None:
+    """Items without a text are kept in memory, and refused on disk."""
+    rows = [Row(key="a", items={"image": (b"png",), "text": ("x",)})]
+    assert list(index_rows(rows).rows) == rows
+    with pytest.raises(TypeError, match="bytes can't be stored"):
+        write(tmp_path, rows)
+
+
+def test_features_and_names(tmp_path: Path) -> None:
+    """Stored features come back; equal frozen items have one name, at other spans another."""
+    features = StoredFeatures(StoredVector(ROOT / "f.npy", 7))
+    image = (ROOT / "a.png",)
+    spans = [None, None, (0.0, 1.0)]
+    rows = [
+        Row(key=str(i), items={"image": image, "imu": (features,)}, span=span)
+        for i, span in enumerate(spans)
+    ]
+    index = write(tmp_path, rows)
+    assert list(index.rows) == rows
+    assert index.names.id_M.tolist() == [0, 0, 1]
+    assert index.names.first_I.tolist() == [0, 2]
