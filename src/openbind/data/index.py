@@ -20,7 +20,7 @@ from typing import Any, overload
 import numpy as np
 
 from openbind.data.columns import ColumnWriter, Texts, TextWriter, map_column, map_texts
-from openbind.data.pairs import Row
+from openbind.data.pairs import Row, RowItems
 from openbind.embedding.items import Item, Member, StoredFeatures, StoredVector, item_name
 
 FORMAT = 1
@@ -132,6 +132,20 @@ class RowIndex:
         """Return the seconds that a row covers; None is all."""
         start = float(self.numbers["start"][number])
         return None if np.isnan(start) else (start, float(self.numbers["end"][number]))
+
+    def state(self, modality: str, position: int, row: int) -> tuple[str, tuple[int, ...]]:
+        """Return an item's name as `anchor_name` does, and its file's state.
+
+        Args:
+            modality: of the item.
+            position: among all of the modality.
+            row: that has it.
+        """
+        text, span = self.cells[modality].items[position], self.span(row)
+        if text[0] == "p":
+            return _spanned(text[1:], span), stat_file(os.path.join(self.root, text[1:]))
+        item = decode_item(text, self.root, self.objects)
+        return anchor_name(item, span, self.inside), file_state(item)
 
     def item(self, modality: str, position: int) -> Item:
         """Return one item of a modality."""
@@ -261,7 +275,28 @@ def make_relative(root: str) -> Callable[[str], str]:
 def anchor_name(item: Item, span: tuple[float, float] | None, inside: Callable[[str], str]) -> str:
     """Return a frozen item's name, which doesn't depend on where the data lie."""
     name = item_name(item) if isinstance(item, str) else inside(item_name(item))
+    return _spanned(name, span)
+
+
+def _spanned(name: str, span: tuple[float, float] | None) -> str:
     return name if span is None else f"{name}@{span}"
+
+
+def file_state(item: Item) -> tuple[int, ...]:
+    """Return size and times of an item's file; () for a text or a missing file."""
+    if isinstance(item, StoredFeatures):
+        item = item.vector
+    path = item.tar if isinstance(item, Member) else getattr(item, "path", item)
+    return stat_file(path) if isinstance(path, Path) else ()
+
+
+def stat_file(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Return a file's size and times; () if it is missing."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def place_of(name: str) -> float:
@@ -423,7 +458,15 @@ class _Writer:
         self._count += 1
 
     def _add_items(self, modality: str, row: Row) -> None:
-        cells, items = self._cells[modality], row.items[modality]
+        cells = self._cells[modality]
+        text = row.items.path_of(modality) if isinstance(row.items, RowItems) else None
+        if text is not None and "//" not in text and "/./" not in text:
+            cells.cell.add(cells.cells)
+            path = self._inside(text.removeprefix("./"))
+            self._add_item(modality, f"p{path}", path, row.span)
+            self._end_cell(cells, 1)
+            return
+        items = row.items[modality]
         known = cells.find(items, shares=row.span is None)
         if known is not None:
             cells.cell.add(known)
@@ -432,11 +475,19 @@ class _Writer:
         if row.span is None and len(items) > 1:
             cells.remember(items)
         for item in items:
-            cells.items.add(self._encode(item))
-            if modality == self._modalities[0]:
-                name = anchor_name(item, row.span, self._inside)
-                self._names.add(_digest(name))
-        cells.count += len(items)
+            name = item_name(item) if isinstance(item, str) else self._inside(item_name(item))
+            self._add_item(modality, self._encode(item), name, row.span)
+        self._end_cell(cells, len(items))
+
+    def _add_item(
+        self, modality: str, text: str, name: str, span: tuple[float, float] | None
+    ) -> None:
+        self._cells[modality].items.add(text)
+        if modality == self._modalities[0]:
+            self._names.add(_digest(_spanned(name, span)))
+
+    def _end_cell(self, cells: _CellWriter, items: int) -> None:
+        cells.count += items
         cells.cells += 1
         cells.row.add(self._count)
         cells.end.add(cells.count)

@@ -136,6 +136,8 @@ class CachedFeatures:
         if self.views:
             view += self.table.choices[draw.row].index(draw.anchor) * self.views + draw.view
         clips_SD = self.clips(view)
+        if len(clips_SD) == 1:  # a generator takes longer than all the rest
+            return clips_SD[0]
         return clips_SD[int(np.random.default_rng(draw.noise).integers(len(clips_SD)))]
 
     def clips(self, view: int) -> torch.Tensor:

@@ -58,9 +58,9 @@ class Rows:
 
 
 class RowItems(Mapping[str, tuple[Item, ...]]):
-    """The items of one row in little memory, which decides whether millions of rows fit.
+    """The items of one row, as a source reads them by the million.
 
-    A file is stored as its path's text (about 80 bytes) and becomes a `Path` (about 300) on access.
+    A file stays its path's text, and becomes a `Path`, which takes a while, on access only.
 
     Args:
         modalities: names of the row's modalities; one tuple is shared by all rows.
@@ -73,6 +73,11 @@ class RowItems(Mapping[str, tuple[Item, ...]]):
         self, modalities: tuple[str, ...], cells: tuple[str | tuple[Item, ...], ...]
     ) -> None:
         self._modalities, self._cells = modalities, cells
+
+    def path_of(self, modality: str) -> str | None:
+        """Return the text of a modality's only file; None if it has other items, or several."""
+        cell = self._cells[self._modalities.index(modality)]
+        return cell if isinstance(cell, str) else None
 
     def __getitem__(self, modality: str) -> tuple[Item, ...]:
         if modality not in self._modalities:

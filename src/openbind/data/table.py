@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import overload
 
@@ -56,11 +56,28 @@ class AnchorView(Sequence[Anchor]):
     def __getitem__(self, key: int | slice | np.ndarray) -> Anchor | AnchorView:
         if isinstance(key, slice | np.ndarray):
             return replace(self, part_K=self.part_K[key], position_K=self.position_K[key])
-        index, position = self.indexes[self.part_K[key]], int(self.position_K[key])
-        cells = index.cells[self.modality]
-        cell = int(np.searchsorted(cells.end_C, position, "right")) - 1
-        item, span = index.item(self.modality, position), index.span(int(cells.row_C[cell]))
-        return Anchor(anchor_name(item, span, index.inside), item, span)
+        return next(iter(self[np.array([key])]))
+
+    def __iter__(self) -> Iterator[Anchor]:
+        """Read all, which takes a fraction of the time of reading each."""
+        for index, positions, rows in self._places():
+            for position, row in zip(positions, rows, strict=True):
+                item, span = index.item(self.modality, position), index.span(row)
+                yield Anchor(anchor_name(item, span, index.inside), item, span)
+
+    def states(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Yield each item's name and its file's state; makes no objects, as it is for millions."""
+        for index, positions, rows in self._places():
+            for position, row in zip(positions, rows, strict=True):
+                yield index.state(self.modality, position, row)
+
+    def _places(self) -> Iterator[tuple[RowIndex, list[int], list[int]]]:
+        """Yield, for each index, the items' positions in it and their rows."""
+        for part in dict.fromkeys(self.part_K.tolist()):
+            index, positions = self.indexes[part], self.position_K[self.part_K == part]
+            cells = index.cells[self.modality]
+            found = np.searchsorted(cells.end_C, positions, "right") - 1
+            yield index, positions.tolist(), cells.row_C[found].tolist()
 
 
 @dataclass(frozen=True, eq=False)

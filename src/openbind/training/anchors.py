@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from openbind.data.augment import apply_all
-from openbind.data.table import Anchor
+from openbind.data.index import file_state
+from openbind.data.table import Anchor, AnchorView
 from openbind.data.views import ViewPlan, anchor_view, apply_view, view_rng
 from openbind.embedding.cache import VectorCache
-from openbind.embedding.items import DerivedItem, Item, Member, StoredFeatures, open_item
+from openbind.embedding.items import DerivedItem, open_item
 from openbind.embedding.many import Entry, embed_many
 from openbind.modalities.spec import View
 from openbind.space.space import Space
@@ -189,8 +190,8 @@ class _Entries:
 
     def __iter__(self) -> Iterator[Entry]:
         for block in self.blocks:
-            for index in block:
-                yield from self.plan.entries(self.anchors[index])
+            for anchor in self.anchors[block.start : block.stop]:
+                yield from self.plan.entries(anchor)
 
 
 def describe_anchors(
@@ -204,20 +205,10 @@ def describe_anchors(
     """
     start = f"{space.identity(plan.modality)}/{plan!r}/{len(anchors)}"
     digest = hashlib.blake2b(start.encode(), digest_size=20)
-    for index in block:
-        anchor = anchors[index]
-        state = file_states(anchor.item)
-        digest.update(f"/{anchor.key}/{state}".encode("utf-8", "surrogatepass"))
+    own = anchors[block.start : block.stop]
+    named = (
+        own.states() if isinstance(own, AnchorView) else ((a.key, file_state(a.item)) for a in own)
+    )
+    for key, state in named:
+        digest.update(f"/{key}/{state}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
-
-
-def file_states(item: Item) -> tuple[int, ...]:
-    """Return size and times of an item's file; () for a text or a missing file."""
-    if isinstance(item, StoredFeatures):
-        item = item.vector
-    path = item.tar if isinstance(item, Member) else getattr(item, "path", item)
-    try:
-        status = path.stat() if isinstance(path, Path) else None
-    except OSError:
-        return ()
-    return () if status is None else (status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from openbind.data.index import file_state
 from openbind.data.loader import CachedFeatures, SkippedItem
 from openbind.data.table import PairTable
 from openbind.data.views import ViewKey, anchor_view
@@ -25,7 +26,6 @@ from openbind.modalities.spec import View
 from openbind.space.decoding import Decoder, map_ahead
 from openbind.space.identity import modality_identity
 from openbind.space.pipeline import Finished
-from openbind.training.anchors import file_states
 from openbind.training.blocks import BlockRows, fill_blocks
 from openbind.training.distributed import World
 from openbind.training.heads import HeadPlan, features, head_layer, head_names
@@ -116,7 +116,7 @@ class _Body:
         digest = hashlib.blake2b(start.encode(), digest_size=20)
         for row in block:
             views = _views(plan, self.table, row, self.seed)
-            files = [file_states(item) for item in rows.items(row, plan.pair[1])]
+            files = [file_state(item) for item in rows.items(row, plan.pair[1])]
             digest.update(f"/{rows[row].key}/{views!r}/{files}".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
