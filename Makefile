@@ -55,6 +55,7 @@ bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 2
 	$(BIN)/python benchmarks/training_steps.py
 	$(BIN)/python benchmarks/loss.py
 	$(BIN)/python benchmarks/loader.py
+	$(BIN)/python benchmarks/training_rows.py
 	$(BIN)/python benchmarks/index.py
 	$(BIN)/python benchmarks/search_scale.py --rows 125000
 	$(BIN)/python benchmarks/cluster.py

@@ -10,10 +10,13 @@ import copy
 import os
 import subprocess
 import sys
+import time
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -23,6 +26,7 @@ from openbind.errors import ConfigError
 from openbind.model.config import HeadConfig, TowerConfig, TrunkConfig, WindowStem
 from openbind.model.initial import initialize
 from openbind.model.tower import Tower
+from openbind.training.blocks import BlockRows, fill_blocks
 from openbind.training.distributed import (
     World,
     full_optimizer_state,
@@ -141,12 +145,28 @@ def measure(world: World) -> dict[str, Any]:
     return found
 
 
+def share_blocks(folder: Path, world: World) -> dict[str, Any]:
+    """Fill blocks of rows together; the second process takes longer."""
+    computed: list[int] = []
+
+    def compute(blocks: Sequence[range]) -> Iterator[BlockRows]:
+        for block in blocks:
+            time.sleep(world.rank / 4)
+            computed.extend(block)
+            values = np.array(block, np.float32)[:, None]
+            yield BlockRows(values, np.ones(len(block), np.int32), {})
+
+    rows = fill_blocks(folder, 30, str, compute, world)
+    return {"computed": computed, "rows": rows.values_MD[:, 0].tolist()}
+
+
 def main(folder: Path) -> None:
     """Run as one of the two processes."""
     warnings.simplefilter("error")
     with join_world("cpu") as world:
-        assert world.size == 2
-        torch.save(measure(world), folder / f"{world.rank}.pt")
+        assert (world.size, world.local_rank) == (2, world.rank)
+        found = measure(world) | {"blocks": share_blocks(folder / "rows", world)}
+        torch.save(found, folder / f"{world.rank}.pt")
         world.wait()
         assert len(list(folder.glob("*.pt"))) == 2, "went on before the other was there"
 
@@ -225,6 +245,14 @@ def test_states_are_plain(way: str, one: dict[str, Any], two: list[dict[str, Any
 def test_objects_are_exchanged(two: list[dict[str, Any]]) -> None:
     """Every process gets the values of all, by rank."""
     assert [found["objects"] for found in two] == [[{"rank": 0}, {"rank": 1}]] * 2
+
+
+def test_blocks_are_shared(two: list[dict[str, Any]]) -> None:
+    """Each process computes its blocks of rows, waits for the other, and has all rows."""
+    assert [found["blocks"]["rows"] for found in two] == [list(range(30))] * 2
+    first, second = (found["blocks"]["computed"] for found in two)
+    assert first == [*range(8), *range(16, 24)]
+    assert second == [*range(8, 16), *range(24, 30)]
 
 
 def test_alone_nothing_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
