@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from openbind.data.index import RowIndex, anchor_name, index_rows, make_relative, open_index
+from openbind.data.index import RowIndex, open_index
+from openbind.data.index_writer import index_rows
 from openbind.data.pairs import Row
 from openbind.data.table import tabulate
 from openbind.embedding.items import Item, Member, StoredFeatures, StoredVector
@@ -54,13 +52,6 @@ def test_rows(tmp_path: Path) -> None:
     assert open_index(tmp_path, ROOT) is None
 
 
-def test_shared_lists_are_stored_once(tmp_path: Path) -> None:
-    """Rows with the very same list of items don't repeat it, but for rows with a span."""
-    index = write(tmp_path)
-    assert len(index.cells["text"].items) == 4
-    assert len(index.cells["image"].items) == 5
-
-
 def test_moved(tmp_path: Path) -> None:
     """Items in the data folder move with it, and their names stay."""
     write(tmp_path)
@@ -71,29 +62,6 @@ def test_moved(tmp_path: Path) -> None:
     before, after = (tabulate(index.rows, "image") for index in (index_rows(ROWS, ROOT), moved))
     assert [anchor.key for anchor in before.anchors] == [anchor.key for anchor in after.anchors]
     assert before.anchors[0].key == "a.png"
-
-
-def test_names_do_not_depend_on_the_spelling(tmp_path: Path, monkeypatch: Any) -> None:
-    """A link, an absolute path and a relative one are the same data."""
-    data = tmp_path / "d"
-    data.mkdir()
-    (tmp_path / "e").symlink_to(data)
-    monkeypatch.chdir(tmp_path)
-    for root in ("d", "./d", "e", str(data), str(tmp_path / "e"), f"{data}/"):
-        inside = make_relative(root)
-        assert anchor_name(Path(root, "x", "a.png"), None, inside) == "x/a.png"
-    assert anchor_name(Path("dd/a.png"), None, make_relative("d")) == "dd/a.png"
-    assert anchor_name("d/a.png", None, make_relative("d")) == "d/a.png"  # a text
-    monkeypatch.chdir(data)
-    assert anchor_name(Path(".", "a.png"), (0.0, 1.0), make_relative(".")) == "a.png@(0.0, 1.0)"
-
-
-def test_objects(tmp_path: Path) -> None:
-    """Items without a text are kept in memory, and refused on disk."""
-    rows = [Row(key="a", items={"image": (b"png",), "text": ("x",)})]
-    assert list(index_rows(rows).rows) == rows
-    with pytest.raises(TypeError, match="bytes can't be stored"):
-        write(tmp_path, rows)
 
 
 def test_features_and_names(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from openbind.data.index import RowView, index_rows
+from openbind.data.index import RowView
+from openbind.data.index_writer import index_rows
 from openbind.data.pairs import Row
 from openbind.data.splits import choose_fold, choose_split, hold_out
 from openbind.errors import ConfigError

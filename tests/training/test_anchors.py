@@ -36,7 +36,7 @@ def space(world: Any) -> Space:
 
 def anchors_of(world: Any, *indices: int) -> list[Anchor]:
     paths = [world.folder / f"{index}.png" for index in indices]
-    return [Anchor(str(path), path, None) for path in paths]
+    return [Anchor(path.name, path, None) for path in paths]
 
 
 class CountingCache(VectorCache):

@@ -11,9 +11,8 @@ import pytest
 
 import openbind
 from openbind.cli.main import main
-from openbind.errors import ConfigError, InputError, MissingExtraError, UnknownNameError
+from openbind.errors import ConfigError, InputError, UnknownNameError
 from openbind.training import check as module
-from openbind.training import log
 from openbind.training.check import CheckReport, check_recipe
 from openbind.training.pair_state import PairState
 from openbind.training.recipe_file import read_recipe
@@ -66,14 +65,6 @@ def test_validation_counts(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.validations == 3  # after steps 6 and 12, and for the card
     assert report.validation_seconds >= 3 * 0.2 * 8 / 4
     assert "3 validations" in str(report)
-
-
-def test_missing_logger(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A logger that isn't installed is named before anything is computed."""
-    monkeypatch.setattr(log, "find_spec", lambda name: None if name == "wandb" else name)
-    monkeypatch.setattr(module, "prepare_run", None)
-    with pytest.raises(MissingExtraError, match="wandb"):
-        check(world, logging__wandb="mine")
 
 
 def test_steps_are_timed_at_the_recipes_size(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:

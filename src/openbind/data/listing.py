@@ -13,7 +13,8 @@ from filelock import FileLock
 
 from openbind.atomic import atomic_folder
 from openbind.configs import to_dict
-from openbind.data.index import FORMAT, META, RowIndex, index_rows, open_index
+from openbind.data.index import FORMAT, META, RowIndex, open_index
+from openbind.data.index_writer import index_rows
 from openbind.data.sources import PairSource
 from openbind.data.sources.trees import CHECKED_ROWS, check_files
 from openbind.download import cache_directory

@@ -8,8 +8,10 @@ from typing import overload
 
 import numpy as np
 
-from openbind.data.index import RowIndex, RowView, anchor_name, index_rows
+from openbind.data.index import RowIndex, RowView
+from openbind.data.index_writer import index_rows
 from openbind.data.pairs import Row
+from openbind.data.stored_items import anchor_name
 from openbind.embedding.items import Item
 
 
@@ -213,13 +215,13 @@ def tabulate(
     cell_N = cells.cell_N[view.numbers_N]
     start_N = cells.end_C[cell_N]
     choices = Choices(start_N, cells.end_C[cell_N + 1] - start_N, index.names.id_M)
-    used_I = np.zeros(len(index.names.first_I), bool)
-    used_I[choices.flat()[1]] = True
-    names_K = np.flatnonzero(used_I)
-    new_I = np.full(len(used_I), -1)
-    new_I[names_K] = np.arange(len(names_K))
-    anchor_M = new_I[index.names.id_M]
-    first_K = index.names.first_I[names_K]
+    used_M = np.zeros(len(index.names.first_M), bool)
+    used_M[choices.flat()[1]] = True
+    names_K = np.flatnonzero(used_M)
+    new_M = np.full(len(used_M), -1)
+    new_M[names_K] = np.arange(len(names_K))
+    anchor_M = new_M[index.names.id_M]
+    first_K = index.names.first_M[names_K]
     anchors = AnchorView((index,), modality, np.zeros(len(names_K), np.int8), first_K)
     table = PairTable(view, anchors, replace(choices, anchor_M=anchor_M))
     return _with_extra(table, extra) if len(extra) else table

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from openbind.data.augment import apply_all
-from openbind.data.index import file_state
+from openbind.data.stored_items import file_state
 from openbind.data.table import Anchor, AnchorView
 from openbind.data.views import ViewPlan, anchor_view, apply_view, view_rng
 from openbind.embedding.cache import VectorCache

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from openbind.data.index import file_state
 from openbind.data.loader import CachedFeatures, SkippedItem
+from openbind.data.stored_items import file_state
 from openbind.data.table import PairTable
 from openbind.data.views import ViewKey, anchor_view
 from openbind.embedding.cache import VectorCache

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from openbind.data.index import index_rows
+from openbind.data.index_writer import index_rows
 from openbind.data.pairs import Rows
 from openbind.data.sources.videos import Videos
 from openbind.data.splits import hold_out
