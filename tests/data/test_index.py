@@ -76,4 +76,4 @@ def test_features_and_names(tmp_path: Path) -> None:
     index = write(tmp_path, rows)
     assert list(index.rows) == rows
     assert index.names.id_M.tolist() == [0, 0, 1]
-    assert index.names.first_I.tolist() == [0, 2]
+    assert index.names.first_M.tolist() == [0, 2]
