@@ -23,10 +23,10 @@ COLORS = 256
 
 
 def open_report(page: Page, report: Path) -> None:
-    """Show a report from its held-out results on."""
+    """Show a report from its matrix on."""
     page.goto(report.absolute().as_uri())
-    page.locator("#held-out").scroll_into_view_if_needed()
-    page.evaluate("document.querySelector('#held-out').scrollIntoView()")
+    page.locator("#matrix").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#matrix').scrollIntoView()")
 
 
 def open_page(page: Page, url: str) -> None:

@@ -27,3 +27,12 @@ def test_lines_of_libraries() -> None:
         assert line in first
     assert "Note" not in first
     assert "mpg123" not in first
+
+
+def test_last_words() -> None:
+    """What a process writes before it aborts is there."""
+    code = "import os; from openbind.cli.noise import without_noise\nwith without_noise():\n"
+    code += " os.write(2, b'terminate called'); os.abort()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode < 0
+    assert done.stderr == "terminate called"
