@@ -88,6 +88,22 @@ def test_again(world: World, whole: RunFolder, tmp_path: Path) -> None:
     assert_same(weights(again), weights(whole))
 
 
+def test_where_the_data_lie_does_not_count(world: World, tmp_path: Path) -> None:
+    """What is drawn is the same under another spelling of the folder, and for a resumed run."""
+    link = tmp_path / "link"
+    link.symlink_to(world.folder)
+    changes = {"pairs.0.views": "{count: 2, crop: [0.3, 0.6]}", "schedule.steps": "6"}
+    recipe = read_recipe(world.recipe, changes)
+    folders = [RunFolder(tmp_path / name) for name in ("a", "b")]
+    train(recipe, world.folder, folders[0].path)
+    train(recipe, link, folders[1].path)
+    assert losses(folders[0]) == losses(folders[1])
+    longer = read_recipe(world.recipe, {**changes, "schedule.steps": "8"})
+    for folder, data in zip(folders, (world.folder, link), strict=True):
+        train(longer, data, folder.path, resume=True)
+    assert losses(folders[0])[-2:] == losses(folders[1])[-2:]
+
+
 def test_another_seed(world: World, whole: RunFolder, tmp_path: Path) -> None:
     """Another seed gives another run."""
     other = run(world, tmp_path / "other", seed="1")
