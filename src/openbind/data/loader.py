@@ -132,13 +132,20 @@ class CachedFeatures:
 
     def read(self, draw: Draw) -> torch.Tensor:
         """Return one clip's features (D,)."""
+        return self.values_MD[self._clip(draw)]
+
+    def read_batch(self, draws: Sequence[Draw]) -> torch.Tensor:
+        """Return one clip's features of each draw (B, D)."""
+        return self.values_MD[[self._clip(draw) for draw in draws]]
+
+    def _clip(self, draw: Draw) -> int:
         view = int(self.first_N[draw.row])
         if self.views:
             view += self.table.choices[draw.row].index(draw.anchor) * self.views + draw.view
-        clips_SD = self.clips(view)
-        if len(clips_SD) == 1:  # a generator takes longer than all the rest
-            return clips_SD[0]
-        return clips_SD[int(np.random.default_rng(draw.noise).integers(len(clips_SD)))]
+        start, count = int(self.end_V[view]), int(self.end_V[view + 1] - self.end_V[view])
+        if count == 1:  # a generator takes longer than all the rest
+            return start
+        return start + int(np.random.default_rng(draw.noise).integers(count))
 
     def clips(self, view: int) -> torch.Tensor:
         """Return features_SD of the clips of one of all views."""
@@ -165,6 +172,9 @@ class _DrawDataset(Dataset[Any]):
 
     def __getitems__(self, draws: list[Draw]) -> Batch | InputError:
         """Read a batch; an error is returned, because workers raise it as a `RuntimeError`."""
+        side = self.sides[draws[0].pair]
+        if isinstance(side, CachedFeatures):
+            return Batch(side.read_batch(draws), draws)
         try:
             return _stack([self[draw] for draw in draws])
         except InputError as error:

@@ -126,6 +126,11 @@ class Choices(Sequence[tuple[int, ...]]):
         ]
         return anchors_B
 
+    def gather(self, rows_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions in `rows_B`, and the frozen items of the rows there, one by one."""
+        positions = np.repeat(np.arange(len(rows_B)), self.count_N[rows_B])
+        return positions, self.anchor_M[self._positions(rows_B)]
+
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
         """Return rows and their frozen items, one by one; rows with the same list count once."""
         _, rows_R = np.unique(self.start_N, return_index=True)

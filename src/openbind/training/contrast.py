@@ -125,11 +125,15 @@ class Corpus:
         groups_K = self._group_K[anchors_K]
         order_K = np.argsort(groups_K, kind="stable")
         sorted_K = groups_K[order_K]
-        own = [self._own_groups(draw.row) for draw in draws]
+        rows_Q = np.array([draw.row for draw in draws])
+        query_R, anchor_R = self.table.choices.gather(rows_Q)
+        group_R = self._group_K[anchor_R]
+        if self._group_N is not None:  # the label's, beside those of the row's items
+            query_R = np.concatenate([query_R, np.arange(len(rows_Q))])
+            group_R = np.concatenate([group_R, self._group_N[rows_Q]])
         # Pairs of a query and a group, each once, as one number.
-        count = 1 + max(map(max, own))
-        query_R = np.repeat(np.arange(len(own)), list(map(len, own)))
-        query_R, group_R = np.divmod(np.unique(query_R * count + np.concatenate(own)), count)
+        count = 1 + group_R.max()
+        query_R, group_R = np.divmod(np.unique(query_R * count + group_R), count)
         start_R, end_R = (np.searchsorted(sorted_K, group_R, side) for side in ("left", "right"))
         found_R = end_R - start_R
         shift_R = start_R - (np.cumsum(found_R) - found_R)
@@ -139,11 +143,6 @@ class Corpus:
         if not others.any():
             return None
         return torch.from_numpy(queries[others]), torch.from_numpy(items[others])
-
-    def _own_groups(self, row: int) -> list[int]:
-        """Return the groups of a row's items, and its label's."""
-        groups: list[int] = self._group_K[list(self.table.choices[row])].tolist()
-        return groups if self._group_N is None else [*groups, int(self._group_N[row])]
 
 
 def _label_groups(rows: RowView) -> np.ndarray:
