@@ -92,7 +92,10 @@ class _window:  # noqa: N801 - a context
     def __init__(self, browser: Browser, url: str, width: int, expected: str = "") -> None:
         permissions = ["microphone"] if BROWSER == "chromium" else []
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, base_url=url, permissions=permissions
+            viewport={"width": width, "height": 900},
+            base_url=url,
+            permissions=permissions,
+            bypass_csp=BROWSER == "firefox",  # Playwright's own code is evaluated there
         )
         self.messages: list[str] = []
         self.expected = [expected] if expected else []
