@@ -67,7 +67,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.setdefault("RAY_worker_niceness", "0")  # as this process
     cluster.CHUNK_FILES = max(8, given.files // 24)
-    space = openbind.load("starter", device="cpu", modalities=["image"])
+    space = openbind.load("starter", device="cpu")
     ratios = []
     with tempfile.TemporaryDirectory() as name:
         entries = write_images(Path(name), given.files)

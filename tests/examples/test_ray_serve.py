@@ -75,6 +75,7 @@ def test_two_replicas(tmp_path: Path, samples: Path, starter: openbind.Space) ->
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask(f"{url}/v1/embeddings", body, key="wrong")
         assert caught.value.code == 401
+        caught.value.close()
     finally:
         process.terminate()
         process.wait(60)
