@@ -31,11 +31,11 @@ import lancedb.index
 import numpy as np
 from index import COMMIT, DIM, fill_table
 
-from openbind.search.ann import RECALL, Nearest, build_ann
+from openbind.search.ann import Nearest, build_ann
 from openbind.search.table import RowTable
 from openbind.space.vectors import unit_rows
 
-TOP, CENTERS, WARM = 10, 2000, 10
+TOP, CENTERS, WARM, RECALL = 10, 2000, 10, 0.97
 FILTERS = {"all": 1.0, "10 %": 0.1, "1 %": 0.01}
 EFFORTS = (4, 8, 16, 32, 64, 128, 256, 512)
 REFINE = 10
