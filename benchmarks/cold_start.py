@@ -1,9 +1,10 @@
 """CPU seconds from a command line to its answer, beside those of importing PyTorch and LanceDB.
 
-    python benchmarks/cold_start.py
+    python benchmarks/cold_start.py [EXPORTED]
 
-Each command runs in a new process, three times; the least counts, user and system time of all its
-threads. The index is made over samples that ship.
+EXPORTED is a folder of `openbind export starter EXPORTED --modality image,text,audio`. Each command
+runs in a new process, three times; the least counts, user and system time of all its threads. The
+index is made over samples that ship.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main() -> None:
         subprocess.run(made, check=True, capture_output=True)
         text = (*OPENBIND, "search", "--index", folder, "--text", "a dog")
         items = ("--text", "a dog", "--image", str(images[0]), "--audio", str(sounds[0]))
-        for name, command in (
+        commands: list[tuple[str, tuple[str, ...]]] = [
             ("import torch", (sys.executable, "-c", "import torch")),
             ("import torch, lancedb", (sys.executable, "-c", "import torch, lancedb")),
             ("openbind --help", (*OPENBIND, "--help")),
@@ -51,7 +52,11 @@ def main() -> None:
             ("search --index, by its tables", (*text, "--dtype", "float32")),
             ("compare, a text", (*OPENBIND, "compare", "--text", "a dog", "--text", "a cat")),
             ("compare, three modalities", (*OPENBIND, "compare", *items)),
-        ):
+        ]
+        for exported in sys.argv[1:]:
+            options = ("--space", exported, "--runtime", "onnx")
+            commands.append(("by ONNX Runtime", (*OPENBIND, "compare", *options, *items)))
+        for name, command in commands:
             print(f"{measure(*command):6.2f} s  {name}", flush=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openbind.cli.query import add_part_arguments, note_languages, query_terms
 from openbind.cli.verb import (
@@ -18,11 +18,14 @@ from openbind.cli.verb import (
     with_settings,
 )
 from openbind.errors import InputError, describe
+from openbind.runtime.engines import ENGINES
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from openbind.runtime.exported import ExportedSpace
     from openbind.space.card import Card
+    from openbind.space.space import Space
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_set_argument(parser)
     add_space_arguments(parser)
     add_compute_arguments(parser)
+    parser.add_argument(
+        "--runtime",
+        choices=ENGINES.names(),
+        help="what computes a folder of `openbind export`, given as --space, without PyTorch",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,10 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     import numpy as np
 
-    space = load_space(arguments, modalities={term.modality for term in terms})
-    space = with_settings(space, arguments)
+    space = _load(arguments, {term.modality for term in terms})
     note_languages(space.card, space.name, terms)
-    options = compute_options(arguments)
+    given = compute_options(arguments)
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     vectors_NE = np.stack(
         [space.encode(term.modality, [term.item], **options)[0] for term in terms]
     )
@@ -65,6 +73,20 @@ def run(arguments: argparse.Namespace) -> int:
         print("\nstandard deviations above unrelated pairs")
         _print_table(names, [["–" if v is None else f"{v:+.1f}" for v in row] for row in above])
     return 0
+
+
+def _load(arguments: argparse.Namespace, modalities: set[str]) -> Space | ExportedSpace:
+    if arguments.runtime is None:
+        return with_settings(load_space(arguments, modalities=modalities), arguments)
+    from openbind.runtime.exported import open_exported
+
+    for option in ("settings", "limit"):
+        if getattr(arguments, option):
+            reason = "an exported space keeps its settings and limits"
+            raise InputError(" ".join(getattr(arguments, option)), reason)
+    return open_exported(
+        arguments.space, arguments.runtime, modalities=modalities, dtype=arguments.dtype
+    )
 
 
 def _calibrate(
