@@ -156,6 +156,7 @@ def test_a_lost_lease_is_an_error(
         time.sleep(0.5)
 
 
+@pytest.mark.slow
 def test_versions_are_bounded(
     address: str, few: Path, starter: openbind.Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,9 +83,8 @@ class Bucket:
         import pyarrow as pa
 
         made = pa.table({"json": [text_of(meta, None)]})
-        self.__dict__["_description"] = self._database.create_table(
-            DESCRIPTION, made, mode="overwrite"
-        )
+        mode = "overwrite" if self.exists() else "create"
+        self.__dict__["_description"] = self._database.create_table(DESCRIPTION, made, mode=mode)
         self._meta = None
 
     def open_table(self, dim: int, *, create: bool = False) -> RowTable:
