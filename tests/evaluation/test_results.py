@@ -28,6 +28,16 @@ def test_lookups() -> None:
     assert result.published_for(second) is None
 
 
+def test_number_of_a_paper_over_more_items() -> None:
+    """A part of a data set isn't shown as if it were what the paper measured."""
+    published = Published(task="t", metric="mAP", value=0.7, where="Table 1", count=2_000)
+    part, whole = (
+        Score(task="t", metric="mAP", value=0.9, chance=0.1, count=count) for count in (320, 2_000)
+    )
+    assert published.describe(part) == "Table 1, of 2,000 items; here 320"
+    assert published.describe(whole) == "Table 1"
+
+
 def test_scores_of_several_results() -> None:
     """Each task and metric once, the first result's, in the order that they appear in."""
     one, two = make_result("s", "one", "R@1"), make_result("s", "two", "mAP", "R@1")

@@ -39,12 +39,20 @@ class Published:
         task, metric: of the score that it belongs to.
         value: in the unit of `Score.value`.
         where: system, paper and table.
+        count: items or queries that it is a mean over; 0 where the paper doesn't say.
     """
 
     task: str
     metric: str
     value: float
     where: str
+    count: int = 0
+
+    def describe(self, score: Score) -> str:
+        """Return where it is from; and of how many items, if the score is of fewer."""
+        if score.count >= self.count:
+            return self.where
+        return f"{self.where}, of {self.count:,} items; here {score.count:,}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -33,7 +33,9 @@ def tabulate(results: Sequence[SuiteResult], differences: bool = False) -> list[
             if differences:
                 cells.append(_difference(compare(first, result, score)))
         published = first.published_for(score)
-        beside = "" if published is None else f"{_number(published.value)} {published.where}"
+        beside = ""
+        if published is not None:
+            beside = f"{_number(published.value)} {published.describe(score)}"
         count = f"{score.count:,}" if score.count else "–"
         task = f"{score.task}: {score.metric}"
         rows.append([task, count, _number(score.chance), *cells, beside])

@@ -75,5 +75,9 @@ SUITE = Suite(
     origin="https://research.google.com/audioset/",
     license="labels CC BY 4.0; clips belong to their owners",
     read=read,
-    published=(Published(task="zero-shot", metric="mAP", value=0.176, where="ImageBind, Table 2"),),
+    published=(
+        Published(
+            task="zero-shot", metric="mAP", value=0.176, where="ImageBind, Table 2", count=19_048
+        ),
+    ),
 )

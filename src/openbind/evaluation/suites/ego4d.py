@@ -178,6 +178,12 @@ SUITE = Suite(
     license="by agreement with its authors",
     read=read,
     published=(
-        Published(task="zero-shot", metric="accuracy", value=0.250, where="ImageBind, Table 2"),
+        Published(
+            task="zero-shot",
+            metric="accuracy",
+            value=0.250,
+            where="ImageBind, Table 2",
+            count=68_865,
+        ),
     ),
 )

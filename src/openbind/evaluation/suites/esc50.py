@@ -51,6 +51,7 @@ SUITE = Suite(
             metric="accuracy",
             value=0.669,
             where="ImageBind, Table 2",
+            count=2_000,
         ),
     ),
     overlaps=("ESC-50", "ESC-10", "Freesound"),

@@ -136,6 +136,12 @@ SUITE = Suite(
     license="for non-commercial research",
     read=read,
     published=(
-        Published(task="zero-shot", metric="accuracy", value=0.634, where="ImageBind, Table 2"),
+        Published(
+            task="zero-shot",
+            metric="accuracy",
+            value=0.634,
+            where="ImageBind, Table 2",
+            count=15_809,
+        ),
     ),
 )

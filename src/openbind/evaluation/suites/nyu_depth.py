@@ -166,7 +166,9 @@ SUITE = Suite(
     license="none stated",
     read=read,
     published=(
-        Published(task="zero-shot", metric="accuracy", value=0.540, where="ImageBind, Table 2"),
+        Published(
+            task="zero-shot", metric="accuracy", value=0.540, where="ImageBind, Table 2", count=653
+        ),
     ),
     overlaps=("SUN RGB-D",),  # contains it
 )

@@ -68,7 +68,11 @@ SUITE = Suite(
     read=read,
     published=(
         Published(
-            task="zero-shot", metric="accuracy", value=0.454, where="ImageBind, Table 2; OpenCLIP's"
+            task="zero-shot",
+            metric="accuracy",
+            value=0.454,
+            where="ImageBind, Table 2; OpenCLIP's",
+            count=36_500,
         ),
     ),
     overlaps=("Places",),

@@ -191,7 +191,13 @@ SUITE = Suite(
     license="none stated; contains NYU Depth V2, B3DO and SUN3D",
     read=read,
     published=(
-        Published(task="zero-shot", metric="accuracy", value=0.351, where="ImageBind, Table 2"),
+        Published(
+            task="zero-shot",
+            metric="accuracy",
+            value=0.351,
+            where="ImageBind, Table 2",
+            count=4_660,
+        ),
     ),
     overlaps=("NYU Depth", "NYUv2", "B3DO", "SUN3D"),  # which it contains
 )
