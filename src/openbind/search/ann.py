@@ -23,7 +23,7 @@ RECALL = 0.98
 measured on a sample, of queries that are rows themselves."""
 WIDE = 0.1
 """Fraction of the rows that pass a wide filter."""
-PROBES = (8, 16, 32, 64, 128, 256)
+PROBES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Numbers of partitions to search, tried in this order."""
 REFINE = 10
 """Candidates per result that are compared again by their full vectors."""
