@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,8 @@ def test_last_words() -> None:
     """What a process writes before it aborts is there."""
     code = "import os; from openbind.cli.noise import without_noise\nwith without_noise():\n"
     code += " os.write(2, b'terminate called'); os.abort()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    plain = {k: v for k, v in os.environ.items() if k != "PYTHONFAULTHANDLER"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain)
     assert done.returncode < 0
     assert done.stderr == "terminate called"

@@ -211,7 +211,7 @@ def test_canceled_images(browser: Browser, starter: openbind.Space, running: Run
     """Progress is shown; canceling ends it and says so; without a decoder there is no button."""
 
     class Endless:
-        dim, accepts = starter.dim, ""
+        dim, accepts, candidates = starter.dim, "", 1
 
         def draw(self, vectors_BE: np.ndarray, *, progress: Any, **_: Any) -> list[list[Any]]:
             while True:

@@ -268,7 +268,7 @@ def test_generation_needs_a_decoder() -> None:
     drawn = []
 
     class Recorder:
-        dim, accepts = space.dim, ""
+        dim, accepts, candidates = space.dim, "", 1
 
         def draw(self, vectors_BE: np.ndarray, **options: Any) -> list[list[Any]]:
             drawn.append((vectors_BE.shape, options["modality"], options["n"]))

@@ -6,15 +6,16 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from openbind.errors import CheckpointError, MissingExtraError, first_line
 from openbind.registry import Registry
 from openbind.runtime.manifest import INPUT
 
-Run = Callable[[np.ndarray], np.ndarray]
+if TYPE_CHECKING:
+    import numpy as np  # not imported by whoever only wants the names
+
+Run = Callable[["np.ndarray"], "np.ndarray"]
 """Clips (batch, ...) → unit vectors (batch, dim)."""
 
 ENGINES = Registry(
@@ -43,7 +44,7 @@ def open_onnx_runtime(path: Path, dtype: str) -> Run:
     """
     if dtype not in ("auto", "float32"):
         raise CheckpointError(path, f"ONNX Runtime computes in float32, not in {dtype}")
-    library = _import("onnxruntime", "onnx")
+    library, numpy = _import("onnxruntime", "onnx"), import_module("numpy")
     options = library.SessionOptions()
     options.intra_op_num_threads = _threads()
     options.log_severity_level = 3
@@ -51,7 +52,7 @@ def open_onnx_runtime(path: Path, dtype: str) -> Run:
         session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library has no base class of its own
         raise CheckpointError(path, f"ONNX Runtime can't open it: {first_line(error)}") from error
-    return lambda clips: np.asarray(session.run(None, {INPUT: clips})[0])
+    return lambda clips: numpy.asarray(session.run(None, {INPUT: clips})[0])
 
 
 def open_openvino(path: Path, dtype: str) -> Run:
@@ -67,7 +68,7 @@ def open_openvino(path: Path, dtype: str) -> Run:
     """
     if dtype not in PRECISIONS:
         raise CheckpointError(path, f"OpenVINO: expected {', '.join(PRECISIONS)}, found {dtype}")
-    library = _import("openvino", "openvino")
+    library, numpy = _import("openvino", "openvino"), import_module("numpy")
     config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": PRECISIONS[dtype]}
     if _threads():
         config["INFERENCE_NUM_THREADS"] = str(_threads())
@@ -77,7 +78,7 @@ def open_openvino(path: Path, dtype: str) -> Run:
     except Exception as error:  # as above
         raise CheckpointError(path, f"OpenVINO can't open it: {first_line(error)}") from error
     # Results are copied: the next call writes into the same memory.
-    return lambda clips: np.array(compiled({INPUT: clips})[0])
+    return lambda clips: numpy.array(compiled({INPUT: clips})[0])
 
 
 def _import(package: str, extra: str) -> Any:
