@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from openbind import __version__
+from openbind.cli.interrupts import defer_interrupts
 from openbind.cli.noise import without_noise
 from openbind.errors import OpenbindError, UnknownNameError, printable
 from openbind.registry import Registry
@@ -81,6 +82,7 @@ def run() -> None:
     # Pillow's word about large images names no file; `openbind.limits` judges them.
     warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\)")
     try:
+        defer_interrupts()
         with without_noise():
             code = main()
         sys.stdout.flush()
