@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -261,16 +260,10 @@ def open_exported(
     """
     folder = Path(directory).expanduser()
     ENGINES.get(runtime)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, modalities)
     if manifest.format != "onnx":
         reason = f"graphs of the format {manifest.format}; these runtimes take onnx"
         raise CheckpointError(folder, f"{reason}: openbind export SPACE DIR --format onnx")
-    for name in modalities or ():
-        if name not in manifest.modalities:
-            raise UnknownNameError(f"modality of {manifest.name}", name, manifest.modalities)
-    chosen = manifest.modalities if modalities is None else list(modalities)
-    kept = {name: graph for name, graph in manifest.modalities.items() if name in chosen}
-    manifest = replace(manifest, modalities=kept)
     space = ExportedSpace(folder, manifest, _read_card(folder), runtime, str(dtype))
     for name in manifest.modalities:
         space.open(name)

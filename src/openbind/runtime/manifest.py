@@ -87,11 +87,17 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, modalities: Iterable[str] | None = None) -> Manifest:
     """Read `export.json`.
+
+    Args:
+        folder: has it.
+        modalities: keep only these; None keeps all. Only their code is imported, which for some is
+            PyTorch's.
 
     Raises:
         CheckpointError: none there, of another version, or invalid.
+        UnknownNameError: the space has no such modality.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -104,14 +110,23 @@ def read_manifest(folder: Path) -> Manifest:
         raise CheckpointError(path, reason)
     try:
         manifest = from_dict(Manifest, values)
-        return replace(manifest, modalities=_read_settings(manifest))
+    except ConfigError as error:
+        raise CheckpointError(path, str(error)) from error
+    chosen = list(manifest.modalities if modalities is None else modalities)
+    for name in chosen:
+        if name not in manifest.modalities:
+            raise UnknownNameError(f"modality of {manifest.name}", name, manifest.modalities)
+    try:
+        return replace(manifest, modalities=_read_settings(manifest, chosen))
     except (ConfigError, UnknownNameError) as error:
         raise CheckpointError(path, str(error)) from error
 
 
-def _read_settings(manifest: Manifest) -> dict[str, Graph]:
+def _read_settings(manifest: Manifest, modalities: list[str]) -> dict[str, Graph]:
     found = {}
     for name, graph in manifest.modalities.items():
+        if name not in modalities:
+            continue
         spec = MODALITIES.get(name)
         if graph.version != spec.version:
             reason = f"preprocessing of version {graph.version}, this openbind has {spec.version}"
