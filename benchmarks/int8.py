@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from towers import CASES, TEXT_TOKENS
+from towers import CASES, TEXT_TOKENS, best_times
 
 import openbind
 from openbind.evaluation.samples import read_samples, samples_folder
@@ -66,7 +66,7 @@ def measure(name: str, batch: int, rounds: int, has_half: bool) -> str:
     small.load_state_dict(exact.state_dict(), assign=True)
     quantize(small, [make(2)])
     runs["int8"] = lambda: small(x)
-    best = processor_times(runs, rounds)
+    best = best_times(runs, rounds, time.process_time)
     cosine = float(F.cosine_similarity(exact(x), small(x)).min())
     tokens = TEXT_TOKENS if config.trunk.causal else exact.stem(x[:1]).shape[1]
     share = size(small) / size(exact)
@@ -89,20 +89,9 @@ def products(width: int, mlp_width: int, tokens: int, rounds: int) -> float:
             "exact": partial(linear, x, layer.weight, layer.bias),
             "small": partial(quantized, x),
         }
-        best = processor_times(runs, rounds + 2)
+        best = best_times(runs, rounds + 2, time.process_time)
         exact, small = exact + best["exact"], small + best["small"]
     return exact / small
-
-
-def processor_times(runs: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, float]:
-    """Run all alternately; return the least processor seconds of each."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            best[name] = min(best[name], time.process_time() - start)
-    return best
 
 
 def size(tower: torch.nn.Module) -> int:
@@ -117,12 +106,13 @@ def measure_texts(rounds: int) -> None:
     rows, folder = read_samples(samples_folder()), samples_folder()
     texts = [row for row in rows if row.modality == "text"]
     captions = [row.title for row in texts] * 4
-    best = processor_times(
+    best = best_times(
         {
             "exact": lambda: exact.encode("text", captions),
             "small": lambda: small.encode("text", captions),
         },
         rounds,
+        time.process_time,
     )
     exact_NE, small_NE = (s.encode("text", captions[: len(texts)]) for s in (exact, small))
     print(f"\nthe starter's texts: {best['exact'] / best['small']:.2f} × as fast, "

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -133,14 +133,18 @@ def measure(name: str, batch: int, rounds: int, peak: float) -> str:
     )
 
 
-def best_times(sides: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, float]:
+def best_times(
+    sides: Mapping[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Run all sides alternately; return the seconds of each one's best round."""
     best = dict.fromkeys(sides, float("inf"))
     for _ in range(rounds):
         for side, run in sides.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            best[side] = min(best[side], time.perf_counter() - start)
+            best[side] = min(best[side], clock() - start)
     return best
 
 

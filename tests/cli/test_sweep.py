@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from openbind.cli.main import main
+from tests.tiny_world import own_cache, world
 
-SPEC = importlib.util.spec_from_file_location(
-    "tiny_world", Path(__file__).parents[1] / "training" / "conftest.py"
-)
-assert SPEC is not None
-assert SPEC.loader is not None
-TINY_WORLD = importlib.util.module_from_spec(SPEC)
-sys.modules["tiny_world"] = TINY_WORLD
-SPEC.loader.exec_module(TINY_WORLD)
-world = TINY_WORLD.world
-own_cache = TINY_WORLD.own_cache
+__all__ = ["own_cache", "world"]  # fixtures
 
 
 def test_sweep(world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -17,18 +16,10 @@ from openbind.cli.main import main
 from openbind.cli.train import parse_changes
 from openbind.errors import InputError
 from openbind.training.recipe_file import read_recipe
+from tests.tiny_world import own_cache, world
 from tests.warm import Warm, run_ranks
 
-SPEC = importlib.util.spec_from_file_location(
-    "tiny_world", Path(__file__).parents[1] / "training" / "conftest.py"
-)
-assert SPEC is not None
-assert SPEC.loader is not None
-TINY_WORLD = importlib.util.module_from_spec(SPEC)
-sys.modules["tiny_world"] = TINY_WORLD
-SPEC.loader.exec_module(TINY_WORLD)
-world = TINY_WORLD.world
-own_cache = TINY_WORLD.own_cache
+__all__ = ["own_cache", "world"]  # fixtures
 
 EXACT = [
     "--set",

@@ -20,6 +20,7 @@ from openbind.data.views import ViewPlan
 from openbind.errors import InputError
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
+from tests.tiny_world import make_space
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "imagebind"
 TABLE_9 = {
@@ -96,16 +97,8 @@ def test_complete(name: str) -> None:
 
 def run(name: str, data: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> openbind.Space:
     """Train a few steps of a recipe with a tiny tower from a tiny space."""
-    spec = importlib.util.spec_from_file_location(
-        "tiny_world", Path(__file__).parents[1] / "training" / "conftest.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    tiny = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "tiny_world", tiny)
-    spec.loader.exec_module(tiny)
     monkeypatch.setenv("OPENBIND_CACHE", str(output / "cache"))
-    openbind.save(tiny.make_space(), output / "start")
+    openbind.save(make_space(), output / "start")
     modality = TABLE_9[name][0]
     trunk = "{width: 16, heads: 2, depth: 1}"
     changes = {
