@@ -261,8 +261,8 @@ LIMITS = (
     "Korean 0.04 (chance 0.03).",
     "The drawings and the fold-4 sounds of the sample collection were in its training data: "
     "results on the samples are no measure of quality, the results above are.",
-    "Not measured, as no such data was at hand: Flickr8k, fifteen scenes, CIFAR-10, NYU's real "
-    "rooms, and thermal cameras other than RoadScene's.",
+    "Not measured, as no such data was at hand: Flickr8k, fifteen scenes, NYU's real rooms, "
+    "and thermal cameras other than RoadScene's.",
     "It has the biases of its sources (ImageNet, web sentences, emoji).",
 )
 

@@ -23,6 +23,7 @@ import scenes
 import sounds
 import torch
 import validate
+import validate_cifar
 import validate_maps
 import validate_motions
 import views
@@ -43,7 +44,6 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
-from validate import is_held_out
 
 import openbind
 from openbind.checkpoints import native
@@ -104,6 +104,7 @@ def main() -> None:
     finished["audio"] = bind_sounds(towers, learned, work, data, numbers)
     finished["imu"] = bind_motions(towers, learned, work, data, numbers)
     finished = widen_space(finished, work, data)
+    numbers.append(validate_cifar.measure_cifar(openbind.load(work / WIDE), work))
     finished["thermal"] = bind_thermal(work, data, numbers)
     finished["depth"] = bind_depth(work, numbers)
     assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out, list_trained(data))
@@ -175,8 +176,8 @@ def bind_images(
     drawn_KVD = image_features(towers.vision, images, work)
     centered = center_texts(embedding, center_E)
     captions.write_photographs(work, found, features_NVD, centered)
-    words_KE, tested = mean_words(images, centered), [is_held_out(image) for image in images]
-    captions.write_drawings(work, drawn_KVD, words_KE, tested)
+    tested = [validate.is_held_out(image) for image in images]
+    captions.write_drawings(work, drawn_KVD, mean_words(images, centered), tested)
     captions.write_classes(work, names_KE)
     captions.start_image_tower(towers.vision, names_KE)
     unbound = {"text": towers.text, "vision": towers.vision}
