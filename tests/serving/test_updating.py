@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,26 @@ def test_files_that_come_later(
     wait(lambda: index.rows == 2)
     updater.close(30)
     assert not updater._thread.is_alive()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are Unicode there")
+def test_names_that_are_not_unicode(
+    starter: openbind.Space, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of such a name is found when it comes, and the next ones, too."""
+    pytest.importorskip("watchfiles", reason="the extra serve isn't installed")
+    monkeypatch.setattr(updating, "QUIET_MS", 50)
+    root = tmp_path / "root"
+    root.mkdir()
+    index = Index.create(tmp_path / "index", starter, [root])
+    updater = Updater(index, starter, {})
+    updater.start()
+    wait(lambda: updater.updating is None)
+    for count, name in enumerate((b"dog\xff.webp", b"dog.webp", b"\xfe.webp"), 1):
+        shutil.copy(media / "dog.webp", os.fsencode(root) + b"/" + name)
+        wait(lambda count=count: index.rows == count)  # type: ignore[misc]
+    updater.close(30)
+    assert not updater._watcher.is_alive()
 
 
 def test_ends_in_the_middle(starter: openbind.Space, media: Path, tmp_path: Path) -> None:

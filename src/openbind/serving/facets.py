@@ -10,6 +10,7 @@ from typing import Any
 
 from openbind.search.index import Index
 from openbind.search.meta import Root
+from openbind.serving.hits import public_name
 from openbind.serving.index_schemas import Facet, FacetsResponse, FacetValue
 
 COLUMNS = ("root", "path", "modality", "taken", "camera", "duration", "size")
@@ -117,7 +118,7 @@ def _value(write: Any, counts: Mapping[Any, int], key: Any) -> FacetValue:
 def _folder(roots: Mapping[int, Root], value: tuple[int, str]) -> tuple[str, str]:
     """Return a folder's name and filter: its paths lie between `a/` and `a0`, the next byte."""
     number, folder = value
-    name = roots[number].path.name if number in roots else str(number)
+    name = public_name(roots[number].path.name) if number in roots else str(number)
     if not folder:
         return name, f"root = {number}"
     inside = f"path >= {_quote(folder + '/')} and path < {_quote(folder + '0')}"

@@ -127,9 +127,14 @@ def resolve_path(hit: Hit) -> Path:
 def public_path(hit: Hit) -> str:
     """Return a file's path as clients see it: relative, the root's name first."""
     try:
-        return (Path(hit.root.name) / hit.path.relative_to(hit.root)).as_posix()
+        return public_name((Path(hit.root.name) / hit.path.relative_to(hit.root)).as_posix())
     except ValueError:
-        return hit.path.name
+        return public_name(hit.path.name)
+
+
+def public_name(name: str) -> str:
+    """Return a file's name as JSON can hold it: bytes that aren't UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def has_images(hit: Hit) -> bool:

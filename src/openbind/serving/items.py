@@ -14,7 +14,14 @@ from openbind.search.results import Hit
 from openbind.serving import index_schemas, schemas
 from openbind.serving.access import Session
 from openbind.serving.errors import ApiError
-from openbind.serving.hits import UNKNOWN, find_hit, has_images, hit_row, resolve_path
+from openbind.serving.hits import (
+    UNKNOWN,
+    find_hit,
+    has_images,
+    hit_row,
+    public_name,
+    resolve_path,
+)
 from openbind.serving.kept import KeptFile
 from openbind.serving.playing import AUDIO_TYPE, VIDEO_TYPE
 from openbind.serving.service import Service
@@ -88,7 +95,7 @@ def add_items(app: FastAPI, service: Service, session: Session) -> None:
         return FileResponse(
             path,
             media_type=kind or UNKNOWN,
-            filename=path.name,
+            filename=public_name(path.name),
             content_disposition_type="inline" if kind else "attachment",
             headers=SANDBOX,
         )

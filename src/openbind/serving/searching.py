@@ -19,7 +19,7 @@ from openbind.serving import index_schemas, schemas
 from openbind.serving.atlas import COUNTS
 from openbind.serving.bodies import json_body, read_json
 from openbind.serving.errors import as_param
-from openbind.serving.hits import hit_row
+from openbind.serving.hits import hit_row, public_name
 from openbind.serving.parts import note_parts
 from openbind.serving.service import Service
 
@@ -67,7 +67,7 @@ def add_search(app: FastAPI, service: Service) -> None:
             files=info.files,
             bytes=info.bytes,
             by_modality=dict(info.by_modality),
-            roots=[root.name for root in info.roots],
+            roots=[public_name(root.name) for root in info.roots],
             ann=info.ann,
             summary=info.summary.plain() if info.summary else None,
             updating=service.updater.updating if service.updater else None,

@@ -113,14 +113,25 @@ class Updater:
         except ImportError:
             return  # they are listed from time to time
         own = self._index.folder
-        changes = watch(
-            *(root.path for root in self._index.meta.roots if root.path.is_dir()),
-            watch_filter=lambda _, path: own not in (Path(path), *Path(path).parents),
-            debounce=LONGEST_MS,
-            step=QUIET_MS,
-            stop_event=self._closed,
-            raise_interrupt=False,
-            ignore_permission_denied=True,
-        )
-        for _ in changes:
-            self._changed.set()
+        while not self._closed.is_set():
+            try:
+                changes = watch(
+                    *(root.path for root in self._index.meta.roots if root.path.is_dir()),
+                    watch_filter=lambda _, path: own not in (Path(path), *Path(path).parents),
+                    debounce=LONGEST_MS,
+                    step=QUIET_MS,
+                    stop_event=self._closed,
+                    raise_interrupt=False,
+                    ignore_permission_denied=True,
+                )
+                for _ in changes:
+                    self._changed.set()
+            except RuntimeError:  # a file whose name isn't UTF-8 has changed
+                self._look_again(QUIET_MS)
+            except OSError:  # a folder has gone, or the system watches no more
+                self._look_again(LONGEST_MS)
+
+    def _look_again(self, after_ms: int) -> None:
+        """List folders after a while in which nothing was watched."""
+        self._closed.wait(after_ms / 1000)
+        self._changed.set()
