@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -29,10 +28,7 @@ from openbind.serving.site import PAGE_TYPES
 
 pytestmark = pytest.mark.slow
 
-BROWSER = os.environ.get("OPENBIND_TEST_BROWSER", "chromium")
-"""`firefox` takes Firefox 143 or newer: Playwright drives an unchanged one by WebDriver BiDi."""
-NAMES = {"chromium": ("chromium", "google-chrome"), "firefox": ("firefox", "firefox-esr")}
-PATH = next(filter(None, map(shutil.which, NAMES[BROWSER])), None)
+PATH = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -40,12 +36,6 @@ FLAGS = [
     "--use-fake-device-for-media-stream",  # a microphone that beeps
     "--use-fake-ui-for-media-stream",
 ]
-PREFERENCES = {
-    "media.navigator.streams.fake": True,
-    "media.navigator.permission.disabled": True,
-    "media.autoplay.default": 0,
-}
-"""The same for Firefox."""
 DROP = """([name, type, bytes]) => {
   const data = new DataTransfer();
   data.items.add(new File([Uint8Array.from(bytes)], name, { type }));
@@ -63,7 +53,7 @@ HALVES = """(canvas) => {
 PASTE = DROP.replace('DragEvent("drop", { dataTransfer', 'ClipboardEvent("paste", { clipboardData')
 
 expect.set_options(timeout=60_000)
-needs_browser = pytest.mark.skipif(PATH is None, reason=f"no {BROWSER} here")
+needs_browser = pytest.mark.skipif(PATH is None, reason="no Chromium here")
 Running = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 
 
@@ -71,12 +61,7 @@ Running = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
 def browser() -> Iterator[Browser]:
     """The machine's own browser."""
     with sync_playwright() as playwright:
-        if BROWSER == "firefox":
-            launched = playwright.firefox.launch(
-                executable_path=PATH, channel="moz-firefox", firefox_user_prefs=PREFERENCES
-            )
-        else:
-            launched = playwright.chromium.launch(executable_path=PATH, args=FLAGS)
+        launched = playwright.chromium.launch(executable_path=PATH, args=FLAGS)
         yield launched
         launched.close()
 
@@ -90,12 +75,8 @@ def page(browser: Browser, live: httpx.Client) -> Iterator[Page]:
 
 class _window:  # noqa: N801 - a context
     def __init__(self, browser: Browser, url: str, width: int, expected: str = "") -> None:
-        permissions = ["microphone"] if BROWSER == "chromium" else []
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900},
-            base_url=url,
-            permissions=permissions,
-            bypass_csp=BROWSER == "firefox",  # Playwright's own code is evaluated there
+            viewport={"width": width, "height": 900}, base_url=url, permissions=["microphone"]
         )
         self.messages: list[str] = []
         self.expected = [expected] if expected else []
