@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from openbind.search.ann import Nearest
 from openbind.search.columns import Row
 from openbind.search.matrix import RowCache
 from openbind.search.table import RowTable
+from openbind.search.versions import MANIFESTS
 from openbind.space.vectors import unit_rows
 
 from .test_table import row
@@ -116,12 +118,23 @@ def test_while_another_writes(table: RowTable, tmp_path: Path) -> None:
     assert len(Nearest(table, vectors_KE[0], None).files(50, "size = 50")) == 30
 
 
+def test_settled_table(table: RowTable, tmp_path: Path) -> None:
+    """Rows of another process are seen although nothing asked the table for its version before."""
+    manifests, query_E = tmp_path / "rows" / "rows.lance" / MANIFESTS, draw(1, 6)[0]
+    os.utime(manifests, (0, 0))
+    assert table.versions.newest() == table.rows.version
+    assert table.versions._known == (0, table.rows.version)
+    by_matrix(table, query_E, None)
+    RowTable(tmp_path / "rows", DIM).add(rows(["new"]), query_E[None])
+    assert by_matrix(table, query_E, None)[0][0] == rows(["new"])[0].id
+
+
 def test_large_tables_are_not_kept(table: RowTable, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those, only what a narrow filter leaves is read, and kept until the table changes."""
     monkeypatch.setattr(matrix, "MOST_ROWS", 10)
     monkeypatch.setattr(ann, "NARROW_ROWS", 10)
     query_E = draw(1, 5)[0]
-    assert RowCache(table.rows).matrix() is None
+    assert RowCache(table.rows, table.versions).matrix() is None
     for _ in range(2):
         found = Nearest(table, query_E, None).files(9, "size < 3")
         assert {each["file"] for each in found} == {"0", "1", "2"}

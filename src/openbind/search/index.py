@@ -117,8 +117,7 @@ class Index(Store):
     @property
     def version(self) -> int:
         """A number that changes with every change of the rows."""
-        number: int = self.table.rows.version
-        return number
+        return self.table.versions.newest()
 
     def load_space(
         self,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from openbind.search.cells import Cells
 from openbind.search.columns import DIGEST, SHOWN, vectors_of
+from openbind.search.versions import Versions
 from openbind.space.vectors import unit_rows
 
 MOST_ROWS = 100_000
@@ -66,10 +68,14 @@ class Matrix:
         if count < len(chosen_P):
             best_T = np.sort(np.argpartition(-chosen_P, count)[:count])
         best_T = best_T[np.argsort(-chosen_P[best_T], kind="stable")]
-        found = self.rows.take(best_T if places_P is None else places_P[best_T])
-        scores = chosen_P[best_T].tolist()
-        listed = found.select(list(SHOWN)).to_pylist()
-        return [{**row, "score": score} for row, score in zip(listed, scores, strict=True)]
+        found = self._cells.rows(best_T if places_P is None else places_P[best_T])
+        for row, score in zip(found, chosen_P[best_T].tolist(), strict=True):
+            row["score"] = score
+        return found
+
+    @cached_property
+    def _cells(self) -> Cells:
+        return Cells(self.rows, SHOWN)
 
 
 class RowCache:
@@ -77,10 +83,11 @@ class RowCache:
 
     Args:
         table: LanceDB's.
+        versions: of the table.
     """
 
-    def __init__(self, table: Any) -> None:
-        self._table, self._lock = table, threading.Lock()
+    def __init__(self, table: Any, versions: Versions) -> None:
+        self._table, self._versions, self._lock = table, versions, threading.Lock()
         self._matrix: Matrix | None = None
         self._narrow: dict[str, Matrix] = {}
 
@@ -92,14 +99,14 @@ class RowCache:
         """
         with self._lock:
             for _ in range(TRIES):
-                version = self._table.version
+                version = self._versions.newest()
                 if self._matrix is not None and self._matrix.version == version:
                     return self._matrix
                 if self._table.count_rows() > MOST_ROWS:
                     self._matrix = None
                     return None
                 self._matrix = _read(self._table, version, self._matrix)
-                if self._table.version != version:  # which version was read isn't known
+                if self._versions.newest() != version:  # which version was read isn't known
                     self._matrix = Matrix(-1, self._matrix.rows, self._matrix.vectors_KE)
         return None
 
@@ -113,7 +120,7 @@ class RowCache:
         Args:
             where: SQL condition.
         """
-        version, known = self._table.version, self._narrow.get(where)
+        version, known = self._versions.newest(), self._narrow.get(where)
         if known is None or known.version != version:
             known = _read_all(self._table, version, where)
             kept = [*self._narrow.items()][1 - KEPT_NARROW :]
@@ -133,7 +140,7 @@ class RowCache:
         known = matrix.places.get(where)
         if known is None:
             found = self._table.search().select([ROW_ID]).where(where).to_arrow()
-            if self._table.version != matrix.version:
+            if self._versions.newest() != matrix.version:
                 return None
             passing = found.column(ROW_ID).to_numpy()
             known = np.flatnonzero(np.isin(matrix.rows.column(ROW_ID).to_numpy(), passing))

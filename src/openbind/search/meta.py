@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from openbind.atomic import atomic_path
@@ -141,8 +142,9 @@ def read_meta(folder: Path) -> Meta:
     return meta_of(text, folder, folder)
 
 
+@lru_cache(maxsize=8)
 def meta_of(text: str, name: str | Path, folder: Path | None) -> Meta:
-    """Read a description.
+    """Read a description; the last ones are kept, since each search asks for its own.
 
     Args:
         text: as from `text_of`.

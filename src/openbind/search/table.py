@@ -29,6 +29,7 @@ from openbind.search.columns import (
     vectors_of,
 )
 from openbind.search.matrix import RowCache
+from openbind.search.versions import Versions
 
 ROWS, FAILURES = "rows", "failures"
 KEPT_VERSIONS = timedelta(minutes=10)
@@ -86,7 +87,8 @@ class RowTable:
                 found = self.rows.schema.field("vector").type.list_size
             if found != dim:
                 raise InputError(address, f"has vectors of {found} numbers, expected {dim}")
-        self.cache = RowCache(self.rows)
+        self.versions = Versions(self.rows, f"{self.address}/{ROWS}.lance")
+        self.cache = RowCache(self.rows, self.versions)
 
     def add(self, rows: Sequence[Row], vectors_KE: np.ndarray) -> None:
         """Append rows of files that have none, in one transaction."""
@@ -203,7 +205,7 @@ class RowTable:
         Args:
             where: SQL condition on the rows; None for all.
         """
-        key = (self.rows.version, where)
+        key = (self.versions.newest(), where)
         if key not in self._counts:
             batches = self.batches(["modality"], where)
             counts = Counter(name for b in batches for name in b.column("modality").to_pylist())
@@ -216,7 +218,7 @@ class RowTable:
         Args:
             where: SQL condition on the rows; None for all.
         """
-        key = (self.rows.version, where)
+        key = (self.versions.newest(), where)
         if key not in self._files:
             found: dict[str, set[str]] = {}
             for batch in self.batches(["modality", "file"], where):
