@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from openbind.data.pairs import Row
-from openbind.data.table import tabulate
+from openbind.data.table import Choices, tabulate
 
 A, B, C = Path("a.png"), Path("b.png"), Path("c.png")
 
@@ -70,3 +72,10 @@ def test_sample() -> None:
     assert [(a.item, a.span) for a in sample.anchors] == [(A, None), (B, None), (A, (0, 2))]
     assert list(sample.choices) == [(0, 1), (2,)]
     assert list(table.sample(99).rows) == list(table.rows)
+
+
+def test_places_of_chosen_items() -> None:
+    """Where a row's frozen item is in its list, the first of equal ones."""
+    choices = Choices.of([(4, 2), (7,), (2, 2, 5)])
+    rows, anchors = np.array([2, 0, 1, 0, 2]), np.array([5, 2, 7, 4, 2])
+    assert choices.places(rows, anchors).tolist() == [2, 1, 0, 0, 0]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openbind.data.pairs import Row
-from openbind.data.sampler import Draw
+from openbind.data.sampler import Draw, Draws
 from openbind.data.table import PairTable, tabulate
 from openbind.training.contrast import Contrast, Corpus
 
@@ -47,7 +47,8 @@ def draw(row: int, view: int = 0, anchor: int | None = None) -> Draw:
 
 
 def contrast(table: PairTable, positives: Positives, draws: list[Draw], negatives: Any) -> Contrast:
-    return Corpus(table, vectors(), positives).contrast(draws, negatives, np.random.default_rng(0))
+    corpus = Corpus(table, vectors(), positives)
+    return corpus.contrast(Draws.of(draws), negatives, lambda: np.random.default_rng(0))
 
 
 def items_of(found: Contrast) -> list[int]:
@@ -176,11 +177,11 @@ def test_similar(positives: Positives) -> None:
     """Items nearly the same as a row's own aren't its negatives; its own stays its target."""
     near_KVE = vectors().clone()
     near_KVE[1] = torch.nn.functional.normalize(near_KVE[0] + 0.1 * near_KVE[1], dim=1)
-    draws = [draw(0), draw(1), draw(4)]
+    draws = Draws.of([draw(0), draw(1), draw(4)])
     corpus = Corpus(make_table(), near_KVE, positives, similar=0.95)
-    found = corpus.contrast(draws, "batch", np.random.default_rng(0))
+    found = corpus.contrast(draws, "batch", lambda: np.random.default_rng(0))
     assert found.excluded is not None
     assert sorted(zip(*(part.tolist() for part in found.excluded), strict=True)) == [(0, 1), (1, 0)]
     assert found.target_Q.tolist() == [0, 1, 2]
     far = Corpus(make_table(), vectors(), positives, similar=0.95)
-    assert far.contrast(draws, "batch", np.random.default_rng(0)).excluded is None
+    assert far.contrast(draws, "batch", lambda: np.random.default_rng(0)).excluded is None

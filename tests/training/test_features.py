@@ -12,7 +12,7 @@ import torch
 import openbind
 from openbind.data.loader import CachedFeatures
 from openbind.data.pairs import Row
-from openbind.data.sampler import Draw
+from openbind.data.sampler import Draw, Draws
 from openbind.data.table import PairTable, tabulate
 from openbind.data.views import ViewPlan
 from openbind.embedding.cache import VectorCache
@@ -82,7 +82,7 @@ def test_views(world: Any) -> None:
     assert [sorted(side.row(row)) for row in range(2)] == [
         [(row, view) for view in range(3)] for row in range(2)
     ]
-    first, second = (side.read(Draw(0, 1, 1, view, 0)) for view in (0, 1))
+    first, second = (side.read(Draws.of([Draw(0, 1, 1, view, 0)]))[0] for view in (0, 1))
     assert not torch.allclose(first, second)
     vectors_KVE = torch.randn(2, 3, 5)
     joined, targets, _ = join_features([(side, table, vectors_KVE)], STANDARDIZED)

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from openbind.data.augment import apply_all
-from openbind.data.sampler import Draw
+from openbind.data.sampler import Draw, Draws
 from openbind.data.table import PairTable
 from openbind.data.views import ViewKey, ViewPlan, anchor_view, apply_view
 from openbind.embedding.items import open_item
@@ -44,7 +44,7 @@ class Batch:
     """
 
     inputs: torch.Tensor
-    draws: list[Draw]
+    draws: Draws
     skipped: list[SkippedItem] = field(default_factory=list)
 
     def pin_memory(self) -> Batch:
@@ -130,22 +130,18 @@ class CachedFeatures:
     def __len__(self) -> int:
         return len(self.first_N)
 
-    def read(self, draw: Draw) -> torch.Tensor:
-        """Return one clip's features (D,)."""
-        return self.values_MD[self._clip(draw)]
-
-    def read_batch(self, draws: Sequence[Draw]) -> torch.Tensor:
+    def read(self, draws: Draws) -> torch.Tensor:
         """Return one clip's features of each draw (B, D)."""
-        return self.values_MD[[self._clip(draw) for draw in draws]]
-
-    def _clip(self, draw: Draw) -> int:
-        view = int(self.first_N[draw.row])
+        view_B = self.first_N[draws.rows_B]
         if self.views:
-            view += self.table.choices[draw.row].index(draw.anchor) * self.views + draw.view
-        start, count = int(self.end_V[view]), int(self.end_V[view + 1] - self.end_V[view])
-        if count == 1:  # a generator takes longer than all the rest
-            return start
-        return start + int(np.random.default_rng(draw.noise).integers(count))
+            place_B = self.table.choices.places(draws.rows_B, draws.anchors_B)
+            view_B = view_B + place_B * self.views + draws.views_B
+        clip_B = self.end_V[view_B]
+        count_B = self.end_V[view_B + 1] - clip_B
+        for place in np.flatnonzero(count_B > 1):  # a generator takes longer than all the rest
+            rng = np.random.default_rng(int(draws.noises_B[place]))
+            clip_B[place] += rng.integers(count_B[place])
+        return self.values_MD.index_select(0, torch.from_numpy(clip_B))
 
     def clips(self, view: int) -> torch.Tensor:
         """Return features_SD of the clips of one of all views."""
@@ -170,19 +166,21 @@ class _DrawDataset(Dataset[Any]):
     def __init__(self, names: Sequence[str], sides: Sequence[Side], tables: Sequence[PairTable]):
         self.names, self.sides, self.tables = names, sides, tables
 
-    def __getitems__(self, draws: list[Draw]) -> Batch | InputError:
+    def __getitems__(self, draws: Draws) -> Batch | InputError:
         """Read a batch; an error is returned, because workers raise it as a `RuntimeError`."""
-        side = self.sides[draws[0].pair]
+        side = self.sides[draws.pair]
         if isinstance(side, CachedFeatures):
-            return Batch(side.read_batch(draws), draws)
+            return Batch(side.read(draws), draws)
         try:
-            return _stack([self[draw] for draw in draws])
+            return _stack([self._read(side, draw) for draw in draws])
         except InputError as error:
             return error
 
-    def __getitem__(self, draw: Draw) -> tuple[torch.Tensor, Draw, list[SkippedItem]]:
+    def _read(
+        self, side: AugmentedItems, draw: Draw
+    ) -> tuple[torch.Tensor, Draw, list[SkippedItem]]:
         skipped: list[SkippedItem] = []
-        side, table = self.sides[draw.pair], self.tables[draw.pair]
+        table = self.tables[draw.pair]
         for _ in range(MAX_SKIPPED_IN_A_ROW):
             try:
                 return side.read(draw), draw, skipped
@@ -201,7 +199,7 @@ def load_batches(
     names: Sequence[str],
     sides: Sequence[Side],
     tables: Sequence[PairTable],
-    draws: Iterable[list[Draw]],
+    draws: Iterable[Draws],
     *,
     num_workers: int,
     pin_memory: bool = False,
@@ -220,19 +218,28 @@ def load_batches(
         InputError: too many consecutive items can't be read, or the clips of a batch differ in
             shape.
     """
-    loader: DataLoader[Any] = DataLoader(
-        _DrawDataset(names, sides, tables),
-        batch_sampler=draws,
+    dataset = _DrawDataset(names, sides, tables)
+    found: Iterator[Batch | InputError] = map(dataset.__getitems__, draws)
+    if num_workers:
+        found = iter(_start_workers(dataset, draws, num_workers, pin_memory))
+    for batch in found:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch.pin_memory() if pin_memory and not num_workers else batch
+
+
+def _start_workers(
+    dataset: _DrawDataset, draws: Iterable[Draws], num_workers: int, pin_memory: bool
+) -> DataLoader[Any]:
+    return DataLoader(
+        dataset,
+        batch_sampler=draws,  # type: ignore[arg-type]  # any lists of what the data set takes
         num_workers=num_workers,
         collate_fn=_unchanged,
-        prefetch_factor=4 if num_workers else None,
+        prefetch_factor=4,
         worker_init_fn=_use_one_thread,
         pin_memory=pin_memory,
     )
-    for batch in loader:
-        if isinstance(batch, InputError):
-            raise batch
-        yield batch
 
 
 def _unchanged(batch: Any) -> Any:
@@ -248,7 +255,7 @@ def _stack(parts: list[tuple[torch.Tensor, Draw, list[SkippedItem]]]) -> Batch:
         )
     inputs = torch.stack([clip for clip, _, _ in parts])
     skipped = [item for _, _, found in parts for item in found]
-    return Batch(inputs, [draw for _, draw, _ in parts], skipped)
+    return Batch(inputs, Draws.of([draw for _, draw, _ in parts]), skipped)
 
 
 def _use_one_thread(worker: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import overload
 
 import numpy as np
 
@@ -30,6 +31,43 @@ class Draw:
     anchor: int
     view: int
     noise: int
+
+
+@dataclass(frozen=True, eq=False)
+class Draws(Sequence[Draw]):
+    """The samples of a batch, all of one pair, as columns: a step makes no object of each.
+
+    Args:
+        pair: index of the pair.
+        rows_B, anchors_B, views_B, noises_B: int64, see `Draw`.
+    """
+
+    pair: int
+    rows_B: np.ndarray
+    anchors_B: np.ndarray
+    views_B: np.ndarray
+    noises_B: np.ndarray
+
+    @classmethod
+    def of(cls, draws: Sequence[Draw]) -> Draws:
+        """Join samples of one pair."""
+        columns = np.array([(d.row, d.anchor, d.view, d.noise) for d in draws], np.int64)
+        return cls(draws[0].pair, *columns.T)
+
+    def __len__(self) -> int:
+        return len(self.rows_B)
+
+    @overload
+    def __getitem__(self, key: int) -> Draw: ...
+
+    @overload
+    def __getitem__(self, key: slice | list[int]) -> Draws: ...
+
+    def __getitem__(self, key: int | slice | list[int]) -> Draw | Draws:
+        columns = (self.rows_B, self.anchors_B, self.views_B, self.noises_B)
+        if isinstance(key, int):
+            return Draw(self.pair, *(int(column[key]) for column in columns))
+        return Draws(self.pair, *(column[key] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -111,13 +149,13 @@ class Sampler:
         """Number of batches of each step."""
         return len(self.pairs) if self.together else 1
 
-    def batches(self, step: int) -> list[list[Draw]]:
+    def batches(self, step: int) -> list[Draws]:
         """Return the draws of one step, batch by batch, for all processes together."""
         if self.together:
             return [self._draw(index, step, step) for index in range(len(self.pairs))]
         return [self._draw(int(self.pair_of_step[step]), step, int(self.turn_of_step[step]))]
 
-    def _draw(self, index: int, step: int, count: int) -> list[Draw]:
+    def _draw(self, index: int, step: int, count: int) -> Draws:
         """Draw a batch of a pair, of which `count` batches were drawn before."""
         pair, size = self.pairs[index], self.sizes[index]
         turn, position = divmod(count, len(pair.anchors) // size)
@@ -127,8 +165,7 @@ class Sampler:
         noises = rng.integers(1 << 62, size=len(rows))
         anchors = pair.anchors.pick(rows, picks[:, 0])
         views = (picks[:, 1] * pair.views).astype(np.int64)
-        columns = (values.tolist() for values in (rows, anchors, views, noises))
-        return [Draw(index, *values) for values in zip(*columns, strict=True)]
+        return Draws(index, rows, anchors, views, noises)
 
     def _shuffle(self, index: int, turn: int) -> np.ndarray:
         pair = self.pairs[index]
@@ -153,7 +190,7 @@ class StepBatches:
     rank: int = 0
     size: int = 1
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[Draws]:
         """Yield this process's part of each batch, step after step."""
         for step in range(self.start, self.sampler.steps):
             for batch in self.sampler.batches(step):

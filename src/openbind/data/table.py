@@ -126,6 +126,15 @@ class Choices(Sequence[tuple[int, ...]]):
         ]
         return anchors_B
 
+    def places(self, rows_B: np.ndarray, anchors_B: np.ndarray) -> np.ndarray:
+        """Return where, among each row's frozen items, one of them is (first, if it is twice)."""
+        row_M, anchor_M = self.gather(rows_B)
+        found_M = np.flatnonzero(anchor_M == anchors_B[row_M])
+        _, first_B = np.unique(row_M[found_M], return_index=True)
+        count_B = self.count_N[rows_B]
+        places_B: np.ndarray = found_M[first_B] - (np.cumsum(count_B) - count_B)
+        return places_B
+
     def gather(self, rows_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return positions in `rows_B`, and the frozen items of the rows there, one by one."""
         positions = np.repeat(np.arange(len(rows_B)), self.count_N[rows_B])

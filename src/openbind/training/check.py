@@ -236,8 +236,7 @@ def _time_steps(trainer: Trainer, batch: Batch, batch_size: int) -> tuple[float,
         if step == 2:
             rows = max(size, min(batch_size, int(size * STEP_SECONDS / max(seconds, 1e-6))))
             copies = [index % size for index in range(rows)]
-            draws = [batch.draws[index] for index in copies]
-            batch = replace(batch, inputs=batch.inputs[copies], draws=draws)
+            batch = replace(batch, inputs=batch.inputs[copies], draws=batch.draws[copies])
         started = time.perf_counter()
         result = trainer.take_step(step % trainer.steps, [batch])
         seconds = time.perf_counter() - started

@@ -195,5 +195,6 @@ def take_step(
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("factor", 1.0)
     optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    for parameter in parameters:
+        parameter.grad = None
     return norm

@@ -227,7 +227,7 @@ class _Run:
     def _numbers(
         self, batches: Sequence[Batch], result: StepResult, clock: Stopwatch
     ) -> dict[str, Any]:
-        names = [self.names[batch.draws[0].pair] for batch in batches]
+        names = [self.names[batch.draws.pair] for batch in batches]
         several = {"losses": list(result.losses)} if len(batches) > 1 else {}
         return {
             "pair": "+".join(dict.fromkeys(names)),

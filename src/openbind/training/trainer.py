@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,13 +16,14 @@ import torch
 from torch import nn
 
 from openbind.data.loader import Batch, SkippedItem, load_batches
-from openbind.data.sampler import Draw, Sampler, StepBatches
+from openbind.data.sampler import Draws, Sampler, StepBatches
 from openbind.data.views import view_rng
 from openbind.errors import ConfigError, TrainingError
 from openbind.training.contrast import Contrast
 from openbind.training.distributed import World
 from openbind.training.gradcache import cached_backward
 from openbind.training.losses import LOSSES
+from openbind.training.losses.chunked import check_norms, gather_alone
 from openbind.training.losses.kept_classes import keep_classes
 from openbind.training.losses.loss import Loss
 from openbind.training.optimization import build_optimizer, lr_at, take_step
@@ -145,7 +147,7 @@ class Trainer:
             loss_fn.limit_scale()
         for tower in self.trained_towers.values():
             tower.update_average()
-        indices = [batch.draws[0].pair for batch in batches]
+        indices = [batch.draws.pair for batch in batches]
         total = sum(self._weight(i) * loss for i, loss in zip(indices, losses, strict=True))
         scale = float(self.losses[indices[0]].scale.detach())
         skipped = [item for batch in batches for item in batch.skipped]
@@ -158,7 +160,7 @@ class Trainer:
 
     def _backward(self, step: int, batch: Batch) -> float:
         """Add the gradients of one batch, by its pair's weight; return its loss."""
-        index = batch.draws[0].pair
+        index = batch.draws.pair
         world, loss_fn, pair = self.world, self.losses[index], self.pairs[index]
         tower, weight = self.trained_towers[pair.plan.pair[1]], self._weight(index)
         contrast = self._contrast(step, index, batch)
@@ -169,9 +171,11 @@ class Trainer:
                 return tower.embed(x)
 
         def compute_loss(query_QE: torch.Tensor) -> torch.Tensor:
-            norms = float(query_QE.detach().norm(dim=1).sum())
-            self._require_finite("embeddings' norm", norms, step, batch)
-            given = query_QE, contrast.items(), contrast.target_Q, world.gather, contrast.excluded
+            items_KE = contrast.items()
+            if step % self.recipe.logging.log_every == 0:
+                self._check(step, batch, query_QE.detach(), items_KE)
+            gather = gather_alone if world.size == 1 else world.gather
+            given = query_QE, items_KE, contrast.target_Q, gather, contrast.excluded
             loss: torch.Tensor = loss_fn(*given)
             if pair.plan.keep is not None and pair.classes_CE is not None:
                 logits_QC, scale = tower.classify(inputs), loss_fn.scale.detach()
@@ -191,17 +195,27 @@ class Trainer:
     def _contrast(self, step: int, index: int, batch: Batch) -> Contrast:
         """Choose the frozen items of the whole batch, and the targets of this process's rows."""
         pair, rank, rows = self.pairs[index], self.world.rank, len(batch.draws)
-        rng = view_rng(self.recipe.seed, f"{pair.plan.name}/negatives", step)
+        rng = partial(view_rng, self.recipe.seed, f"{pair.plan.name}/negatives", step)
         whole = pair.corpus.contrast(self._exchange(batch.draws), pair.plan.negatives, rng)
         return whole.part(slice(rank * rows, (rank + 1) * rows), self.world.device)
 
-    def _exchange(self, draws: list[Draw]) -> list[Draw]:
+    def _exchange(self, draws: Draws) -> Draws:
         """Return the draws of all processes, with those that replace unusable items."""
         if self.world.size == 1:
             return draws
-        mine = torch.tensor([[d.pair, d.row, d.anchor, d.view] for d in draws])
-        every = self.world.gather(mine.to(self.world.device)).flatten(0, 1).tolist()
-        return [Draw(pair, row, anchor, view, 0) for pair, row, anchor, view in every]
+        mine = torch.from_numpy(np.stack([draws.rows_B, draws.anchors_B, draws.views_B], axis=1))
+        every = self.world.gather(mine.to(self.world.device)).flatten(0, 1).cpu().numpy()
+        rows_B, anchors_B, views_B = every.T
+        return Draws(draws.pair, rows_B, anchors_B, views_B, np.zeros_like(rows_B))
+
+    def _check(
+        self, step: int, batch: Batch, query_QE: torch.Tensor, items_KE: torch.Tensor
+    ) -> None:
+        """Check what a loss assumes, whose own steps don't take the time for it."""
+        norms = float(query_QE.norm(dim=1).sum())
+        self._require_finite("embeddings' norm", norms, step, batch)
+        check_norms("query", query_QE)
+        check_norms("item", items_KE.flatten(0, -2))
 
     def _precision(self) -> Any:
         if self.recipe.hardware.precision == "bfloat16":
@@ -211,7 +225,7 @@ class Trainer:
     def _require_finite(self, what: str, value: float, step: int, batch: Batch) -> None:
         if math.isfinite(value):
             return
-        pair = self.pairs[batch.draws[0].pair]
+        pair = self.pairs[batch.draws.pair]
         rows = ", ".join(pair.table.rows[draw.row].key for draw in batch.draws[:4])
         raise TrainingError(
             f"step {step}, {pair.plan.name}: the {what} is {value}. The batch has {rows}, …; "

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from openbind.training.losses.chunked import CHUNK_LOGITS
+from openbind.training.losses.chunked import CHUNK_LOGITS, gather_alone
 from openbind.training.losses.info_nce import info_nce
 from openbind.training.losses.sigmoid import sigmoid_loss
 
@@ -62,8 +62,17 @@ def plain_sigmoid(
     return loss_QK.sum() / len(query_QE)
 
 
+def exchange(x: Tensor) -> Tensor:
+    """Gather as several processes do, though this is one: the logits aren't computed at once."""
+    return x[None]
+
+
 LOSSES: dict[str, tuple[Loss, Callable[..., Tensor]]] = {
     "info_nce": (lambda q, k, s, b, t: info_nce(q, k, s, t) + 0 * b, plain_info_nce),
+    "info_nce, exchanged": (
+        lambda q, k, s, b, t: info_nce(q, k, s, t, exchange) + 0 * b,
+        plain_info_nce,
+    ),
     "sigmoid": (sigmoid_loss, plain_sigmoid),
 }
 # Queries, items and how many of the items have queries: the last needs several chunks, of which
@@ -115,7 +124,8 @@ def test_excluded_pairs(name: str, size: str) -> None:
     def ours(q: Tensor, k: Tensor, s: Tensor, b: Tensor, t: Tensor | None) -> Tensor:
         if name == "sigmoid":
             return sigmoid_loss(q, k, s, b, t, excluded=pairs)
-        return info_nce(q, k, s, t, excluded=pairs) + 0 * b
+        gather = exchange if "exchanged" in name else gather_alone
+        return info_nce(q, k, s, t, gather, pairs) + 0 * b
 
     def expected_loss(q: Tensor, k: Tensor, s: Tensor, b: Tensor, t: Tensor | None) -> Tensor:
         return plain(q, k, s, b, t, excluded_QK)

@@ -8,6 +8,7 @@ the same items, and they exchange no more than one row of logits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from typing import Any
 
@@ -18,8 +19,13 @@ from torch.autograd.function import once_differentiable
 CHUNK_LOGITS = 1 << 23
 """Logits in memory at once: 32 MiB of float32, and a few temporary copies."""
 
+LOGITS_AT_ONCE = 1 << 19
+"""Logits of a loss without chunks: 2 MiB of float32. With more, chunks are as fast."""
+
 UNIT_TOLERANCE = 1e-2
 """Largest deviation of a norm from 1; rounding to bfloat16 stays within a third of it."""
+
+Number = Tensor | float
 
 Gather = Callable[[Tensor], Tensor]
 """Stacks a tensor of each process, all of one shape: (...) → (processes, ...)."""
@@ -44,43 +50,46 @@ class _Chunked(torch.autograd.Function):
         ctx: Any,
         query_QE: Tensor,
         items_KE: Tensor,
-        scale: Tensor | float,
-        bias: Tensor | float,
+        scale: Number,
+        bias: Number,
         part: Part,
         gather: Gather,
         known_QK: Tensor | None,
     ) -> Tensor:
-        query, items, s, b = _widen(query_QE, items_KE, scale, bias)
+        query, items, s, b = widen(query_QE, items_KE, scale, bias)
         for_query, for_items, for_scale, for_bias = ctx.needs_input_grad[:4]
         d_items = torch.zeros_like(items) if for_items else None
-        pulls, sums = [], []  # each chunk's loss, its derivatives by scale and bias
-        with torch.autocast(query.device.type, enabled=False):
+        pulls, sums = [], []  # each chunk's loss, and its derivatives by scale and bias if needed
+        with without_autocast(query.device):
             for rows in _chunks(query, items):
                 logits_PK = _logits(query[rows], items, s, b) if known_QK is None else known_QK
                 part_loss, slope_PK = part(rows, logits_PK)
-                by_scale = by_bias = part_loss.new_zeros(())
+                found = [part_loss]
                 if for_query or for_scale:
                     pulls.append(slope_PK @ items)
                 if for_scale:
-                    by_scale = (pulls[-1] * query[rows]).sum()
+                    found.append((pulls[-1] * query[rows]).sum())
                 if for_bias:
-                    by_bias = slope_PK.sum()
-                sums.append(torch.stack([part_loss, by_scale, by_bias]))
+                    found.append(slope_PK.sum())
+                sums.append(found)
                 if d_items is not None:
                     d_items.addmm_(slope_PK.T, query[rows])
-        every_sums = gather(reduce(torch.add, sums) if sums else s.new_zeros(3))  # (processes, 3)
-        loss, d_scale, d_bias = every_sums.sum(dim=0).unbind()
+        none = [query.new_zeros(())] * (1 + for_scale + for_bias)
+        total, processes = _sum_over_processes(sums or [none], gather)
+        loss, *by_numbers = total
+        d_bias = by_numbers.pop() if for_bias else None
+        d_scale = by_numbers.pop() if for_scale else None
         d_query = None
         if for_query:
             d_query = pulls[0] if len(pulls) == 1 else torch.cat([query[:0], *pulls])
         for gradient in (d_query, d_items):
             if gradient is not None:
                 # DDP and FSDP take the mean over processes, where the sum is wanted.
-                gradient *= s * len(every_sums)
+                gradient *= s * processes
         given = (query_QE, items_KE, scale, bias)
-        found = (d_query, d_items, d_scale, d_bias)
-        ctx.save_for_backward(*map(_like_input, found, given))
-        return loss.clone()
+        gradients = (d_query, d_items, d_scale, d_bias)
+        ctx.save_for_backward(*map(like_input, gradients, given))
+        return loss
 
     @staticmethod
     @once_differentiable
@@ -92,8 +101,8 @@ class _Chunked(torch.autograd.Function):
 def chunked_loss(
     query_QE: Tensor,
     items_KE: Tensor,
-    scale: Tensor | float,
-    bias: Tensor | float,
+    scale: Number,
+    bias: Number,
     part: Part,
     gather: Gather,
     known_QK: Tensor | None = None,
@@ -115,7 +124,20 @@ def chunked_loss(
     return loss
 
 
-def _like_input(gradient: Tensor | None, value: Tensor | float) -> Tensor | None:
+def _sum_over_processes(sums: list[list[Tensor]], gather: Gather) -> tuple[list[Tensor], int]:
+    """Add up numbers of chunks, and of all processes; returns them and how many processes."""
+    own = (
+        sums[0]
+        if len(sums) == 1
+        else [reduce(torch.add, parts) for parts in zip(*sums, strict=True)]
+    )
+    if gather is gather_alone:
+        return own, 1
+    every = gather(torch.stack(own))  # (processes, numbers)
+    return list(every.sum(dim=0).unbind()), len(every)
+
+
+def like_input(gradient: Tensor | None, value: Number) -> Tensor | None:
     """Return a gradient in the shape and type of its input, on its device."""
     if gradient is None or not isinstance(value, Tensor):
         return None
@@ -126,7 +148,7 @@ def _like_input(gradient: Tensor | None, value: Tensor | float) -> Tensor | None
 def log_sum_over_queries(
     query_QE: Tensor,
     items_KE: Tensor,
-    scale: Tensor | float,
+    scale: Number,
     gather: Gather,
     excluded: Excluded | None,
 ) -> tuple[Tensor, Tensor | None]:
@@ -136,9 +158,9 @@ def log_sum_over_queries(
         the sums, and the logits if they are of one chunk, so that they are computed once.
     """
     logits_PK: Tensor | None = None
-    query, items, s, b = _widen(query_QE, items_KE, scale, 0.0)
+    query, items, s, b = widen(query_QE, items_KE, scale, 0.0)
     total_K: Tensor | None = None
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         for rows in _chunks(query, items):
             logits_PK = _logits(query[rows], items, s, b)
             exclude(logits_PK, rows, excluded)
@@ -161,8 +183,21 @@ def exclude(logits_PK: Tensor, rows: slice, excluded: Excluded | None) -> None:
         logits_PK[queries[mine] - rows.start, items[mine]] = -torch.inf
 
 
-def _logits(query_PE: Tensor, items_KE: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    return (query_PE @ items_KE.T).mul_(scale).add_(bias)
+def fits_at_once(query_QE: Tensor, items_KE: Tensor) -> bool:
+    """Return whether a loss without chunks is faster."""
+    return 0 < len(query_QE) * len(items_KE) <= LOGITS_AT_ONCE
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in the precision that tensors have."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def _logits(query_PE: Tensor, items_KE: Tensor, scale: Number, bias: Number) -> Tensor:
+    logits_PK = (query_PE @ items_KE.T).mul_(scale)
+    return logits_PK if isinstance(bias, float) and not bias else logits_PK.add_(bias)
 
 
 def _chunks(query_QE: Tensor, items_KE: Tensor) -> Iterator[slice]:
@@ -170,13 +205,17 @@ def _chunks(query_QE: Tensor, items_KE: Tensor) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, len(query_QE), rows))
 
 
-def _widen(*values: Tensor | float) -> list[Tensor]:
-    """Detach all, in their common type (float32 at least), on the device of the first."""
-    first = values[0]
-    assert isinstance(first, Tensor)
-    types = [v.dtype for v in values if isinstance(v, Tensor)]
-    dtype = reduce(torch.promote_types, types, torch.float32)
-    return [torch.as_tensor(v, dtype=dtype, device=first.device).detach() for v in values]
+def widen(
+    query_QE: Tensor, items_KE: Tensor, *numbers: Number
+) -> tuple[Tensor, Tensor, Number, Number]:
+    """Detach all, in their common type (float32 at least), on the device of the queries."""
+    tensors = (value for value in (query_QE, items_KE, *numbers) if isinstance(value, Tensor))
+    dtype = reduce(torch.promote_types, (value.dtype for value in tensors), torch.float32)
+    scale, bias = (
+        value.detach().to(query_QE.device, dtype) if isinstance(value, Tensor) else value
+        for value in numbers
+    )
+    return query_QE.detach().to(dtype), items_KE.detach().to(query_QE.device, dtype), scale, bias
 
 
 def check_inputs(query_QE: Tensor, items_KE: Tensor, target_Q: Tensor | None) -> Tensor:
@@ -193,7 +232,7 @@ def check_inputs(query_QE: Tensor, items_KE: Tensor, target_Q: Tensor | None) ->
     if query_QE.shape[1] != items_KE.shape[1]:
         raise ValueError(f"queries are {query_QE.shape[1]} wide, items {items_KE.shape[1]}")
     for side, rows in (("query", query_QE), ("item", items_KE)):
-        _check_norms(side, rows.detach())
+        check_norms(side, rows.detach())
     if target_Q is None:
         if num_queries != num_items:
             raise ValueError(
@@ -215,7 +254,12 @@ def check_inputs(query_QE: Tensor, items_KE: Tensor, target_Q: Tensor | None) ->
     return target_Q
 
 
-def _check_norms(side: str, rows_NE: Tensor) -> None:
+def check_norms(side: str, rows_NE: Tensor) -> None:
+    """Check that rows are unit vectors, as temperatures assume.
+
+    Raises:
+        ValueError: one isn't.
+    """
     norm_N = torch.linalg.vector_norm(
         rows_NE, dim=1, dtype=torch.promote_types(rows_NE.dtype, torch.float32)
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 from openbind.training.losses.chunked import (
     Excluded,
     Gather,
+    Number,
     check_inputs,
     chunked_loss,
     exclude,
@@ -19,7 +20,7 @@ from openbind.training.losses.loss import Loss
 def cross_entropy(
     query_QE: Tensor,
     items_KE: Tensor,
-    scale: Tensor | float,
+    scale: Number,
     target_Q: Tensor | None = None,
     gather: Gather = gather_alone,
     excluded: Excluded | None = None,
@@ -47,6 +48,18 @@ def cross_entropy(
         ValueError: the inputs don't fit; see `check_inputs`.
     """
     target_Q = check_inputs(query_QE, items_KE, target_Q)
+    return _cross_entropy(query_QE, items_KE, scale, target_Q, gather, excluded)
+
+
+def _cross_entropy(
+    query_QE: Tensor,
+    items_KE: Tensor,
+    scale: Number,
+    target_Q: Tensor,
+    gather: Gather,
+    excluded: Excluded | None,
+) -> Tensor:
+    """Compute `cross_entropy` of inputs that are known to fit."""
     num_queries = gather(torch.tensor(len(query_QE), device=query_QE.device)).sum()
 
     def part(rows: slice, logits_PK: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,4 +87,4 @@ class CrossEntropy(Loss):
         excluded: Excluded | None = None,
     ) -> Tensor:
         """Compute the loss; see `cross_entropy`."""
-        return cross_entropy(query_QE, items_KE, self.scale, target_Q, gather, excluded)
+        return _cross_entropy(query_QE, items_KE, self.scale, target_Q, gather, excluded)

@@ -59,7 +59,7 @@ class Loss(nn.Module, ABC):
         gather: Gather = gather_alone,
         excluded: Excluded | None = None,
     ) -> Tensor:
-        """Compute the loss.
+        """Compute the loss; checks of the inputs would take as long for small batches.
 
         Args:
             query_QE: unit vectors of the trained modality, this process's rows of the batch.

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from openbind.training.losses.chunked import (
     Excluded,
     Gather,
+    Number,
     check_inputs,
     chunked_loss,
     exclude,
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 def sigmoid_loss(
     query_QE: Tensor,
     items_KE: Tensor,
-    scale: Tensor | float,
-    bias: Tensor | float,
+    scale: Number,
+    bias: Number,
     target_Q: Tensor | None = None,
     gather: Gather = gather_alone,
     excluded: Excluded | None = None,
@@ -61,6 +62,19 @@ def sigmoid_loss(
         ValueError: the inputs don't fit; see `check_inputs`.
     """
     target_Q = check_inputs(query_QE, items_KE, target_Q)
+    return _sigmoid_loss(query_QE, items_KE, scale, bias, target_Q, gather, excluded)
+
+
+def _sigmoid_loss(
+    query_QE: Tensor,
+    items_KE: Tensor,
+    scale: Number,
+    bias: Number,
+    target_Q: Tensor,
+    gather: Gather,
+    excluded: Excluded | None,
+) -> Tensor:
+    """Compute `sigmoid_loss` of inputs that are known to fit."""
     num_queries = gather(torch.tensor(len(query_QE), device=query_QE.device)).sum()
 
     def part(rows: slice, logits_PK: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,4 +110,4 @@ class Sigmoid(Loss):
         excluded: Excluded | None = None,
     ) -> Tensor:
         """Compute the loss; see `sigmoid_loss`."""
-        return sigmoid_loss(query_QE, items_KE, self.scale, self.bias, target_Q, gather, excluded)
+        return _sigmoid_loss(query_QE, items_KE, self.scale, self.bias, target_Q, gather, excluded)
