@@ -1,10 +1,11 @@
 """What a pair of millions of rows costs before the first step: time, and memory of each process.
 
-Method: a manifest of synthetic rows (an image, a sound, one of 500 labels; the files don't exist
-but for the first) is listed once, then by a second run that maps what the first wrote, each a
-process of its own. Times are CPU seconds, of one process. Memory is what a process has for itself
-(RssAnon), beyond PyTorch and the mapped files. A forked worker then reads rows at random: what it
-adds is what reference counts copy. The last column is the same, counted for 10 million rows.
+Method: a manifest of synthetic rows (an image, a sound, one of 500 labels; empty files, which paths
+lead to by links of folders) is listed once, then by a second run that maps what the first wrote,
+each a process of its own. Times are CPU seconds, of one process. Memory is what a process has for
+itself (RssAnon), beyond PyTorch and the mapped files. A forked worker then reads rows at random:
+what it adds is what reference counts copy. The last column is the same, counted for 10 million
+rows.
 
     python benchmarks/training_rows.py [--rows 2000000]
 """
@@ -38,21 +39,25 @@ from openbind.training.contrast import Corpus
 COUNTED = 10_000_000
 LABELS = 500
 BATCH = 2_048
-CHECKED = 20
+LINKED = 1_000
 READ = 20_000
 
 
 def write_manifest(folder: Path, rows: int) -> None:
-    """Write the manifest, and the few files that are checked."""
+    """Write the manifest, and a folder of files that all paths lead to by links."""
+    for kind, extension in (("images", "jpg"), ("audio", "wav")):
+        files = folder / f"{kind}.files"
+        files.mkdir()
+        for number in range(LINKED):
+            (files / f"{number:03d}.{extension}").touch()
+        (folder / kind).mkdir()
+        for number in range(-(-rows // LINKED)):
+            (folder / kind / f"train-{number:06d}").symlink_to(files)
     with (folder / "pairs.csv").open("w") as file:
         file.write("image,audio,label\n")
         for row in range(rows):
-            name = f"train/{row % 1_000:03d}/{row:09d}"
+            name = f"train-{row // LINKED:06d}/{row % LINKED:03d}"
             file.write(f"images/{name}.jpg,audio/{name}.wav,class {row % LABELS}\n")
-            if row < CHECKED:
-                for path in (f"images/{name}.jpg", f"audio/{name}.wav"):
-                    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                    (folder / path).touch()
 
 
 def own_mebibytes() -> float:

@@ -18,6 +18,8 @@ def test_columns(tmp_path: Path, on_disk: bool) -> None:
     writer = ColumnWriter(tmp_path / "n" if on_disk else None, "<f8")
     for number in range(40_000):
         writer.add(number / 2)
+        if number % 9_000 == 0:
+            writer.flush()
     assert np.array_equal(writer.finish(), np.arange(40_000) / 2)
     empty = ColumnWriter(tmp_path / "e" if on_disk else None, "<i8").finish()
     assert (len(empty), empty.dtype) == (0, np.int64)
@@ -29,6 +31,8 @@ def test_texts(tmp_path: Path, on_disk: bool) -> None:
     writer = TextWriter(tmp_path if on_disk else None, "t")
     for text in TEXTS:
         writer.add(text)
+        if text == TEXTS[2]:
+            writer.flush()
     found = writer.finish()
     assert list(found) == TEXTS
     assert found[1:3] == TEXTS[1:3]

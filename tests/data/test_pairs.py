@@ -70,3 +70,11 @@ def test_row_items_are_a_mapping() -> None:
     assert "depth" not in items
     with pytest.raises(KeyError):
         items["depth"]
+
+
+def test_relative_paths_start_from_the_root() -> None:
+    """A text of a path is kept as it is, and read from the root; an absolute one has none."""
+    items = RowItems(("image", "audio"), ("a.png", "/b.wav"), "data")
+    assert (items.path_of("image"), items.root) == ("a.png", "data")
+    assert items["image"] == (Path("data/a.png"),)
+    assert items["audio"] == (Path("/b.wav"),)

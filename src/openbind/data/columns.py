@@ -10,32 +10,36 @@ from typing import Any, BinaryIO, overload
 
 import numpy as np
 
-FLUSHED = 16_384
-"""Values that are written together."""
-
 
 class ColumnWriter:
-    """Appends numbers to a column.
+    """Appends numbers to a column, which wait until they are flushed.
 
     Args:
         path: of the file; None keeps the column in memory.
         kind: NumPy's name of the type, with its byte order.
+
+    Attributes:
+        add: appends one value; a list's own method, as it is called for each row.
     """
 
     def __init__(self, path: Path | None, kind: str) -> None:
         self._path, self._kind = path, np.dtype(kind)
         self._file: BinaryIO = io.BytesIO() if path is None else path.open("wb")
         self._waiting: list[Any] = []
+        self.add = self._waiting.append
 
-    def add(self, value: Any) -> None:
-        """Append one value."""
-        self._waiting.append(value)
-        if len(self._waiting) >= FLUSHED:
-            self._flush()
+    def flush(self) -> None:
+        """Write what waits."""
+        self.write(np.array(self._waiting, self._kind))
+        self._waiting.clear()
+
+    def write(self, values: np.ndarray) -> None:
+        """Write values of the column's type at once, after what was flushed."""
+        self._file.write(values.tobytes())
 
     def finish(self) -> np.ndarray:
         """Return the whole column; nothing can be added to it any more."""
-        self._flush()
+        self.flush()
         if isinstance(self._file, io.BytesIO):
             return np.frombuffer(self._file.getvalue(), self._kind)
         self._file.close()
@@ -46,10 +50,6 @@ class ColumnWriter:
         """Close the file, whatever is in it."""
         self._file.close()
 
-    def _flush(self) -> None:
-        self._file.write(np.array(self._waiting, self._kind).tobytes())
-        self._waiting.clear()
-
 
 class TextWriter:
     """Appends texts to a column of bytes, and where they end to one of numbers.
@@ -57,6 +57,9 @@ class TextWriter:
     Args:
         folder: of the two files; None keeps them in memory.
         name: of the column.
+
+    Attributes:
+        add: appends one text, as `ColumnWriter.add` does.
     """
 
     def __init__(self, folder: Path | None, name: str) -> None:
@@ -65,14 +68,26 @@ class TextWriter:
         self._ends.add(0)
         self._path, self._size = path, 0
         self._file: BinaryIO = io.BytesIO() if path is None else path.open("wb")
+        self._waiting: list[str] = []
+        self.add = self._waiting.append
 
-    def add(self, text: str) -> None:
-        """Append one text."""
-        self._size += self._file.write(text.encode("utf-8", "surrogatepass"))
-        self._ends.add(self._size)
+    @property
+    def waiting(self) -> int:
+        """The number of texts that wait."""
+        return len(self._waiting)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._ends.flush()
+        encoded = [text.encode("utf-8", "surrogatepass") for text in self._waiting]
+        self._waiting.clear()
+        ends = self._size + np.cumsum([len(text) for text in encoded], dtype="<i8")
+        self._ends.write(ends)
+        self._size += self._file.write(b"".join(encoded))
 
     def finish(self) -> Texts:
         """Return the whole column; nothing can be added to it any more."""
+        self.flush()
         ends = self._ends.finish()
         if isinstance(self._file, io.BytesIO):
             return Texts(ends, np.frombuffer(self._file.getvalue(), np.uint8))

@@ -6,6 +6,7 @@ each worker. As columns it takes about as much as its paths, once for all of the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,14 +20,14 @@ import numpy as np
 from openbind.data.columns import Texts, map_column, map_texts
 from openbind.data.pairs import Row
 from openbind.data.stored_items import (
-    anchor_name,
+    State,
     decode_item,
+    file_of,
     file_state,
     make_relative,
     stat_file,
-    with_span,
 )
-from openbind.embedding.items import Item
+from openbind.embedding.items import Item, item_name
 
 FORMAT = 1
 NUMBERS = {
@@ -136,19 +137,43 @@ class RowIndex:
         start = float(self.numbers["start"][number])
         return None if np.isnan(start) else (start, float(self.numbers["end"][number]))
 
-    def state(self, modality: str, position: int, row: int) -> tuple[str, tuple[int, ...]]:
-        """Return an item's name as `anchor_name` does, and its file's state.
+    def fingerprint(self, modality: str, positions: np.ndarray, rows: np.ndarray) -> bytes:
+        """Hash items, what their rows cover of them, and their files' sizes and times.
+
+        Paths count as they are inside the data folder. It looks at every file, and makes no object
+        of an item that is one, as it is for millions.
 
         Args:
-            modality: of the item.
-            position: among all of the modality.
-            row: that has it.
+            modality: of the items.
+            positions: among all of the modality.
+            rows: that have them.
         """
-        text, span = self.cells[modality].items[position], self.span(row)
-        if text[0] == "p":
-            return with_span(text[1:], span), stat_file(os.path.join(self.root, text[1:]))
-        item = decode_item(text, self.root, self.objects)
-        return anchor_name(item, span, self.inside), file_state(item)
+        texts, digest = self.cells[modality].items, hashlib.blake2b(digest_size=20)
+        view, root, known = texts.data.data, os.fsencode(self.root), dict[bytes, State]()
+        starts, ends = texts.ends[positions], texts.ends[positions + 1]
+        found, states = list[bytes](), list[int]()
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            text = view[start:end].tobytes()
+            found.append(text)
+            path = file_of(text)
+            if text[:1] == b"p":
+                states += stat_file(os.path.join(root, path))
+            elif path:  # one file of many items
+                if path not in known:
+                    known[path] = stat_file(os.path.join(root, path))
+                states += known[path]
+            elif text[:1] == b"o":
+                item = self.objects[int(text[1:])]
+                found.append(item_name(item).encode("utf-8", "surrogatepass"))
+                states += file_state(item)
+        for part in (ends - starts, np.array(states, "<i8"), *self._spans(rows)):
+            digest.update(part.tobytes())
+        digest.update(b"".join(found))
+        return digest.digest()
+
+    def _spans(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where rows start and end in their recordings."""
+        return self.numbers["start"][rows], self.numbers["end"][rows]
 
     def item(self, modality: str, position: int) -> Item:
         """Return one item of a modality."""
@@ -209,6 +234,18 @@ class RowView(Sequence[Row]):
         """Return a column of numbers of these rows; see `NUMBERS`."""
         values: np.ndarray = self.source.numbers[name][self.numbers_N]
         return values
+
+    def fingerprint(self, modality: str) -> bytes:
+        """Hash the rows' items of a modality, and their files' states."""
+        cells = self.source.cells[modality]
+        cell_N = cells.cell_N[self.numbers_N]
+        count_N = cells.end_C[cell_N + 1] - cells.end_C[cell_N]
+        shift_N = cells.end_C[cell_N] - (np.cumsum(count_N) - count_N)
+        positions = np.repeat(shift_N, count_N) + np.arange(count_N.sum())
+        digest = hashlib.blake2b(count_N.tobytes(), digest_size=20)
+        rows = np.repeat(self.numbers_N, count_N)
+        digest.update(self.source.fingerprint(modality, positions, rows))
+        return digest.digest()
 
     def items(self, row: int, modality: str) -> tuple[Item, ...]:
         """Return a row's items of one modality."""

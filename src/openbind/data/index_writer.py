@@ -19,6 +19,8 @@ from openbind.data.pairs import Row, RowItems
 from openbind.data.stored_items import encode_item, make_relative, place_of, with_span
 from openbind.embedding.items import Item, item_name
 
+FLUSHED = 4_096
+"""Rows, or items, that are written together."""
 SHARED_CELLS = 10_000
 """Lists of items that are remembered, so that rows with the same list store it once."""
 
@@ -70,6 +72,14 @@ class _CellWriter:
         known = self.shared.get(id(items)) if shares and len(items) > 1 else None
         return None if known is None else known[0]
 
+    def add_cell(self, items: int, row: int) -> None:
+        """End a cell of the row, after its items."""
+        self.cell.add(self.cells)
+        self.row.add(row)
+        self.cells += 1
+        self.count += items
+        self.end.add(self.count)
+
     def remember(self, items: tuple[Item, ...]) -> None:
         """Note the newest cell's list, which is kept so that its id stays its own."""
         if len(self.shared) >= SHARED_CELLS:
@@ -87,6 +97,7 @@ class _Writer:
         self._root, self._folder, self._modalities = root, folder, modalities
         self._files: list[ColumnWriter | TextWriter] = []
         self._numbers = {name: self._column(name, kind) for name, kind in NUMBERS.items()}
+        self._add_numbers = tuple(column.add for column in self._numbers.values())
         self._keys = self._texts("key")
         self._cells = {name: self._open_cells(name) for name in modalities}
         self._names = self._column("name", "S16")
@@ -120,56 +131,65 @@ class _Writer:
 
     def add(self, row: Row) -> None:
         """Append a row."""
-        start, end = row.span or (np.nan, np.nan)
-        values = {
-            "label": -1 if row.label is None else self._code(self._labels, row.label),
-            "split": -1 if row.split is None else self._code(self._splits, row.split),
-            "weight": row.weight,
-            "start": start,
-            "end": end,
-            "place": place_of(row.key if row.group is None else row.group),
-        }
-        for name, value in values.items():
-            self._numbers[name].add(value)
+        label, split, weight, start, end, place = self._add_numbers
+        label(-1 if row.label is None else self._code(self._labels, row.label))
+        split(-1 if row.split is None else self._code(self._splits, row.split))
+        weight(row.weight)
+        first, last = row.span or (np.nan, np.nan)
+        start(first)
+        end(last)
+        place(place_of(row.key if row.group is None else row.group))
         self._keys.add(row.key)
-        for modality in self._modalities:
-            self._add_items(modality, row)
+        for modality, cells in self._cells.items():
+            path = self._path(row.items, modality) if isinstance(row.items, RowItems) else None
+            if path is None:
+                self._add_items(modality, cells, row)
+                continue
+            self._add_item(modality, cells, f"p{path}", path, row.span)
+            cells.add_cell(1, self._count)
         self._count += 1
+        if self._count % FLUSHED == 0:
+            self._flush()
 
-    def _add_items(self, modality: str, row: Row) -> None:
-        cells = self._cells[modality]
-        text = row.items.path_of(modality) if isinstance(row.items, RowItems) else None
-        if text is not None and "//" not in text and "/./" not in text:
-            cells.cell.add(cells.cells)
-            path = self._inside(text.removeprefix("./"))
-            self._add_item(modality, f"p{path}", path, row.span)
-            self._end_cell(cells, 1)
-            return
+    def _path(self, items: RowItems, modality: str) -> str | None:
+        """Return the only file's path inside the data folder; None if reading it takes a `Path`."""
+        text = items.path_of(modality)
+        if text is None or "//" in text or "/./" in text:
+            return None
+        if items.root != self._root or os.path.isabs(text):
+            return self._inside(os.path.join(items.root, text).removeprefix("./"))
+        return None if text.startswith("./") else text
+
+    def _add_items(self, modality: str, cells: _CellWriter, row: Row) -> None:
         items = row.items[modality]
         known = cells.find(items, shares=row.span is None)
         if known is not None:
             cells.cell.add(known)
             return
-        cells.cell.add(cells.cells)
         if row.span is None and len(items) > 1:
             cells.remember(items)
         for item in items:
             name = item_name(item) if isinstance(item, str) else self._inside(item_name(item))
-            self._add_item(modality, self._encode(item), name, row.span)
-        self._end_cell(cells, len(items))
+            self._add_item(modality, cells, self._encode(item), name, row.span)
+        cells.add_cell(len(items), self._count)
+        if cells.items.waiting > FLUSHED:
+            self._flush()
 
     def _add_item(
-        self, modality: str, text: str, name: str, span: tuple[float, float] | None
+        self,
+        modality: str,
+        cells: _CellWriter,
+        text: str,
+        name: str,
+        span: tuple[float, float] | None,
     ) -> None:
-        self._cells[modality].items.add(text)
+        cells.items.add(text)
         if modality == self._modalities[0]:
             self._names.add(_digest(with_span(name, span)))
 
-    def _end_cell(self, cells: _CellWriter, items: int) -> None:
-        cells.count += items
-        cells.cells += 1
-        cells.row.add(self._count)
-        cells.end.add(cells.count)
+    def _flush(self) -> None:
+        for file in self._files:
+            file.flush()
 
     def _encode(self, item: Item) -> str:
         text = encode_item(item, self._inside)

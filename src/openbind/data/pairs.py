@@ -65,14 +65,23 @@ class RowItems(Mapping[str, tuple[Item, ...]]):
     Args:
         modalities: names of the row's modalities; one tuple is shared by all rows.
         cells: for each modality the text of one path, or the items themselves.
+        root: where relative texts of paths start.
     """
 
-    __slots__ = ("_cells", "_modalities")
+    __slots__ = ("_cells", "_modalities", "_root")
 
     def __init__(
-        self, modalities: tuple[str, ...], cells: tuple[str | tuple[Item, ...], ...]
+        self,
+        modalities: tuple[str, ...],
+        cells: tuple[str | tuple[Item, ...], ...],
+        root: str = "",
     ) -> None:
-        self._modalities, self._cells = modalities, cells
+        self._modalities, self._cells, self._root = modalities, cells, root
+
+    @property
+    def root(self) -> str:
+        """Where relative texts of paths start."""
+        return self._root
 
     def path_of(self, modality: str) -> str | None:
         """Return the text of a modality's only file; None if it has other items, or several."""
@@ -83,7 +92,7 @@ class RowItems(Mapping[str, tuple[Item, ...]]):
         if modality not in self._modalities:
             raise KeyError(modality)
         cell = self._cells[self._modalities.index(modality)]
-        return (Path(cell),) if isinstance(cell, str) else cell
+        return (Path(self._root, cell),) if isinstance(cell, str) else cell
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._modalities)

@@ -54,6 +54,22 @@ def decode_item(text: str, root: str, objects: Sequence[Item] = ()) -> Item:
     return vector if kind == "v" else StoredFeatures(vector)
 
 
+def file_of(text: bytes) -> bytes:
+    """Return the path of the file that has an item, without reading the item; empty for others.
+
+    Args:
+        text: what `encode_item` wrote, as UTF-8.
+    """
+    kind, rest = text[:1], text[1:]
+    if kind == b"m":
+        rest = rest.split(b"\0", 3)[2]
+    elif kind in b"vf":
+        rest = rest.partition(b"\0")[2]
+    elif kind != b"p":
+        return b""
+    return rest if rest.isascii() else os.fsencode(rest.decode("utf-8", "surrogatepass"))
+
+
 def make_relative(root: str) -> Callable[[str], str]:
     """Return a function that makes paths relative to the data folder, however that is spelled."""
     if not root:
@@ -81,20 +97,26 @@ def with_span(name: str, span: tuple[float, float] | None) -> str:
     return name if span is None else f"{name}@{span}"
 
 
-def file_state(item: Item) -> tuple[int, ...]:
-    """Return size and times of an item's file; () for a text or a missing file."""
+State = tuple[int, int, int]
+"""A file's size and times."""
+MISSING: State = (-1, -1, -1)
+"""State of a file that isn't there, or of an item without one."""
+
+
+def file_state(item: Item) -> State:
+    """Return size and times of an item's file; `MISSING` for a text or a missing file."""
     if isinstance(item, StoredFeatures):
         item = item.vector
     path = item.tar if isinstance(item, Member) else getattr(item, "path", item)
-    return stat_file(path) if isinstance(path, Path) else ()
+    return stat_file(path) if isinstance(path, Path) else MISSING
 
 
-def stat_file(path: str | os.PathLike[str]) -> tuple[int, ...]:
-    """Return a file's size and times; () if it is missing."""
+def stat_file(path: str | bytes | os.PathLike[str]) -> State:
+    """Return a file's size and times; `MISSING` if there is none."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # ValueError: a name that no file can have
-        return ()
+        return MISSING
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 

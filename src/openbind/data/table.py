@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import overload
@@ -63,23 +64,24 @@ class AnchorView(Sequence[Anchor]):
     def __iter__(self) -> Iterator[Anchor]:
         """Read all, which takes a fraction of the time of reading each."""
         for index, positions, rows in self._places():
-            for position, row in zip(positions, rows, strict=True):
+            for position, row in zip(positions.tolist(), rows.tolist(), strict=True):
                 item, span = index.item(self.modality, position), index.span(row)
                 yield Anchor(anchor_name(item, span, index.inside), item, span)
 
-    def states(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Yield each item's name and its file's state; makes no objects, as it is for millions."""
+    def fingerprint(self) -> bytes:
+        """Hash the items and the states of their files; see `RowIndex.fingerprint`."""
+        digest = hashlib.blake2b(self.part_K.tobytes(), digest_size=20)
         for index, positions, rows in self._places():
-            for position, row in zip(positions, rows, strict=True):
-                yield index.state(self.modality, position, row)
+            digest.update(index.fingerprint(self.modality, positions, rows))
+        return digest.digest()
 
-    def _places(self) -> Iterator[tuple[RowIndex, list[int], list[int]]]:
+    def _places(self) -> Iterator[tuple[RowIndex, np.ndarray, np.ndarray]]:
         """Yield, for each index, the items' positions in it and their rows."""
         for part in dict.fromkeys(self.part_K.tolist()):
             index, positions = self.indexes[part], self.position_K[self.part_K == part]
             cells = index.cells[self.modality]
             found = np.searchsorted(cells.end_C, positions, "right") - 1
-            yield index, positions.tolist(), cells.row_C[found].tolist()
+            yield index, positions, cells.row_C[found]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +187,9 @@ class PairTable:
         """
         return self._without(np.fromiter(skipped, np.int64, len(skipped)))
 
-    def only(self, rows: Sequence[int]) -> PairTable:
+    def only(self, rows: Sequence[int] | np.ndarray) -> PairTable:
         """Keep some rows, by index; frozen items keep their indices."""
-        chosen = np.array(rows, np.int64)
+        chosen = np.asarray(rows, np.int64)
         return PairTable(self.rows[chosen], self.anchors, self.choices[chosen])
 
     def sample(self, limit: int) -> PairTable:

@@ -206,9 +206,10 @@ def describe_anchors(
     start = f"{space.identity(plan.modality)}/{plan!r}/{len(anchors)}"
     digest = hashlib.blake2b(start.encode(), digest_size=20)
     own = anchors[block.start : block.stop]
-    named = (
-        own.states() if isinstance(own, AnchorView) else ((a.key, file_state(a.item)) for a in own)
-    )
-    for key, state in named:
-        digest.update(f"/{key}/{state}".encode("utf-8", "surrogatepass"))
+    if isinstance(own, AnchorView):
+        digest.update(own.fingerprint())
+    else:
+        for anchor in own:
+            state = file_state(anchor.item)
+            digest.update(f"/{anchor.key}/{state}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

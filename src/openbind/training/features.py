@@ -15,7 +15,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from openbind.data.loader import CachedFeatures, SkippedItem
-from openbind.data.stored_items import file_state
 from openbind.data.table import PairTable
 from openbind.data.views import ViewKey, anchor_view
 from openbind.embedding.cache import VectorCache
@@ -73,8 +72,8 @@ def cache_features(
     skipped = [
         SkippedItem(plan.name, rows[row].key, reason) for row, reason in found.skipped.items()
     ]
-    usable = [row for row in range(len(rows)) if row not in found.skipped]
-    if not usable:
+    usable = np.delete(np.arange(len(rows)), list(found.skipped))
+    if not len(usable):
         raise ConfigError(f"{plan.name}: no row can be used; the first: {skipped[0].reason}")
     end_V = np.concatenate([[0], np.cumsum(found.counts, dtype=np.int64)])
     views_N = table.choices.count_N * views if views else np.ones(len(rows), np.int64)
@@ -114,10 +113,10 @@ class _Body:
         plan, rows = self.plan, self.table.rows
         start = f"{self.identity}/{plan.views!r}/{self.seed}/{len(rows)}"
         digest = hashlib.blake2b(start.encode(), digest_size=20)
-        for row in block:
-            views = _views(plan, self.table, row, self.seed)
-            files = [file_state(item) for item in rows.items(row, plan.pair[1])]
-            digest.update(f"/{rows[row].key}/{views!r}/{files}".encode("utf-8", "surrogatepass"))
+        digest.update(rows[block.start : block.stop].fingerprint(plan.pair[1]))
+        if not plan.views.is_whole:
+            for row in block:
+                digest.update(f"/{_views(plan, self.table, row, self.seed)!r}".encode())
         return digest.hexdigest()
 
     def compute(self, blocks: Sequence[range]) -> Iterator[BlockRows]:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 
@@ -35,9 +36,13 @@ class _Column:
     modality: str
     name: str
 
-    @property
+    @cached_property
     def holds_vectors(self) -> bool:
         return self.name.endswith((VECTORS, FEATURES))
+
+    @cached_property
+    def is_path(self) -> bool:
+        return self.modality != TEXT and not self.holds_vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,16 +153,19 @@ class _RowReader:
     def __post_init__(self) -> None:
         self._vector_files: dict[str, Path] = {}
         self._modalities = tuple(self.columns)
+        self._present = {name for name in OPTIONAL if name in self.table.columns}
+        self._has_spans = not self._present.isdisjoint(("start", "end"))
+        self._is_path = [column.is_path for column in self.columns[self._modalities[-1]]] == [True]
 
     def read(self) -> Iterator[Row]:
         """Yield the row of each line with both modalities."""
         names = [column.name for columns in self.columns.values() for column in columns]
-        names += [name for name in OPTIONAL if name in self.table.columns]
+        names += [name for name in OPTIONAL if name in self._present]
         keys: set[str] = set()
         for line, record in self.table.records(names):
             try:
                 row = self._read_row(line, record)
-                if row is not None and "key" in self.table.columns:
+                if row is not None and "key" in self._present:
                     if row.key in keys:
                         raise ValueError(f"key: {row.key!r} is used by an earlier row")
                     keys.add(row.key)
@@ -168,39 +176,47 @@ class _RowReader:
 
     def _read_row(self, line: int, record: Record) -> Row | None:
         cells = tuple(self._read_cells(columns, record) for columns in self.columns.values())
-        missing = [m for m, cell in zip(self._modalities, cells, strict=True) if not cell]
-        if missing:
-            self.missing.update(missing)
+        if not all(cells):
+            pairs = zip(self._modalities, cells, strict=True)
+            self.missing.update(modality for modality, cell in pairs if not cell)
             return None
-        span = read_span(record.get("start"), record.get("end"))
+        # Columns that the table lacks aren't read for each of millions of lines.
+        get, present = record.get, self._present
+        group = read_name(get("group")) if "group" in present else None
         return Row(
-            key=str(record.get("key") or line),
-            items=RowItems(self._modalities, cells),
-            label=read_name(record.get("label")),
-            split=read_split(record.get("split")),
-            span=span,
+            key=str(get("key") or line) if "key" in present else str(line),
+            items=RowItems(self._modalities, cells, self.root),
+            label=read_name(get("label")) if "label" in present else None,
+            split=read_split(get("split")) if "split" in present else None,
+            span=read_span(get("start"), get("end")) if self._has_spans else None,
             # As written in the manifest, so that it doesn't depend on the data folder.
-            group=read_name(record.get("group")) or self._trained_cell(record),
-            weight=read_weight(record.get("weight")),
+            group=group or self._trained_cell(record, cells[-1]),
+            weight=read_weight(get("weight")) if "weight" in present else 1.0,
         )
 
-    def _trained_cell(self, record: Record) -> str:
-        """Return what a line's column of the trained modality has, as a text."""
+    def _trained_cell(self, record: Record, cell: str | tuple[Item, ...]) -> str:
+        """Return what a line's columns of the trained modality have, as a text."""
+        if self._is_path and isinstance(cell, str):
+            return cell
         columns = self.columns[self._modalities[-1]]
         return "/".join(str(record.get(column.name) or "").strip() for column in columns)
 
     def _read_cells(self, columns: tuple[_Column, ...], record: Record) -> str | tuple[Item, ...]:
         """Return the items of one modality from all its columns."""
+        if len(columns) == 1:
+            return self._read_cell(columns[0], record)
         cells = [self._read_cell(column, record) for column in columns]
         filled = [cell for cell in cells if cell]
         if len(filled) < 2:
             return filled[0] if filled else ()
-        parts = [(Path(cell),) if isinstance(cell, str) else cell for cell in filled]
+        parts = [(Path(self.root, c),) if isinstance(c, str) else c for c in filled]
         return tuple(item for part in parts for item in part)
 
     def _read_cell(self, column: _Column, record: Record) -> str | tuple[Item, ...]:
         """Return a cell's items as `RowItems` stores them; empty for an empty cell."""
         value = record.get(column.name)
+        if isinstance(value, str) and column.is_path:
+            return value.strip()
         listed = value if isinstance(value, list) else [value]
         texts = []
         for text in listed:
@@ -216,7 +232,7 @@ class _RowReader:
         if column.holds_vectors:
             return tuple(self._read_vector(text, column) for text in texts)
         if len(texts) == 1:
-            return os.path.join(self.root, texts[0])
+            return texts[0]
         return tuple(Path(self.root, text) for text in texts)
 
     def _read_vector(self, text: str, column: _Column) -> StoredVector | StoredFeatures:
