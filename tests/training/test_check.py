@@ -40,6 +40,8 @@ def test_report(world: Any) -> None:
     text = str(report)
     assert "32 training rows, 8 validation rows; 32 frozen items × 3 views" in text
     assert "12 steps" in text
+    parts = (report.once_seconds, report.step_seconds, report.validation_seconds)
+    assert report.total_seconds > sum(parts) > 0
 
 
 def test_nothing_written(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

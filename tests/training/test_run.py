@@ -295,12 +295,14 @@ def test_patience(world: World, tmp_path: Path) -> None:
 
 
 def test_same_modalities(world: World, tmp_path: Path) -> None:
-    """Two pairs of the same modalities have results of their own in the log."""
-    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, split: train, validation: val}"
-    changes = {"pairs": f"[{pair}, {pair}]", "schedule__steps": "2", "schedule__warmup_steps": "0"}
+    """Two pairs of the same modalities have results of their own; the space has one scale."""
+    pair = "{pair: [image, imu], data: {manifest: pairs.csv}, split: train, validation: val, OWN}"
+    pairs = ", ".join(pair.replace("OWN", f"temperature: {t}") for t in (0.1, 0.5))
+    changes = {"pairs": f"[{pairs}]", "schedule__steps": "2", "schedule__warmup_steps": "0"}
     folder = run(world, tmp_path / "run", **changes)
     lines = [json.loads(line) for line in folder.log.read_text().splitlines()]
     assert set(lines[-1]["validation"]) == {"image-imu", "image-imu-2"}
+    assert openbind.load(folder.path).config.modalities["imu"].scale == pytest.approx(10)
     assert {path.name for path in folder.samples.iterdir()} == {
         "0000002-image-imu.jpg",
         "0000002-image-imu-2.jpg",

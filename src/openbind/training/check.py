@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from openbind.configs import to_dict
 from openbind.data.loader import Batch, CachedFeatures
 from openbind.errors import ConfigError
+from openbind.space.space import Space
 from openbind.training.distributed import World, join_world
-from openbind.training.emergence import prepare_probes
+from openbind.training.emergence import Probe, prepare_probes
+from openbind.training.overhead import measure_overhead
 from openbind.training.pair_state import PairState, Preparation, prepare_pair
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import check_names
 from openbind.training.result import finished_space
 from openbind.training.run import PreparedRun, prepare_run
+from openbind.training.samples import write_samples
 from openbind.training.towers import trained_names
 from openbind.training.trackers import require_loggers
 from openbind.training.trainer import Trainer
@@ -43,7 +50,6 @@ class PairReport:
         loss: of the second step.
         seconds_once: estimate for embedding the frozen side, and for features of a frozen body.
         seconds_to_read, seconds_to_learn: for one row each, on one core and on the device.
-        seconds_to_validate: for all validation rows, once.
         batches: of one epoch.
         reads_once: only a head is trained, on cached features.
     """
@@ -65,15 +71,19 @@ class PairReport:
     seconds_once: float
     seconds_to_read: float
     seconds_to_learn: float
-    seconds_to_validate: float
     batches: int
     reads_once: bool
 
-    def seconds_per_row(self, num_workers: int) -> float:
-        """Estimate the time of a step per row; workers read while the network learns."""
+    def seconds_per_row(self, num_workers: int, device: str = "cpu") -> float:
+        """Estimate the time of a step per row; workers read while a GPU learns.
+
+        On a CPU they take the cores that the network learns on.
+        """
         if num_workers == 0:
             return self.seconds_to_read + self.seconds_to_learn
-        return max(self.seconds_to_read / num_workers, self.seconds_to_learn)
+        if device == "cpu":
+            return self.seconds_to_read / _cores() + self.seconds_to_learn
+        return max(self.seconds_to_read / min(num_workers, _cores()), self.seconds_to_learn)
 
     def __str__(self) -> str:
         lines = [
@@ -100,6 +110,7 @@ class CheckReport:
         step_seconds: estimate for all steps.
         validations: how often the run validates, the result included.
         validation_seconds: estimate for all of them.
+        other_seconds: estimate for loading, checkpoints and writing the result.
     """
 
     name: str
@@ -109,6 +120,13 @@ class CheckReport:
     step_seconds: float
     validations: int
     validation_seconds: float
+    other_seconds: float
+
+    @property
+    def total_seconds(self) -> float:
+        """The estimate for the whole run."""
+        once, validation = self.once_seconds, self.validation_seconds
+        return once + self.step_seconds + validation + self.other_seconds
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -118,10 +136,11 @@ class CheckReport:
     def __str__(self) -> str:
         lines = [str(pair) for pair in self.pairs]
         lines.append(
-            f"{self.name}: {self.steps:,} steps; about {_duration(self.once_seconds)} for what "
-            f"is frozen (once), {_duration(self.step_seconds)} for the steps and "
-            f"{_duration(self.validation_seconds)} for {self.validations:,} validations, on this "
-            "machine"
+            f"{self.name}: {self.steps:,} steps; about {_duration(self.total_seconds)} on this "
+            f"machine: {_duration(self.once_seconds)} for what is frozen (once), "
+            f"{_duration(self.step_seconds)} for the steps, {_duration(self.validation_seconds)} "
+            f"for {self.validations:,} validations, {_duration(self.other_seconds)} for loading "
+            "and writing"
         )
         return "\n".join(lines)
 
@@ -144,21 +163,27 @@ def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
     with join_world(hardware.device, hardware.embed_batch_size, hardware.decoders) as world:
         run = prepare_run(recipe, root, None, world, progress=False, limit=SAMPLED_ROWS)
         few = replace(recipe, logging=replace(recipe.logging, validation_rows=SAMPLED_ROWS))
-        prepare_probes(few, run.space, root, run.pairs, world)
+        probes = prepare_probes(few, run.space, root, run.pairs, world)
         reports = tuple(
             _try_pair(_time_again(index, pair, recipe, run, root, world), recipe, run, world)
             for index, pair in enumerate(run.pairs)
         )
+        measuring = _time_validation(recipe, run, probes, world)
+        device = world.device.type
+        overhead = measure_overhead(recipe, run, run.loading_seconds, world)
     batches, together = [report.batches for report in reports], recipe.each_step == "all"
     epoch = max(batches) if together else sum(batches)
     steps = recipe.schedule.total_steps(epoch)
     seconds = [
-        report.seconds_per_row(hardware.num_workers) * (plan.batch_size or recipe.batch_size)
+        report.seconds_per_row(hardware.num_workers, device)
+        * (plan.batch_size or recipe.batch_size)
         for report, plan in zip(reports, recipe.pairs, strict=True)
     ]
     mean = sum(s * b for s, b in zip(seconds, batches, strict=True)) / sum(batches)
     # Every so many steps, after the last one, and for the card.
-    validations = -(-steps // (recipe.logging.validate_every or epoch)) + 1
+    validate_every = recipe.logging.validate_every or epoch
+    validations = -(-steps // validate_every) + 1
+    checkpoints = -(-steps // (recipe.logging.save_every or validate_every))
     return CheckReport(
         name=recipe.name,
         pairs=reports,
@@ -166,7 +191,8 @@ def check_recipe(recipe: Recipe, root: Path) -> CheckReport:
         once_seconds=sum(report.seconds_once for report in reports),
         step_seconds=steps * (sum(seconds) if together else mean),
         validations=validations,
-        validation_seconds=validations * sum(report.seconds_to_validate for report in reports),
+        validation_seconds=validations * measuring,
+        other_seconds=overhead.of_run(checkpoints),
     )
 
 
@@ -193,7 +219,9 @@ def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -
     batch, reading = _read(trainer)
     loss, learning = _time_steps(trainer, batch, pair.plan.batch_size or recipe.batch_size)
     counts, reads_once = pair.counts, isinstance(pair.side, CachedFeatures)
-    once = pair.frozen_seconds * counts.anchors / len(pair.table.anchors)
+    # The frozen side of validation is embedded, too.
+    held_out = min(counts.held_out, recipe.logging.validation_rows)
+    once = pair.frozen_seconds * (counts.anchors + held_out) / len(pair.table.anchors)
     once += pair.features_seconds * counts.rows / rows if reads_once else 0
     tower = run.trained_towers[pair.plan.pair[1]].tower
     trained = set(trained_names(tower))
@@ -216,7 +244,6 @@ def _try_pair(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -
         seconds_once=once,
         seconds_to_read=reading,
         seconds_to_learn=learning,
-        seconds_to_validate=_time_validation(pair, recipe, run, world),
         batches=pair.batches_per_epoch(recipe.batch_size),
         reads_once=reads_once,
     )
@@ -244,23 +271,52 @@ def _time_steps(trainer: Trainer, batch: Batch, batch_size: int) -> tuple[float,
     return loss, seconds / len(batch.draws)
 
 
-def _time_validation(pair: PairState, recipe: Recipe, run: PreparedRun, world: World) -> float:
-    """Validate on the sample; return the seconds that all of a run's validation rows take once."""
+def _time_validation(
+    recipe: Recipe, run: PreparedRun, probes: Sequence[Probe], world: World
+) -> float:
+    """Validate on the samples; return the seconds that all of a run's validation rows take once."""
+    if not probes and not any(pair.validation for pair in run.pairs):
+        return 0.0
     towers = run.trained_towers
     started = time.perf_counter()
     weights = {modality: tower.validation_state() for modality, tower in towers.items()}
     scales = dict.fromkeys(towers, 1.0)
     space = finished_space(run.space, recipe.name, towers, weights, scales)
-    building = time.perf_counter() - started
-    if pair.validation is None:
+    seconds = time.perf_counter() - started
+    limit = recipe.logging.validation_rows
+    for pair in run.pairs:
+        if pair.validation is not None:
+            rows = min(pair.counts.held_out, limit) / len(pair.validation.table.rows)
+            seconds += rows * _shortest(partial(pair.measure, space, world))
+            seconds += _time_samples(pair, space, recipe.logging.samples, world)
+    for probe in probes:
+        # Those of a pair are a sample already.
+        own = [p.counts.held_out for p in run.pairs if p.plan.pair[1] in probe.plan.pair]
+        every = probe.rows if probe.plan.data is not None else max(own)
+        rows = min(every, limit) / len(probe.held_out.table.rows)
+        seconds += rows * _shortest(partial(probe.measure, space, world))
+    return seconds
+
+
+def _time_samples(pair: PairState, space: Space, samples: int, world: World) -> float:
+    """Draw what rows retrieve; return the seconds of all that a validation draws."""
+    found = pair.measure(space, world, samples) if samples else None
+    if found is None or not world.is_first:
         return 0.0
+    with tempfile.TemporaryDirectory(prefix="openbind-") as folder:
+        started = time.perf_counter()
+        write_samples(Path(folder) / "samples.jpg", found.examples)
+        return (time.perf_counter() - started) * samples / len(found.examples)
+
+
+def _shortest(measure: Callable[[], object]) -> float:
+    """Return the seconds of the faster of two calls: the first one warms up."""
     seconds = math.inf
     for _ in range(2):
         started = time.perf_counter()
-        pair.measure(space, world)
+        measure()
         seconds = min(seconds, time.perf_counter() - started)
-    rows = min(pair.counts.held_out, recipe.logging.validation_rows)
-    return building + seconds * rows / len(pair.validation.table.rows)
+    return seconds
 
 
 def _shrink(recipe: Recipe, rows: int) -> Recipe:
@@ -282,6 +338,10 @@ def _read(trainer: Trainer) -> tuple[Batch, float]:
         batches += next(found)
         seconds = min(seconds, time.perf_counter() - started)
     return batches[0], seconds / len(batches[0].draws)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _duration(seconds: float) -> str:

@@ -29,10 +29,12 @@ class Probe:
     Args:
         plan: of the recipe; the modality that isn't trained, if there is one, comes first.
         held_out: the rows, and the first modality's vectors if it isn't trained.
+        rows: how many there are, of which these are a sample.
     """
 
     plan: EmergencePlan
     held_out: HeldOut
+    rows: int
 
     def measure(self, space: Space, world: World) -> Retrieval:
         """Retrieve in both directions; all processes must call.
@@ -70,20 +72,21 @@ def _prepare(
     pairs: Sequence[PairState],
     world: World,
 ) -> Probe:
-    rows = _sampled(_read(plan, root, pairs), recipe.logging.validation_rows)
+    every = _read(plan, root, pairs)
+    rows = _sampled(every, recipe.logging.validation_rows)
     if plan.pair[0] in recipe.towers and plan.pair[1] not in recipe.towers:
         plan = replace(plan, pair=plan.pair[::-1])
     first = plan.pair[0]
     table = tabulate(rows, first)
     if first in recipe.towers:
-        return Probe(plan, HeldOut(table, None))
+        return Probe(plan, HeldOut(table, None), len(every))
     entries = [Entry(first, own.item, (View(span=own.span),)) for own in table.anchors]
     vectors_KE = embed_shared(space, entries, world)
     broken = np.flatnonzero(np.isnan(vectors_KE).any(axis=1)).tolist()
     table = table.without(dict.fromkeys(broken, ""))
     if not table.rows:
         raise ConfigError(f"logging.emergence: {plan.name}: no {first} can be used")
-    return Probe(plan, HeldOut(table, np.delete(vectors_KE, broken, axis=0)))
+    return Probe(plan, HeldOut(table, np.delete(vectors_KE, broken, axis=0)), len(every))
 
 
 def _read(plan: EmergencePlan, root: Path, pairs: Sequence[PairState]) -> list[Row]:

@@ -147,7 +147,9 @@ class PairPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """Where and how the run computes; changes results by rounding only.
+    """Where and how the run computes; changes results by rounding only, but for random numbers.
+
+    Dropout and stochastic depth draw others for parts of a batch (`micro_batch`), and on a GPU.
 
     Args:
         device: "auto", "cpu" or "cuda".

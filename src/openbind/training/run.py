@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -97,11 +98,13 @@ class PreparedRun:
         space: the frozen towers.
         trained_towers: modality → its tower.
         pairs: in the recipe's order.
+        loading_seconds: what loading the towers took.
     """
 
     space: Space
     trained_towers: dict[str, TrainedTower]
     pairs: list[PairState]
+    loading_seconds: float = 0.0
 
 
 def prepare_run(
@@ -125,12 +128,14 @@ def prepare_run(
     Raises:
         ConfigError, InputError: recipe and data don't fit each other.
     """
+    started = time.perf_counter()
     space = load_start(recipe, world)
     origin = load_origin(recipe, space, world)
     towers = {
         modality: TrainedTower(plan, modality, origin, recipe.seed, world.device)
         for modality, plan in recipe.towers.items()
     }
+    loading = time.perf_counter() - started
     given = Preparation(recipe, space, root, world, folder, limit, progress)
     pairs = [
         prepare_pair(index, plan, towers[plan.pair[1]], given)
@@ -142,7 +147,7 @@ def prepare_run(
             own = [pair for pair in pairs if pair.plan.pair[1] == modality]
             cached = join_features([pair.cached_pairs() for pair in own], tower.plan.head)
         tower.begin(recipe.hardware, world, recipe.schedule.ema_decay, cached)
-    return PreparedRun(space, towers, pairs)
+    return PreparedRun(space, towers, pairs, loading)
 
 
 class _Run:
@@ -336,10 +341,10 @@ class _Run:
         )
 
     def _extend(self, start: Space, weights: Weights) -> Space:
-        scales = {
-            pair.plan.pair[1]: float(loss.scale.detach())
-            for pair, loss in zip(self.pairs, self.trainer.losses, strict=True)
-        }
+        scales: dict[str, float] = {}
+        for pair, loss in zip(self.pairs, self.trainer.losses, strict=True):
+            # A modality has one scale: that of the first of its pairs.
+            scales.setdefault(pair.plan.pair[1], float(loss.scale.detach()))
         return finished_space(start, self.recipe.name, self.trainer.trained_towers, weights, scales)
 
     def _write_space(self, weights: Weights, found: Validation) -> None:
