@@ -7,7 +7,7 @@ measured alternately; the table has medians.
 
 `--profile` prints instead which operations the audio step's time goes to.
 
-    python benchmarks/train_step.py [--rounds 3] [--precision bfloat16] [--profile]
+    python benchmarks/train_step.py [--towers audio] [--precision float32] [--profile]
 """
 
 from __future__ import annotations
@@ -78,8 +78,10 @@ def print_profile(dtype: torch.dtype) -> None:
         kinds = (kind for kind, names in KINDS.items() if any(n in event.key for n in names))
         kind = next(kinds, "other")
         seconds[kind] = seconds.get(kind, 0.0) + event.self_cpu_time_total / 1e6
+    print("| audio step | time | share |")
+    print("|---|---|---|")
     for kind, spent in sorted(seconds.items(), key=lambda item: -item[1]):
-        print(f"{kind:20} {spent:6.2f} s {spent / sum(seconds.values()):6.0%}")
+        print(f"| {kind} | {spent:.2f} s | {spent / sum(seconds.values()):.0%} |")
 
 
 def main() -> None:
@@ -87,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--towers", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--profile", action="store_true", help="of the audio step")
     options = parser.parse_args()
     dtype = getattr(torch, options.precision)
@@ -98,7 +101,7 @@ def main() -> None:
     towers = imagebind_huge().towers
     print("| tower | patches dropped | cached s | not cached s | ratio | bar |")
     print("|---|---|---|---|---|---|")
-    for name, shape in INPUTS.items():
+    for name, shape in ((name, INPUTS[name]) for name in options.towers):
         for dropped in (0.0, 0.5):
             config = towers[name].config
             config = replace(config, trunk=replace(config.trunk, patch_dropout=dropped))
