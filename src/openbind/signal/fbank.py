@@ -9,9 +9,9 @@ import torch
 
 from openbind.signal.front_ends import KaldiFbank, PowerMel
 
-CHUNK = 8
+CHUNK = 4
 """Clips computed together, so that intermediates fit the processor's cache."""
-BANDS = 8
+BANDS = 4
 """Number of bands of mel filters; see `_split_bands`."""
 
 Filters = tuple[tuple[int, int, torch.Tensor], ...]
@@ -40,19 +40,31 @@ def kaldi_fbank(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
         part = samples_BT[start : start + CHUNK]
         frames = padded[: len(part)]
         _write_kaldi_frames(part, config, out=frames[..., : config.window])
-        logmel_BTF[start : start + CHUNK] = _filter_power(frames, _kaldi_filters(config))
-    return logmel_BTF.clamp_min_(config.floor).log_().transpose(1, 2)
+        energies = _filter_power(frames, _kaldi_filters(config), out=logmel_BTF[start:][:CHUNK])
+        energies.clamp_min_(config.floor).log_()
+    return logmel_BTF.transpose(1, 2)
 
 
 def _write_kaldi_frames(samples_BT: torch.Tensor, config: KaldiFbank, out: torch.Tensor) -> None:
-    """Write centered, pre-emphasized, windowed frames, rounded in Kaldi's order.
+    """Write centered, pre-emphasized, windowed frames.
 
-    Any other order changes quiet bins. The first sample stays 0, as the window is 0 there.
+    Pre-emphasis of a frame less its mean is that of the samples less (1 - a) of the mean, so that
+    it is done before samples are repeated in frames. What the first sample of a frame is
+    doesn't matter, since the window is 0 there.
     """
-    frames = samples_BT.unfold(-1, config.window, config.hop)
-    frames = frames - frames.mean(dim=-1, keepdim=True)
-    torch.sub(frames[..., 1:], frames[..., :-1] * config.preemphasis, out=out[..., 1:])
-    out.mul_(_window(config.window))
+    emphasized_BT = samples_BT.clone()
+    emphasized_BT[:, 1:].sub_(samples_BT[:, :-1], alpha=config.preemphasis)
+    offset_BT1 = _frame_means(samples_BT, config).mul_(1 - config.preemphasis)
+    frames_BTW = emphasized_BT.unfold(-1, config.window, config.hop)
+    torch.sub(frames_BTW, offset_BT1, out=out).mul_(_window(config.window))
+
+
+def _frame_means(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
+    """Return the mean of each frame, (B, T, 1), from those of blocks that frames share."""
+    block = math.gcd(config.window, config.hop)
+    whole = samples_BT.shape[1] // block * block
+    means = samples_BT[:, :whole].unflatten(1, (-1, block)).mean(dim=2)
+    return means.unfold(1, config.window // block, config.hop // block).mean(dim=2, keepdim=True)
 
 
 def power_mel(samples_BT: torch.Tensor, config: PowerMel) -> torch.Tensor:
@@ -82,10 +94,13 @@ def _check_length(samples_BT: torch.Tensor, window: int) -> None:
         raise ValueError(f"{samples_BT.shape[-1]} samples, fewer than one frame of {window}")
 
 
-def _filter_power(frames: torch.Tensor, filters: Filters) -> torch.Tensor:
+def _filter_power(
+    frames: torch.Tensor, filters: Filters, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the filtered power spectrum of windowed frames (B, T, samples): (B, T, F)."""
     squares = torch.view_as_real(torch.fft.rfft(frames)).square_().flatten(-2)
-    return torch.cat([squares[..., low:high] @ weights for low, high, weights in filters], dim=-1)
+    parts = [squares[..., low:high] @ weights for low, high, weights in filters]
+    return torch.cat(parts, dim=-1, out=out)
 
 
 def _mel(hertz: float) -> float:

@@ -70,10 +70,12 @@ def resample(samples_T: np.ndarray, from_hz: int | Fraction, to_hz: int) -> np.n
 def kaldi_fbank(samples_BT: np.ndarray, config: KaldiFbank) -> np.ndarray:
     """Compute log-mel energies, logmel_BFT, as `fbank.kaldi_fbank`."""
     frames = _frames(samples_BT, config.window, config.hop)
-    frames = frames - frames.mean(axis=-1, keepdims=True)
+    offset = frames.mean(axis=-1, keepdims=True) * (1 - config.preemphasis)
+    emphasized_BT = samples_BT.astype(np.float32)
+    emphasized_BT[:, 1:] -= samples_BT[:, :-1] * config.preemphasis
     padded = np.zeros((*frames.shape[:2], config.fft), np.float32)
-    padded[..., 1 : config.window] = frames[..., 1:] - frames[..., :-1] * config.preemphasis
-    padded[..., : config.window] *= _window(config.window)
+    centered = _frames(emphasized_BT, config.window, config.hop) - offset
+    padded[..., : config.window] = centered * _window(config.window)
     mel_BTF = _power(padded) @ _kaldi_filters(config)
     return np.asarray(np.log(np.maximum(mel_BTF, config.floor)).swapaxes(1, 2))
 
