@@ -63,8 +63,9 @@ def _frame_means(samples_BT: torch.Tensor, config: KaldiFbank) -> torch.Tensor:
     """Return the mean of each frame, (B, T, 1), from those of blocks that frames share."""
     block = math.gcd(config.window, config.hop)
     whole = samples_BT.shape[1] // block * block
-    means = samples_BT[:, :whole].unflatten(1, (-1, block)).mean(dim=2)
-    return means.unfold(1, config.window // block, config.hop // block).mean(dim=2, keepdim=True)
+    means: torch.Tensor = samples_BT[:, :whole].unflatten(1, (-1, block)).mean(dim=2)
+    frames_BTK = means.unfold(1, config.window // block, config.hop // block)
+    return frames_BTK.mean(dim=2, keepdim=True)
 
 
 def power_mel(samples_BT: torch.Tensor, config: PowerMel) -> torch.Tensor:
