@@ -42,25 +42,8 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## files per second, towers, log-mel, loading, training (some 20 minutes)
-	$(BIN)/python benchmarks/encode.py
-	$(BIN)/python benchmarks/convolutions.py
-	$(BIN)/python benchmarks/jpeg.py
-	$(BIN)/python benchmarks/runtimes.py
-	$(BIN)/python benchmarks/towers.py
-	$(BIN)/python benchmarks/int8.py
-	$(BIN)/python benchmarks/logmel.py
-	$(BIN)/python benchmarks/loading.py
-	$(BIN)/python benchmarks/train_step.py
-	$(BIN)/python benchmarks/training_steps.py
-	$(BIN)/python benchmarks/loss.py
-	$(BIN)/python benchmarks/loader.py
-	$(BIN)/python benchmarks/training_rows.py
-	$(BIN)/python benchmarks/index.py
-	$(BIN)/python benchmarks/search_scale.py --rows 125000
-	$(BIN)/python benchmarks/cluster.py
-	$(BIN)/python benchmarks/serving.py
-	$(BIN)/python benchmarks/gpu.py
+bench: $(READY)  ## measure everything and write docs/performance.md (some 25 minutes)
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

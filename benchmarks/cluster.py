@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
+from tables import print_heads, print_row
 
 import openbind
 from openbind.embedding.many import Entry, embed_many
@@ -69,14 +70,15 @@ def main() -> None:
     cluster.CHUNK_FILES = max(8, given.files // 24)
     space = openbind.load("starter", device="cpu")
     ratios = []
+    print_heads("round", "two threads, files/s", "two workers, files/s", "ratio")
     with tempfile.TemporaryDirectory() as name:
         entries = write_images(Path(name), given.files)
         for number in range(given.rounds):
             alone = threads_rate(space, entries)
             both = workers_rate(space, entries, Path(name) / f"{number}.parquet")
             ratios.append(both / alone)
-            print(f"threads {alone:6.1f} files/s  workers {both:6.1f} files/s", flush=True)
-    print(f"workers to threads, median: {statistics.median(ratios):.2f}")
+            print_row(number + 1, f"{alone:.1f}", f"{both:.1f}", f"{both / alone:.2f} ×")
+    print_row("median", "", "", f"{statistics.median(ratios):.2f} ×")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
     python benchmarks/convolutions.py
 
 Both run on the same inputs in turn; the least time of the calling thread in a few rounds counts,
-with one thread, so that other work on the machine disturbs little. The ceiling is a float32 matrix
-product of 2048 × 2048 in the same run.
+with one thread, so that other work on the machine disturbs little. The ceiling is a float32 product
+(`machine.py`) in the same run; operations are those of the direct algorithm, of which Winograd's
+needs a part.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable
 from unittest.mock import patch
 
 import torch
-from flops import count_flops
+from flops import ceiling, count_flops
+from tables import print_heads, print_row
 from torch.nn import functional as F
 
 import openbind
@@ -58,16 +60,15 @@ def measure(tower: torch.nn.Module, x: torch.Tensor) -> tuple[float, float, floa
 def main() -> None:
     torch.set_num_threads(1)
     space = openbind.load("starter", device="cpu")
-    square = torch.rand(2048, 2048)
-    peak = 2 * 2048**3 / min(seconds(lambda: square @ square) for _ in range(ROUNDS))
-    print(f"one thread, matrix product {peak / 1e9:.0f} GFLOP/s")
-    print(f"{'':28}{'plain/s':>10}{'ours/s':>10}{'ratio':>8}{'of peak':>10}{'1 - cosine':>12}")
+    peak = ceiling(clock=time.thread_time)
+    print(f"One thread, whose ceiling is {peak / 1e9:.0f} GFLOP/s; clips a CPU second:")
+    print_heads("", "PyTorch's", "ours", "ratio", "of the ceiling", "1 − cosine")
     for name, (tower, shape) in INPUTS.items():
         network, x = space.towers[tower], torch.rand(shape)
         before, after, cosine = measure(network, x)
         share = count_flops(lambda: network(x)) / after / peak  # noqa: B023 - called at once
-        rates = f"{shape[0] / before:10.1f}{shape[0] / after:10.1f}"
-        print(f"{name:28}{rates}{before / after:8.2f}{share:10.0%}{1 - cosine:12.0e}")
+        rates = f"{shape[0] / before:.1f}", f"{shape[0] / after:.1f}"
+        print_row(name, *rates, f"{before / after:.2f} ×", f"{share:.0%}", f"{1 - cosine:.0e}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 import torch
 from PIL import Image
+from tables import print_heads, print_row
 
 import openbind
 from openbind.embedding.many import Entry, embed_many
@@ -118,19 +119,17 @@ def main() -> None:
     parser.add_argument("--before", type=Path, metavar="TREE", help="worktree of an older commit")
     arguments = parser.parse_args()
     space = openbind.load("starter", device="cpu", modalities=["image", "audio"])
-    print(f"{torch.get_num_threads()} threads, {arguments.workers} workers, files per second")
+    others = ["encode, of arrays", "decoding alone", *(["before"] if arguments.before else [])]
+    print(f"{torch.get_num_threads()} threads, {arguments.workers} workers:")
+    print_heads("files", "embed_many, files/s", *(f"to {name}" for name in others))
     with tempfile.TemporaryDirectory() as folder:
         write_media(Path(folder), arguments.files)
         for modality in ("image", "audio"):
             entries = list(scan([folder], [modality]).entries)
             rates = measure(space, entries, arguments, Path(folder))
-            listed = "  ".join(f"{name} {rate:.1f}" for name, rate in rates.items())
-            ratios = "  ".join(
-                f"/{name} {rates['embed_many'] / rate:.2f}"
-                for name, rate in rates.items()
-                if name != "embed_many"
-            )
-            print(f"{modality:6} {listed}\n       embed_many {ratios}", flush=True)
+            keys = ["encode", "decoding", *(["before"] if arguments.before else [])]
+            ratios = (f"{rates['embed_many'] / rates[key]:.2f}" for key in keys)
+            print_row(modality, f"{rates['embed_many']:.1f}", *ratios)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tables import print_heads, print_row
 
 import openbind
 from openbind.errors import InputError
@@ -40,7 +41,7 @@ from openbind.search.index import Index
 from openbind.search import update as updating
 updating.COMMIT_FILES = 8
 space = openbind.load("starter", device="cpu")
-print("ready", flush=True)
+print("ready")
 updating.update(Index.open(sys.argv[1]), space)
 """
 
@@ -57,6 +58,11 @@ def kill_update(folder: Path, seconds: float) -> bool:
     child.kill()
     child.communicate()
     return alive
+
+
+def note(line: str) -> None:
+    """Print progress, beside the table."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def change(media: Path, draw: random.Random) -> None:
@@ -113,19 +119,20 @@ def kill_often(kills: int, seed: int, folder: Path) -> int:
         errors += not report.sound
         waiting = len(report.lost) + len(report.stale) + len(report.gone)
         state = f"{report.files:3} files, {waiting:3} to do, sound: {report.sound}"
-        print(f"try {tries:2}, {'killed' if hit else 'had ended'}: {state}", flush=True)
+        note(f"try {tries:2}, {'killed' if hit else 'had ended'}: {state}")
         if tries % 3 == 0:
             update(index, space)
             clean = verify(index).clean
             errors += not clean
-            print(f"        updated, clean: {clean}", flush=True)
+            note(f"        updated, clean: {clean}")
         change(media, draw)
     update(index, space)
     report = verify(index)
     errors += not report.clean
     difference = compare(index, media, space, folder / "fresh")
-    print(f"{hits} of {tries} kills hit a running update")
-    print(f"clean: {report.clean}; largest difference to a fresh index: {difference:.1e}")
+    heads = ("that hit an update", "rows lost or twice", "largest difference to a new index")
+    print_heads("kills", *heads)
+    print_row(tries, hits, "none" if not errors else f"in {errors} checks", f"{difference:.1e}")
     return errors + (difference > SAME)
 
 
@@ -142,17 +149,19 @@ def fill_disk(folder: Path) -> int:
             update(index, space)
             return 1
         except OSError as error:
-            print(f"full: {error}")
+            note(f"full: {error}")
         except InputError as error:
-            print(f"unexpected: {error}")
+            note(f"unexpected: {error}")
             return 1
         report = verify(index)
-        print(f"full: {report.files} files, sound: {report.sound}")
+        note(f"full: {report.files} files, sound: {report.sound}")
         (disk / "ballast").unlink()
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         changes = update(index, space)
         after = verify(index)
-        print(f"mended: {changes.embedded} more embedded, clean: {after.clean}")
+        print_heads("disk of 3 MB", "files indexed when full", "sound", "clean with space")
+        print_row("", report.files, report.sound, after.clean)
+        note(f"mended: {changes.embedded} more embedded, clean: {after.clean}")
         return (not report.sound) + (not after.clean)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -170,7 +179,7 @@ def main() -> None:
             errors += fill_disk(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         errors += kill_often(arguments.kills, arguments.seed, Path(folder))
-    print(f"{errors} errors")
+    note(f"{errors} errors")
     sys.exit(bool(errors))
 
 

@@ -18,8 +18,10 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
+from flops import best_times, byte_ceiling
+from tables import print_heads, print_row
 from torch import Tensor
-from towers import CASES, TEXT_TOKENS, best_times
+from towers import CASES, TEXT_TOKENS, gflop
 
 import openbind
 from openbind.evaluation.samples import read_samples, samples_folder
@@ -42,17 +44,20 @@ def main() -> None:
     if not is_fast("cpu"):
         raise SystemExit("this processor has no products of bytes (VNNI, AMX)")
     has_half = fastest_dtype("cpu") == torch.bfloat16
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch}")
-    print("| tower | to float32 | to bfloat16 | products | of float32's bytes | least cosine |")
-    print("|" + "---|" * 6)
+    peak = byte_ceiling(time.process_time)
+    print(
+        f"Batches of {options.batch}; processor time, {peak / 1e9:.0f} GOP of bytes a CPU second:"
+    )
+    shares = ("products to float32", "of the bytes' ceiling", "of float32's memory", "least cosine")
+    print_heads("tower", "to float32", "to bfloat16", *shares)
     for name in options.towers:
-        print(measure(name, options.batch, options.rounds, has_half), flush=True)
+        print_row(name, *measure(name, options.batch, options.rounds, has_half, peak))
     measure_texts(options.rounds)
 
 
 @torch.inference_mode()
-def measure(name: str, batch: int, rounds: int, has_half: bool) -> str:
-    """Return the row of a tower."""
+def measure(name: str, batch: int, rounds: int, has_half: bool, peak: float) -> list[str]:
+    """Return the cells of a tower's row."""
     config, clips, make = CASES[name]
     exact = initialize(Tower(config), torch.Generator().manual_seed(0)).eval()
     x = make(batch * clips)
@@ -72,10 +77,15 @@ def measure(name: str, batch: int, rounds: int, has_half: bool) -> str:
     share = size(small) / size(exact)
     to_half = f"{best['bfloat16'] / best['int8']:.2f} ×" if has_half else "–"
     ratio = products(config.trunk.width, config.trunk.mlp_width, tokens * batch * clips, rounds)
-    return (
-        f"| {name} | {best['float32'] / best['int8']:.2f} × | {to_half} | {ratio:.2f} × "
-        f"| {share:.0%} | {cosine:.4f} |"
-    )
+    operations = 1e9 * batch * clips * gflop(config.trunk, tokens)
+    return [
+        f"{best['float32'] / best['int8']:.2f} ×",
+        to_half,
+        f"{ratio:.2f} ×",
+        f"{operations / best['int8'] / peak:.0%}",
+        f"{share:.0%}",
+        f"{cosine:.4f}",
+    ]
 
 
 def products(width: int, mlp_width: int, tokens: int, rounds: int) -> float:
@@ -115,8 +125,9 @@ def measure_texts(rounds: int) -> None:
         time.process_time,
     )
     exact_NE, small_NE = (s.encode("text", captions[: len(texts)]) for s in (exact, small))
-    print(f"\nthe starter's texts: {best['exact'] / best['small']:.2f} × as fast, "
-          f"least cosine {(exact_NE * small_NE).sum(axis=1).min():.4f}")  # fmt: skip
+    cosine = (exact_NE * small_NE).sum(axis=1).min()
+    heads = (f"R@{NEAREST}, float32", "8 bits", "speed to float32", "least cosine")
+    print_heads("the starter's texts, whose weights are real", *heads)
     for modality in ("image", "audio"):
         found = [row for row in rows if row.modality == modality]
         items_NE = exact.encode(modality, [folder / row.path for row in found])
@@ -127,8 +138,9 @@ def measure_texts(rounds: int) -> None:
             recall(vectors_NE[known] @ items_NE.T, wanted[known], concepts)
             for vectors_NE in (exact_NE, small_NE)
         ]
-        print(f"text → {modality}, {known.sum()} queries, {len(found)} items: "
-              f"R@{NEAREST} {recalls[0]:.3f} in float32, {recalls[1]:.3f} in 8 bits")  # fmt: skip
+        name = f"{known.sum()} texts → {len(found)} {modality} items"
+        speed = f"{best['exact'] / best['small']:.2f} ×"
+        print_row(name, *(f"{value:.3f}" for value in recalls), speed, f"{cosine:.4f}")
 
 
 def recall(scores_QN: np.ndarray, wanted: np.ndarray, concepts: np.ndarray) -> float:

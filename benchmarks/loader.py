@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import soundfile
 from PIL import Image
+from tables import print_heads, print_row
 
 from openbind.data.augment import read_augmentations
 from openbind.data.loader import AugmentedItems, load_batches
@@ -96,14 +97,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--batches", type=int, default=24)
     options = parser.parse_args()
-    print("| items per second | no workers | 1 worker | 2 workers |\n|---|---|---|---|")
+    print_heads("items per second", "no workers", "1 worker", "2 workers", "2 workers to none")
     for modality in CASES:
         with tempfile.TemporaryDirectory() as folder:
             rates = [
                 measure(modality, Path(folder), options.items, options.batches, workers)
                 for workers in (0, 1, 2)
             ]
-        print(f"| {modality} | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |", flush=True)
+        print_row(modality, *(f"{rate:.0f}" for rate in rates), f"{rates[2] / rates[0]:.2f} ×")
 
 
 if __name__ == "__main__":

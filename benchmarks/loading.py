@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tables import print_heads, print_row
+
 RUNS = 2
 HEAD = """
 import json, resource, sys, time
@@ -94,11 +96,10 @@ def main() -> None:
             subprocess.run([sys.executable, __file__, "--write", str(path)], check=True)
         results = {method: measure(method, path) for method in METHODS}
     seconds, megabytes = results["text"]
-    print(f"{'method':10}{'first vector':>14}{'memory':>12}{'text only is':>20}")
+    print_heads("method", "first vector", "memory", "text only is")
     for name, (s, m) in results.items():
-        print(
-            f"{name:9}{s:12.1f} s{m:9.0f} MB{s / seconds:10.1f} × faster{m / megabytes:8.1f} × less"
-        )
+        ratios = f"{s / seconds:.1f} × faster, {m / megabytes:.1f} × less"
+        print_row(name, f"{s:.1f} s", f"{m:,.0f} MB", ratios)
 
 
 if __name__ == "__main__":

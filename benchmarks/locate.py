@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from encode import peak_flops
-from flops import count_flops
+from flops import ceiling, count_flops
 
 import openbind
 from openbind.evaluation.samples import read_samples, samples_folder
@@ -36,7 +35,7 @@ def median_seconds(function: Callable[[Any], object], items: Sequence[Any]) -> f
 
 def measure(space: openbind.Space) -> dict[str, float]:
     """Return medians in seconds, and shares of the peak."""
-    folder, peak = samples_folder(), peak_flops()
+    folder, peak = samples_folder(), ceiling()
     images = [i.content(folder) for i in read_samples(folder) if i.modality == "image"]
     query_E = space.encode("text", ["a dog"])[0]
     calls: dict[str, Callable[[Any], object]] = {

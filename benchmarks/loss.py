@@ -17,11 +17,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from flops import ceiling
+from tables import print_heads, print_row
 from torch import Tensor
 
 from openbind.training.losses.info_nce import info_nce
 
 SCALE = 20.0
+PRODUCTS = 3
+"""Logits, and their gradients for both sides."""
 
 
 def plain_info_nce(query_QE: Tensor, items_KE: Tensor, scale: float) -> Tensor:
@@ -78,13 +82,28 @@ def main() -> None:
         measure(options.variant, options.pairs, options.dim)
         return
     size = ["--pairs", str(options.pairs), "--dim", str(options.dim)]
-    print("| InfoNCE | seconds | extra MiB |\n|---|---|---|")
+    print_heads(
+        f"InfoNCE over {options.pairs:,} pairs",
+        "extra memory",
+        "of plain",
+        "time",
+        "of plain",
+        "of the ceiling",
+    )
+    peak = ceiling()
+    plain: tuple[float, float] | None = None
     for name in LOSSES:
         command = [sys.executable, __file__, "--variant", name, *size]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        seconds, mib = done.stdout.split()
-        print(f"| {name} | {seconds} | {mib} |", flush=True)
-    print(f"largest difference of gradients at 4,096 pairs: {largest_difference(4096, 1024):.1e}")
+        seconds, mib = map(float, done.stdout.split())
+        plain = plain or (seconds, mib)
+        of_plain = f"{mib / plain[1]:.2f}", f"{seconds / plain[0]:.2f}"
+        share = PRODUCTS * 2 * options.pairs**2 * options.dim / seconds / peak
+        print_row(
+            name, f"{mib:,.0f} MiB", of_plain[0], f"{seconds:.1f} s", of_plain[1], f"{share:.0%}"
+        )
+    difference = largest_difference(4096, 1024)
+    print(f"\nGradients of 4,096 pairs differ by at most {difference:.1e} of the largest entry.")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from flops import best_times, ceiling, count_flops
+from tables import print_heads, print_row
 
 import openbind
 from openbind.export.space import export_space
@@ -37,12 +39,6 @@ from openbind.space.shipped import shipped_items
 ROUNDS = 6
 BATCH = 16
 COLD = "import openbind; openbind.load({name!r}{rest}).encode('text', ['a dog'])"
-
-
-def seconds(function: Callable[[], object]) -> float:
-    start = time.process_time()
-    function()
-    return time.process_time() - start
 
 
 def cold_start(code: str) -> float:
@@ -61,7 +57,7 @@ def runtimes(folders: dict[str, Path]) -> dict[str, ExportedSpace]:
     found = {}
     for name, package in (("onnx", "onnxruntime"), ("openvino", "openvino")):
         if find_spec(package) is None:
-            print(f"{name}: skipped, {package} isn't installed")
+            print(f"{name}: skipped, {package} isn't installed.")
             continue
         for dtype, folder in folders.items():
             found[f"{name} {dtype}"] = openbind.load(folder, runtime=name)
@@ -70,8 +66,8 @@ def runtimes(folders: dict[str, Path]) -> dict[str, ExportedSpace]:
 
 def measure(
     space: openbind.Space, others: dict[str, ExportedSpace], modality: str
-) -> dict[str, tuple[float, float, float]]:
-    """Return, for each library, clips a second, and the least and mean cosine."""
+) -> tuple[dict[str, tuple[float, float]], float]:
+    """Return, for each library, clips a second and the least cosine; and a clip's operations."""
     items = shipped_items(modality)
     clips = torch.cat([space.decoder.preprocess(modality, item).clips for item in items])[:BATCH]
     tower = space.towers[space.config.modalities[modality].tower]
@@ -95,15 +91,9 @@ def measure(
         )
     expected = runs["torch"]()
     cosines = {name: (run() * expected).sum(axis=1) for name, run in runs.items()}
-    rounds = [{name: seconds(run) for name, run in runs.items()} for _ in range(ROUNDS)]
-    return {
-        name: (
-            len(clips) / min(times[name] for times in rounds),
-            float(cosines[name].min()),
-            float(cosines[name].mean()),
-        )
-        for name in runs
-    }
+    best = best_times(runs, ROUNDS, time.process_time)
+    found = {name: (len(clips) / best[name], float(cosines[name].min())) for name in runs}
+    return found, count_flops(plain) / len(clips)
 
 
 def main() -> None:
@@ -121,26 +111,31 @@ def main() -> None:
             if not folder.exists():
                 export_space(space, folder, modalities=modalities, dtype=dtype)
         others = runtimes(folders)
+        heads = ("clips a CPU second", "to torch", "to plain", "of the ceiling", "least cosine")
+        print_heads("tower, by", *heads)
+        peak = ceiling(clock=time.process_time)
         for modality in modalities:
-            print_table(modality, measure(space, others, modality))
-        print(f"{'cold start, one text':20}{'CPU s':>9}")
+            print_rows(modality, *measure(space, others, modality), peak)
+        if "text" not in modalities:
+            return
+        print_heads("cold start, one text", "CPU")
         print_start("torch", COLD.format(name="starter", rest=", modalities=['text']"))
         for name in dict.fromkeys(key.split()[0] for key in others):
             rest = f", runtime={name!r}, modalities=['text']"
             print_start(name, COLD.format(name=str(folders["float32"]), rest=rest))
 
 
-def print_table(modality: str, found: dict[str, tuple[float, float, float]]) -> None:
-    heads = ("clips/s", "to torch", "to plain", "cosine", "mean")
-    print(f"{modality:20}" + "".join(f"{head:>10}" for head in heads))
-    for name, (rate, least, mean) in found.items():
-        to_torch, to_plain = (rate / found[base][0] for base in ("torch", "plain"))
-        ratios = f"{to_torch:9.2f}×{to_plain:9.2f}×"
-        print(f"{name:20}{rate:10.1f}{ratios}{least:10.5f}{mean:10.5f}", flush=True)
+def print_rows(
+    modality: str, found: dict[str, tuple[float, float]], operations: float, peak: float
+) -> None:
+    for name, (rate, least) in found.items():
+        ratios = [f"{rate / found[base][0]:.2f} ×" for base in ("torch", "plain")]
+        share = f"{rate * operations / peak:.0%}"
+        print_row(f"{modality}, {name}", f"{rate:.1f}", *ratios, share, f"{least:.5f}")
 
 
 def print_start(name: str, code: str) -> None:
-    print(f"{name:20}{cold_start(code):9.2f}", flush=True)
+    print_row(name, f"{cold_start(code):.2f} s")
 
 
 if __name__ == "__main__":

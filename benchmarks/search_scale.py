@@ -6,15 +6,14 @@ are rotated: as in embeddings, few directions have most of the variance (partici
 40) and neighbors have cosines of .5 to .7. Queries are other draws. A random number per row is what
 filters compare: 10 % and 1 % of all rows pass. The exact ten nearest, with and without filters, are
 faiss's. Every kind of index searches the fewest partitions (usearch: candidates) with a recall@10
-of at least 0.97 of those, for each filter; approximate candidates are compared again by their
-whole vectors. Building includes training, not writing the vectors. One query at a time, after ten
-that aren't counted. openbind chooses its effort itself, and returns all columns, others numbers.
+of at least 0.97 of those, for each filter; approximate candidates are compared again by their whole
+vectors. Building includes training, not writing the vectors. One query at a time, after ten that
+aren't counted; p50, p99 and the ratio of p50 to numpy's exact search are printed. openbind chooses
+its effort itself, and returns all columns, others numbers.
 
-With `--check`, everything is first measured on two smaller numbers of rows. The figures of `--rows`
-are calculated from those (see `calculate`), so that they can be compared with what is measured, and
-the figures of ten times the rows from the two larger numbers.
+Of several sizes, lines through their figures give those of ten times the largest.
 
-    python benchmarks/search_scale.py [--rows 1000000] [--check 125000 250000] [--kinds ...]
+    python benchmarks/search_scale.py [--rows 250000 500000 1000000] [--kinds ...]
 """
 
 from __future__ import annotations
@@ -30,6 +29,8 @@ import faiss
 import lancedb.index
 import numpy as np
 from index import COMMIT, DIM, fill_table
+from scipy.optimize import nnls
+from tables import print_heads, print_row
 
 from openbind.search.ann import Nearest, build_ann
 from openbind.search.table import RowTable
@@ -37,8 +38,11 @@ from openbind.space.vectors import unit_rows
 
 TOP, CENTERS, WARM, RECALL = 10, 2000, 10, 0.97
 FILTERS = {"all": 1.0, "10 %": 0.1, "1 %": 0.01}
+HEADS = ("", "built in", "bytes a row", *FILTERS, "recall@10", "effort")
 EFFORTS = (4, 8, 16, 32, 64, 128, 256, 512)
 REFINE = 10
+FACTOR = 10
+"""Of the rows that figures are calculated for to the most that are measured."""
 Ask = Callable[[np.ndarray, int, float], Iterable[int]]
 """From a query, an effort and the fraction of rows that a filter admits to the nearest rows."""
 
@@ -91,15 +95,21 @@ class Figures:
     slowest: dict[str, float]
     recall: dict[str, float]
 
-    def __str__(self) -> str:
-        recalls = {name: f" {value:.3f}" for name, value in self.recall.items()}
-        parts = [
-            f"{name}: {self.median[name]:7.1f} {self.slowest[name]:7.1f}{recalls.get(name, '')}"
-            f" ({self.effort[name]})"
-            for name in self.median
-        ]
-        size = f"{self.size / self.rows:6.0f} B/row"
-        return f"{self.seconds:7.0f} s {size}   {'   '.join(parts)}"
+    def cells(self, base: Figures | None) -> list[str]:
+        """Return the cells of a row; with the ratio of p50 to that of exact search by numpy."""
+        searched = []
+        for name in FILTERS:
+            if name not in self.median:
+                searched.append("")
+                continue
+            times = f"{self.median[name]:.3g}, {self.slowest[name]:.3g} ms"
+            ratio = f"; {self.median[name] / base.median[name]:.2f}" if base else ""
+            searched.append(times + ratio)
+        recalls = ", ".join(f"{value:.3f}" for value in self.recall.values())
+        efforts = ", ".join(map(str, self.effort.values()))
+        built = f"{self.seconds:.0f} s" if self.seconds else ""
+        size = f"{self.size / self.rows:,.0f}" if self.size else ""
+        return [built, size, *searched, recalls, efforts]
 
 
 def draw_vectors(target: Path, count: int, seed: int) -> np.ndarray:
@@ -298,58 +308,85 @@ def measure_all(count: int, kinds: Sequence[str], queries: int) -> dict[str, Fig
         started = time.perf_counter()
         table = fill_table(folder / "table", data.vectors_KE, data.marks_K)
         wrote = time.perf_counter() - started
-        print(f"\n{count:,} rows: drawn in {drawn:.0f} s, written in {wrote:.0f} s", flush=True)
+        print(f"\n{count:,} rows, drawn in {drawn:.0f} s and written to a table in {wrote:.0f} s:")
+        print_heads(*HEADS)
         for kind in kinds:
             try:
                 found[kind] = measure(data, KINDS[kind](data, table, folder))
-                print(f"{kind:18} {found[kind]}", flush=True)
-            except ImportError as error:
-                print(f"{kind:18} not installed: {error}", flush=True)
+                print_row(kind, *found[kind].cells(found.get("numpy")))
+            except ImportError:
+                print_row(kind, "not installed", *[""] * (len(HEADS) - 2))
     return found
 
 
-def calculate(small: Figures, large: Figures, rows: int) -> Figures:
-    """Return what to expect of another number of rows from figures of two.
+@dataclass(frozen=True)
+class Fit:
+    """A line through figures of several sizes: value ≈ start + slope · rows.
 
-    Times of queries and bytes are taken as a constant and a part that grows with the rows, since
-    LanceDB's partitions have about as many rows in all indexes, and the unindexed column that the
-    filter compares is read; the time of building as a power of the rows.
+    Args:
+        start, slope: of the least squares of relative errors.
+        error: the largest relative error at the sizes themselves.
     """
 
-    def line(low: float, high: float) -> float:
-        slope = max(0.0, (high - low) / (large.rows - small.rows))
-        return high + slope * (rows - large.rows)
+    start: float
+    slope: float
+    error: float
 
-    seconds = 0.0
-    if small.seconds and large.seconds:
-        exponent = np.log(large.seconds / small.seconds) / np.log(large.rows / small.rows)
-        seconds = large.seconds * float((rows / large.rows) ** exponent)
-    return Figures(
-        rows=rows,
-        seconds=seconds,
-        size=int(line(small.size, large.size)),
-        effort=large.effort,
-        median={name: line(small.median[name], time) for name, time in large.median.items()},
-        slowest={name: line(small.slowest[name], time) for name, time in large.slowest.items()},
-        recall={},
-    )
+    @classmethod
+    def of(cls, rows: Sequence[int], values: Sequence[float]) -> Fit:
+        """Fit a line whose start and slope aren't negative."""
+        rows_N, values_N = np.array(rows, float), np.array(values, float)
+        terms_N2 = np.stack([1 / values_N, rows_N / values_N], axis=1)
+        start, slope = nnls(terms_N2, np.ones(len(rows)))[0]
+        error = np.abs((start + slope * rows_N) / values_N - 1).max()
+        return cls(float(start), float(slope), float(error))
+
+    def at(self, rows: int) -> float:
+        """Return the value for a number of rows."""
+        return self.start + self.slope * rows
+
+
+def print_calculated(sizes: Sequence[int], found: Sequence[dict[str, Figures]]) -> None:
+    """Print what lines through all sizes give for ten times the largest, with their errors.
+
+    LanceDB's partitions have about as many rows in all indexes, and columns that a filter compares
+    are read: times of queries, bytes and building all grow linearly where partitions do. The last
+    column is what the line through all but the largest size gives there, over what was measured.
+    """
+    rows = FACTOR * sizes[-1]
+    print(f"\n{rows:,} rows by calculation, from lines through {len(sizes)} sizes; in parentheses "
+          "the largest error of a line at these:")  # fmt: skip
+    print_heads("", "built in", "bytes a row", "p50, all", "p50 at the largest size, calculated")
+    for kind in found[-1]:
+        series = [each[kind] for each in found if kind in each]
+        if len(series) < len(sizes):
+            continue
+        seconds = [each.seconds for each in series]
+        medians = [each.median["all"] for each in series]
+        built = Fit.of(sizes, seconds) if all(seconds) else None
+        size = Fit.of(sizes, [each.size for each in series]) if series[-1].size else None
+        time_ms = Fit.of(sizes, medians)
+        check = Fit.of(sizes[:-1], medians[:-1]).at(sizes[-1]) / medians[-1]
+        print_row(
+            kind,
+            f"{built.at(rows):,.0f} s ({built.error:.0%})" if built else "",
+            f"{size.at(rows) / rows:,.0f} ({size.error:.0%})" if size else "",
+            f"{time_ms.at(rows):,.0f} ms ({time_ms.error:.0%})",
+            f"{check:.2f} of the measured",
+        )
 
 
 def main() -> None:
     """Measure, calculate, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--check", type=int, nargs=2, help="sizes to calculate the figures from")
+    parser.add_argument("--rows", type=int, nargs="+", default=[250_000, 500_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND")
     given = parser.parse_args()
-    print("build, bytes beside the vectors; by filter p50 and p99 in ms, recall@10, and the effort")
-    sizes = [*(given.check or ()), given.rows]
+    sizes = sorted(given.rows)
     found = [measure_all(size, given.kinds, given.queries) for size in sizes]
-    for below, above, rows in zip(found, found[1:], [given.rows, 10 * given.rows], strict=False):
-        print(f"\n{rows:,} rows, calculated")
-        for kind in above:
-            print(f"{kind:18} {calculate(below[kind], above[kind], rows)}", flush=True)
+    if len(sizes) > 2:
+        print_calculated(sizes, found)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
     python benchmarks/serving.py [--index DIRECTORY] [--clients 64] [--seconds 60] [--only KIND]
 
 Starts `openbind serve` in a process of its own and sends requests from many concurrent clients,
-each with its own mix: texts singly and in lists, images, audio, classification, and searches if
-there is an index. Images and audio differ from request to request, so that none is computed once
-for two.
-What bounds it is in the CPU seconds of the service, of its decoders and of the clients, beside
-those that `space.encode` needs for one item: on a machine that others use, too, CPU seconds an
-answer say what the rate would be. `--only` (repeated) chooses kinds, such as `text`.
-A client that gets 503 waits as long as Retry-After says. Memory is the service's resident set, read
-each second.
+each with its own mix: texts singly and in lists, images, audio, classification, and searches; of
+the samples, unless an index is given. Images and audio differ from request to request, so that none
+is computed once for two. What bounds it is in the CPU seconds of the service, of its decoders and
+of the clients, beside those that `space.encode` needs for one item: on a machine that others use,
+too, CPU seconds an answer say what the rate would be. `--only` (repeated) chooses kinds, such as
+`text`. A client that gets 503 waits as long as Retry-After says. Memory is the service's resident
+set, read each second.
 
 Fails on any error other than 503, or if the median memory of the last third is more than a tenth
 above that of the middle third; a batch takes a few hundred megabytes for a moment.
@@ -25,8 +24,10 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -40,6 +41,7 @@ import httpx2 as httpx
 import numpy as np
 import soundfile
 from PIL import Image
+from tables import print_heads, print_row
 
 import openbind
 from openbind.evaluation.samples import read_samples, samples_folder
@@ -238,6 +240,47 @@ def summarize(tally: Tally, seconds: float) -> dict[str, Any]:
     }
 
 
+def print_tables(found: dict[str, Any], clients: int, bare: dict[str, float]) -> None:
+    """Print what `summarize` returns."""
+    memory = found["memory_mb"]
+    statuses = ", ".join(f"{count:,} of {code}" for code, count in found["statuses"].items())
+    print_heads(f"{clients} clients", "")
+    print_row("answers a second", f"{found['requests_per_second']:.1f}")
+    print_row("by status", statuses)
+    print_row(
+        "CPU ms an answer", ", ".join(f"{k} {v}" for k, v in found["cpu_ms_an_answer"].items())
+    )
+    print_row("memory, MB: middle third, last third", f"{memory['middle third, median']}, "
+              f"{memory['last third, median']}")  # fmt: skip
+    print_row("peak memory, MB", memory["maximum"])
+    print_heads("answers", "p50", "p99", "CPU ms of `space.encode` alone")
+    for name, (p50, p99) in found["p50_p99_seconds"].items():
+        print_row(name, f"{p50:.2f} s", f"{p99:.2f} s", bare.get(name, ""))
+
+
+def make_index(folder: Path) -> Path:
+    """Index a copy of the samples."""
+    for name in ("images", "sounds"):
+        shutil.copytree(samples_folder() / name, folder / name)
+    command = [sys.executable, "-m", "openbind", "index", "create", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def serve_load(index: str, given: argparse.Namespace) -> Tally:
+    """Serve in a process of its own, and load it."""
+    command = [sys.executable, "-m", "openbind", "serve", "--port", "0", "--index", index]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        line = service.stderr.readline()
+        address = re.search(r"http://[^/]+", line)
+        assert address, line
+        try:
+            return run_load(address[0], service.pid, given.clients, given.seconds, given.only)
+        finally:
+            service.terminate()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--index", metavar="DIRECTORY")
@@ -246,24 +289,14 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="KIND")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    command = [sys.executable, "-m", "openbind", "serve", "--port", "0"]
-    command += ["--index", given.index] if given.index else []
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
-        assert service.stderr is not None
-        line = service.stderr.readline()
-        address = re.search(r"http://[^/]+", line)
-        assert address, line
-        try:
-            tally = run_load(address[0], service.pid, given.clients, given.seconds, given.only)
-        finally:
-            service.terminate()
-    found = summarize(tally, given.seconds)
-    found["bare_cpu_ms"] = {k: round(1000 * used, 1) for k, used in measure_bare().items()}
+    with tempfile.TemporaryDirectory() as folder:
+        tally = serve_load(given.index or str(make_index(Path(folder))), given)
+    bare = {name: round(1000 * used, 1) for name, used in measure_bare().items()}
+    found = {**summarize(tally, given.seconds), "bare_cpu_ms": bare}
     if given.json:
         print(json.dumps(found, indent=1))
     else:
-        for name, value in found.items():
-            print(f"{name:20} {value}")
+        print_tables(found, given.clients, bare)
     middle, last = thirds(tally.memory)
     return 0 if not tally.errors and last <= GROWTH * middle else 1
 

@@ -5,7 +5,8 @@ load on the machine affects both; each side's best round counts. The baseline ha
 structure: sequence-first tokens, `nn.MultiheadAttention`, separate LayerNorm, Linear and GELU,
 float32, every token through every block, all 77 positions of a text. Both share the stem, less than
 1 % of the time. FLOPs are those of the linear layers and attention, two per multiply-add, for the
-baseline's tokens; "of peak" divides ours by the speed of one large `F.linear`.
+baseline's tokens; shares of the ceiling are ours, of a large product in the same precision
+(`machine.py`). bfloat16 is measured only where the processor has instructions for it.
 
     python benchmarks/towers.py [--towers thermal text] [--batch 8] [--rounds 3]
 """
@@ -13,11 +14,12 @@ baseline's tokens; "of peak" divides ours by the speed of one large `F.linear`.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from flops import best_times, ceiling
+from tables import print_heads, print_row
 from torch import Tensor, nn
 
 from openbind.model.config import (
@@ -29,6 +31,7 @@ from openbind.model.config import (
     WindowStem,
 )
 from openbind.model.initial import initialize
+from openbind.model.precision import fastest_dtype
 from openbind.model.tower import Tower
 
 TEXT_TOKENS = 13  # a short caption, with start and end token
@@ -100,66 +103,53 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {options.batch}")
-    peaks = {dtype: peak_gflops(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    print("peaks: " + ", ".join(f"{d} {c:.0f} GFLOP/s" for d, c in peaks.items()))
-    print("| tower | baseline s/item | float32 | bfloat16 | ratio float32 | ratio bfloat16 "
-          "| of peak bfloat16 | cosine bfloat16 |\n|" + "---|" * 8)  # fmt: skip
+    dtypes = list(dict.fromkeys([torch.float32, fastest_dtype("cpu")]))
+    peaks = {dtype: ceiling(dtype) for dtype in dtypes}
+    columns = [
+        head.format(str(dtype).removeprefix("torch."))
+        for dtype in dtypes
+        for head in ("{}, to the baseline", "of its ceiling", "cosine to the baseline")
+    ]
+    print(f"Batches of {options.batch}, {torch.get_num_threads()} threads:")
+    print_heads("tower", "baseline", *columns)
     for name in options.towers:
-        print(measure(name, options.batch, options.rounds, peaks[torch.bfloat16]), flush=True)
+        print_row(name, *measure(name, options.batch, options.rounds, peaks))
 
 
 @torch.inference_mode()
-def measure(name: str, batch: int, rounds: int, peak: float) -> str:
-    """Time one tower; return its row of the table."""
+def measure(name: str, batch: int, rounds: int, peaks: dict[torch.dtype, float]) -> list[str]:
+    """Time one tower in some precisions; return the cells of its row."""
     config, clips, make = CASES[name]
     exact = initialize(Tower(config), torch.Generator().manual_seed(0)).eval()
-    half = Tower(config).eval()
-    half.load_state_dict(exact.state_dict())
-    half.to(torch.bfloat16)
-    plain = PlainTower(exact).eval()
-    x = make(batch * clips)
-    x_half = x.to(torch.bfloat16) if x.is_floating_point() else x
-    sides = {"plain": lambda: plain(x), "f32": lambda: exact(x), "bf16": lambda: half(x_half)}
-    best = best_times(sides, rounds)
-    cosine = F.cosine_similarity(half(x_half).float(), plain(x), dim=-1).min().item()
+    plain, x = PlainTower(exact).eval(), make(batch * clips)
+    runs = {"plain": lambda: plain(x), **{str(d): _run(exact, x, d) for d in peaks}}
+    best, expected = best_times(runs, rounds), plain(x)
     tokens = TEXT_TOKENS if config.trunk.causal else exact.stem(x[:1]).shape[1]
-    share = batch * clips * gflop(config.trunk, tokens) / best["bf16"] / peak
-    per_item = {side: seconds / batch for side, seconds in best.items()}
-    return (
-        f"| {name} | {per_item['plain']:.4f} | {per_item['f32']:.4f} | {per_item['bf16']:.4f} "
-        f"| {best['plain'] / best['f32']:.2f} | {best['plain'] / best['bf16']:.2f} "
-        f"| {share:.0%} | {cosine:.5f} |"
-    )
+    operations = 1e9 * batch * clips * gflop(config.trunk, tokens)
+    cells = [f"{best['plain'] / batch:.3f} s an item"]
+    for dtype, peak in peaks.items():
+        took = best[str(dtype)]
+        cosine = float(F.cosine_similarity(runs[str(dtype)]().float(), expected).min())
+        share = f"{operations / took / peak:.0%}"
+        cells += [f"{best['plain'] / took:.1f} ×", share, f"{cosine:.5f}"]
+    return cells
 
 
-def best_times(
-    sides: Mapping[str, Callable[[], object]],
-    rounds: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, float]:
-    """Run all sides alternately; return the seconds of each one's best round."""
-    best = dict.fromkeys(sides, float("inf"))
-    for _ in range(rounds):
-        for side, run in sides.items():
-            start = clock()
-            run()
-            best[side] = min(best[side], clock() - start)
-    return best
+def _run(exact: Tower, x: Tensor, dtype: torch.dtype) -> Callable[[], Tensor]:
+    """Return a function that runs a copy of a tower, in another precision."""
+    if dtype == torch.float32:
+        return lambda: exact(x)
+    own = Tower(exact.config).eval()
+    own.load_state_dict(exact.state_dict())
+    own.to(dtype)
+    own_x = x.to(dtype) if x.is_floating_point() else x
+    return lambda: own(own_x)
 
 
 def gflop(trunk: TrunkConfig, tokens: int) -> float:
     """Return a trunk's operations for one sample, in units of 1e9."""
     weights = trunk.width * (4 * trunk.width + 2 * trunk.mlp_width)
     return 2e-9 * trunk.depth * tokens * (weights + 2 * tokens * trunk.width)
-
-
-@torch.inference_mode()
-def peak_gflops(dtype: torch.dtype) -> float:
-    """Measure a large matrix product, as `F.linear` runs it."""
-    x, weight = torch.randn(2048, 1280).to(dtype), torch.randn(5120, 1280).to(dtype)
-    seconds = best_times({"linear": lambda: F.linear(x, weight)}, 10)["linear"]
-    return 2e-9 * x.shape[0] * weight.numel() / seconds
 
 
 def patches(

@@ -1,13 +1,14 @@
 """A training step with a cached frozen side, against one that runs the ViT-H on images.
 
 Method: the audio ViT-B, depth ViT-S and IMU towers of `imagebind_huge` with random weights take
-steps (forward, InfoNCE against the frozen side, backward, AdamW) in bfloat16 autocast with float32
-weights. "Not cached" first embeds a batch of images with the ViT-H tower, as in inference. Both are
-measured alternately; the table has medians.
+steps (forward, InfoNCE against the frozen side, backward, AdamW) with float32 weights, in bfloat16
+autocast on processors that have it. "Not cached" first embeds a batch of images with the ViT-H
+tower, as in inference. Both are measured alternately; the table has medians. The ceiling is that of
+products in the precision of the step; FLOPs are counted by PyTorch.
 
 `--profile` prints instead which operations the audio step's time goes to.
 
-    python benchmarks/train_step.py [--towers audio] [--precision float32] [--profile]
+    python benchmarks/train_step.py [--towers audio] [--precision auto] [--profile]
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
+from flops import ceiling, count_flops
+from tables import print_heads, print_row
 
 import openbind
 from openbind.model.config import TowerConfig
 from openbind.model.initial import initialize
+from openbind.model.precision import fastest_dtype
 from openbind.model.tower import Tower
 from openbind.presets import imagebind_huge
 from openbind.training.losses.info_nce import info_nce
@@ -78,47 +82,50 @@ def print_profile(dtype: torch.dtype) -> None:
         kinds = (kind for kind, names in KINDS.items() if any(n in event.key for n in names))
         kind = next(kinds, "other")
         seconds[kind] = seconds.get(kind, 0.0) + event.self_cpu_time_total / 1e6
-    print("| audio step | time | share |")
-    print("|---|---|---|")
+    print_heads("audio step", "time", "share")
     for kind, spent in sorted(seconds.items(), key=lambda item: -item[1]):
-        print(f"| {kind} | {spent:.2f} s | {spent / sum(seconds.values()):.0%} |")
+        print_row(kind, f"{spent:.2f} s", f"{spent / sum(seconds.values()):.0%}")
 
 
 def main() -> None:
     """Measure all towers and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"], default="auto")
     parser.add_argument("--towers", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--profile", action="store_true", help="of the audio step")
     options = parser.parse_args()
-    dtype = getattr(torch, options.precision)
+    dtype = (
+        fastest_dtype("cpu") if options.precision == "auto" else getattr(torch, options.precision)
+    )
     if options.profile:
         print_profile(dtype)
         return
     space = openbind.load("imagebind_huge", weights="random", modalities=["image"], dtype=dtype)
     images = torch.randn(16, 3, 224, 224)
     towers = imagebind_huge().towers
-    print("| tower | patches dropped | cached s | not cached s | ratio | bar |")
-    print("|---|---|---|---|---|---|")
+    heads = ("patches dropped", "cached", "not cached", "ratio", "goal", "cached, of the ceiling")
+    print(f"Steps in {str(dtype).removeprefix('torch.')}:")
+    print_heads("tower", *heads)
+    peak = ceiling(dtype)
     for name, shape in ((name, INPUTS[name]) for name in options.towers):
+        frozen: list[float] = []
         for dropped in (0.0, 0.5):
             config = towers[name].config
             config = replace(config, trunk=replace(config.trunk, patch_dropout=dropped))
             step, batch = make_step(config, shape, dtype), images[: shape[0]]
             step()
-            cached, frozen = [], []
+            cached = []
             for _ in range(options.rounds):
                 cached.append(seconds_of(step))
-                frozen.append(seconds_of(partial(space.embed_tensors, {"image": batch})))
+                if not dropped:  # the frozen side is the same
+                    frozen.append(seconds_of(partial(space.embed_tensors, {"image": batch})))
             with_cache = median(cached)
             without = with_cache + median(frozen)
-            bar = f"{BARS[name]:g}" if not dropped else ""
-            print(
-                f"| {name} | {dropped:.0%} | {with_cache:.2f} | {without:.2f} | "
-                f"{without / with_cache:.1f} | {bar} |",
-                flush=True,
-            )
+            goal = f"{BARS[name]:g} ×" if not dropped else ""
+            times = f"{with_cache:.2f} s", f"{without:.2f} s", f"{without / with_cache:.1f} ×"
+            share = f"{count_flops(step) / with_cache / peak:.0%}"
+            print_row(name, f"{dropped:.0%}", *times, goal, share)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tables import print_heads, print_row
 
 from openbind.data.index import RowView
 from openbind.data.listing import read_rows
@@ -138,14 +139,13 @@ def main() -> None:
         first, later = in_process(folder), in_process(folder)
         mapped = sum(path.stat().st_size for path in (folder / "cache").rglob("*"))
     factor = COUNTED / options.rows
-    print(f"| {options.rows:,} rows | first run | later runs | counted for {COUNTED:,} |")
-    print("|---|---|---|---|")
+    print_heads(f"{options.rows:,} rows", "first run", "later runs", f"counted for {COUNTED:,}")
     for key, value in later.items():
         unit = "" if "MiB" in key or "ms" in key else " s"
         scale = 1 if key.startswith(("ms", "a forked")) else factor
         cells = (first[key], value, value * scale)
-        print(f"| {key} | " + " | ".join(f"{cell:,.1f}{unit}" for cell in cells) + " |")
-    print(f"| mapped files, GB | | {mapped / 1e9:.2f} | {mapped * factor / 1e9:.2f} |")
+        print_row(key, *(f"{cell:,.1f}{unit}" for cell in cells))
+    print_row("mapped files, GB", "", f"{mapped / 1e9:.2f}", f"{mapped * factor / 1e9:.2f}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
+from tables import print_heads, print_row
 
 import openbind
 from openbind.training.distributed import World
@@ -152,8 +153,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| rows of a batch | openbind, steps a CPU second | plain loop | ratio |")
-    print("|---|---|---|---|")
+    print_heads("rows of a batch", "openbind, steps a CPU second", "plain loop", "ratio")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         space = openbind.load("starter", modalities=["audio"], dtype=torch.float32, device="cpu")
@@ -161,7 +161,7 @@ def main() -> None:
         write_data(folder, options.rows, head_layer(tower).in_features, space.dim)
         for batch in options.batch:
             mine, theirs = measure(folder, batch, options.steps, options.rounds)
-            print(f"| {batch} | {mine:.0f} | {theirs:.0f} | {mine / theirs:.2f} |", flush=True)
+            print_row(f"{batch:,}", f"{mine:.0f}", f"{theirs:.0f}", f"{mine / theirs:.2f}")
 
 
 if __name__ == "__main__":
