@@ -42,8 +42,13 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## measure everything and write docs/performance.md (some 25 minutes)
-	$(BIN)/python benchmarks/report.py
+.venv/peers: constraints.txt
+	$(BIN)/python -m pip install --no-compile --no-deps --upgrade --constraint constraints.txt \
+	  --target $@ openvino openvino-telemetry usearch numkong
+	touch $@
+
+bench: $(READY) .venv/peers  ## measure everything and write docs/performance.md (some 25 minutes)
+	PYTHONPATH=$(CURDIR)/.venv/peers $(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
