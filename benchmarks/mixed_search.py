@@ -2,7 +2,8 @@
 
 Each text of the samples and of the held-out sets searches all their images, sounds, videos, IMU
 recordings, depth and thermal maps together. A modality counts as found if an item of the text's
-class is among the first ten; averaged over the texts of each modality, then over modalities. The
+class is among the first ten; averaged over the texts of each modality, then over modalities; so it is in lanes, where each
+modality has a list of its own. The
 samples' drawings and some sounds were in the starter's training data: this compares orders of the
 same vectors, it doesn't measure the starter. Refined: as an index of the items does it, which
 measures pairs of its own rows where it has a hundred of a modality; images search images.
@@ -75,6 +76,7 @@ def measure(name: str, card: Card, embedded: Mapping[str, EmbeddedItems]) -> Non
     modalities = [others[at][1] for at in kept]
     classes = [(item.set, item.label) for item in items]
     hits, close, alarms = defaultdict[str, list[bool]](list), list[bool](), list[bool]()
+    lanes = {top: defaultdict[str, list[bool]](list) for top in (1, TOP)}
     for text, query_E in zip(texts.items, texts.vectors_NE, strict=True):
         unrelated = expect_unrelated(card, [Term("text", query_E)])
         found = rank(query_E, vectors_KE, modalities, TOP, unrelated)
@@ -82,6 +84,10 @@ def measure(name: str, card: Card, embedded: Mapping[str, EmbeddedItems]) -> Non
         for modality in {modalities[at] for at in own}:
             right = any(each.row in own and modalities[each.row] == modality for each in found)
             hits[modality].append(right)
+            lane = [at for at, other in enumerate(modalities) if other == modality]
+            order = np.argsort(-(vectors_KE[lane] @ query_E), kind="stable")
+            for top, found_in_lanes in lanes.items():
+                found_in_lanes[modality].append(any(lane[row] in own for row in order[:top]))
         close += [each.row in own for each in found if each.close]
         rest = [at for at, (_, label) in enumerate(classes) if label != text.label]
         names = [modalities[at] for at in rest]
@@ -91,6 +97,10 @@ def measure(name: str, card: Card, embedded: Mapping[str, EmbeddedItems]) -> Non
     every = [right for own in hits.values() for right in own]
     means = [float(np.mean(own)) for own in hits.values()]
     print(f"  mean of modalities {np.mean(means):.2f}, of all {np.mean(every):.2f}")
+    for top, found_in_lanes in lanes.items():
+        shown = [f"{each} {np.mean(own):.2f}" for each, own in sorted(found_in_lanes.items())]
+        mean = np.mean([np.mean(own) for own in found_in_lanes.values()])
+        print(f"  first {top} of its lane: {', '.join(shown)}; mean of modalities {mean:.2f}")
     if close:
         print(f"  {len(close)} results are called close, {np.mean(close):.2f} of the same class")
         print(f"  without the items of a text's class, {np.mean(alarms):.2f} still find one close")

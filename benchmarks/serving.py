@@ -53,13 +53,14 @@ MakeRequest = Callable[[random.Random], tuple[str, dict[str, Any]]]
 
 @dataclass
 class Tally:
-    """Latencies, statuses, errors and memory."""
+    """Latencies, statuses, errors, sizes of batches and memory."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
     cpu_seconds: dict[str, float] = field(default_factory=dict)
+    batches: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -180,6 +181,16 @@ def measure_bare() -> dict[str, float]:
     return found
 
 
+def batch_sizes(url: str) -> dict[str, float]:
+    """Return the mean number of items in a batch of each modality, since the service started."""
+    text = httpx.get(f"{url}/metrics").text
+    found = re.findall(r'openbind_batch_items_(sum|count)\{modality="(\w+)"\} (\S+)', text)
+    parts = {(kind, name): float(value) for kind, name, value in found}
+    return {
+        name: total / parts["count", name] for (kind, name), total in parts.items() if kind == "sum"
+    }
+
+
 def resident_bytes(pid: int) -> int:
     """Return a process's resident set size."""
     status = Path(f"/proc/{pid}/status").read_text()
@@ -206,6 +217,7 @@ def run_load(url: str, pid: int, clients: int, seconds: float, only: list[str]) 
         tally.memory.append(resident_bytes(pid))
     for thread in threads:
         thread.join()
+    tally.batches = batch_sizes(url)
     tally.cpu_seconds = {name: used - before[name] for name, used in used_by(pid).items()}
     return tally
 
@@ -225,6 +237,7 @@ def summarize(tally: Tally, seconds: float) -> dict[str, Any]:
             name: round(1000 * used / max(len(every), 1), 1)
             for name, used in tally.cpu_seconds.items()
         },
+        "items_a_batch": {name: round(mean, 1) for name, mean in tally.batches.items()},
         "statuses": dict(tally.statuses),
         "errors": len(tally.errors),
         "first_errors": tally.errors[:5],

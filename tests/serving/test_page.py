@@ -168,8 +168,8 @@ def test_where_and_when(browser: Browser, live: httpx.Client, width: int) -> Non
 def test_imagined_images(browser: Browser, live: httpx.Client, width: int) -> None:
     """Four images of the query; other ones the next time; one becomes part of the query."""
     with _window(browser, str(live.base_url), width) as page:
-        page.goto("/")
-        page.fill("#text", "a rooster")
+        page.goto("/?q=a+rooster")
+        found(page)
         page.get_by_role("button", name="Imagine", exact=True).click()
         expect(page.locator("#status")).to_have_text("Drew 4 images.")
         images = page.locator("#imagined img")
@@ -372,6 +372,14 @@ def test_converted(
             assert player.evaluate("player => player.duration") == pytest.approx(
                 {"noise.aiff": 1, "film.avi": 2}[name], abs=0.2
             )
+        page.route("**/playable", lambda route: route.fulfill(status=206, body=b"no video"))
+        page.reload()
+        found(page)
+        player = page.locator("video[aria-label='film.avi']")
+        player.evaluate("player => { player.play().catch(() => {}); }")
+        card = page.locator("#gallery .hit", has=player)
+        expect(card.locator(".unplayed")).to_contain_text("your browser can't play it")
+        page.unroute("**/playable")
         player = page.locator("video[aria-label='broken.avi']")
         player.evaluate("player => { player.play().catch(() => {}); }")
         card = page.locator("#gallery .hit", has=player)
@@ -598,6 +606,11 @@ def test_accessible(browser: Browser, album: httpx.Client, width: int) -> None:
             assert top is not None
             assert top["y"] < 700  # results on the first screen
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            lane = page.locator("[data-modality=image] .hit")
+            count = lane.count()
+            assert count <= 12  # further ones come when the lane is scrolled to its end
+            page.locator("[data-modality=image] ol").evaluate("list => list.scrollTo(99999, 0)")
+            expect(lane).not_to_have_count(count)
             return
         page.get_by_label("Details of dog.webp").click()
         assert not serious(page)

@@ -312,6 +312,30 @@ def test_clients_share_equally() -> None:
     assert bulk[0] not in turns
 
 
+@pytest.mark.parametrize(("stream", "other"), [(MAP, TEXT), (TEXT, MAP)])
+def test_modalities_take_turns(stream: str, other: str) -> None:
+    """One order over all of them: whoever waits longest is first, with all of its modality.
+
+    However much of one modality keeps coming, an item of another is in the next batch but one.
+    """
+    queue = RequestQueue(Limits(wait_seconds=1e9))
+
+    def batch() -> tuple[str, int]:
+        items = queue.take()
+        return items[0].modality, len(items)
+
+    for modality in (stream, other, stream, stream, other, stream):
+        put(queue, modality, [20 if modality == TEXT else 0], "client")
+    assert batch() == (stream, 4)
+    for _ in range(10):
+        for _ in range(3):
+            put(queue, stream, [20 if stream == TEXT else 0], "client")
+        assert batch() == (other, 2)
+        put(queue, other, [20 if other == TEXT else 0], "client")
+        assert batch() == (stream, 3)
+        put(queue, other, [20 if other == TEXT else 0], "client")
+
+
 def test_long_decoding_is_charged() -> None:
     """A client whose last file took long waits for others, not they for it."""
     queue = RequestQueue(Limits(wait_seconds=1e9))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2 as httpx
+import pytest
 
 ROUTE = "/v1/search"
 PARTS = [{"input": "a rooster"}]
@@ -22,6 +23,16 @@ def test_lanes(live: httpx.Client) -> None:
     assert modalities == ["audio", "audio", "depth", "image", "image", "imu"]
     body = {"parts": PARTS, "lanes": True, "modalities": ["audio"], "where": ["size > 0", "false"]}
     assert live.post(ROUTE, json={**body, "top_k": 2}).json()["totals"] == {}
+
+
+@pytest.mark.parametrize("word", ["dog", "rooster", "rain"])
+def test_the_right_item_is_first_in_its_lane(live: httpx.Client, word: str) -> None:
+    """Of each modality that has several: a sound isn't behind images."""
+    body = {"parts": [{"input": f"a {word}"}], "top_k": 1, "lanes": True}
+    found = live.post(ROUTE, json=body).json()["data"]
+    best = {hit["modality"]: hit["path"].rpartition("/")[2] for hit in found}
+    assert word in best["audio"]
+    assert word in best["image"]
 
 
 def test_pages(live: httpx.Client) -> None:

@@ -32,6 +32,11 @@ export function swatchOf(modality) {
   return made;
 }
 
+const PLOTTED = ["audio", "imu"]; // drawn as lines on white, which a dark page inverts
+
+/** The class of the image of a hit. */
+export const plotClass = (hit) => (PLOTTED.includes(hit.modality) ? "plot" : "");
+
 export const nameOf = (hit) => hit.path.split("/").pop();
 
 export function clock(seconds) {

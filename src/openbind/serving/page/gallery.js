@@ -1,6 +1,6 @@
 // Cards of results: images, audio and video that plays the segment found, plots of the rest.
 
-import { button, clock, element, nameOf, swatchOf } from "./dom.js";
+import { button, clock, element, nameOf, plotClass, swatchOf } from "./dom.js";
 import { addLocating } from "./locate.js";
 import { playSegment, prepareSegment, setSource } from "./players.js";
 
@@ -48,8 +48,10 @@ export function card(hit, [low, high], parts, actions) {
     info,
     element("div", { className: "actions" }, [
       button("More like this", () => actions.similar(hit), { ariaLabel: `More like this: ${name}` }),
-      button("+", () => actions.steer(hit, 0.5), { className: "steer", title: "More like this, within this search", ariaLabel: `Steer toward ${name}` }),
-      button("−", () => actions.steer(hit, -0.5), { className: "steer", title: "Less like this, within this search", ariaLabel: `Steer away from ${name}` }),
+      element("span", { className: "steers" }, [
+        button("+", () => actions.steer(hit, 0.5), { title: "More like this, within this search", ariaLabel: `Steer toward ${name}` }),
+        button("−", () => actions.steer(hit, -0.5), { title: "Less like this, within this search", ariaLabel: `Steer away from ${name}` }),
+      ]),
       button("Details", () => actions.open(hit), { ariaLabel: `Details of ${name}` }),
     ]),
   ]);
@@ -91,7 +93,7 @@ function mediaViews(hit, name, open) {
 }
 
 export function thumbnail(hit) {
-  const image = element("img", { loading: "lazy", decoding: "async", alt: "", src: hit.thumbnail_url });
+  const image = element("img", { loading: "lazy", decoding: "async", alt: "", src: hit.thumbnail_url, className: plotClass(hit) });
   image.addEventListener("error", () => image.replaceWith(element("span", { className: "soft", textContent: hit.modality })));
   return image;
 }

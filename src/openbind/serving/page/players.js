@@ -1,6 +1,6 @@
 // Players of audio and video: one at a time, and only the segment that was found.
 
-import { get } from "./service.js";
+import { check } from "./service.js";
 
 const CONVERTING = "Converting for your browser …";
 const PLAYED = /^(audio|video)\//;
@@ -30,7 +30,7 @@ export function setSource(player, hit) {
 /** Say why a file can't be played. */
 async function explain(player, hit) {
   let reason = "your browser can't play it";
-  try { await get(hit.playable_url, { headers: { Range: "bytes=0-0" } }); } catch (error) { reason = error.message; }
+  try { await check(hit.playable_url); } catch (error) { reason = error.message; }
   note(player, `${reason}. Download it to play it in another program.`);
 }
 
@@ -41,6 +41,7 @@ function note(player, text) {
   const made = known ?? Object.assign(document.createElement("span"), { className: "unplayed" });
   made.setAttribute("role", "status");
   made.textContent = text;
+  made.classList.toggle("soft", text === CONVERTING);
   if (!known) player.after(made);
 }
 

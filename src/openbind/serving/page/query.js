@@ -1,6 +1,6 @@
 // The parts of a query: text, files, recordings, earlier results; each with a weight.
 
-import { button, element, nameOf } from "./dom.js";
+import { button, element, nameOf, plotClass } from "./dom.js";
 import { get, keep } from "./service.js";
 
 const MAX_BYTES = 23 << 20; // base64 adds a third, and request bodies are limited to 32 MB
@@ -56,7 +56,7 @@ export class Query {
   addItem(hit, weight) {
     const same = this.parts.find((part) => part.value === hit.id);
     if (same) this.#remove(same);
-    this.#add({ kind: "item", value: hit.id, name: nameOf(hit), image: hit.thumbnail_url, content: hit.content, weight });
+    this.#add({ kind: "item", value: hit.id, ...shownAs(hit), weight });
     this.onChange();
   }
 
@@ -85,7 +85,7 @@ export class Query {
   async #read(part) {
     if (part.kind === "item") {
       const hit = await get(`v1/items/${encodeURIComponent(part.value)}`);
-      return { ...part, name: nameOf(hit), image: hit.thumbnail_url, content: hit.content };
+      return { ...part, ...shownAs(hit) };
     }
     if (part.kind !== "text") await get(`v1/files/${encodeURIComponent(part.value)}`);
     return part;
@@ -143,6 +143,8 @@ export class Query {
   }
 }
 
+const shownAs = (hit) => ({ name: nameOf(hit), image: hit.thumbnail_url, look: plotClass(hit), content: hit.content });
+
 const isFile = (part) => part.kind !== "text" && part.kind !== "item";
 
 function sent(kind, value) {
@@ -154,6 +156,6 @@ function sent(kind, value) {
 function preview(part) {
   if (part.kind === "text") return element("span", { className: "preview", textContent: "Aa", ariaHidden: "true" });
   const shown = part.image ?? (SHOWN.test(part.name) ? `v1/files/${part.value}/content` : null);
-  if (shown) return element("img", { className: "preview", src: shown, alt: "" });
+  if (shown) return element("img", { className: `preview ${part.look ?? ""}`, src: shown, alt: "" });
   return element("span", { className: "preview", textContent: PLAYED.test(part.name) ? "♪" : "▤", ariaHidden: "true" });
 }

@@ -63,9 +63,11 @@ class Lane {
     this.list = element("ol", { ariaLabel: this.modality === null ? "Results, best first" : `Results of ${this.modality}, best first` });
     this.list.classList.add("gallery");
     this.title = element("h2", { className: "lane-title" });
-    this.end = element("div", { className: "end" });
+    // In the list: of a lane that scrolls sideways it comes into view at the lane's end.
+    this.end = element("li", { className: "end", ariaHidden: "true" });
     this.end.lane = this;
-    this.element = element("section", { className: "lane" }, [this.title, this.list, this.end]);
+    this.list.append(this.end);
+    this.element = element("section", { className: "lane" }, [this.title, this.list]);
     this.element.dataset.modality = this.modality ?? "";
   }
 
@@ -83,7 +85,7 @@ class Lane {
         const made = card(hit, this.range, this.body.parts, own);
         this.cards.set(key, { made, paths: [hit.path] });
         this.hits.push(hit);
-        this.list.append(made);
+        this.end.before(made);
       }
     }
     this.isDone = hits.length < this.count || this.received >= this.total;

@@ -73,6 +73,9 @@ async function request(path, options = {}, read = readJson) {
 
 export const get = (path, options) => request(path, options);
 
+/** Fail with the service's reason if it can't send a file. */
+export const check = (path) => request(path, { headers: { Range: "bytes=0-0" } }, () => ({}));
+
 const jsonBody = (body, options) => ({
   ...options,
   method: "POST",

@@ -1,6 +1,6 @@
 // One result, large: next and previous, zoom, what is known of the file, its path, its download.
 
-import { byId, clock, element, nameOf } from "./dom.js";
+import { byId, clock, element, nameOf, plotClass } from "./dom.js";
 import { playSegment, setSource } from "./players.js";
 
 const SCALES = { depth: ["far", "near"], thermal: ["cold", "warm"] }; // what dark and bright mean in drawings
@@ -44,7 +44,7 @@ export class Viewer {
     byId("viewer-title").textContent = nameOf(hit);
     byId("copy").textContent = "Copy path";
     Object.assign(byId("download"), { href: hit.media_url, download: nameOf(hit) });
-    byId("facts").replaceChildren(...facts(hit).flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", { textContent: value })]));
+    byId("facts").replaceChildren(...facts(hit).map(([name, value]) => element("div", {}, [element("dt", { textContent: name }), element("dd", { textContent: value })])));
     this.stage.replaceChildren(...this.#views(hit));
   }
 
@@ -58,9 +58,9 @@ export class Viewer {
         if (hit.end_seconds !== null) playSegment(player, hit.start_seconds, hit.end_seconds);
       }, { once: true });
       setSource(player, hit);
-      return isAudio ? [element("img", { src: hit.drawing_url, alt: "" }), player] : [player];
+      return isAudio ? [element("img", { src: hit.drawing_url, alt: "", className: plotClass(hit) }), player] : [player];
     }
-    const image = element("img", { src: kind === hit.modality ? hit.media_url : hit.drawing_url, alt: nameOf(hit) });
+    const image = element("img", { src: kind === hit.modality ? hit.media_url : hit.drawing_url, alt: nameOf(hit), className: plotClass(hit) });
     // Formats that the browser doesn't know (such as TIFF) fall back to the drawing, then to the thumbnail.
     const others = [hit.drawing_url, hit.thumbnail_url];
     image.addEventListener("error", () => { if (others.length) image.src = others.shift(); });
@@ -108,7 +108,7 @@ function addZoom(stage, image) {
     if (scale === 1) [x, y] = [0, 0];
     draw();
   };
-  image.className = "zoomed";
+  image.classList.add("zoomed");
   image.draggable = false;
   image.addEventListener("wheel", (event) => { event.preventDefault(); zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2); }, { passive: false });
   image.addEventListener("dblclick", () => zoom(scale > 1 ? 0 : 3));
