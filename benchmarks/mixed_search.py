@@ -2,8 +2,8 @@
 
 Each text of the samples and of the held-out sets searches all their images, sounds, videos, IMU
 recordings, depth and thermal maps together. A modality counts as found if an item of the text's
-class is among the first ten; averaged over the texts of each modality, then over modalities; so it is in lanes, where each
-modality has a list of its own. The
+class is among the first ten; averaged over the texts of each modality, then over modalities. In
+lanes each modality has a list of its own, in which its item is first or among the first ten. The
 samples' drawings and some sounds were in the starter's training data: this compares orders of the
 same vectors, it doesn't measure the starter. Refined: as an index of the items does it, which
 measures pairs of its own rows where it has a hundred of a modality; images search images.
