@@ -2,10 +2,10 @@
 
     python benchmarks/int8.py [--towers audio text] [--batch 8] [--rounds 3]
 
-Towers have random weights and true size, one at a time. All precisions alternate in one process,
-and the least processor time counts, so that other work disturbs little; bfloat16 is timed only
-where the processor has instructions for it. "Products" is the float32 time of the four products
-of a block over their time in 8 bits. Then the starter's texts, whose weights are real.
+Towers have random weights and true size, one at a time. All precisions alternate in one process of
+one thread, and the least processor time counts, so that other work disturbs little; bfloat16 is
+timed only where the processor has instructions for it. "Products" is the float32 time of the four
+products of a block over their time in 8 bits. Then the starter's texts, whose weights are real.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def main() -> None:
     if not is_fast("cpu"):
         raise SystemExit("this processor has no products of bytes (VNNI, AMX)")
     has_half = fastest_dtype("cpu") == torch.bfloat16
+    torch.set_num_threads(1)  # several wait for each other, which counts as processor time
     peak = byte_ceiling(time.process_time)
     print(
-        f"Batches of {options.batch}; processor time, {peak / 1e9:.0f} GOP of bytes a CPU second:"
+        f"Batches of {options.batch}, one thread, whose ceiling is {peak / 1e9:.0f} GOP of bytes:"
     )
     shares = ("products to float32", "of the bytes' ceiling", "of float32's memory", "least cosine")
     print_heads("tower", "to float32", "to bfloat16", *shares)
