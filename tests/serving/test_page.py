@@ -295,6 +295,11 @@ def test_shown_large(page: Page) -> None:
         image = page.locator("#viewer[open] img")
         expect(image).not_to_have_js_property("naturalWidth", 0)
         assert (image.get_attribute("src") or "").endswith(route)
+        if route == "drawing":  # the bar has the drawing's colors, those of depth
+            bar = page.locator("#viewer .scale")
+            expect(bar).to_have_text("farnear")
+            style = "bar => getComputedStyle(bar, '::before').backgroundImage"
+            assert "rgb(68, 1, 84)" in bar.evaluate(style)
         page.keyboard.press("Escape")
 
 

@@ -66,7 +66,7 @@ export class Viewer {
     image.addEventListener("error", () => { if (others.length) image.src = others.shift(); });
     addZoom(this.stage, image);
     const scale = SCALES[hit.modality];
-    const bar = scale ? [element("div", { className: "scale" }, scale.map((end) => element("span", { textContent: end })))] : [];
+    const bar = scale ? [element("div", { className: `scale ${hit.modality}` }, scale.map((end) => element("span", { textContent: end })))] : [];
     return [image, ...bar];
   }
 
