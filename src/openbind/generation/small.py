@@ -8,7 +8,7 @@ of each modality, and in its metadata a config. It is read when something is fir
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -32,7 +32,7 @@ from openbind.generation.decoder import (
     report,
 )
 from openbind.generation.network import Condition, Enlarger, Network, NetworkConfig
-from openbind.generation.prior import ImageVectors, PriorSettings, find_condition
+from openbind.generation.prior import ImageVectors, PriorSettings, find_condition, move
 from openbind.generation.sampler import SamplerSettings, draw_images
 from openbind.generation.thumbnails import Thumbnails
 
@@ -63,7 +63,7 @@ class GeneratorConfig:
     network: NetworkConfig
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     priors: dict[str, PriorSettings] = field(default_factory=dict)
-    candidates: Annotated[int, Range(1, MAX_CANDIDATES)] = 4
+    candidates: Annotated[int, Range(1, MAX_CANDIDATES)] = 8
 
     def prior_of(self, modality: str | None) -> PriorSettings:
         """Return the settings of a modality."""
@@ -95,18 +95,29 @@ class Generator:
         self, vectors_BE: torch.Tensor, modality: str | None, count: int = 1
     ) -> torch.Tensor:
         """Return rows (B, count) of the images learned from that a search would find."""
-        near_BD = self.find_condition(vectors_BE, modality).near_BKD[:, 0]
-        return (near_BD @ self.images.what_MD.T).topk(count, dim=1).indices
+        settings = self.config.prior_of(modality)
+        what_BD, _ = self._split(vectors_BE, modality, settings.center)
+        near_B = (move(what_BD, self.images, settings) @ self.images.what_MD.T).argmax(dim=1)
+        return (self.images.what_MD[near_B] @ self.images.what_MD.T).topk(count, dim=1).indices
 
     @torch.inference_mode()
-    def find_condition(self, vectors_BE: torch.Tensor, modality: str | None) -> Condition:
-        """Return what the network is told of vectors of a space."""
+    def find_condition(
+        self, vector_E: torch.Tensor, modality: str | None, seeds: Sequence[int]
+    ) -> Condition:
+        """Return what the network is told of a vector of a space, for each image's seed."""
+        settings, near = self.config.prior_of(modality), self.config.network.near
+        rows_BE = vector_E.expand(len(seeds), -1)
+        what_BD, where_BD = self._split(rows_BE, modality, settings.center)
+        return find_condition(what_BD, where_BD, self.images, settings, near, seeds)
+
+    def _split(
+        self, vectors_BE: torch.Tensor, modality: str | None, center: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return unit contents, centered by a fraction of the modality's mean, and layouts."""
         shape = self.config.network
         what_BD, where_BD = vectors_BE.split([shape.what_dim, shape.where_dim], dim=1)
         mean_D = self.means.get(modality or "", torch.zeros(shape.what_dim))
-        settings = self.config.prior_of(modality)
-        centered_BD = F.normalize(F.normalize(what_BD, dim=1) - settings.center * mean_D, dim=1)
-        return find_condition(centered_BD, where_BD, self.images, settings, shape.near)
+        return F.normalize(F.normalize(what_BD, dim=1) - center * mean_D, dim=1), where_BD
 
     @torch.inference_mode()
     def draw(
@@ -217,13 +228,13 @@ class SmallDecoder:
         total, drawn = len(vectors_BE) * n * settings.steps, list[list[Image.Image]]()
         for vector_E in vectors_BE:
             # One by one, as the images: in a batch the last digits depend on the others.
-            known = generator.find_condition(torch.from_numpy(vector_E)[None], modality)
-            known, seeds = known.take([0] * candidates), image_seeds(seed, n * candidates)
+            seeds = image_seeds(seed, n * candidates)
             images: list[Image.Image] = []
             for at in range(n):
                 before = (len(drawn) * n + at) * settings.steps
                 seen = partial(_report, progress, before, total)
                 own = seeds[at * candidates : (at + 1) * candidates]
+                known = generator.find_condition(torch.from_numpy(vector_E), modality, own)
                 images += generator.draw(known, own, settings, seen)
             drawn.append(images)
         return drawn
