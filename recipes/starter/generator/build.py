@@ -38,6 +38,7 @@ from pairs import Image
 from PIL import Image as Pillow
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from sharpen import sharpen
 from torch.nn import functional as F
 from unheard import embed_unheard
 
@@ -76,7 +77,7 @@ PACKAGES = (
     ),
 )
 JUDGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-PRIORS = {"image": PriorSettings(count=4, temperature=0.03, center=1.0, share=0.5)}
+PRIORS = {"image": PriorSettings(count=8, temperature=0.03, center=1.0, share=0.5)}
 """Those of other modalities are chosen."""
 LEAST_OF_NOUN = 4
 """Drawings to learn a noun from, for the judge to know it."""
@@ -119,7 +120,7 @@ def main() -> None:
     generator = assemble(prepared, space, options.data, work, options.steps)
     judge, real = make_judge(prepared, work)
     sides = gather_items(judge, space, options.data, work)
-    generator, chosen = choose(generator, judge, sides)
+    generator, chosen = choose(generator, judge, sides, partial(space.encode, "image"))
     write_generator(generator, out / "generator.safetensors")
     write_judge(judge, out / "efficientnet_lite0.safetensors")
     write_json(out / "chosen.json", chosen)
@@ -134,10 +135,11 @@ def assemble(
     _, sampler = next(iter(CANDIDATES.values()))
     accepts = find_image_side(shipped("starter"))
     learned = prepared.learned_N.tolist()
+    enlarger, tower = enlarge(prepared, shape, work), image_tower(space)
     return Generator(
         config=GeneratorConfig(accepts=accepts, network=shape, sampler=sampler, priors=PRIORS),
-        network=learn(prepared, shape, work, steps),
-        enlarger=enlarge(prepared, shape, work),
+        network=learn(prepared, enlarger, tower, shape, work, steps),
+        enlarger=enlarger,
         images=image_vectors(prepared.parts, prepared.learned_N),
         means=modality_means(space, prepared.parts.mean_D, data),
         thumbnails=make_thumbnails(
@@ -170,16 +172,29 @@ def check_judge(work: Path) -> None:
 def prepare(space: openbind.Space, work: Path) -> Prepared:
     """Read all drawings and embed them."""
     drawings = read_drawings(work)
-    tower = space.towers["vision"]
-    assert isinstance(tower, EfficientNetLite)
+    tower = image_tower(space)
     found = compute_drawings(tower, space.config.modalities["image"].settings, drawings, work)
     learned_N = torch.tensor([not is_held_out(drawing) for drawing in drawings])
     parts = split_vectors(embed_drawings(tower, found), NetworkConfig().what_dim, learned_N)
     return Prepared(drawings=drawings, found=found, parts=parts, learned_N=learned_N)
 
 
-def learn(prepared: Prepared, shape: NetworkConfig, work: Path, steps: int) -> Network:
-    """Learn the network that removes noise, or go on with it."""
+def image_tower(space: openbind.Space) -> EfficientNetLite:
+    """Return the starter's."""
+    tower = space.towers["vision"]
+    assert isinstance(tower, EfficientNetLite)
+    return tower
+
+
+def learn(
+    prepared: Prepared,
+    enlarger: Enlarger,
+    tower: EfficientNetLite,
+    shape: NetworkConfig,
+    work: Path,
+    steps: int,
+) -> Network:
+    """Learn the network that removes noise, or go on with it; then sharpen what it predicts."""
     examples = gather_examples(
         prepared.found, prepared.parts, prepared.learned_N, shape.size, shape.near
     )
@@ -187,7 +202,8 @@ def learn(prepared: Prepared, shape: NetworkConfig, work: Path, steps: int) -> N
     network, recipe, folder = Network(shape), LearnRecipe(steps=steps), work / "runs" / "generator"
     if not (folder / CHECKPOINT).exists():
         learn_sketch(network, examples, recipe)
-    return learn_network(network, examples, recipe, folder)
+    network = learn_network(network, examples, recipe, folder)
+    return sharpen(network, enlarger, tower, examples, work / "runs" / "sharpened", steps)
 
 
 def enlarge(prepared: Prepared, shape: NetworkConfig, work: Path) -> Enlarger:
@@ -199,6 +215,7 @@ def enlarge(prepared: Prepared, shape: NetworkConfig, work: Path) -> Enlarger:
         pixels_NHWC = pixels_NVHWC[prepared.learned_N & large_N][:, [0, 2]].flatten(0, 1)
         small_NCHW = shrink(pixels_NHWC, shape.size)
         learn_enlarger(enlarger, small_NCHW, pixels_NHWC.permute(0, 3, 1, 2))
+        kept.parent.mkdir(parents=True, exist_ok=True)
         torch.save(enlarger.state_dict(), kept)
     enlarger.load_state_dict(torch.load(kept, weights_only=True))
     return enlarger.eval()

@@ -15,12 +15,13 @@ import torch
 from measure import draw
 
 from openbind.evaluation.judge import Judge
+from openbind.generation.candidates import Look
 from openbind.generation.prior import PriorSettings
 from openbind.generation.sampler import SamplerSettings
 from openbind.generation.small import OTHER, Generator
 
-PARTS, SEEDS = 5, 2
-"""One of `PARTS` classes is chosen on; images of each item."""
+PARTS = 5
+"""One of so many classes is chosen on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +46,12 @@ class Items:
 
 CANDIDATES: Mapping[str, tuple[PriorSettings, SamplerSettings]] = {
     name: (
-        PriorSettings(count=count, temperature=temperature),
-        SamplerSettings(steps=steps, guidance=guidance),
+        PriorSettings(count=count, temperature=temperature, spread=spread),
+        SamplerSettings(steps=4, guidance=2.0),
     )
-    for name, count, temperature, steps, guidance in (
-        ("average of 1, guidance 3, 4 steps", 1, 0.03, 4, 3.0),
-        ("average of 4, guidance 3, 4 steps", 4, 0.03, 4, 3.0),
-        ("average of 4, guidance 2, 4 steps", 4, 0.03, 4, 2.0),
-        ("average of 4, guidance 3, 6 steps", 4, 0.03, 6, 3.0),
-        ("average of 16, guidance 3, 4 steps", 16, 0.05, 4, 3.0),
+    for name, count, temperature, spread in (
+        ("of 8 drawings, temperature 0.03, spread 1", 8, 0.03, 1.0),
+        ("of 16 drawings, temperature 0.05, spread 1.5", 16, 0.05, 1.5),
     )
 }
 
@@ -72,7 +70,7 @@ def with_settings(
 
 
 def choose(
-    generator: Generator, judge: Judge, sides: Sequence[Items]
+    generator: Generator, judge: Judge, sides: Sequence[Items], look: Look
 ) -> tuple[Generator, dict[str, dict[str, float]]]:
     """Return the generator with the candidate that is best on the sides' average, and all numbers.
 
@@ -80,27 +78,28 @@ def choose(
         generator: draws.
         judge: names images.
         sides: all items, of some modalities.
+        look: embeds candidates, by the starter itself.
     """
     chosen_K = is_chosen_on(judge.names)
     found: dict[str, dict[str, float]] = {}
     for name, settings in CANDIDATES.items():
         other = with_settings(generator, *settings)
-        found[name] = {s.modality: measure_agreement(other, judge, s, chosen_K) for s in sides}
+        found[name] = {
+            s.modality: measure_agreement(other, judge, s, chosen_K, look) for s in sides
+        }
         print(name, found[name], flush=True)
     best = max(found, key=lambda name: sum(found[name].values()))
     return with_settings(generator, *CANDIDATES[best]), found
 
 
 def measure_agreement(
-    generator: Generator, judge: Judge, items: Items, kept_K: np.ndarray
+    generator: Generator, judge: Judge, items: Items, kept_K: np.ndarray, look: Look
 ) -> float:
     """Return how often the judge names the images of some classes' items right, among all.
 
-    One image is drawn for each, and kept.
+    One image of each is kept, the nearest of its candidates.
     """
     classes, own = np.unique(items.class_N), items.of(kept_K[items.class_N])
-    right = [
-        classes[judge.classify(judge.features(images))[:, classes].argmax(1)] == own.class_N
-        for images in (draw(generator, own.vectors_NE, own.modality, seed) for seed in range(SEEDS))
-    ]
-    return float(np.mean(right))
+    images = draw(generator, own.vectors_NE, own.modality, 0, look)
+    best_N = classes[judge.classify(judge.features(images))[:, classes].argmax(1)]
+    return float((best_N == own.class_N).mean())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from openbind.generation.network import (
 
 CHECKPOINT = "checkpoint.pt"
 SAVE_EVERY_S = 300
+Addition = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Predicted images, real images and times → what is added to the loss."""
 LARGE = 20_000
 """Numbers from which a matrix learns with Muon; the other weights learn with AdamW."""
 
@@ -40,6 +43,7 @@ class LearnRecipe:
         time_mean, time_deviation: of the normal number whose sigmoid is the time.
         sigma: largest noise of the condition.
         drop_where, drop_near, drop_all: how often parts of the condition are unknown.
+        sketch: whether the sketch learns, too.
         seed: of everything random.
     """
 
@@ -56,6 +60,7 @@ class LearnRecipe:
     drop_where: float = 0.3
     drop_near: float = 0.3
     drop_all: float = 0.1
+    sketch: bool = True
     seed: int = 0
 
 
@@ -152,7 +157,11 @@ def learn_sketch(
 
 
 def compute_loss(
-    network: nn.Module, image_BCHW: torch.Tensor, known: Condition, recipe: LearnRecipe
+    network: nn.Module,
+    image_BCHW: torch.Tensor,
+    known: Condition,
+    recipe: LearnRecipe,
+    addition: Addition | None = None,
 ) -> torch.Tensor:
     """Return the mean squared error of the velocity, from predictions of the clean image."""
     count = len(image_BCHW)
@@ -164,7 +173,7 @@ def compute_loss(
     noisy = time_B111 * image_BCHW + (1 - time_B111) * torch.randn_like(image_BCHW)
     clean = network(noisy, time_B, known)
     loss: torch.Tensor = ((clean - image_BCHW) / (1 - time_B111).clamp(min=0.05)).square().mean()
-    return loss
+    return loss if addition is None else loss + addition(clean, image_BCHW, time_B)
 
 
 @dataclass
@@ -209,9 +218,11 @@ class Run:
 
 def start_run(network: Network, recipe: LearnRecipe) -> Run:
     """Return a run that has learned nothing yet."""
-    large = [p for p in network.parameters() if p.ndim >= 2 and p.numel() >= LARGE]
+    network.sketch.requires_grad_(recipe.sketch)
+    learned = [p for p in network.parameters() if p.requires_grad]
+    large = [p for p in learned if p.ndim >= 2 and p.numel() >= LARGE]
     chosen = {id(p) for p in large}
-    others = [p for p in network.parameters() if id(p) not in chosen]
+    others = [p for p in learned if id(p) not in chosen]
     optimizers = (
         Muon(large, lr=recipe.matrix_rate, decay=recipe.decay),
         torch.optim.AdamW(others, lr=recipe.rate, betas=(0.9, 0.99), weight_decay=recipe.decay),
@@ -221,7 +232,11 @@ def start_run(network: Network, recipe: LearnRecipe) -> Run:
 
 
 def learn_network(
-    network: Network, examples: Examples, recipe: LearnRecipe, folder: Path
+    network: Network,
+    examples: Examples,
+    recipe: LearnRecipe,
+    folder: Path,
+    addition: Addition | None = None,
 ) -> Network:
     """Learn the denoising network; go on from the checkpoint in `folder`, if there is one.
 
@@ -230,6 +245,7 @@ def learn_network(
         examples: to learn from.
         recipe: the settings.
         folder: of the checkpoint, which is written every few minutes.
+        addition: to the loss.
 
     Returns:
         the moving average of the network.
@@ -241,7 +257,7 @@ def learn_network(
     saved = time.monotonic()
     losses: list[float] = []
     while run.step < recipe.steps:
-        losses.append(learn_step(run, examples, recipe))
+        losses.append(learn_step(run, examples, recipe, addition))
         if time.monotonic() - saved > SAVE_EVERY_S or run.step == recipe.steps:
             print(f"step {run.step}: {np.mean(losses):.4f}", flush=True)
             run.save(folder)
@@ -249,20 +265,23 @@ def learn_network(
     return run.average
 
 
-def learn_step(run: Run, examples: Examples, recipe: LearnRecipe) -> float:
+def learn_step(
+    run: Run, examples: Examples, recipe: LearnRecipe, addition: Addition | None = None
+) -> float:
     """Learn from one batch; return its loss.
 
     Args:
         run: is changed.
         examples: to learn from.
         recipe: the settings.
+        addition: to the loss.
     """
     falling = min(1, (run.step + 1) / recipe.warmup) * min(1, 4 * (1 - run.step / recipe.steps))
     rates = (recipe.matrix_rate, recipe.rate)
     for optimizer, rate in zip(run.optimizers, rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate * max(falling, 0.01)
-    loss = compute_loss(run.network, *sample_batch(examples, recipe), recipe)
+    loss = compute_loss(run.network, *sample_batch(examples, recipe), recipe, addition)
     run.network.zero_grad()
     loss.backward()
     for optimizer in run.optimizers:

@@ -22,6 +22,8 @@ SEEDS = 2
 """Images drawn from each vector."""
 LAYOUTS = 120
 """Pairs of a noun and a held-out drawing's layout."""
+OTHERS = 9
+"""Layouts of other held-out drawings, that the one asked for is to be found among."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,10 @@ def measure_layouts(
     where_ND: torch.Tensor,
     kept_N: np.ndarray,
 ) -> dict[str, float]:
-    """Draw the content of nouns in the layout of held-out drawings: retrieval can't.
+    """Draw the content of nouns in the layout of held-out drawings, beside what a search finds.
+
+    A layout is found if the one that was asked for is nearer than those of `OTHERS` other drawings.
+    Retrieval finds the nearest drawing to the noun, or to noun and layout together.
 
     Args:
         generator: draws.
@@ -122,23 +127,32 @@ def measure_layouts(
     chance = np.random.default_rng(0)
     noun_N = chance.choice(np.flatnonzero(kept_N), size=LAYOUTS)
     wanted_ND = where_ND[chance.integers(len(where_ND), size=LAYOUTS)]
+    other_NKD = where_ND[chance.integers(len(where_ND), size=(LAYOUTS, OTHERS))]
     vectors_NE = texts_NE[noun_N].clone()
     vectors_NE[:, -wanted_ND.shape[1] :] = wanted_ND
     images = draw(generator, vectors_NE, "text", 0, partial(space.encode, "image"))
-    best_N = judge.classify(judge.features(images)).argmax(1)
     seen_NE = torch.from_numpy(space.encode("image", images))
-    drawn_ND = F.normalize(seen_NE[:, -wanted_ND.shape[1] :], dim=1)
+    learned, learned_MD = generator.images, real.seen_ND[real.learned_N]
     nearest_N = generator.find_nearest(vectors_NE, "text")[:, 0]
-    learned_MD = real.seen_ND[real.learned_N]
-    found_N = judge.classify(learned_MD[nearest_N.numpy()]).argmax(1)
-    return {
-        "agreement": float((best_N == noun_N).mean()),
-        "agreement of retrieval": float((found_N == noun_N).mean()),
-        "layout cosine": float((drawn_ND * wanted_ND).sum(1).mean()),
-        "layout cosine of retrieval": float(
-            (generator.images.where_MD[nearest_N] * wanted_ND).sum(1).mean()
-        ),
+    likeness_NM = learned.what_MD[nearest_N] @ learned.what_MD.T + wanted_ND @ learned.where_MD.T
+    both_N = likeness_NM.argmax(1)
+    shown = {
+        "": (judge.features(images), F.normalize(seen_NE[:, -wanted_ND.shape[1] :], dim=1)),
+        " of retrieval": (learned_MD[nearest_N.numpy()], learned.where_MD[nearest_N]),
+        " of retrieval by both": (learned_MD[both_N.numpy()], learned.where_MD[both_N]),
     }
+    found = {}
+    for of, (judged_ND, layout_ND) in shown.items():
+        is_named_N = judge.classify(judged_ND).argmax(1) == noun_N
+        own_N = (layout_ND * wanted_ND).sum(1)
+        is_found_N = (own_N > torch.einsum("nd,nkd->nk", layout_ND, other_NKD).amax(1)).numpy()
+        found |= {
+            f"agreement{of}": float(is_named_N.mean()),
+            f"layout cosine{of}": float(own_N.mean()),
+            f"layout found{of}": float(is_found_N.mean()),
+            f"both right{of}": float((is_named_N & is_found_N).mean()),
+        }
+    return found
 
 
 def draw(
@@ -152,8 +166,8 @@ def draw(
     count = 1 if look is None else generator.config.candidates
     kept = []
     for row, vector_E in enumerate(vectors_NE):
-        known = generator.find_condition(vector_E[None], modality).take([0] * count)
         seeds = image_seeds(seed + SEEDS * row, count)
+        known = generator.find_condition(vector_E, modality, seeds)
         images = generator.draw(known, seeds, generator.config.sampler)
         kept += images if look is None else keep_nearest(images, vector_E.numpy(), count, look)
     return kept

@@ -29,9 +29,9 @@ SOURCES = (
     ("Twemoji", "CC-BY-4.0", "emoji-datasource-twitter 16.0.0 (npm), by Twitter and contributors"),
 )
 CHOSEN = (
-    "the nearest of four candidates by the starter itself; settings were chosen among five on a "
-    "fifth of the classes, these are the others; which five comes from earlier looks at all "
-    "classes, so the result may be a little optimistic"
+    "the nearest of eight candidates by the starter itself; settings were chosen on a fifth of the "
+    "classes, these are the others; some come from earlier looks at all classes, so the result may "
+    "be a little optimistic"
 )
 HELD = {
     "text": f"nouns; drawn from their names, which weren't learned from; {CHOSEN}",
