@@ -3,9 +3,10 @@
 Method: rows of stored image vectors and stored features of the starter's audio tower, whose head is
 trained with InfoNCE and AdamW. "openbind" takes the steps of a run: batches drawn, read and
 contrasted, learning rate, clipping, checks for infinite numbers. "Plain" has the same head, batch
-size, optimizer and schedule in a loop over a permutation of one tensor of features, with the loss
-of CLIP as cross entropies both ways. Both are measured alternately, in one process on one thread,
-by its CPU time, which other processes don't take; the figures are medians over rounds.
+size, optimizer (AdamW whose decay spares biases) and schedule in a loop over a permutation of one
+tensor of features, with the loss of CLIP as cross entropies both ways. Both are measured
+alternately, in one process on one thread, by its CPU time, which other processes don't take; the
+figures are medians over rounds.
 
     python benchmarks/training_steps.py [--batch 16 64 256 1024] [--steps 100]
 """
@@ -30,6 +31,7 @@ from tables import print_heads, print_row
 import openbind
 from openbind.training.distributed import World
 from openbind.training.heads import head_layer
+from openbind.training.optimization import group_parameters
 from openbind.training.recipe import Recipe
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import prepare_run
@@ -79,11 +81,10 @@ def make_plain(
     """Return a function that takes so many steps of a plain loop."""
     schedule, batch = recipe.schedule, recipe.batch_size
     optimizer = torch.optim.AdamW(
-        net.parameters(),
+        group_parameters(net, schedule.weight_decay),
         schedule.lr,
         schedule.betas,
         schedule.eps,
-        schedule.weight_decay,
         fused=True,
     )
     total, warmup = schedule.total_steps(1), schedule.warmup_steps or 0

@@ -77,3 +77,33 @@ def test_features_and_names(tmp_path: Path) -> None:
     assert list(index.rows) == rows
     assert index.names.id_M.tolist() == [0, 0, 1]
     assert index.names.first_M.tolist() == [0, 2]
+
+
+def test_fingerprint_notices_changed_files_and_spans_alone(tmp_path: Path) -> None:
+    """Any changed or missing file counts, that of a member or vector too; its place doesn't."""
+    data = tmp_path / "data"
+    data.mkdir()
+    files = {name: data / name for name in ("a.png", "ä.png", "t.tar", "v.npy")}
+    for path in files.values():
+        path.write_bytes(b"1")
+    items: list[Item] = [files["a.png"], files["ä.png"], "a dog"]
+    items += [Member(files["t.tar"], "x.png", 0, 9), StoredVector(files["v.npy"], 2)]
+
+    def of(root: Path, span: tuple[float, float] | None = None) -> bytes:
+        rows = [
+            Row(key=str(n), items={"image": (item,)}, span=span) for n, item in enumerate(items)
+        ]
+        return index_rows(rows, root).rows.fingerprint("image")
+
+    first = of(data)
+    (tmp_path / "link").symlink_to(data)
+    assert first == of(data) == of(tmp_path / "link")
+    seen = {first, of(data, (0.0, 1.0))}
+    for path in files.values():
+        path.write_bytes(b"22")
+        seen.add(of(data))
+    files["a.png"].unlink()
+    seen.add(of(data))
+    items[2] = "a cat"
+    seen.add(of(data))
+    assert len(seen) == 8
