@@ -141,7 +141,7 @@ def measure_layouts(
         " of retrieval": (learned_MD[nearest_N.numpy()], learned.where_MD[nearest_N]),
         " of retrieval by both": (learned_MD[both_N.numpy()], learned.where_MD[both_N]),
     }
-    found = {}
+    found: dict[str, float] = {}
     for of, (judged_ND, layout_ND) in shown.items():
         is_named_N = judge.classify(judged_ND).argmax(1) == noun_N
         own_N = (layout_ND * wanted_ND).sum(1)
