@@ -94,7 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
         results.append({"path": path, "modality": entry.modality, "labels": dict(ranked)})
     if output is not None and results:
         write_table(results, labels, output)
-        print_line(f"{len(results)} rows written to {output}", file=sys.stderr)
+        what = "1 row" if len(results) == 1 else f"{len(results)} rows"
+        print_line(f"{what} written to {output}", file=sys.stderr)
     if arguments.json:
         skipped, summary = plain_failures(library.failures), library.summary.plain()
         print_json({"results": results, "skipped": skipped, "summary": summary})

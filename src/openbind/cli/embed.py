@@ -123,7 +123,8 @@ def _report(
     arguments: argparse.Namespace, files: int, failures: Sequence[Failure], summary: Summary
 ) -> int:
     if files:
-        print_line(f"{files} vectors written to {arguments.output}", file=sys.stderr)
+        what = "1 vector" if files == 1 else f"{files} vectors"
+        print_line(f"{what} written to {arguments.output}", file=sys.stderr)
     if arguments.json:
         counts = {"files": files, "skipped": plain_failures(failures), "summary": summary.plain()}
         print_json({"output": str(arguments.output), **counts})

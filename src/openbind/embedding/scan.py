@@ -13,7 +13,7 @@ from typing import Any
 from openbind.embedding.many import Entry, Failure
 from openbind.embedding.overrides import TypeOverride, read_as
 from openbind.errors import InputError
-from openbind.modalities import settle_modality
+from openbind.modalities import MODALITIES, settle_modality
 
 BROKEN_LINK, NO_PERMISSION, NOT_REGULAR = "broken link", "no permission", "not a regular file"
 HIDDEN, FOLDER_LINK = "hidden", "link to a folder"
@@ -155,7 +155,8 @@ class _Scanner:
         reason = find_obstacle(path)
         known = read_as(path.as_posix(), self.modalities, self.overrides)[0] is not None
         if reason is None and not known:
-            expected = f"expected one of {', '.join(self.modalities)}, or its --type"
+            named = [name for name in self.modalities if MODALITIES.get(name).extensions]
+            expected = f"expected one of {', '.join(named)}, or its --type"
             reason = f"unsupported file extension {path.suffix!r}; {expected}"
         if reason is not None and alone:
             raise InputError(given, reason)
