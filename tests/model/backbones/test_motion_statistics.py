@@ -9,11 +9,14 @@ import torch
 
 from openbind.errors import InputError
 from openbind.model.backbones.motion_statistics import (
+    QUANTILES,
     STATISTICS,
     MotionStatistics,
     MotionStatisticsConfig,
+    hann_window,
     motion_statistics,
     prepare_statistics,
+    quantiles,
 )
 
 GRAVITY_C1 = torch.tensor([0.0, 0, 9.81, 0, 0, 0])[:, None]
@@ -100,3 +103,12 @@ def test_graphs_have_the_same_statistics(monkeypatch: pytest.MonkeyPatch) -> Non
     found_BD = motion_statistics(torch.stack(windows), 10)
     torch.testing.assert_close(found_BD, expected_BD, atol=1e-6, rtol=0)
     torch.testing.assert_close(make()(torch.stack(windows)), expected_BE, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("steps", [2, 7, 100, 240])
+def test_what_graphs_lack(steps: int) -> None:
+    """Quantiles and the window are PyTorch's own, whose operations can't be exported everywhere."""
+    values_BT = torch.rand(5, steps, generator=torch.Generator().manual_seed(0))
+    expected = torch.quantile(values_BT, torch.tensor(QUANTILES), dim=1).T
+    torch.testing.assert_close(quantiles(values_BT), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(hann_window(steps), torch.hann_window(steps, periodic=False))

@@ -165,12 +165,18 @@ def frequencies(steps: int, rate_hz: int) -> Tensor:
     return torch.arange(steps // 2 + 1, dtype=torch.float32) * (1 / (steps * (1 / rate_hz)))
 
 
+def hann_window(steps: int) -> Tensor:
+    """Return `torch.hann_window` with zeros at both ends; ONNX lacks that operation."""
+    angle_T = torch.arange(steps, dtype=torch.float32) * (2 * math.pi / (steps - 1))
+    return torch.cos(angle_T) * -0.5 + 0.5
+
+
 def energies(
     signal_BCT: Tensor, rate_hz: int, limits_hz: tuple[float, ...], noise: float
 ) -> tuple[Tensor, Tensor]:
     """Return the logarithm of each band's energy, summed over axes, and the bands' shares."""
     steps = signal_BCT.shape[2]
-    taper_T = torch.hann_window(steps, periodic=False, device=signal_BCT.device)
+    taper_T = hann_window(steps).to(signal_BCT.device)
     spectrum_BCF = torch.fft.rfft(signal_BCT * taper_T)
     power_BF = spectrum_BCF.abs().square().sum(1) * (2 / (steps * taper_T.square().sum()))
     hz_F = frequencies(steps, rate_hz).to(signal_BCT.device)
@@ -193,9 +199,21 @@ def directions(motion_BCT: Tensor, noise: float) -> Tensor:
 
 def strengths(motion_BCT: Tensor, noise: float) -> Tensor:
     """Return the logarithm of quantiles of the strength, and of the strongest over the median."""
-    levels = torch.tensor(QUANTILES, device=motion_BCT.device)
-    found_BK = torch.log(torch.quantile(motion_BCT.norm(dim=1), levels, dim=1).T + noise)
+    found_BK = torch.log(quantiles(motion_BCT.norm(dim=1)) + noise)
     return torch.cat([found_BK, found_BK[:, -1:] - found_BK[:, 2:3]], dim=1)
+
+
+def quantiles(values_BT: Tensor) -> Tensor:
+    """Return quantiles of each row, (B, K), between its nearest two values.
+
+    `torch.quantile` can't be traced for batches of any size by PyTorch 2.11.
+    """
+    last = values_BT.shape[1] - 1
+    below = [int(level * last) for level in QUANTILES]
+    above = [min(place + 1, last) for place in below]
+    weight_K = values_BT.new_tensor(QUANTILES) * last - values_BT.new_tensor(below)
+    sorted_BT = values_BT.sort(dim=1).values
+    return torch.lerp(sorted_BT[:, below], sorted_BT[:, above], weight_K)
 
 
 def bursts(motion_BCT: Tensor, rate_hz: int, noise: float) -> Tensor:
