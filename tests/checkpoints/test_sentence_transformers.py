@@ -112,6 +112,13 @@ def test_saved_space_is_a_reference(space: openbind.Space, clip: Path, tmp_path:
         openbind.load(folder, device="cpu")
 
 
+def test_no_name(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prefix alone isn't the model that happens to be in the working directory."""
+    monkeypatch.chdir(clip)
+    with pytest.raises(CheckpointError, match="no such directory"):
+        openbind.load("st:", device="cpu")
+
+
 def test_sound(tmp_path: Path) -> None:
     """A CLAP gets sounds at its own rate, mixed to one channel; long ones are cut, not randomly."""
     folder = tiny_anchors.write_clap(tmp_path / "clap")

@@ -122,7 +122,7 @@ def resolve(prefix: str, name: str) -> Reference:
         CheckpointError: no such repository, revision or directory.
     """
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():  # no name would be the working directory
         folder = folder.resolve()
         return Reference(str(folder), digest(folder))
     repository, _, revision = name.partition("@")
