@@ -39,6 +39,7 @@ def test_folder(exported: Path) -> None:
         assert graph["cosine"] >= 0.9999
 
 
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # of PyTorch 2.11's load
 def test_pt2(tmp_path: Path) -> None:
     """PyTorch's own format holds the same vectors; a space in bfloat16 isn't changed by it."""
     space = make_space("image").to("cpu", torch.bfloat16)

@@ -37,16 +37,22 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 def test_vectors_equal_the_spaces(exported: Path, runtime: str) -> None:
     """Of images, texts of different length, sounds and motion of any rate and length."""
-    space, small = make_space(*ITEMS), openbind.load(exported, runtime=runtime)
+    items = dict(ITEMS)
+    if runtime == "openvino":  # which lacks what graphs of IMU data do
+        with pytest.raises(CheckpointError, match="modalities="):
+            openbind.load(exported, runtime=runtime)
+        del items["imu"]
+    space = make_space(*items)
+    small = openbind.load(exported, runtime=runtime, modalities=list(items))
     assert (small.name, small.dim, small.modalities) == (space.name, space.dim, space.modalities)
-    for modality, items in ITEMS.items():
-        expected = space.encode(modality, items, pool=None)
-        for found, one in zip(small.encode(modality, items, pool=None), expected, strict=True):
+    for modality, some in items.items():
+        expected = space.encode(modality, some, pool=None)
+        for found, one in zip(small.encode(modality, some, pool=None), expected, strict=True):
             assert found == pytest.approx(one, abs=2e-5)
             assert found.times == one.times
-        vectors = small.encode(modality, items, batch_size=1)
-        assert vectors == pytest.approx(space.encode(modality, items), abs=2e-5)
-        assert small.encode(modality, items[0]).shape == (space.dim,)
+        vectors = small.encode(modality, some, batch_size=1)
+        assert vectors == pytest.approx(space.encode(modality, some), abs=2e-5)
+        assert small.encode(modality, some[0]).shape == (space.dim,)
     assert small.encode("text", []).shape == (0, space.dim)
     images, texts = (small.encode(name, ITEMS[name]) for name in ("image", "text"))
     found = small.logits("image", images, "text", texts)

@@ -76,7 +76,8 @@ def open_openvino(path: Path, dtype: str) -> Run:
         core = library.Core()
         compiled = core.compile_model(core.read_model(str(path)), "CPU", config)
     except Exception as error:  # as above
-        raise CheckpointError(path, f"OpenVINO can't open it: {first_line(error)}") from error
+        reason = f"OpenVINO can't open it ({first_line(error)}); choose others by modalities="
+        raise CheckpointError(path, reason) from error
     # Results are copied: the next call writes into the same memory.
     return lambda clips: numpy.array(compiled({INPUT: clips})[0])
 
