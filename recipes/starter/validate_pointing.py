@@ -3,8 +3,10 @@
     python recipes/starter/validate_pointing.py --data DATA --work SCRATCH --out DIRECTORY
     openbind evaluate DIRECTORY/space --suite mosaics --data DIRECTORY
 
-DATA and SCRATCH are those of build.py, after it has run. The shipped audio head has heard all of
-ESC-50's folds; the space's has heard all but the fourth, whose recordings are the queries.
+DATA and SCRATCH are those of build.py, after it has run. The shipped heads have seen the test parts
+of the photographs and heard all of ESC-50's folds. The space's image head is the one that the
+recipe learns without the test parts; its audio head has heard all folds but the fourth, whose
+recordings are the queries.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from openbind.evaluation.held_out import TABLE, HeldOutRow
 from openbind.model.backbones.aisfx import AiSFX
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
 
+MEASURED = Path("runs/image-measured/space")
+"""Of a build: the space whose image head hasn't seen the test parts."""
 FOLD = 4
 """Of the recordings that are queries."""
 THINGS = {
@@ -85,6 +89,13 @@ def _row(modality: str, label: str, path: Path | None, title: str) -> HeldOutRow
     )
 
 
+def forget_photographs(space: openbind.Space, work: Path) -> None:
+    """Set the image head to the one that hasn't seen the test parts; layout dimensions stay."""
+    measured = openbind.load(work / MEASURED, dtype="float32")
+    learned = measured.towers[measured.config.modalities["image"].tower].state_dict()
+    space.towers["vision"].load_state_dict(learned, strict=False)
+
+
 def read_targets(space: openbind.Space, data: Path, work: Path) -> torch.Tensor:
     """Return what each class of sounds is to be embedded as, without images of the test part."""
     vision, shown = space.towers["vision"], read_photographs(data)
@@ -130,6 +141,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     space = openbind.load("starter", dtype="float32")
+    forget_photographs(space, given.work)
     tower = space.towers["audio"]
     assert isinstance(tower, AiSFX)
     target_KE = read_targets(space, given.data, given.work)
