@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all test-versions lint audit bench format clean
+.PHONY: demo test test-all test-versions test-extras lint audit bench format clean
 .DEFAULT_GOAL := test
 
 # Python compiles modules when they are imported; all that is installed would take two minutes.
@@ -23,6 +23,9 @@ test-all: $(READY)  ## all tests: also kills, clusters, browsers, trainings, the
 
 test-versions: $(READY)  ## the built wheel under each supported Python of this machine
 	.ci/versions
+
+test-extras:  ## tests that need torchvision, torchaudio, timm or OpenVINO, in an environment of its own
+	.ci/extras
 
 lint: $(READY)  ## style, types, and what Bandit looks for (ruff's rules S)
 	$(BIN)/ruff check .

@@ -105,18 +105,18 @@ def test_errors(live: httpx.Client, body: Any, named: str, status: int) -> None:
 def test_client(live: httpx.Client, starter: openbind.Space) -> None:
     """Cohere's own client gets vectors, and raises on errors."""
     cohere = pytest.importorskip("cohere", reason="cohere isn't installed")
-    client = cohere.ClientV2(api_key="none", base_url=str(live.base_url).rstrip("/"))
-    found = client.embed(
-        model="starter",
-        input_type="search_query",
-        texts=["a dog"],
-        embedding_types=["float", "int8"],
-    )
-    np.testing.assert_allclose(
-        found.embeddings.float_, [starter.encode("text", "a dog")], atol=1e-6
-    )
-    assert len(found.embeddings.int8[0]) == starter.dim
-    with pytest.raises(cohere.BadRequestError):
-        client.embed(model="starter", input_type="search_query", texts=[" "])
-    with pytest.raises(cohere.NotFoundError):
-        client.embed(model="embed-v4.0", input_type="search_query", texts=["x"])
+    with cohere.ClientV2(api_key="none", base_url=str(live.base_url).rstrip("/")) as client:
+        found = client.embed(
+            model="starter",
+            input_type="search_query",
+            texts=["a dog"],
+            embedding_types=["float", "int8"],
+        )
+        np.testing.assert_allclose(
+            found.embeddings.float_, [starter.encode("text", "a dog")], atol=1e-6
+        )
+        assert len(found.embeddings.int8[0]) == starter.dim
+        with pytest.raises(cohere.BadRequestError):
+            client.embed(model="starter", input_type="search_query", texts=[" "])
+        with pytest.raises(cohere.NotFoundError):
+            client.embed(model="embed-v4.0", input_type="search_query", texts=["x"])
