@@ -39,7 +39,8 @@ def calibrate(space: openbind.Space, data: Path) -> tuple[Unrelated, ...]:
 
     Args:
         space: with all its towers.
-        data: the folder of the data. Photographs are of the test part.
+        data: the folder of the data. What is described there was learned from; that unrelated
+            pairs of it are as unlike as others' is assumed.
     """
     described = gather(data)
     vectors = {m: space.encode(m, [d.item for d in own]) for m, own in described.items()}
