@@ -185,11 +185,24 @@ def read_state(folder: Path) -> str:
     """
     digest = hashlib.blake2b((folder / META).read_bytes(), digest_size=16)
     for versions in sorted((folder / "rows").glob("*/_versions")):
-        listed = sorted(versions.iterdir(), key=lambda path: (path.stat().st_mtime_ns, path.name))
+        listed = sorted(versions.iterdir(), key=_version_of)
         digest.update("\n".join(sorted(path.name for path in listed)).encode())
         if listed:
             digest.update(listed[-1].read_bytes())
     return digest.hexdigest()
+
+
+def _version_of(manifest: Path) -> int:
+    """Return a version's number by its file's name, as times don't survive copying.
+
+    LanceDB counts names down from the largest number of 64 bits, so that the newest is listed
+    first; it counted up before.
+    """
+    try:
+        number = int(manifest.stem)
+    except ValueError:  # a temporary file
+        return -1
+    return number if number < 1 << 63 else (1 << 64) - 1 - number
 
 
 def describe_index(store: Store) -> dict[str, Any]:
