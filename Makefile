@@ -50,7 +50,7 @@ format: $(READY)
 	  --target $@ openvino openvino-telemetry usearch numkong
 	touch $@
 
-bench: $(READY) .venv/peers  ## measure everything and write docs/performance.md (some 25 minutes)
+bench: $(READY) .venv/peers  ## measure everything and write docs/performance.md (half an hour)
 	PYTHONPATH=$(CURDIR)/.venv/peers $(BIN)/python benchmarks/report.py
 
 clean:
