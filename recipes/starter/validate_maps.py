@@ -10,7 +10,7 @@ import numpy as np
 import scenes
 from manifests import read_lines
 from numpy.typing import NDArray
-from validate import measure
+from validate import EARLIER, measure
 
 import openbind
 from openbind.space.card import Measurement
@@ -29,7 +29,7 @@ def measure_flights(space: openbind.Space, work: Path) -> list[Measurement]:
     words_KE = space.encode("text", [scenes.ABOVE[name] for name in names])
     score_NK = space.encode("thermal", [row["thermal"] for row in rows]) @ words_KE.T
     right_N = np.array(names)[score_NK.argmax(1)] == np.array(labels)
-    data = "HIT-UAV, thermal images from a drone; flights left out of training"
+    data = f"HIT-UAV, thermal images from a drone; flights left out of training{EARLIER}"
     metric = f"accuracy, {len(names)} names"
     return [measure("thermal → text", metric, right_N, 1 / len(names), data, ("thermal", "text"))]
 
@@ -48,6 +48,7 @@ def measure_streets(
     images = streets_of(data, choosing=choosing)
     maps = [data / "roadscene" / "thermal" / path.name for path in images]
     about = "RoadScene, half of it; not trained on; the layout's share was chosen on the other half"
+    about += EARLIER
     vectors = space.encode("thermal", maps), space.encode("image", images)
     return measure_views("thermal", *vectors, about)
 
@@ -103,7 +104,7 @@ def measure_rooms(rooms: Rooms, encode: Callable[[Sequence[Path]], Vectors]) -> 
         (rooms.spoiled, ", with noise and holes as of a Kinect"),
     ):
         about = f"Rendered rooms{how}; furniture models that weren't trained on; "
-        about += "settings were chosen on other such rooms"
+        about += f"settings were chosen on other such rooms{EARLIER}"
         map_NE = encode(maps)
         found += measure_views("depth", map_NE, rooms.image_NE, about)
         right_N = (map_NE @ rooms.words_KE.T).argmax(1) == rooms.own_N

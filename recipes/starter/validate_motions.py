@@ -12,7 +12,7 @@ import torch
 from motions import Recording, read_windows
 from torch import Tensor
 from torch.nn import functional as F
-from validate import measure
+from validate import EARLIER, measure
 
 import openbind
 from openbind.model.backbones.motion_statistics import MotionStatistics
@@ -175,7 +175,7 @@ def measure_people(
         right_N = is_right(vectors_NE[mine], own, names, words)
         count, people_count = len(names), len({recording.person for recording in own})
         about = f"{title}; {people_count} people who weren't trained on, in {len(folds)} folds; "
-        about += "settings were chosen on other people"
+        about += f"settings were chosen on other people{EARLIER}"
         metric = f"accuracy, {count} activities"
         found.append(measure("imu → text", metric, right_N, 1 / count, about, ("imu", "text")))
     return found
@@ -221,7 +221,7 @@ def measure_new_activities(
             metric=f"accuracy, {DRAWN} activities",
             value=value,
             chance=1 / DRAWN,
-            data=f"{about}weren't trained on; settings were chosen on other people",
+            data=f"{about}weren't trained on; settings were chosen on other people{EARLIER}",
             modalities=("imu", "text"),
             interval=(value - error, value + error),
             count=count,

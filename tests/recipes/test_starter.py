@@ -17,6 +17,8 @@ import torch
 from PIL import Image
 
 import openbind
+from openbind.catalog import shipped
+from openbind.checkpoints.native import read_card
 from openbind.modalities.image import ImageSettings
 from openbind.model.backbones.aisfx import AiSFX, AiSFXConfig
 from openbind.model.backbones.efficientnet_lite import (
@@ -375,3 +377,19 @@ def test_names_first(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert after[0] > before[0]
     assert after[0] / after[1] > before[0] / before[1]
+
+
+def test_caveats_are_on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card says of each number how far its items are held out, as the recipe's scripts do."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    validate = importlib.import_module("validate")
+    rows = read_card(shipped("starter")).measurements
+    measured = [row for row in rows if "drawn image" not in row.task]
+    drawn = [row for row in measured if row.task.startswith("image → text, ")]
+    assert {row.data.partition(";")[0] for row in drawn} == {"Fluent emoji", "Tux Paint stamps"}
+    assert all(row.data.endswith(validate.DRAWN) for row in drawn)
+    others = {row for row in measured if {"audio", "imu", "thermal", "depth"} & set(row.modalities)}
+    untouched = {row for row in others if not row.data.endswith(validate.EARLIER)}
+    assert {row.data.partition(";")[0] for row in untouched} == {"BasicMotions test half"}
+    pictures = {row for row in measured if row not in others and "CIFAR" not in row.data}
+    assert all(validate.WITHOUT in row.data for row in pictures)
