@@ -24,7 +24,7 @@ WITHOUT = "head trained without them (the shipped one with them)"
 DRAWN = f"{WITHOUT}; settings were chosen on them, so the result is a little optimistic"
 """How drawings are measured: no others were held out, so these were chosen by (README.md)."""
 EARLIER = "; earlier rounds looked at them, too, so the result may be a little optimistic"
-"""Of audio, IMU, depth and thermal: what earlier rounds of the recipe were chosen by (README.md)."""
+"""Of audio, IMU, depth and thermal, by which earlier rounds were chosen (README.md)."""
 
 
 def is_held_out(image: Image) -> bool:
