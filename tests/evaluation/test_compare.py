@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, chi2
 
-from openbind.evaluation.compare import compare, sign_test
+from openbind.evaluation.compare import compare, grouped_sign_test, sign_test
 from openbind.evaluation.metrics import fraction_interval
 from openbind.evaluation.results import Ranking, Score, SuiteResult
 
@@ -56,6 +58,27 @@ def test_pairs() -> None:
     assert (at_5.value, at_5.p, at_5.apart) == (0, 1, False)
     assert median is not None
     assert (median.value, median.p, median.apart) == (-1.5, None, None)
+
+
+def test_pairs_of_one_recording() -> None:
+    """Five captions of each recording that move together are evidence of one."""
+    group_Q = np.repeat(np.arange(8), 5)
+    first, second = make_result([2] * 40), make_result([1] * 40)
+    alone = compare(first, second, first.scores[0])
+    assert alone is not None
+    assert alone.p == pytest.approx(2 / 2**40)
+    ranking = replace(first.rankings[0], group_Q=group_Q)
+    together = compare(replace(first, rankings=(ranking,)), second, first.scores[0])
+    assert together is not None
+    assert together.p == pytest.approx(chi2.sf(8, 1))
+
+
+def test_grouped_sign_test() -> None:
+    """Groups of one give McNemar's test; no difference has p 1."""
+    difference_Q = np.array([1] * 12 + [-1] * 3 + [0] * 9)
+    expected = chi2.sf((12 - 3) ** 2 / 15, 1)
+    assert grouped_sign_test(difference_Q, np.arange(24)) == pytest.approx(expected)
+    assert grouped_sign_test(0 * difference_Q, np.arange(24)) == 1
 
 
 def test_other_items() -> None:

@@ -10,9 +10,12 @@ from openbind.evaluation.metrics import (
     accuracy,
     accuracy_at,
     average_precisions,
+    bootstrap_interval,
     chance_median_rank,
     chance_recall_at,
+    effective_count,
     fraction_interval,
+    number_groups,
     ranks,
     recall_at,
 )
@@ -85,6 +88,50 @@ def test_fraction_interval() -> None:
     random = np.random.default_rng(5)
     found = [fraction_interval(share, 50) for share in random.binomial(50, 0.3, 2000) / 50]
     assert np.mean([low <= 0.3 <= high for low, high in found]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_groups() -> None:
+    """Equal keys have equal numbers; where none are equal there are no groups."""
+    found = number_groups(["b", "a", "b"])
+    assert found is not None
+    assert found.tolist() == [1, 0, 1]
+    assert number_groups(["b", "a"]) is None
+
+
+def test_trials_of_one_recording() -> None:
+    """Copies of a trial are worth one; unrelated ones count; equal ones are as many as groups."""
+    right_G = np.arange(40) % 4 > 0
+    group_Q = np.repeat(np.arange(40), 5)
+    assert effective_count(right_G, None) == 40
+    assert effective_count(np.repeat(right_G, 5), group_Q) == 40
+    assert effective_count(np.tile(right_G, 5), group_Q) > 150
+    assert effective_count(np.ones(200, bool), group_Q) == 40
+    assert effective_count(np.ones(5, bool), np.zeros(5)) == 1
+
+
+def test_intervals_of_related_trials() -> None:
+    """Five captions a recording, alike in half of it: 95 of 100 intervals hold the true share."""
+    random = np.random.default_rng(6)
+    group_Q = np.repeat(np.arange(60), 5)
+    inside = {"groups": 0, "alone": 0}
+    for _ in range(400):
+        shared_Q, alike_Q = random.random(60)[group_Q], random.random(300) < 0.5
+        right_Q = np.where(alike_Q, shared_Q, random.random(300)) < 0.3
+        for name, groups in (("groups", group_Q), ("alone", None)):
+            low, high = fraction_interval(right_Q.mean(), effective_count(right_Q, groups))
+            inside[name] += low <= 0.3 <= high
+    assert inside["groups"] / 400 == pytest.approx(0.95, abs=0.03)
+    assert inside["alone"] / 400 < 0.9
+
+
+def test_groups_are_drawn_whole() -> None:
+    """Drawing recordings again gives the interval of their means, whatever the order of rows."""
+    values_N = np.random.default_rng(7).normal(size=30)
+    order = np.random.default_rng(8).permutation(120)
+    rows_N, group_N = np.repeat(values_N, 4)[order], np.repeat(np.arange(30), 4)[order]
+    expected = bootstrap_interval(30, lambda rows: float(values_N[rows].mean()))
+    found = bootstrap_interval(120, lambda rows: float(rows_N[rows].mean()), group_N=group_N)
+    assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("items", "answers"), [(12, 1), (40, 3), (25, 5)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from openbind.evaluation.results import (
     Published,
     Score,
@@ -28,14 +30,32 @@ def test_lookups() -> None:
     assert result.published_for(second) is None
 
 
-def test_number_of_a_paper_over_more_items() -> None:
+@pytest.mark.parametrize(
+    ("published", "found", "expected"),
+    [
+        ((2_000, 50), (2_000, 50), "Table 1"),
+        ((2_000, 50), (320, 10), "Table 1, of 2,000 items and 50 choices; here 320 and 10"),
+        ((2_000, 50), (2_000, 49), "Table 1, of 2,000 items and 50 choices; here 2,000 and 49"),
+        ((653, 0), (654, 10), "Table 1, of 653 items; here 654"),
+        ((0, 796), (4_875, 975), "Table 1, of 796 choices; here 975"),
+        ((0, 0), (4, 2), "Table 1"),
+    ],
+)
+def test_number_of_a_paper_over_other_items(
+    published: tuple[int, int], found: tuple[int, int], expected: str
+) -> None:
     """A part of a data set isn't shown as if it were what the paper measured."""
-    published = Published(task="t", metric="mAP", value=0.7, where="Table 1", count=2_000)
-    part, whole = (
-        Score(task="t", metric="mAP", value=0.9, chance=0.1, count=count) for count in (320, 2_000)
+    beside = Published(
+        task="t",
+        metric="mAP",
+        value=0.7,
+        where="Table 1",
+        count=published[0],
+        choices=published[1],
     )
-    assert published.describe(part) == "Table 1, of 2,000 items; here 320"
-    assert published.describe(whole) == "Table 1"
+    count, choices = found
+    score = Score(task="t", metric="mAP", value=0.9, chance=0.1, count=count, choices=choices)
+    assert beside.describe(score) == expected
 
 
 def test_scores_of_several_results() -> None:

@@ -33,7 +33,8 @@ def esc50(tmp_path: Path, samples: Path, sample_items: list[SampleItem]) -> Path
         for index, sound in enumerate(sounds):
             name = Path(sound.path).name
             shutil.copy(samples / sound.path, data / "audio" / name)
-            writer.writerow([name, index % 2 + 1, 0, CATEGORIES[sound.concept], True, 0, "A"])
+            concept = CATEGORIES[sound.concept]
+            writer.writerow([name, index % 2 + 1, 0, concept, True, index, "A"])
     return data
 
 

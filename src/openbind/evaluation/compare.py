@@ -17,8 +17,9 @@ class Difference:
 
     Args:
         value: the second's minus the first's.
-        p: of the sign test over queries that only one space gets right; None where the two spaces
-            weren't measured on the same queries.
+        p: of the sign test over queries that only one space gets right, or, where several are of
+            one recording, of its form for groups; None where the two spaces weren't measured on
+            the same queries.
         apart: whether the 95 % intervals are disjoint, a stricter test; None without intervals.
     """
 
@@ -63,19 +64,36 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * tail)
 
 
+def grouped_sign_test(difference_Q: np.ndarray, group_Q: np.ndarray) -> float:
+    """Return the two-sided p of differences whose groups are independent (Durkalski et al. 2003).
+
+    Asymptotic: with each query a group of its own it is McNemar's test without correction.
+
+    Args:
+        difference_Q: 1 for a query that the second space alone gets right, -1 for the first, or 0.
+        group_Q: an integer for each query.
+    """
+    sums_G = np.bincount(np.unique(group_Q, return_inverse=True)[1], difference_Q)
+    spread = float((sums_G**2).sum())
+    return math.erfc(abs(float(sums_G.sum())) / math.sqrt(2 * spread)) if spread else 1.0
+
+
 def _test_pairs(first: SuiteResult, second: SuiteResult, score: Score) -> float | None:
     depth = _depth(score.metric)
-    ranks = [
-        ranking.rank_Q
+    own = [
+        ranking
         for result in (first, second)
         for ranking in result.rankings
         if ranking.task == score.task
     ]
+    ranks = [ranking.rank_Q for ranking in own]
     if depth is None or len(ranks) != 2 or len(ranks[0]) != len(ranks[1]):
         return None
     if first.excluded.keys() != second.excluded.keys():
         return None
     one_Q, other_Q = (rank_Q <= depth for rank_Q in ranks)
+    if own[0].group_Q is not None:
+        return grouped_sign_test(other_Q.astype(int) - one_Q, own[0].group_Q)
     return sign_test(int((other_Q & ~one_Q).sum()), int((one_Q & ~other_Q).sum()))
 
 

@@ -94,8 +94,11 @@ def average_precisions(scores_QK: np.ndarray, relevant_QK: np.ndarray) -> np.nda
     return np.array(found)
 
 
-def fraction_interval(fraction: float, count: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a fraction of `count` trials (Wilson 1927)."""
+def fraction_interval(fraction: float, count: float) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a fraction of `count` trials (Wilson 1927).
+
+    Trials of one recording aren't independent: `effective_count` is how many they are worth.
+    """
     z = 1.959964
     middle = (fraction + z**2 / (2 * count)) / (1 + z**2 / count)
     half = (
@@ -104,8 +107,45 @@ def fraction_interval(fraction: float, count: int) -> tuple[float, float]:
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
+def number_groups(keys: Sequence[str | int]) -> np.ndarray | None:
+    """Return an integer for each key, equal for equal keys; None if no two are equal."""
+    number_N = np.unique(np.asarray(keys), return_inverse=True)[1]
+    return None if len(np.unique(number_N)) == len(number_N) else number_N
+
+
+def split_by(group_N: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of each group's members."""
+    order = np.argsort(group_N, kind="stable")
+    return np.split(order, np.unique(group_N[order], return_index=True)[1][1:])
+
+
+def effective_count(right_Q: np.ndarray, group_Q: np.ndarray | None) -> float:
+    """Return how many independent trials have the variance of a mean over groups of related ones.
+
+    The variance is that between sums of groups (Kish 1965). Where all trials agree, it is the
+    number of groups, which is also the least.
+
+    Args:
+        right_Q: whether each trial succeeded.
+        group_Q: an integer for each; None if each is a group of its own.
+    """
+    if group_Q is None:
+        return float(len(right_Q))
+    number_Q = np.unique(group_Q, return_inverse=True)[1]
+    groups = int(number_Q.max()) + 1
+    sums_G = np.bincount(number_Q, right_Q - right_Q.mean())
+    spread = float((sums_G**2).sum()) * groups / max(groups - 1, 1)
+    alone = float(right_Q.mean() * (1 - right_Q.mean())) * len(right_Q) ** 2
+    if not spread or groups == 1:
+        return float(groups)
+    return float(np.clip(alone / spread, groups, len(right_Q)))
+
+
 def bootstrap_interval(
-    count: int, measure: Callable[[np.ndarray], float], resamples: int = RESAMPLES
+    count: int,
+    measure: Callable[[np.ndarray], float],
+    resamples: int = RESAMPLES,
+    group_N: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """Return the 95 % interval of any number by drawing its items again (Efron 1979).
 
@@ -113,8 +153,17 @@ def bootstrap_interval(
         count: of the items.
         measure: indices of items, with repetitions → the number.
         resamples: how often they are drawn, always the same way.
+        group_N: an integer for each item; groups are drawn whole. None draws items.
     """
     generator = np.random.default_rng(0)
-    drawn = [measure(generator.integers(count, size=count)) for _ in range(resamples)]
+    members = None if group_N is None else split_by(group_N)
+
+    def draw() -> np.ndarray:
+        if members is None:
+            return generator.integers(count, size=count)
+        chosen = generator.integers(len(members), size=len(members))
+        return np.concatenate([members[group] for group in chosen])
+
+    drawn = [measure(draw()) for _ in range(resamples)]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)

@@ -21,6 +21,7 @@ class Score:
         interval: of 95 %: Wilson's for fractions, by drawing items again for others; None where
             there is none.
         count: items or queries that the value is a mean over.
+        choices: classes or items that each of them chose from; 0 where there was no choice.
     """
 
     task: str
@@ -29,6 +30,7 @@ class Score:
     chance: float
     interval: tuple[float, float] | None = None
     count: int = 0
+    choices: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class Published:
         value: in the unit of `Score.value`.
         where: system, paper and table.
         count: items or queries that it is a mean over; 0 where the paper doesn't say.
+        choices: classes or items that each of them chose from; 0 likewise.
     """
 
     task: str
@@ -47,12 +50,16 @@ class Published:
     value: float
     where: str
     count: int = 0
+    choices: int = 0
 
     def describe(self, score: Score) -> str:
-        """Return where it is from; and of how many items, if the score is of fewer."""
-        if score.count >= self.count:
+        """Return where it is from; and of how many items and choices, if the score is of others."""
+        pairs = (("items", self.count, score.count), ("choices", self.choices, score.choices))
+        known = [(name, own, found) for name, own, found in pairs if own and found]
+        if all(own == found for _, own, found in known):
             return self.where
-        return f"{self.where}, of {self.count:,} items; here {score.count:,}"
+        own = " and ".join(f"{own:,} {name}" for name, own, _ in known)
+        return f"{self.where}, of {own}; here {' and '.join(f'{found:,}' for *_, found in known)}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,10 +86,13 @@ class Ranking:
     Args:
         task: as in `Score`.
         rank_Q: from 1; top-k accuracy and R@k are the fraction of ranks up to k.
+        group_Q: an integer for each query; those of one recording have the same, and aren't
+            independent. None if all are.
     """
 
     task: str
     rank_Q: np.ndarray
+    group_Q: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

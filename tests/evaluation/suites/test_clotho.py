@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import openbind
 from openbind.errors import InputError
+from openbind.evaluation.run import evaluate
 from openbind.evaluation.suites.clotho import SUITE
 
 
@@ -29,6 +31,16 @@ def test_read(tmp_path: Path, tones: list[Path]) -> None:
     assert [len(captions) for captions in task.captions] == [5, 5]
     assert task.captions[1][4] == "Rain, heavy.wav, said 4"
     assert all(isinstance(path, Path) and path.exists() for path in task.items)
+
+
+def test_part(tmp_path: Path, tones: list[Path], tiny: openbind.Space) -> None:
+    """Beside a part of the sounds, the paper's number says of how many it is."""
+    result = evaluate(tiny, "clotho", make_look_alike(tmp_path, tones))
+    score = result.score_of("text → audio", "R@1")
+    assert score is not None
+    published = result.published_for(score)
+    assert published is not None
+    assert published.describe(score).endswith("of 5,225 items and 1,045 choices; here 10 and 2")
 
 
 def test_broken(tmp_path: Path, tones: list[Path]) -> None:

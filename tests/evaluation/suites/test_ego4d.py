@@ -48,6 +48,7 @@ def test_read(tmp_path: Path) -> None:
     (task,) = SUITE.read(make_look_alike(tmp_path))
     assert task.classes == [("Cooking",), ("Gardening",), ("Walking the dog / pet",)]
     assert task.targets == [(2,)] * 3
+    assert len(set(task.recordings)) == 1
     starts = [item.start for item in task.items if isinstance(item, Window)]
     assert starts == [1.5, 4.0, 8.4]  # the narration at 1 s has no 2.5 s before it
     window = task.items[0]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import openbind
 from openbind.errors import InputError
+from openbind.evaluation.run import evaluate
 from openbind.evaluation.suites.esc50 import SUITE
+from openbind.evaluation.summary import tabulate
 from openbind.evaluation.tasks.classification import Classification
 from openbind.evaluation.tasks.linear_probe import LinearProbe
 
@@ -22,7 +26,7 @@ def make_look_alike(folder: Path, tones: list[Path]) -> Path:
         name = f"{index // 2 + 1}-{index}-A-0.wav"
         shutil.copy(tone, folder / "audio" / name)
         category = ("dog", "clock_tick")[index % 2]
-        lines.append(f"{name},{index // 2 + 1},0,{category},True,100032,A")
+        lines.append(f"{name},{index // 2 + 1},0,{category},True,{index // 2},A")
     (folder / "meta" / "esc50.csv").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -36,9 +40,21 @@ def test_read(tmp_path: Path, tones: list[Path]) -> None:
     assert task.classes == [("clock tick",), ("dog",)]
     assert task.targets == [(1,), (0,), (1,), (0,)]
     assert task.groups == [1, 1, 2, 2]
+    assert task.recordings == ["0", "0", "1", "1"]
     assert all(isinstance(path, Path) and path.exists() for path in task.items)
     assert len(task.templates) == 80
     assert task.name == SUITE.published[0].task
+
+
+def test_part(tmp_path: Path, tones: list[Path], tiny: openbind.Space) -> None:
+    """Beside a part of the clips and classes, the paper's number says of how many it is."""
+    result = evaluate(tiny, "esc50", make_look_alike(tmp_path, tones))
+    (score,) = result.scores
+    assert (score.count, score.choices) == (4, 2)
+    whole = "ImageBind, Table 2, of 2,000 items and 50 choices; here 4 and 2"
+    assert tabulate([result])[1].endswith(f"0.669 {whole}")
+    all_of_it = replace(result, scores=(replace(score, count=2_000, choices=50),))
+    assert tabulate([all_of_it])[1].endswith("0.669 ImageBind, Table 2")
 
 
 def test_broken(tmp_path: Path, tones: list[Path]) -> None:

@@ -26,6 +26,7 @@ def test_contract(name: str, tmp_path: Path) -> None:
     assert suite.origin.startswith("https://") or name in OWN
     assert bool(suite.published) == (name not in {*OWN, *UNPUBLISHED})
     assert all(0 < number.value <= 1 and number.where for number in suite.published)
+    assert all(number.count or number.choices for number in suite.published)
     with pytest.raises(InputError, match="no such folder"):
         suite.read(tmp_path / "gone")
     with pytest.raises(InputError, match=r"missing; .* found nothing"):

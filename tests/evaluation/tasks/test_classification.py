@@ -63,6 +63,21 @@ def test_folds_weigh_the_same(starter: openbind.Space) -> None:
     assert whole.interval[0] < 0.75 < whole.interval[1]
 
 
+def test_clips_of_one_recording() -> None:
+    """Clips that were cut from one recording aren't independent: the interval is wider."""
+    scores_NK = np.array([[1.0, 0.0]] * 4)
+    (alone,) = score_classification(make_task(), scores_NK)
+    (cut,) = score_classification(make_task(recordings=["a", "b", "b", "a"]), scores_NK)
+    assert alone.interval is not None
+    assert cut.interval is not None
+    assert (cut.value, cut.count, cut.choices) == (alone.value, 4, 2)
+    assert cut.interval[0] < alone.interval[0] < alone.interval[1] < cut.interval[1]
+    (left,) = score_classification(
+        make_task(recordings=list("aabc")).take([0, 2, 3]), scores_NK[1:]
+    )
+    assert left.count == 3
+
+
 def test_several_labels(starter: openbind.Space) -> None:
     """mAP: a perfect order is 1; chance is the classes' mean frequency."""
     vectors = starter.encode("text", ["dog", "rain", "a dog in the rain", "rain"])

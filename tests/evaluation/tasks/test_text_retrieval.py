@@ -21,6 +21,10 @@ def test_captions(starter: openbind.Space) -> None:
     result = task.measure(Embedder(starter))
     forward, back = [score for score in result.scores if score.metric == "R@1"]
     assert forward.count == 5
+    assert (forward.choices, back.choices) == (2, 5)
+    assert result.rankings[0].group_Q is not None
+    assert result.rankings[0].group_Q.tolist() == [0, 0, 1, 1, 1]
+    assert result.rankings[1].group_Q is None
     assert forward.value == pytest.approx(0.8)  # "a dog" is a caption of the rain, too
     assert (back.count, back.chance) == (2, pytest.approx((2 / 5 + 3 / 5) / 2))
     assert len(result.excluded) == 1

@@ -77,7 +77,12 @@ SUITE = Suite(
     read=read,
     published=(
         Published(
-            task="zero-shot", metric="mAP", value=0.176, where="ImageBind, Table 2", count=19_048
+            task="zero-shot",
+            metric="mAP",
+            value=0.176,
+            where="ImageBind, Table 2",
+            count=19_048,
+            choices=527,
         ),
     ),
 )

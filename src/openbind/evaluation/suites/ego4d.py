@@ -88,6 +88,7 @@ def read(data: Path) -> tuple[Classification, ...]:
         targets=targets,
         classes=[(name,) for name in names],
         templates=CLIP_TEMPLATES,
+        recordings=[str(window.path) for window in paths],
     )
     return (task,)
 
@@ -184,6 +185,7 @@ SUITE = Suite(
             value=0.250,
             where="ImageBind, Table 2",
             count=68_865,
+            choices=108,
         ),
     ),
 )

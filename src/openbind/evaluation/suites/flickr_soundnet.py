@@ -65,7 +65,11 @@ SUITE = Suite(
     read=read,
     published=(
         Published(
-            task="sound → where", metric="cIoU", value=0.852, where="SSLalignment (2407.13676)"
+            task="sound → where",
+            metric="cIoU",
+            value=0.852,
+            where="SSLalignment (2407.13676)",
+            count=250,
         ),
     ),
 )

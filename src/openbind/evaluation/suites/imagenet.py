@@ -67,6 +67,7 @@ SUITE = Suite(
             value=0.777,
             where="ImageBind, Table 2; OpenCLIP's",
             count=50_000,
+            choices=1_000,
         ),
     ),
     overlaps=("ImageNet",),

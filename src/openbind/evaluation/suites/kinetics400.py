@@ -48,7 +48,11 @@ SUITE = Suite(
     read=read,
     published=(
         Published(
-            task="zero-shot", metric="accuracy", value=0.500, where="ImageBind, Table 2; OpenCLIP's"
+            task="zero-shot",
+            metric="accuracy",
+            value=0.500,
+            where="ImageBind, Table 2; OpenCLIP's",
+            choices=400,
         ),
     ),
 )

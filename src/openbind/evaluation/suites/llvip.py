@@ -70,6 +70,7 @@ def read(data: Path) -> tuple[Classification, ...]:
         targets=targets,
         classes=CLASSES,
         templates=CLIP_TEMPLATES,
+        recordings=[str(crop.path) for crop in paths],
     )
     return (task,)
 
@@ -142,6 +143,7 @@ SUITE = Suite(
             value=0.634,
             where="ImageBind, Table 2",
             count=15_809,
+            choices=2,
         ),
     ),
 )

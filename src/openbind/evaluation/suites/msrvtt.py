@@ -38,7 +38,14 @@ def read(data: Path) -> tuple[TextRetrieval, ...]:
 
 def _publish(task: str, where: str, *values: float) -> tuple[Published, ...]:
     return tuple(
-        Published(task=task, metric=f"R@{rank}", value=value, where=f"ImageBind, {where}")
+        Published(
+            task=task,
+            metric=f"R@{rank}",
+            value=value,
+            where=f"ImageBind, {where}",
+            count=1_000,
+            choices=1_000,
+        )
         for rank, value in zip((1, 5, 10), values, strict=False)
     )
 

@@ -167,7 +167,12 @@ SUITE = Suite(
     read=read,
     published=(
         Published(
-            task="zero-shot", metric="accuracy", value=0.540, where="ImageBind, Table 2", count=653
+            task="zero-shot",
+            metric="accuracy",
+            value=0.540,
+            where="ImageBind, Table 2",
+            count=653,
+            choices=10,
         ),
     ),
     overlaps=("SUN RGB-D",),  # contains it

@@ -73,6 +73,7 @@ SUITE = Suite(
             value=0.454,
             where="ImageBind, Table 2; OpenCLIP's",
             count=36_500,
+            choices=365,
         ),
     ),
     overlaps=("Places",),

@@ -197,6 +197,7 @@ SUITE = Suite(
             value=0.351,
             where="ImageBind, Table 2",
             count=4_660,
+            choices=19,
         ),
     ),
     overlaps=("NYU Depth", "NYUv2", "B3DO", "SUN3D"),  # which it contains

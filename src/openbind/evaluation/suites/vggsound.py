@@ -68,6 +68,7 @@ SUITE = Suite(
             value=0.278,
             where="ImageBind, Table 2",
             count=14_073,
+            choices=309,
         ),
     ),
 )

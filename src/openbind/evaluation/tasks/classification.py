@@ -14,7 +14,9 @@ from openbind.evaluation.metrics import (
     accuracy_at,
     average_precisions,
     bootstrap_interval,
+    effective_count,
     fraction_interval,
+    number_groups,
     ranks,
 )
 from openbind.evaluation.results import Confusion, Ranking, Score, TaskResult
@@ -38,6 +40,8 @@ class Classification(Task):
         labels: for each class a short name for reports; None takes the first of its names.
         groups: for each item its group (fold); accuracies of groups are averaged. None is one
             group.
+        recordings: for each item what it was cut from; items of one recording aren't counted as
+            independent in intervals. None if each is of another.
         metric: "accuracy" (top-1 and top-5), or "mAP", mean average precision over classes.
     """
 
@@ -46,9 +50,10 @@ class Classification(Task):
     templates: Sequence[str]
     labels: Sequence[str] | None = None
     groups: Sequence[int] | None = None
+    recordings: Sequence[str] | None = None
     metric: Literal["accuracy", "mAP"] = "accuracy"
 
-    per_item: ClassVar[tuple[str, ...]] = ("items", "targets", "groups")
+    per_item: ClassVar[tuple[str, ...]] = ("items", "targets", "groups", "recordings")
 
     @classmethod
     def build(cls, items: ItemSet) -> Sequence[Task]:
@@ -139,14 +144,17 @@ def score_classification(task: Classification, scores_NK: np.ndarray) -> list[Sc
             for group in np.unique(groups_N)
         ]
         value = float(np.mean(of_groups))
+        right_N = rank_classes(task, scores_NK).rank_Q <= depth
+        trials = effective_count(right_N, _number_recordings(task))
         found.append(
             Score(
                 task=task.name,
                 metric="accuracy" if depth == 1 else f"top-{depth} accuracy",
                 value=value,
                 chance=depth / scores_NK.shape[1],
-                interval=fraction_interval(value, len(target_N)),
+                interval=fraction_interval(value, trials),
                 count=len(target_N),
+                choices=scores_NK.shape[1],
             )
         )
     return found
@@ -167,11 +175,19 @@ def confusion_matrix(task: Classification, scores_NK: np.ndarray) -> Confusion:
 def rank_classes(task: Classification, scores_NK: np.ndarray) -> Ranking:
     """Return the rank of each item's class for a task with one class per item."""
     relevant_NK = np.arange(scores_NK.shape[1]) == _single_targets(task)[:, None]
-    return Ranking(task=task.name, rank_Q=ranks(scores_NK, relevant_NK))
+    return Ranking(
+        task=task.name, rank_Q=ranks(scores_NK, relevant_NK), group_Q=_number_recordings(task)
+    )
 
 
 def _single_targets(task: Classification) -> np.ndarray[Any, Any]:
     return np.array([targets[0] for targets in task.targets])
+
+
+def _number_recordings(task: Classification) -> np.ndarray[Any, Any] | None:
+    if task.recordings is None:
+        return None
+    return number_groups(task.recordings)
 
 
 def _mean_average_precision(task: Classification, scores_NK: np.ndarray) -> Score:
@@ -185,6 +201,7 @@ def _mean_average_precision(task: Classification, scores_NK: np.ndarray) -> Scor
         len(scores_NK),
         lambda rows: float(average_precisions(scores_NK[rows], relevant_NK[rows]).mean()),
         RESAMPLES_OF_CLASSES,
+        _number_recordings(task),
     )
     return Score(
         task=task.name,
@@ -193,4 +210,5 @@ def _mean_average_precision(task: Classification, scores_NK: np.ndarray) -> Scor
         chance=chance,
         interval=interval,
         count=len(scores_NK),
+        choices=scores_NK.shape[1],
     )

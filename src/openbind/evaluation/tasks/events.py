@@ -11,7 +11,7 @@ import numpy as np
 
 from openbind.errors import InputError
 from openbind.evaluation.embedder import Embedder
-from openbind.evaluation.metrics import fraction_interval
+from openbind.evaluation.metrics import effective_count, fraction_interval, number_groups
 from openbind.evaluation.results import Score, TaskResult
 from openbind.evaluation.tasks.task import Task
 from openbind.localisation.moments import Span
@@ -49,6 +49,7 @@ class Events(Task):
         vectors_NE = embedder.embed(TEXT, self.items).vectors_NE
         values: list[tuple[float, float, float, float]] = []
         excluded: dict[str, str] = {}
+        heard: list[str] = []
         for vector_E, recording, spans in zip(vectors_NE, self.recordings, self.spans, strict=True):
             try:
                 moments = embedder.space.moments(
@@ -62,13 +63,15 @@ class Events(Task):
             best = max(shared_spans([found[0]], [span]) for span in spans)
             all_of_it = max(shared_spans(whole, [span]) for span in spans)
             values.append((shared_spans(found, spans), shared_spans(whole, spans), best, all_of_it))
+            heard.append(str(recording))
         if not values:
             raise InputError(self.name, f"no recording can be used: {excluded}")
-        return TaskResult(scores=self._scores(np.array(values)), excluded=excluded)
+        return TaskResult(scores=self._scores(np.array(values), heard), excluded=excluded)
 
-    def _scores(self, values_N4: np.ndarray) -> list[Score]:
+    def _scores(self, values_N4: np.ndarray, heard: Sequence[str]) -> list[Score]:
         count, hits_N2 = len(values_N4), values_N4[:, 2:] >= FOUND
         hit = float(hits_N2[:, 0].mean())
+        trials = effective_count(hits_N2[:, 0], number_groups(heard))
         return [
             Score(
                 task=self.name,
@@ -82,7 +85,7 @@ class Events(Task):
                 metric=f"R@1, IoU {FOUND}",
                 value=hit,
                 chance=float(hits_N2[:, 1].mean()),
-                interval=fraction_interval(hit, count),
+                interval=fraction_interval(hit, trials),
                 count=count,
             ),
         ]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from openbind.evaluation.embedder import Embedder
+from openbind.evaluation.metrics import number_groups
 from openbind.evaluation.results import TaskResult
 from openbind.evaluation.retrieval import Search, measure_searches
 from openbind.evaluation.tasks.task import Side, Task
@@ -99,6 +100,6 @@ def search_captions(
     scores_QN = embedder.embed_prompts([[text] for text in texts]) @ vectors_NE.T
     relevant_QN = item_Q[:, None] == np.arange(len(captions))
     return [
-        Search(f"{TEXT} → {label}", scores_QN, relevant_QN),
+        Search(f"{TEXT} → {label}", scores_QN, relevant_QN, number_groups(item_Q.tolist())),
         Search(f"{label} → {TEXT}", scores_QN.T, relevant_QN.T),
     ]
