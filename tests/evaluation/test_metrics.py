@@ -100,11 +100,11 @@ def test_groups() -> None:
 
 def test_trials_of_one_recording() -> None:
     """Copies of a trial are worth one; unrelated ones count; equal ones are as many as groups."""
-    right_G = np.arange(40) % 4 > 0
+    right_Q = np.arange(40) % 4 > 0
     group_Q = np.repeat(np.arange(40), 5)
-    assert effective_count(right_G, None) == 40
-    assert effective_count(np.repeat(right_G, 5), group_Q) == 40
-    assert effective_count(np.tile(right_G, 5), group_Q) > 150
+    assert effective_count(right_Q, None) == 40
+    assert effective_count(np.repeat(right_Q, 5), group_Q) == 40
+    assert effective_count(np.tile(right_Q, 5), group_Q) > 150
     assert effective_count(np.ones(200, bool), group_Q) == 40
     assert effective_count(np.ones(5, bool), np.zeros(5)) == 1
 

@@ -73,9 +73,9 @@ def grouped_sign_test(difference_Q: np.ndarray, group_Q: np.ndarray) -> float:
         difference_Q: 1 for a query that the second space alone gets right, -1 for the first, or 0.
         group_Q: an integer for each query.
     """
-    sums_G = np.bincount(np.unique(group_Q, return_inverse=True)[1], difference_Q)
-    spread = float((sums_G**2).sum())
-    return math.erfc(abs(float(sums_G.sum())) / math.sqrt(2 * spread)) if spread else 1.0
+    sums = np.bincount(np.unique(group_Q, return_inverse=True)[1], difference_Q)
+    spread = float((sums**2).sum())
+    return math.erfc(abs(float(sums.sum())) / math.sqrt(2 * spread)) if spread else 1.0
 
 
 def _test_pairs(first: SuiteResult, second: SuiteResult, score: Score) -> float | None:

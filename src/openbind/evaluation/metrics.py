@@ -133,8 +133,8 @@ def effective_count(right_Q: np.ndarray, group_Q: np.ndarray | None) -> float:
         return float(len(right_Q))
     number_Q = np.unique(group_Q, return_inverse=True)[1]
     groups = int(number_Q.max()) + 1
-    sums_G = np.bincount(number_Q, right_Q - right_Q.mean())
-    spread = float((sums_G**2).sum()) * groups / max(groups - 1, 1)
+    sums = np.bincount(number_Q, right_Q - right_Q.mean())
+    spread = float((sums**2).sum()) * groups / max(groups - 1, 1)
     alone = float(right_Q.mean() * (1 - right_Q.mean())) * len(right_Q) ** 2
     if not spread or groups == 1:
         return float(groups)
