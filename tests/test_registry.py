@@ -41,6 +41,7 @@ def test_entry_points_add_names(tmp_path: object, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(openbind.registry, "entry_points", scan)
     registry = Registry("thing", "openbind.things", {})
     assert registry.names() == ("radar",)
+    assert Registry("other", "openbind.others", {}).names() == ()
     for _ in range(100):
         assert registry.get("radar")("a/b") == "b"
-    assert len(scans) == 1, "packages are scanned once, not for each name"
+    assert len(scans) == 1, "packages are scanned once, not for each name or registry"

@@ -8,6 +8,7 @@ import math
 import types
 import typing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 from openbind.errors import ConfigError, shorten
@@ -87,7 +88,7 @@ def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
     if not isinstance(values, dict):
         raise ConfigError(f"{where or kind.__name__}: expected a mapping, found {shorten(values)}")
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(str(key)[:100], fields, n=1)
@@ -102,6 +103,12 @@ def from_dict(kind: type[Config], values: Any, where: str = "") -> Config:
         return kind(**given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where or kind.__name__}: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the annotations of a class, evaluated once: that takes longer than reading values."""
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 def _join(where: str, key: object) -> str:
@@ -200,7 +207,7 @@ def schema(kind: type) -> dict[str, Any]:
     Args:
         kind: the dataclass. A class with `from_plain` has its schema in `plain_schema()`.
     """
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     fields = dataclasses.fields(kind)
     properties = {field.name: _value_schema(hints[field.name]) for field in fields}
     missing = dataclasses.MISSING

@@ -65,8 +65,14 @@ class Registry:
 
 @lru_cache
 def _entry_points(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """Return a group's entry points; scanning all packages takes milliseconds, so once a path."""
+    """Return a group's entry points by name."""
     found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=group):
+    for entry in _scan(path).select(group=group):
         found.setdefault(entry.name, entry)
     return found
+
+
+@lru_cache(maxsize=1)
+def _scan(path: tuple[str, ...]) -> Any:
+    """Return the entry points of all packages, read once for all registries: it takes long."""
+    return entry_points()
