@@ -47,7 +47,13 @@ from openbind.model.blank import blank_weights
 from openbind.model.int8 import put_blank
 from openbind.names import plain_name
 from openbind.space.card import Card, to_model_card
-from openbind.space.config import SpaceConfig, TowerSpec, read_space_config, write_space_config
+from openbind.space.config import (
+    DTYPES,
+    SpaceConfig,
+    TowerSpec,
+    read_space_config,
+    write_space_config,
+)
 from openbind.space.identity import image_side
 from openbind.space.space import Space
 
@@ -317,14 +323,7 @@ def _build_blank(folder: Path, name: str, spec: TowerSpec) -> torch.nn.Module:
         with blank_weights():
             tower = build_tower(spec)
             put_blank(tower, found)
-    except (
-        ArithmeticError,
-        AttributeError,
-        MemoryError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _UNBUILDABLE as error:
         reason = f"towers.{name}: no network can be built from it ({first_line(error)})"
         raise CheckpointError(folder / CONFIG, reason) from error
     expected = {key: tuple(value.shape) for key, value in tower.state_dict().items()}
@@ -373,7 +372,8 @@ def _weights(listing: Listing, modalities: Iterable[str] | None) -> list[list[st
 
 
 def _stated_dtype(listing: Listing) -> str | None:
-    return read_config(listing.path).dtype
+    stated = listing.config.get("dtype")
+    return stated if stated in DTYPES else None  # `load` refuses others
 
 
 FORMAT = CheckpointFormat(

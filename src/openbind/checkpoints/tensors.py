@@ -10,6 +10,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,12 @@ def open_tensors(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
 
 
 def move_tensor(
-    tensor: Tensor, device: str | torch.device, dtype: torch.dtype, *, mapped: bool = True
+    tensor: Tensor,
+    device: str | torch.device,
+    dtype: torch.dtype,
+    *,
+    layout: torch.memory_format = torch.preserve_format,
+    mapped: bool = True,
 ) -> Tensor:
     """Move a tensor to a device and precision, at an aligned address.
 
@@ -137,10 +143,11 @@ def move_tensor(
 
     Args:
         tensor: contiguous; integers keep their dtype.
-        device, dtype: of the result.
+        device, dtype, layout: of the result.
         mapped: the tensor is from `open_tensors` and not used elsewhere; a copied one is freed.
     """
-    placed = tensor.to(device, dtype if tensor.is_floating_point() else None)
+    precision = dtype if tensor.is_floating_point() else None
+    placed = tensor.to(device, precision, memory_format=layout)
     if placed is tensor and tensor.device.type == "cpu" and tensor.data_ptr() % _ALIGNMENT:
         placed = tensor.clone()
     if mapped and placed is not tensor:
@@ -163,8 +170,13 @@ def free_mapped(tensor: Tensor) -> None:
     start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
     end = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if end > start:
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+        length = ctypes.c_size_t(end - start)
+        _c_library().madvise(ctypes.c_void_p(start), length, mmap.MADV_DONTNEED)
+
+
+@lru_cache(maxsize=1)
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 def _kind_of(path: Path) -> str:
@@ -243,11 +255,12 @@ def load_weights(
     """
     state = read_weights(path)
     blank = tower.state_dict()
-    placed = {key: move_tensor(value, device, dtype) for key, value in state.items()}
-    for key, value in placed.items():
+    placed = {}
+    for key, value in state.items():
         # Convolutions are faster with channels-last weights, where a tower uses them.
-        if value.ndim == 4 and blank[key].is_contiguous(memory_format=torch.channels_last):
-            placed[key] = value.contiguous(memory_format=torch.channels_last)
+        last = value.ndim == 4 and blank[key].is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.preserve_format
+        placed[key] = move_tensor(value, device, dtype, layout=layout)
     tower.load_state_dict(placed, assign=True)
     if not is_fast(device):
         dequantize(tower)
