@@ -172,3 +172,18 @@ def test_on_disk(tmp_path: Path, tiny: openbind.Space) -> None:
     (result,) = measure_built_in(Embedder(space), [held]).results
     assert {score.count for score in result.scores} == {1}
     assert (result.trained_items, result.overlaps) == (2, ())
+
+
+def test_nothing_unseen(
+    held_out: Path, tmp_path: Path, tiny: openbind.Space, kept: VectorCache
+) -> None:
+    """A set whose items were all trained on is left out, and said so; the others are measured."""
+    for side in ("visible", "thermal"):
+        (tmp_path / "roadscene" / side).mkdir(parents=True)
+        Image.new("L", (32, 32)).save(tmp_path / "roadscene" / side / "a.jpg")
+    listed = Source(name="RoadScene", use="", license="", origin="", items=("a.jpg",))
+    space = openbind.Space(tiny.config, tiny.towers, Card(sources=(listed,)))
+    sets = [*read_sets(held_out), *read_on_disk(tmp_path)]
+    found = measure_built_in(Embedder(space, cache=kept), sets)
+    assert [result.suite for result in found.results] == ["motion", "rooms"]
+    assert found.warnings == (f"RoadScene: {space.name} was trained on its items",)

@@ -4,6 +4,8 @@ the pairs are shuffled.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import skew
@@ -122,6 +124,23 @@ def test_centring_closes_the_gap() -> None:
     assert cell.gap > 0.5
     assert cell.centered[0].value > cell.raw[0].value
     assert modality_gap(center(a.vectors_NE), center(b.vectors_NE)) < 0.1
+
+
+def test_gap_and_hubness_within_sets() -> None:
+    """Items of two sets aren't compared with each other: means of the sets, by their queries."""
+    big, small = draw_scenes(noise=0.5), draw_scenes(noise=2.0, count=20)
+    alone = [measure(*sides) for sides in (big, small)]
+    both = []
+    for one, other in zip(big, small, strict=True):
+        items = [*one.items, *(replace(item, set="other") for item in other.items)]
+        both.append(gather(one.modality, items, np.vstack([one.vectors_NE, -other.vectors_NE])))
+    found = measure(*both)
+    assert [pool.queries for pool in found.pools] == [60, 20]
+    assert found.gap == pytest.approx((3 * alone[0].gap + alone[1].gap) / 4)
+    hubs = [cell.hubness or 0 for cell in alone]
+    assert found.hubness == pytest.approx((3 * hubs[0] + hubs[1]) / 4)
+    few = measure(*draw_scenes(noise=1.0, count=8))
+    assert few.hubness is None
 
 
 def test_gap_by_hand() -> None:

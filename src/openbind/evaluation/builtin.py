@@ -48,7 +48,8 @@ def measure_built_in(
 ) -> BuiltIn:
     """Embed the items of sets, run the tasks that they support, and measure the alignment.
 
-    Items that the space's card lists as training data are skipped.
+    Items that the space's card lists as training data are skipped, and sets of nothing else with a
+    warning.
 
     Args:
         embedder: embeds in the space to be measured.
@@ -81,10 +82,7 @@ def measure_built_in(
         results=tuple(result for result in results if result.scores),
         cells=measure_emergence(embedded, find_trained_pairs(space), generator),
         warnings=tuple(
-            f"{task}: {reason}"
-            for result in results
-            if not result.scores
-            for task, reason in result.skipped.items()
+            warning for result in results if not result.scores for warning in _explain(result)
         ),
     )
 
@@ -150,6 +148,13 @@ def _run(embedder: Embedder, held: ItemSet, judge: Judge | None) -> SuiteResult:
     result = run_tasks(embedder, tasks, suite=held.title, title=held.title)
     overlaps = match_sources(embedder.space.card, held.title, held.origins)
     return replace(result, overlaps=overlaps)
+
+
+def _explain(result: SuiteResult) -> list[str]:
+    """Say why a set has no result."""
+    if result.trained_items and not result.skipped:
+        return [f"{result.suite}: {result.space} was trained on its items"]
+    return [f"{task}: {reason}" for task, reason in result.skipped.items()]
 
 
 def _count(held: ItemSet) -> int:

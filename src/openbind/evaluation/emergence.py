@@ -63,9 +63,11 @@ class Cell:
             very items that are measured.
         shuffled: the control: as `raw` with relevance labels permuted, which must give chance; its
             intervals hold 95 % of the permutations.
-        gap: distance of the two modalities' mean vectors, 0..2 (Liang et al. 2022, NeurIPS).
-        hubness: skewness of how often each target is among the 10 nearest of a query; 0 is even,
-            above 1 a few targets are near everything. None where there are no more than 10.
+        gap: distance of the two modalities' mean vectors within a data set, 0..2 (Liang et al.
+            2022, NeurIPS); of several sets the mean, weighted by their queries.
+        hubness: skewness of how often each target is among the 10 nearest of a query in its data
+            set; 0 is even, above 1 a few targets are near everything. Of several sets the mean,
+            weighted likewise, of those with more than 10 targets; None if none has.
     """
 
     query: str
@@ -134,6 +136,8 @@ def measure_cell(
     pools: list[Pool] = []
     searches: list[_Search] = []
     centered: list[_Search] = []
+    gaps: list[float] = []
+    hubs: list[float | None] = []
     for name in sorted({*query.sets} & {*target.sets}):
         some, others = query.of_set(name), target.of_set(name)
         by_scene = share_scenes(some.items, others.items)
@@ -152,6 +156,8 @@ def measure_cell(
         for found, change in ((searches, np.asarray), (centered, center)):
             scores_QK = change(some.vectors_NE)[answerable] @ change(others.vectors_NE).T
             found.append(_Search.of(scores_QK, relevant_QK[answerable]))
+        gaps.append(modality_gap(some.vectors_NE, others.vectors_NE))
+        hubs.append(hubness(some.vectors_NE @ others.vectors_NE.T, HUB_NEIGHBORS))
     if not pools:
         return None
     name = f"{query.modality} → {target.modality}"
@@ -163,9 +169,17 @@ def measure_cell(
         raw=_scores(name, searches),
         centered=_scores(name, centered),
         shuffled=_control(name, searches, generator),
-        gap=modality_gap(query.vectors_NE, target.vectors_NE),
-        hubness=hubness(query.vectors_NE @ target.vectors_NE.T, HUB_NEIGHBORS),
+        gap=_mean_of_pools(gaps, pools) or 0.0,
+        hubness=_mean_of_pools(hubs, pools),
     )
+
+
+def _mean_of_pools(values: Sequence[float | None], pools: Sequence[Pool]) -> float | None:
+    """Return the mean weighted by queries, as R@1 weighs data sets; None without a value."""
+    known = [(own, p.queries) for own, p in zip(values, pools, strict=True) if own is not None]
+    if not known:
+        return None
+    return sum(own * queries for own, queries in known) / sum(queries for _, queries in known)
 
 
 def find_trained_pairs(space: Space) -> frozenset[tuple[str, str]]:
