@@ -110,4 +110,9 @@ def _print_table(names: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         print(f"{name:{width}}", *(f"{cell:>7}" for cell in row), f"  {number}")
 
 
-VERB = Verb("Print the cosines between a few items of any modalities.", add_arguments, run)
+VERB = Verb(
+    "Print the cosines between a few items of any modalities.",
+    add_arguments,
+    run,
+    is_short=lambda _: True,
+)

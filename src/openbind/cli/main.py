@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from openbind import __version__
 from openbind.cli.interrupts import defer_interrupts
 from openbind.cli.noise import without_noise
+from openbind.cli.short import ShortCommand
 from openbind.errors import OpenbindError, UnknownNameError, printable
 from openbind.registry import Registry
 
@@ -44,18 +45,19 @@ USAGE_ERROR = 2
 FAILED = 1
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, short: ShortCommand | None = None) -> int:
     """Run one command line.
 
     Args:
         arguments: without the program's name; None takes the process's.
+        short: begun if the command is one; None leaves the process as it is.
 
     Returns:
         exit code: 0 for success, 1 for failure, 2 for a wrong command line.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and not given[0].startswith("-"):
-        return _run_verb(given[0], given[1:])
+        return _run_verb(given[0], given[1:], short)
     parser = argparse.ArgumentParser(
         prog="openbind",
         description="One embedding space for images, video, text, audio, depth, thermal and IMU "
@@ -81,10 +83,11 @@ def run() -> None:
     warnings.formatwarning = lambda message, *_, **__: f"openbind: {printable(str(message))}\n"
     # Pillow's word about large images names no file; `openbind.limits` judges them.
     warnings.filterwarnings("ignore", r"Image size \(\d+ pixels\)")
+    short = ShortCommand()
     try:
         defer_interrupts()
         with without_noise():
-            code = main()
+            code = main(short=short)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, less) is gone; without this Python would report it again at exit.
@@ -93,6 +96,7 @@ def run() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
+    short.end(code)
     sys.exit(code)
 
 
@@ -106,7 +110,7 @@ def _summarize(name: str) -> str:
     return textwrap.fill(sentence, 100, initial_indent=f"  {name:10} ", subsequent_indent=" " * 13)
 
 
-def _run_verb(name: str, arguments: list[str]) -> int:
+def _run_verb(name: str, arguments: list[str], short: ShortCommand | None) -> int:
     try:
         verb = VERBS.get(name)
     except UnknownNameError as error:
@@ -115,7 +119,10 @@ def _run_verb(name: str, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"openbind {name}", description=verb.description)
     verb.add_arguments(parser)
     try:
-        code: int = verb.run(parser.parse_args(arguments))
+        parsed = parser.parse_args(arguments)
+        if short is not None and verb.is_short(parsed):
+            short.begin()
+        code: int = verb.run(parsed)
     except (OpenbindError, OSError) as error:
         # Line by line: names in the message can't steer the terminal.
         lines = map(printable, f"openbind {name}: {error}".splitlines())

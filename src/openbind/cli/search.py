@@ -252,4 +252,5 @@ VERB = Verb(
     "search embeds only new files.",
     add_arguments,
     run,
+    is_short=lambda arguments: bool(arguments.index),
 )

@@ -34,11 +34,13 @@ class Verb:
         description: for its help; the first sentence is its summary in `openbind --help`.
         add_arguments: adds its arguments to a parser.
         run: runs it and returns the exit code.
+        is_short: whether arguments ask for a few items only, see `openbind.cli.short`.
     """
 
     description: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    is_short: Callable[[argparse.Namespace], bool] = lambda _: False
 
 
 def add_space_arguments(parser: argparse.ArgumentParser) -> None:
