@@ -41,7 +41,9 @@ def test_round_trip() -> None:
 
 def test_page() -> None:
     """The page has pairs, results with chance levels, sources with licenses, and limits."""
-    text = ModelCard(to_model_card("mini", ["image"], CARD)).text
+    page = to_model_card("mini", ["image"], CARD)
+    assert page.endswith("hear.\n")
+    text = ModelCard(page).text
     for part in ("# mini", "image–audio", "0.123", "0.100", "| Net | text tower | MIT |", "- It"):
         assert part in text
 
