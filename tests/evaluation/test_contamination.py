@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from openbind.evaluation.contamination import match_sources, trained_items
+from openbind.evaluation.contamination import identify, match_sources, trained_items
 from openbind.space.card import Card, Source
 
 
@@ -36,3 +36,9 @@ def test_listed_items_are_skipped_and_not_warned_of() -> None:
     assert match_sources(card, "RoadScene") == ()
     assert trained_items(card, "RoadScene") == {"a.jpg", "b.jpg"}
     assert trained_items(card, "LLVIP") == frozenset()
+
+
+def test_a_file_in_another_format_is_the_same() -> None:
+    """Only the extension may differ."""
+    assert identify("a.b.jpg") == identify("a.b.png") == "a.b"
+    assert identify("a.jpg") != identify("b.jpg")

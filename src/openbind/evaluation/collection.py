@@ -11,6 +11,7 @@ import numpy as np
 
 from openbind.embedding.items import Item
 from openbind.errors import InputError
+from openbind.evaluation.contamination import identify
 from openbind.modalities import TEXT
 
 
@@ -89,10 +90,12 @@ class ItemSet:
         return {label: tuple(i.title for i in texts if i.label == label) for label in labels}
 
     def without(self, names: Collection[str]) -> ItemSet:
-        """Return the set without the items whose file has one of these names."""
-        sides = {}
+        """Return the set without the items whose file has one of these names, in any format."""
+        sides, dropped = {}, {identify(name) for name in names}
         for modality, side in self.sides.items():
-            items = tuple(i for i in side.items if i.path is None or i.path.name not in names)
+            items = tuple(
+                i for i in side.items if i.path is None or identify(i.path.name) not in dropped
+            )
             if items:
                 sides[modality] = replace(side, items=items)
         return replace(self, sides=sides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from openbind.space.card import Card
 
@@ -30,6 +31,11 @@ def match_sources(card: Card, title: str, overlaps: Sequence[str] = ()) -> tuple
             or any(name in f"{source.name} {source.origin}".lower() for name in names)
         )
     )
+
+
+def identify(name: str) -> str:
+    """Return what a file of a data set is called in any format: its name without the extension."""
+    return PurePath(name).stem
 
 
 def trained_items(card: Card, title: str) -> frozenset[str]:

@@ -57,7 +57,7 @@ def evaluate(
         InputError: the data's layout is wrong, no item can be used, or all are training data.
     """
     spec: Suite = SUITES.get(suite)
-    tasks, trained_on = _drop_trained(spec.read(Path(data)), space, spec.title, Path(data))
+    tasks, trained_on = _drop_trained(spec, space, Path(data))
     embedder = Embedder(space, cache=cache, progress=progress, **compute)
     tasks = with_judge(tasks, judge)
     result = run_tasks(embedder, tasks, suite=suite, title=spec.title, probe=probe)
@@ -110,21 +110,19 @@ def run_tasks(
     )
 
 
-def _drop_trained(
-    tasks: Sequence[Task], space: Space, title: str, data: Path
-) -> tuple[list[Task], int]:
-    """Drop the items that a space's card lists as training data.
+def _drop_trained(spec: Suite, space: Space, data: Path) -> tuple[list[Task], int]:
+    """Read a suite's tasks and drop the items that a space's card lists as training data.
 
     Returns:
         the tasks, and how many items of the task with the most were dropped.
     """
-    names = trained_items(space.card, title)
+    tasks, names = spec.read(data), trained_items(space.card, spec.title)
     if not names:
         return list(tasks), 0
-    kept: list[Task] = [task.without(names) for task in tasks]
+    kept: list[Task] = [task.without(names, spec.identify) for task in tasks]
     if not any(task.items for task in kept):
         raise InputError(
-            data, f"{space.name} was trained on each of its items; expected others of {title}"
+            data, f"{space.name} was trained on each of its items; expected others of {spec.title}"
         )
     dropped = [len(task.items) - len(left.items) for task, left in zip(tasks, kept, strict=True)]
     return kept, max(dropped)

@@ -57,6 +57,17 @@ def test_part(tmp_path: Path, tones: list[Path], tiny: openbind.Space) -> None:
     assert tabulate([all_of_it])[1].endswith("0.669 ImageBind, Table 2")
 
 
+def test_trained_clips(tmp_path: Path, tones: list[Path], starter: openbind.Space) -> None:
+    """Clips that the starter was trained on are skipped by the names that the data set has."""
+    assert SUITE.identify("1-100032-A-0.wav") == SUITE.identify("1-100032-A.ogg") == "1-100032-A"
+    data = make_look_alike(tmp_path, tones)
+    (data / "audio" / "1-0-A-0.wav").rename(data / "audio" / "1-100032-A-0.wav")
+    table = data / "meta" / "esc50.csv"
+    table.write_text(table.read_text().replace("1-0-A-0.wav", "1-100032-A-0.wav"))
+    result = evaluate(starter, "esc50", data)
+    assert (result.trained_items, result.scores[0].count) == (1, 3)
+
+
 def test_broken(tmp_path: Path, tones: list[Path]) -> None:
     """Another table, or a fold that is not an integer."""
     data = make_look_alike(tmp_path, tones)

@@ -84,5 +84,7 @@ def test_take_and_without() -> None:
     task = Coherence(name="c", modality="image", items=items)
     assert task.take([2, 0]).items == [items[2], items[0]]
     assert task.without({"a.png"}).items == ["a.png", Path("y/b.png")]
+    assert task.without({"a.jpg"}).items == ["a.png", Path("y/b.png")]
+    assert task.without({"bird"}, lambda name: name[0]).items == items[:2]
     assert Side(modality="image", items=items).take([1]).items == ["a.png"]
     assert (task.modalities(), task.learns) == (("image",), False)

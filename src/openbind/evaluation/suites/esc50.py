@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePath
 
 from openbind.errors import InputError
 from openbind.evaluation.prompts import CLIP_TEMPLATES
@@ -42,6 +43,16 @@ def read(data: Path) -> tuple[Task, ...]:
     return (task, LinearProbe.of(task)) if len({row["fold"] for row in rows}) > 1 else (task,)
 
 
+def identify(name: str) -> str:
+    """Return fold, Freesound id and take: "1-100032-A" of 1-100032-A-0.wav and 1-100032-A.ogg.
+
+    The last number is the class, which copies of the data set leave out.
+    """
+    stem = PurePath(name).stem
+    match = re.fullmatch(r"(\d-\d+-[A-Z])-\d+", stem)
+    return match[1] if match else stem
+
+
 SUITE = Suite(
     title="ESC-50",
     layout="meta/esc50.csv (filename, fold, category)\naudio/*.wav",
@@ -59,4 +70,5 @@ SUITE = Suite(
         ),
     ),
     overlaps=("ESC-50", "ESC-10", "Freesound"),
+    identify=identify,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openbind.errors import InputError
+from openbind.evaluation.contamination import identify
 from openbind.evaluation.results import Published
 from openbind.evaluation.tasks.task import Task
 
@@ -26,6 +27,8 @@ class Suite:
         published: numbers from papers.
         overlaps: names of data sets that share items with it, for warnings about train/test
             contamination declared in a model card.
+        identify: file name → what makes two files the same item, by which those that a space was
+            trained on are skipped; by default all but the extension.
         ships: whether the sets that ship are read where no folder is given.
     """
 
@@ -36,6 +39,7 @@ class Suite:
     read: Callable[[Path], tuple[Task, ...]]
     published: tuple[Published, ...] = ()
     overlaps: tuple[str, ...] = ()
+    identify: Callable[[str], str] = identify
     ships: bool = False
 
 

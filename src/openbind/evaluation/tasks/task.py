@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from openbind.embedding.items import FilePart, Item
 from openbind.evaluation.collection import ItemSet
+from openbind.evaluation.contamination import identify
 from openbind.evaluation.embedder import Embedder
 from openbind.evaluation.results import TaskResult
 
@@ -74,10 +75,18 @@ class Task(Side, ABC):
         }
         return replace(self, **changes)
 
-    def without(self, names: Collection[str]) -> Any:
-        """Return the same task without the items whose file has one of these names."""
-        kept = [index for index, item in enumerate(self.items) if _file_name(item) not in names]
-        return self.take(kept)
+    def without(self, names: Collection[str], identify: Callable[[str], str] = identify) -> Any:
+        """Return the same task without the items whose file has one of these names.
+
+        Args:
+            names: of files.
+            identify: file name → what is compared; by default all but the extension.
+        """
+        dropped = {identify(name) for name in names}
+        files = [_file_name(item) for item in self.items]
+        return self.take(
+            [n for n, f in enumerate(files) if f is None or identify(f) not in dropped]
+        )
 
 
 def _file_name(item: Item) -> str | None:
