@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+AT_ONCE = 5_000
+"""Tables of at most so many rows are read as a whole by the first question, in milliseconds."""
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 Read = Callable[[np.ndarray], list[Any]]
 """From places of rows to the values of a column."""
@@ -16,7 +19,8 @@ Read = Callable[[np.ndarray], list[Any]]
 class Cells:
     """Columns of a table, whose rows are read as `Table.take(places).to_pylist()` reads them.
 
-    Arrow makes an object for each cell first, which takes several times as long for ten rows.
+    Arrow makes an object for each cell first, which takes several times as long for ten rows. Rows
+    of small tables are kept as values, some 2 kB each.
 
     Args:
         table: Arrow's; its buffers are shared, not copied, but for columns that may be null.
@@ -24,11 +28,21 @@ class Cells:
     """
 
     def __init__(self, table: Any, names: Sequence[str]) -> None:
-        self._names = names
+        self._names, self._count = names, len(table)
         self._columns = [_reader(table.column(name)) for name in names]
 
     def rows(self, places_T: np.ndarray) -> list[dict[str, Any]]:
         """Return rows by their places, as values by the names of the columns."""
+        if self._count > AT_ONCE:
+            return self._read(places_T)
+        whole = self._whole
+        return [whole[place].copy() for place in places_T.tolist()]
+
+    @cached_property
+    def _whole(self) -> list[dict[str, Any]]:
+        return self._read(np.arange(self._count))
+
+    def _read(self, places_T: np.ndarray) -> list[dict[str, Any]]:
         columns = [read(places_T) for read in self._columns]
         return [dict(zip(self._names, row, strict=True)) for row in zip(*columns, strict=True)]
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from openbind.embedding.items import stored_name
 from openbind.errors import InputError
 from openbind.search.ann import Nearest
 from openbind.search.columns import SHOWN, vectors_of
@@ -18,7 +17,7 @@ from openbind.search.conditions import Where, write_condition
 from openbind.search.meta import Meta, with_root, with_type_overrides
 from openbind.search.place import FOLDER, find_place, place_of
 from openbind.search.ranking import rank_rows
-from openbind.search.results import Hit
+from openbind.search.results import Hit, make_hits
 from openbind.search.store import Store
 from openbind.search.table import one_of, reading
 from openbind.search.update import Changes, update
@@ -252,7 +251,7 @@ class Index(Store):
         """
         meta = self.meta
         query_E = np.asarray(query_E, np.float32)
-        if query_E.shape != (meta.dim,) or not np.isfinite(query_E).all() or not query_E.any():
+        if query_E.shape != (meta.dim,) or not _has_direction(query_E):
             found = f"{query_E.shape} {query_E.dtype}"
             raise InputError("the query", f"expected ({meta.dim},) finite numbers, found {found}")
         if top_k < 1:
@@ -338,21 +337,13 @@ class Index(Store):
         return found
 
     def _hits(self, meta: Meta, rows: Iterable[dict[str, Any]]) -> list[Hit]:
-        roots = {root.number: root.path for root in meta.roots}
-        own = ("path", "root", "score", "deviations", "close")
-        names = [name for name in Hit.__dataclass_fields__ if name not in own]
-        return [
-            Hit(
-                path=roots[row["root"]] / stored_name(row["path"]),
-                root=roots[row["root"]],
-                score=float(row.get("score", 1.0)),
-                deviations=row.get("deviations"),
-                close=row.get("close"),
-                **{name: row[name] for name in names},
-            )
-            for row in rows
-            if row["root"] in roots
-        ]
+        return make_hits(rows, {root.number: root.path for root in meta.roots})
+
+
+def _has_direction(query_E: np.ndarray) -> bool:
+    """Return whether all numbers are finite, and not all of them zero."""
+    squared = query_E @ query_E  # one pass; the others where it says nothing
+    return 0 < squared < np.inf or bool(np.isfinite(query_E).all() and query_E.any())
 
 
 def default_folder(roots: Sequence[str | os.PathLike[str]]) -> Path:

@@ -64,10 +64,12 @@ class Matrix:
             columns by name with `score`, in descending order; ties in the table's order.
         """
         chosen_P = scores_K if places_P is None else scores_K[places_P]
-        best_T = np.arange(len(chosen_P))
         if count < len(chosen_P):
-            best_T = np.sort(np.argpartition(-chosen_P, count)[:count])
-        best_T = best_T[np.argsort(-chosen_P[best_T], kind="stable")]
+            best_T = np.argpartition(-chosen_P, count)[:count]
+            best_T.sort()
+        else:
+            best_T = np.arange(len(chosen_P))
+        best_T = best_T[(-chosen_P[best_T]).argsort(kind="stable")]
         found = self._cells.rows(best_T if places_P is None else places_P[best_T])
         for row, score in zip(found, chosen_P[best_T].tolist(), strict=True):
             row["score"] = score

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 
 from openbind.errors import InputError
-from openbind.search.meta import Meta, has_meta, read_meta, write_meta
+from openbind.search.meta import META, Meta, has_meta, read_meta, write_meta
 from openbind.search.table import RowTable
+from openbind.search.versions import SETTLED_NS
 
 FOLDER = ".openbind"
 """Default folder of an index, in its first root; hidden, so scans skip it."""
@@ -63,6 +65,8 @@ class LocalPlace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._address = os.fspath(folder / META)
+        self._known: tuple[tuple[int, ...], Meta] | None = None
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -72,8 +76,16 @@ class LocalPlace:
         return has_meta(self.folder)
 
     def read(self) -> Meta:
-        """Read `index.json`, as `read_meta`."""
-        return read_meta(self.folder)
+        """Read `index.json`, as `read_meta`, if it has changed."""
+        now, found = time.time_ns(), os.stat(self._address)
+        state = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
+        known = self._known
+        if known is not None and known[0] == state:
+            return known[1]
+        meta = read_meta(self.folder)
+        # Whatever has changed too recently may change again without a sign.
+        self._known = (state, meta) if now - max(state[:2]) > SETTLED_NS else None
+        return meta
 
     def write(self, meta: Meta) -> None:
         """Replace `index.json`."""

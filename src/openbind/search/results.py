@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
+from openbind.embedding.items import stored_name
 from openbind.embedding.scan import Summary
 
 
@@ -80,3 +85,40 @@ class Hit:
     width: int | None
     height: int | None
     duration: float | None
+
+
+_OWN = ("path", "root", "score", "deviations", "close")
+_NAMES = tuple(name for name in Hit.__dataclass_fields__ if name not in _OWN)
+_READ = itemgetter(*_NAMES)
+
+
+def make_hits(rows: Iterable[Mapping[str, Any]], roots: Mapping[int, Path]) -> list[Hit]:
+    """Return hits of the rows of a table.
+
+    Args:
+        rows: columns by name, with `score` (1 if missing), `deviations` and `close`, if known.
+        roots: number → path; rows of others, which are being removed, are left.
+    """
+    hits = []
+    for row in rows:
+        root = roots.get(row["root"])
+        if root is None:
+            continue
+        hit = object.__new__(Hit)
+        # The constructor of a frozen class sets field by field, which takes three times as long.
+        hit.__dict__.update(
+            zip(_NAMES, _READ(row), strict=True),
+            path=_path_of(root, row["path"]),
+            root=root,
+            score=float(row.get("score", 1.0)),
+            deviations=row.get("deviations"),
+            close=row.get("close"),
+        )
+        hits.append(hit)
+    return hits
+
+
+@lru_cache(maxsize=10_000)
+def _path_of(root: Path, stored: str) -> Path:
+    """Return a file's path; joining takes longer than anything else of a hit."""
+    return root / stored_name(stored)

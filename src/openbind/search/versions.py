@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 SETTLED_NS = 2_000_000_000
@@ -25,7 +24,7 @@ class Versions:
 
     def __init__(self, table: Any, address: str | os.PathLike[str]) -> None:
         self._table = table
-        self._manifests = Path(address) / MANIFESTS
+        self._manifests = os.path.join(os.fspath(address), MANIFESTS)
         self._known: tuple[int, int] | None = None
 
     def newest(self) -> int:
