@@ -104,17 +104,16 @@ def make_hits(rows: Iterable[Mapping[str, Any]], roots: Mapping[int, Path]) -> l
         root = roots.get(row["root"])
         if root is None:
             continue
-        hit = object.__new__(Hit)
-        # The constructor of a frozen class sets field by field, which takes three times as long.
-        hit.__dict__.update(
-            zip(_NAMES, _READ(row), strict=True),
-            path=_path_of(root, row["path"]),
-            root=root,
-            score=float(row.get("score", 1.0)),
-            deviations=row.get("deviations"),
-            close=row.get("close"),
+        hits.append(
+            Hit(
+                path=_path_of(root, row["path"]),
+                root=root,
+                score=float(row.get("score", 1.0)),
+                deviations=row.get("deviations"),
+                close=row.get("close"),
+                **dict(zip(_NAMES, _READ(row), strict=True)),
+            )
         )
-        hits.append(hit)
     return hits
 
 
