@@ -47,7 +47,7 @@ class LearnRecipe:
         seed: of everything random.
     """
 
-    steps: int = 4200
+    steps: int = 5500
     batch: int = 64
     rate: float = 1e-3
     matrix_rate: float = 0.02
