@@ -34,11 +34,17 @@ def test_an_image_is_the_same_in_any_batch_and_takes_seconds(starter: openbind.S
 
 
 def test_candidates_come_nearer_to_what_they_were_drawn_from(starter: openbind.Space) -> None:
-    vector = starter.encode("text", NOUNS[0])
+    """The first of four may be the nearest; of several queries not always."""
+    vectors = starter.encode("text", NOUNS)
     options = {"modality": "text", "n": 1, "steps": 2, "seed": 1}
-    one, best = (starter.generate(vector, candidates=count, **options)[0] for count in (1, 4))
-    first, second = starter.encode("image", [one, best]) @ vector
-    assert second > first
+    cosines = []
+    for count in (1, 4):
+        drawn = starter.generate(vectors, candidates=count, **options)
+        seen = starter.encode("image", [images[0] for images in drawn])
+        cosines.append((seen * vectors).sum(1))
+    first, best = cosines
+    assert (best > first - 1e-3).all()
+    assert (best - first).mean() > 0.005
 
 
 def test_candidates_need_the_image_tower() -> None:
