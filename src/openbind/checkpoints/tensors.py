@@ -248,7 +248,7 @@ def load_weights(
 ) -> torch.nn.Module:
     """Load a file's weights, whose shapes are those of a blank tower, into it.
 
-    Layers that are quantized in the file become plain ones where no product in 8 bits is fast.
+    Linears that are quantized in the file become plain ones where no product in 8 bits is fast.
 
     Raises:
         CheckpointError: the file is damaged.

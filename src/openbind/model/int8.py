@@ -159,12 +159,6 @@ class Int8Embedding(nn.Module):
         """Look up (...) ids: (..., features)."""
         return self.weight[ids].to(self.int8_scale.dtype) * self.int8_scale[ids][..., None]
 
-    def plain_layer(self) -> nn.Embedding:
-        """Return a table of the same numbers."""
-        numbers = self.weight.to(self.int8_scale.dtype) * self.int8_scale[:, None]
-        table: nn.Embedding = nn.Embedding.from_pretrained(numbers)
-        return table
-
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Quantize each row of a weight by itself.
@@ -273,14 +267,17 @@ def put_blank(tower: nn.Module, keys: Iterable[str]) -> None:
 
 
 def dequantize(tower: nn.Module) -> None:
-    """Replace quantized layers by plain ones of the same numbers, where no product in 8 bits is."""
-    found = [(n, m) for n, m in tower.named_modules() if isinstance(m, Int8Linear | Int8Embedding)]
+    """Replace quantized Linears by plain ones of the same numbers, where no product in 8 bits is.
+
+    Tables stay: any device looks rows of bytes up.
+    """
+    found = [(n, m) for n, m in tower.named_modules() if isinstance(m, Int8Linear)]
     put(tower, {name: layer.plain_layer() for name, layer in found})
 
 
 def is_quantized(tower: nn.Module) -> bool:
-    """Return whether a tower has quantized layers."""
-    return any(isinstance(m, Int8Linear | Int8Embedding) for m in tower.modules())
+    """Return whether a tower has products in 8 bits."""
+    return any(isinstance(m, Int8Linear) for m in tower.modules())
 
 
 def _blank(layer: nn.Module) -> Int8Linear | Int8Embedding:
