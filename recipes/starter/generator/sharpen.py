@@ -71,7 +71,7 @@ def read_maps(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the map of a stage, and that of the features before they are averaged."""
     stem_BCHW = tower.stem(image_BCHW.contiguous(memory_format=torch.channels_last), "relu6")
-    middle_BCHW, last_BCHW = tower.blocks.split(stem_BCHW, STAGE)
+    middle_BCHW, last_BCHW = tower.blocks.read(stem_BCHW, (STAGE,))
     return middle_BCHW, tower.top(last_BCHW, "relu6")
 
 

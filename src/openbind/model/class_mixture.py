@@ -29,6 +29,12 @@ class MixtureConfig:
     temperature: Annotated[float, Range(1e-3, 1e3)] = 2.0
 
 
+def classify(classifier: nn.Linear, features_BD: torch.Tensor) -> torch.Tensor:
+    """Return a classifier's logits_BC; of more features than it has inputs it reads the first."""
+    logits_BC: torch.Tensor = classifier(features_BD[..., : classifier.in_features])
+    return logits_BC
+
+
 class ClassMixture(nn.Module):
     """Embeds features as the mixture of class vectors that a classifier predicts.
 
@@ -42,10 +48,13 @@ class ClassMixture(nn.Module):
         super().__init__()
         self.classifier, self.mixture, self.temperature = classifier, mixture, temperature
 
+    def classify(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """Return logits of the classes, logits_BC, divided by the temperature."""
+        return classify(self.classifier, features_BD) / self.temperature
+
     def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
         """Return the mixtures, embed_BE."""
-        logits_BC = self.classifier(features_BD) / self.temperature
-        mixture_BE: torch.Tensor = self.mixture(logits_BC.softmax(dim=-1))
+        mixture_BE: torch.Tensor = self.mixture(self.classify(features_BD).softmax(dim=-1))
         return mixture_BE
 
 

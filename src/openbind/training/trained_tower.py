@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from openbind.configs import from_dict, to_dict
 from openbind.errors import ConfigError
 from openbind.modalities import MODALITIES
+from openbind.model.class_mixture import classify
 from openbind.space.space import Space
 from openbind.training.distributed import World, full_state, share
 from openbind.training.heads import HeadNet, classifier_of, fold_head
@@ -101,8 +102,7 @@ class TrainedTower:
     @torch.no_grad()
     def classify(self, features_BD: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, C) of the tower's own, frozen classifier."""
-        logits_BC: torch.Tensor = classifier_of(self.tower)(features_BD)
-        return logits_BC
+        return classify(classifier_of(self.tower), features_BD)
 
     def update_average(self) -> None:
         """Update the moving average with the weights of a step."""

@@ -104,8 +104,44 @@ def test_layout_says_where() -> None:
     torch.manual_seed(0)
     cells = read_cells(torch.arange(8.0).view(1, 2, 2, 2), 2)
     assert cells.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]]
-    middle_BCHW, last_BCHW = EfficientNetLite(TINY).blocks.split(torch.randn(1, 4, 8, 8), 1)
+    middle_BCHW, last_BCHW = EfficientNetLite(TINY).blocks.read(torch.randn(1, 4, 8, 8), (1,))
     assert (middle_BCHW.shape[1], last_BCHW.shape[1]) == (4, 6)
+
+
+AVERAGED = dataclasses.replace(TINY, averaged=(1, 2))
+
+
+@torch.inference_mode()
+def test_earlier_stages_are_averaged_too() -> None:
+    """They follow the last features, and only the projection reads them."""
+    torch.manual_seed(0)
+    module, plain = EfficientNetLite(AVERAGED).eval(), EfficientNetLite(TINY).eval()
+    state = module.state_dict()
+    plain.load_state_dict(
+        {**state, "projection.weight": state["projection.weight"][:, : TINY.width]}
+    )
+    image_BCHW = torch.randn(2, 3, 64, 64)
+    features_BD = module.features(image_BCHW)
+    assert features_BD.shape == (2, 8 + 4 + 6)
+    last_BD = plain.features(image_BCHW)
+    torch.testing.assert_close(features_BD[:, :8], last_BD)
+    maps = module.blocks.read(module.stem(image_BCHW, "relu6"), (1,))
+    expected_BD = torch.cat([last_BD, *(each.mean(dim=(2, 3)) for each in maps)], dim=1)
+    assert F.cosine_similarity(features_BD, expected_BD).min() > 0.999
+    module.projection.weight[:, 8:] = 0
+    torch.testing.assert_close(module(image_BCHW), plain(image_BCHW))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (33, 64), (67, 48), (2, 90)])
+@torch.inference_mode()
+def test_cells_of_all_stages_are_the_image(shape: tuple[int, int]) -> None:
+    """The mean of the cells is the content part of the image's vector."""
+    torch.manual_seed(0)
+    module = EfficientNetLite(AVERAGED).eval()
+    image_BCHW = torch.randn(2, 3, *shape)
+    cells_BHWE = module.cells(image_BCHW, plain=True)
+    embed_BE = F.normalize(module(image_BCHW), dim=1)
+    torch.testing.assert_close(cells_BHWE.mean(dim=(1, 2)), embed_BE)
 
 
 def test_clips_are_means_of_frames() -> None:

@@ -7,9 +7,11 @@ into the convolutions, since the tower is used for inference only.
 
 The head adds two embeddings of the content: a mixture of one vector per ImageNet class, weighted by
 the classifier's softened probabilities (Norouzi et al. 2014, arXiv:1312.5650), and a learned
-projection of the features. With `layout` further dimensions embed where things are: a projection of
-an earlier stage's map, averaged in the cells of a grid. Modalities without spatial information,
-such as text, are zero there, which doesn't change their rankings.
+projection of the features. With `averaged`, features are those of earlier stages too: the last ones
+are what tells ImageNet's classes apart, and captions name more than these. With `layout` further
+dimensions embed where things are: a projection of an earlier stage's map, averaged in the cells of
+a grid. Modalities without spatial information, such as text, are zero there, which doesn't change
+their rankings.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated
 
 import torch
@@ -78,12 +81,15 @@ class EfficientNetLiteConfig:
     """Architecture; the defaults are the published EfficientNet-Lite2's.
 
     `temperature` softens the classifier's probabilities in the mixture; it was chosen on held-out
-    images (recipes/starter/README.md). `embed_dim` includes the layout's dimensions.
+    images (recipes/starter/README.md). `averaged` are stages, from 1, whose maps are averaged too;
+    they follow the `width` last features, which alone the classifier reads. `embed_dim` includes
+    the layout's dimensions.
     """
 
     stem_channels: Width = 32
     stages: Annotated[tuple[StageConfig, ...], Range(1, 16)] = LITE2_STAGES
     width: Width = 1280
+    averaged: tuple[Annotated[int, Range(1, 16)], ...] = ()
     num_classes: Width = 1000
     temperature: Annotated[float, Range(1e-3, 1e3)] = 1.5
     embed_dim: Width = 384
@@ -133,15 +139,23 @@ class Body(nn.Sequential):
         values = self._peak * math.ceil(height / 2) * math.ceil(width / 2)
         return split_batch(image_BCHW, values * image_BCHW.element_size())
 
-    def split(self, input_BCHW: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the outputs of a stage, counted from 1, and of the last."""
-        count = sum(s.repeats for s in self._stages[:stage])
-        middle_BCHW = hidden_BCHW = input_BCHW
-        for index, block in enumerate(self):
+    def read(self, input_BCHW: torch.Tensor, stages: Sequence[int]) -> tuple[torch.Tensor, ...]:
+        """Return the outputs of stages, counted from 1, and then of the last."""
+        ends = accumulate(stage.repeats for stage in self._stages)
+        wanted = {end: number for number, end in enumerate(ends, 1) if number in stages}
+        outputs, hidden_BCHW = dict[int, torch.Tensor](), input_BCHW
+        for count, block in enumerate(self, 1):
             hidden_BCHW = block(hidden_BCHW)
-            if index < count:
-                middle_BCHW = hidden_BCHW
-        return middle_BCHW, hidden_BCHW
+            if count in wanted:
+                outputs[wanted[count]] = hidden_BCHW
+        return *(outputs[stage] for stage in stages), hidden_BCHW
+
+
+def shrink(map_BCHW: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """Halve a map's sides until they are those of a later one, as the strides between do."""
+    while map_BCHW.shape[2:] != size:
+        map_BCHW = F.avg_pool2d(map_BCHW, 3, 2, 1, count_include_pad=False)
+    return map_BCHW
 
 
 def read_cells(map_BCHW: torch.Tensor, grid: int) -> torch.Tensor:
@@ -163,7 +177,8 @@ class EfficientNetLite(nn.Module):
         self.classifier = nn.Linear(config.width, config.num_classes)
         content_dim = config.embed_dim - (config.layout.dim if config.layout else 0)
         self.mixture = nn.Linear(config.num_classes, content_dim, bias=False)
-        self.projection = nn.Linear(config.width, content_dim)
+        beside = sum(config.stages[stage - 1].channels for stage in config.averaged)
+        self.projection = nn.Linear(config.width + beside, content_dim)
         self.layout = None
         if config.layout is not None:
             channels = config.stages[config.layout.stage - 1].channels
@@ -184,12 +199,17 @@ class EfficientNetLite(nn.Module):
     def _read_maps(self, image_BCHW: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the map of a stage, and that of the features before they are averaged."""
         image_BCHW = image_BCHW.contiguous(memory_format=torch.channels_last)
+        stages = (stage, *self.config.averaged)
         parts = [
-            self.blocks.split(self.stem(part, "relu6"), stage)
+            self.blocks.read(self.stem(part, "relu6"), stages)
             for part in self.blocks.parts(image_BCHW)
         ]
-        middle_BCHW, last_BCHW = (torch.cat(maps) for maps in zip(*parts, strict=True))
-        return middle_BCHW, self.top(last_BCHW, "relu6")
+        middle_BCHW, *earlier, last_BCHW = (torch.cat(maps) for maps in zip(*parts, strict=True))
+        top_BCHW = self.top(last_BCHW, "relu6")
+        if not earlier:
+            return middle_BCHW, top_BCHW
+        beside = [shrink(map_BCHW, top_BCHW.shape[2:]) for map_BCHW in earlier]
+        return middle_BCHW, torch.cat([top_BCHW, *beside], dim=1)
 
     def dense_size(self, size: int) -> int:
         """Return the size of images in which `cells` finds the most, given the usual one.
@@ -229,7 +249,8 @@ class EfficientNetLite(nn.Module):
 
     def _split_content(self, features_BHWD: torch.Tensor) -> torch.Tensor:
         """Return the content of each cell; the mean is `embed` of the features' mean."""
-        logits_BHWL = self.classifier(features_BHWD) / self.config.temperature
+        beside = self.content_head.beside
+        logits_BHWL = beside.classify(features_BHWD)
         own_BHWE = self.mixture(logits_BHWL.softmax(dim=-1))
         whole_BE = self.mixture(logits_BHWL.mean(dim=(1, 2)).softmax(dim=-1))
         rest_BE = whole_BE - own_BHWE.mean(dim=(1, 2))
