@@ -132,6 +132,22 @@ def test_earlier_stages_are_averaged_too() -> None:
     torch.testing.assert_close(module(image_BCHW), plain(image_BCHW))
 
 
+@pytest.mark.parametrize(
+    ("stages", "averaged", "message"),
+    [
+        (TINY.stages, (3,), "stage 3 of 2"),
+        ((TINY.stages[0], dataclasses.replace(TINY.stages[1], stride=3)), (1,), "more than 2"),
+    ],
+)
+def test_stages_that_cannot_be_averaged(
+    stages: tuple[StageConfig, ...], averaged: tuple[int, ...], message: str
+) -> None:
+    """A config of an unknown origin can't ask for a stage that isn't there, nor halve forever."""
+    config = dataclasses.replace(TINY, stages=stages, averaged=averaged)
+    with pytest.raises(ValueError, match=message):
+        EfficientNetLite(config)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (33, 64), (67, 48), (2, 90)])
 @torch.inference_mode()
 def test_cells_of_all_stages_are_the_image(shape: tuple[int, int]) -> None:

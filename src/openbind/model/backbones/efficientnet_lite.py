@@ -151,6 +151,20 @@ class Body(nn.Sequential):
         return *(outputs[stage] for stage in stages), hidden_BCHW
 
 
+def count_averaged(config: EfficientNetLiteConfig) -> int:
+    """Return how many features the earlier stages have.
+
+    Raises:
+        ValueError: no such stage, or strides after it that `shrink` can't follow.
+    """
+    for stage in config.averaged:
+        if stage > len(config.stages):
+            raise ValueError(f"averaged: stage {stage} of {len(config.stages)}")
+        if any(later.stride > 2 for later in config.stages[stage:]):
+            raise ValueError(f"averaged: a stage after {stage} has a stride of more than 2")
+    return sum(config.stages[stage - 1].channels for stage in config.averaged)
+
+
 def shrink(map_BCHW: torch.Tensor, size: torch.Size) -> torch.Tensor:
     """Halve a map's sides until they are those of a later one, as the strides between do."""
     while map_BCHW.shape[2:] != size:
@@ -177,8 +191,7 @@ class EfficientNetLite(nn.Module):
         self.classifier = nn.Linear(config.width, config.num_classes)
         content_dim = config.embed_dim - (config.layout.dim if config.layout else 0)
         self.mixture = nn.Linear(config.num_classes, content_dim, bias=False)
-        beside = sum(config.stages[stage - 1].channels for stage in config.averaged)
-        self.projection = nn.Linear(config.width + beside, content_dim)
+        self.projection = nn.Linear(config.width + count_averaged(config), content_dim)
         self.layout = None
         if config.layout is not None:
             channels = config.stages[config.layout.stage - 1].channels
