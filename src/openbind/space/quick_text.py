@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from openbind.space.space import Space
 
 KIND = "minilm"
+SCALE = "int8_scale"
+"""Name of the tensor with the steps of a table in 8 bits, as in `openbind.model.int8`."""
 PROBE = "A dog barks at the sea; 2 red cars."
 SAME = 1e-5
 """Largest difference of two vectors that count as the same."""
@@ -108,6 +110,8 @@ def _find_files(folder: Path, modality: str) -> tuple[Any, Any, Path, Path]:
 def _embed(weights: Weights, config: dict[str, Any], ids_N: np.ndarray) -> np.ndarray:
     count, heads, eps = len(ids_N), config["num_heads"], config["norm_eps"]
     words_ND = weights["word.weight"][ids_N].astype(np.float32)
+    if f"word.{SCALE}" in weights:
+        words_ND *= weights[f"word.{SCALE}"][ids_N, None]
     tokens_ND = _norm(weights, "norm", words_ND + weights["position.weight"][:count], eps)
     for number in range(config["num_layers"]):
         layer = f"layers.{number}"
