@@ -1,10 +1,11 @@
 """Build the held-out sets that ship, `src/openbind/assets/held_out`.
 
-    python recipes/held_out/build.py --work SCRATCH [--rooms DIR]
+    python recipes/held_out/build.py --work SCRATCH [--data DATA] [--rooms DIR]
 
 Downloads what it needs into SCRATCH, the work folder of `recipes/starter/build.py`; existing files
-are reused. DIR holds rooms rendered by `recipes/rooms` (depth in millimetres), with
-`attribution.csv`. `selection.csv` lists what is taken; running it again writes the same files.
+are reused. DATA is that of `recipes/starter/build.py`, which never learns from what is taken here.
+DIR holds rooms rendered by `recipes/rooms` (depth in millimetres), with `attribution.csv`.
+`selection.csv` lists what is taken; running it again writes the same files.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ EFFECTS = Path("debian/usr/share/games/openttd/baseset/opensfx/opensfx.cat")
 FONT = Path("debian/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 
 MOTIONS, ROOMS = "BasicMotions, test split", "furnished rooms"
+SOUNDING = "things that sound"
 FURNITURE = "furniture that no training used (sweethome3d-furniture, Debian)"
 MADE = {"thermal": "synthetic thermal"}
 MILLIMETRES = '{"units": "millimetres"}'
@@ -83,6 +85,7 @@ class Builder:
     """Write files of the selection, with a method for each package."""
 
     work: Path
+    data: Path | None
 
     def place(self, row: Row, number: int) -> Row:
         """Write the file of a row of the selection; return its row of the table."""
@@ -90,6 +93,8 @@ class Builder:
             "gcompris": self._gcompris,
             "opensfx": self._effect,
             "noto": self._emoji,
+            "caltech101": self._photograph,
+            "recordings": self._recording,
         }
         if row["package"] == "words":
             return {**row, "author": "openbind", "license": "Apache-2.0"} | {
@@ -118,6 +123,16 @@ class Builder:
         target.write_bytes(content)
         return target
 
+    def _photograph(self, row: Row, target: Path) -> Path:
+        return _shrink(Image.open(self._find(row)).convert("RGB"), target)
+
+    def _recording(self, row: Row, target: Path) -> Path:
+        return _write_sound(self._find(row).read_bytes(), target)
+
+    def _find(self, row: Row) -> Path:
+        assert self.data is not None
+        return self.data / row["file"]
+
     def _effect(self, row: Row, target: Path) -> Path:
         effects = (self.work / EFFECTS).read_bytes()
         return _write_sound(read_effect(effects, int(row["file"])), target)
@@ -137,15 +152,17 @@ def main() -> None:
     """Write the folder and its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--rooms", type=Path)
     options = parser.parse_args()
     fetch(PACKAGES, options.work)
     for folder in TARGET.iterdir() if TARGET.exists() else ():
         if folder.is_dir():
             shutil.rmtree(folder)
-    builder = Builder(options.work)
+    builder = Builder(options.work, options.data)
     with (HERE / "selection.csv").open(encoding="utf-8", newline="") as file:
-        rows = [builder.place(row, number) for number, row in enumerate(csv.DictReader(file))]
+        chosen = [r for r in csv.DictReader(file) if options.data or r["set"] != SOUNDING]
+    rows = [builder.place(row, number) for number, row in enumerate(chosen)]
     rows += place_motions(options.work)
     if options.rooms is None:
         rows = [row for row in rows if row["set"] != ROOMS]

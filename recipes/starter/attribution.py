@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from held_out import held_out_clips
+
 Row = tuple[str, str, str, str, str]
 
 HEAD: Row = ("set", "item", "license", "author", "source")
@@ -65,11 +67,16 @@ def write_attribution(path: Path, data: Path, models: Path) -> None:
 def read_attribution(data: Path) -> Iterator[Row]:
     """Yield the rows of all sets, in a fixed order."""
     for name, (table, column) in SETS.items():
-        rows = [_attribute(name, column, row) for row in _read_rows(data / name / table)]
+        rows = [
+            _attribute(name, column, row)
+            for row in _read_rows(data / name / table)
+            if Path(row[column]).stem not in held_out_clips()
+        ]
         yield from sorted({(row[0], "all", *row[2:]) for row in rows} if name in BY_SET else rows)
     lines = (data / "esc10" / "ATTRIBUTION.md").read_text(encoding="utf-8").splitlines()
     for found in filter(None, map(ESC10.search, lines)):
-        yield "esc10", found["item"], found["license"], found["author"], found["source"]
+        if Path(found["item"]).stem not in held_out_clips():
+            yield "esc10", found["item"], found["license"], found["author"], found["source"]
 
 
 def read_models(path: Path) -> Iterator[Row]:

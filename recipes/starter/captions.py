@@ -59,7 +59,8 @@ def write_photographs(
 
     Args:
         work: the folder.
-        photographs: N, those of the test part too, in a split of its own.
+        photographs: N, those of the test part too, in a split of its own; without those that ship
+            in a held-out set.
         features_NVD: of V views of each.
         embedding: text → unit embedding.
     """
@@ -69,6 +70,8 @@ def write_photographs(
     cells = _save_views(work, "photographs", features_NVD)
     lines: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for photograph, cell in zip(photographs, cells, strict=True):
+        if photograph.held_out:
+            continue
         line: dict[str, Any] = {
             "image.features": cell,
             "text.vector": [f"{FOLDER}/texts.npy#{row[text]}" for text in _phrase(photograph)],

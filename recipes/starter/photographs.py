@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from held_out import held_out_photographs
 from PIL import Image as Pillow
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
@@ -25,6 +26,8 @@ NAMED = ("caltech101", "clothing", "grocery", "flowers")
 NUM_TESTED = 1000
 """Captioned photographs in the test part, as in the retrieval tasks of the literature."""
 TINY_PIXELS = 32
+MEASURED = Path("picture-measured")
+"""Below the work folder: the space whose image head hasn't seen the test part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +39,14 @@ class Photograph:
         set: the data's folder.
         texts: its captions, or the one name of its class.
         tested: whether it belongs to the test part.
+        held_out: whether it ships in a held-out set; it is then in the test part too.
     """
 
     path: Path
     set: str
     texts: tuple[str, ...]
     tested: bool
+    held_out: bool = False
 
 
 def read_photographs(data: Path) -> list[Photograph]:
@@ -82,6 +87,7 @@ def read_named(data: Path, name: str) -> list[Photograph]:
             set=name,
             texts=(row["label"],),
             tested=place % 3 == 1,
+            held_out=f"{name}/{row['image']}" in held_out_photographs(),
         )
         for row, place in zip(rows, places, strict=True)
     ]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from held_out import held_out_clips
 from manifests import write_lines
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
@@ -64,12 +65,14 @@ class Recording:
         label: name of its class.
         freesound_id: of the recording it was cut from; recordings of one id stay together.
         fold: of ESC-50; 0 elsewhere.
+        held_out: whether it, or another clip of its recording, ships in a held-out set.
     """
 
     path: Path
     label: str
     freesound_id: str
     fold: int = 0
+    held_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,8 @@ def read_recordings(data: Path) -> list[Recording]:
             fold, freesound_id = path.stem.split("-")[:2]
             recording = Recording(path=path, label=label, freesound_id=freesound_id, fold=int(fold))
             found.setdefault(path.stem, recording)
-    return list(found.values())
+    ids = {found[name].freesound_id for name in held_out_clips() if name in found}
+    return [replace(r, held_out=r.freesound_id in ids) for r in found.values()]
 
 
 def audio_features(
@@ -164,14 +168,17 @@ def write_sounds(
 
     Args:
         work: the folder.
-        recordings: N, to learn from.
+        recordings: N; those that ship in a held-out set aren't learned from.
         clean: their clips.
         target_NE: what each is to be embedded as.
     """
-    weights = class_weights(labels_of(recordings)[1], clean).tolist()
+    heard_N = torch.tensor([not recording.held_out for recording in recordings])
+    weights = class_weights(labels_of(recordings)[1], clean.of(heard_N)).tolist()
     (work / SOUNDS).parent.mkdir(parents=True, exist_ok=True)
     lines = []
     for row, recording in enumerate(recordings):
+        if recording.held_out:
+            continue
         copy = SOUNDS.parent / f"{row:04}.wav"
         samples_CT, rate_hz = degrade(recording.path)
         soundfile.write(work / copy, samples_CT.T, rate_hz, subtype="FLOAT")

@@ -6,7 +6,8 @@
 DATA and SCRATCH are those of build.py, after it has run. The shipped heads have seen the test parts
 of the photographs and heard all of ESC-50's folds. The space's image head is the one that the
 recipe learns without the test parts; its audio head has heard all folds but the fourth, whose
-recordings are the queries.
+recordings are the queries. Prints how many of the first five photographs that such a recording
+finds, among all of the test parts, show what makes it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import sounds
 import torch
-from photographs import Photograph, read_photographs
+from photographs import MEASURED, Photograph, read_photographs
 from safetensors.torch import load_file
 from targets import make_targets
 from torch.nn import functional as F
@@ -30,8 +32,6 @@ from openbind.evaluation.held_out import TABLE, HeldOutRow
 from openbind.model.backbones.aisfx import AiSFX
 from openbind.model.backbones.efficientnet_lite import EfficientNetLite
 
-MEASURED = Path("runs/image-measured/space")
-"""Of a build: the space whose image head hasn't seen the test parts."""
 FOLD = 4
 """Of the recordings that are queries."""
 THINGS = {
@@ -54,6 +54,8 @@ THINGS = {
 }
 """Class of sounds → the text that is asked, and the words of captions of what makes it."""
 SETS = ("coco", "caltech101")
+FOUND = 5
+"""Photographs that a recording finds."""
 
 
 def name_thing(photograph: Photograph) -> str | None:
@@ -128,6 +130,18 @@ def forget_folds(
     return sounds.learn_audio_head(tower, clean, degraded, sounds.labels_of(found)[1], target_KE)
 
 
+def measure_found(space: openbind.Space, rows: Sequence[HeldOutRow], data: Path) -> float:
+    """Return how many of a recording's first photographs show what makes it, on average."""
+    shown = [p for p in read_photographs(data) if p.set in SETS and p.tested]
+    label_N = np.array([name_thing(photograph) or "" for photograph in shown])
+    heard = [row for row in rows if row.modality == "audio"]
+    image_NE = space.encode("image", [photograph.path for photograph in shown])
+    score_QN = space.encode("audio", [row.path for row in heard]) @ image_NE.T
+    best_QK = np.argsort(-score_QN, axis=1)[:, :FOUND]
+    wanted_Q1 = np.array([row.label for row in heard])[:, None]
+    return float((label_N[best_QK] == wanted_Q1).mean())
+
+
 def main() -> None:
     """Write the table and the space."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -148,6 +162,7 @@ def main() -> None:
     learned = forget_folds(tower, target_KE, given.data, given.work, (FOLD,))
     tower.load_state_dict(learned.state_dict())
     openbind.save(space, given.out / "space")
+    print(f"audio → photograph, precision@{FOUND}: {measure_found(space, rows, given.data):.3f}")
 
 
 if __name__ == "__main__":

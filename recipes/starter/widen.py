@@ -27,6 +27,7 @@ from openbind.model.backbones.efficientnet_lite_map import (
     EfficientNetLiteMapConfig,
     copy_body,
 )
+from openbind.model.int8 import put_blank
 from openbind.space.space import Space
 
 LAYOUT = LayoutConfig(stage=5, grid=3, dim=128, share=0.3)
@@ -130,6 +131,7 @@ def add_zeros(tower: Any) -> Any:
             zeros = state[name].new_zeros(LAYOUT.dim, *state[name].shape[1:])
             state[name] = torch.cat([state[name], zeros])
     wide = type(tower)(_widen_config(tower.config))
+    put_blank(wide, state)
     wide.load_state_dict(state)
     return wide.eval()
 

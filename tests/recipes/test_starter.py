@@ -70,6 +70,28 @@ def test_recordings(tmp_path: Path, sounds: ModuleType) -> None:
     ]
 
 
+def test_what_ships_is_held_out(tmp_path: Path, sounds: ModuleType) -> None:
+    """Clips and photographs of the held-out sets aren't learned from, nor others of a recording."""
+    for name, head in (("esc50", "audio,label,freesound_id,fold"), ("instruments", "audio,label")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "items.csv").write_text(head + "\n")
+    for name in ("4-164021-A", "4-164021-B", "4-8-A"):
+        write_tone(tmp_path / "esc10" / "rooster" / f"{name}.ogg", 300)
+    found = sounds.read_recordings(tmp_path)
+    assert [recording.held_out for recording in found] == [True, True, False]
+    clean = sounds.Heard(features_BD=torch.rand(3, 4), owner_B=torch.arange(3))
+    sounds.write_sounds(tmp_path, found, clean, torch.rand(3, 5))
+    lines = (tmp_path / sounds.SOUNDS).read_text(encoding="utf-8").splitlines()
+    assert [Path(json.loads(line)["audio"]).stem for line in lines] == ["4-8-A", "0002"]
+    photographs, held = __import__("photographs"), __import__("held_out")
+    (tmp_path / "caltech101").mkdir()
+    named = sorted(held.held_out_photographs())
+    rows = "".join(f"{name.partition('/')[2]},thing\n" for name in named)
+    (tmp_path / "caltech101" / "items.csv").write_text(f"image,label\n{rows}other.jpg,thing\n")
+    shown = photographs.read_named(tmp_path, "caltech101")
+    assert [photograph.held_out for photograph in shown] == [True] * len(named) + [False]
+
+
 def test_audio_head(sounds: ModuleType) -> None:
     """Features that tell classes apart are embedded as the classes' targets, after training."""
     torch.manual_seed(0)

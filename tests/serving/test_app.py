@@ -178,9 +178,8 @@ def test_search(live: httpx.Client, media: Path, data_url: ToUrl) -> None:
     found = live.post(SEARCH, json={"parts": [part, {"input": "a rooster", "weight": 0.2}]}).json()
     best = found["data"][0]
     assert best["path"] == f"{media.name}/{image.name}"
-    assert [row["score"] for row in found["data"]] == sorted(
-        (row["score"] for row in found["data"]), reverse=True
-    )
+    order = [row["deviations"] for row in found["data"]]
+    assert order == sorted(order, reverse=True)
     similar = {"parts": [{"id": best["id"]}], "modalities": ["audio"], "top_k": 3}
     found = live.post(SEARCH, json={**similar, "where": "size > 0"}).json()["data"]
     assert [row["modality"] for row in found] == ["audio"] * 3
