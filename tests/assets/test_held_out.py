@@ -93,7 +93,7 @@ def test_starter_never_had_the_content(
                 continue
             inputs = space.preprocess(modality, [held_out_folder() / row.path])
             with torch.no_grad():
-                features_BD = tower.features(inputs.flatten(0, inputs.ndim - 4)).numpy()
+                features_BD = tower.features(drop_silence(inputs)).numpy()
             found = prints.find_trained(
                 tests / "golden" / "trained.safetensors", modality, features_BD
             )
@@ -112,14 +112,23 @@ def test_content_is_found(modality: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
     inputs = space.preprocess(modality, [path])
     tower = space.towers[space.config.modalities[modality].tower]
     with torch.no_grad():
-        features_BD = tower.features(inputs.flatten(0, inputs.ndim - 4)).numpy()
+        features_BD = tower.features(drop_silence(inputs)).numpy()
     found = prints.find_trained(tests / "golden" / "trained.safetensors", modality, features_BD)
     assert found.max() > prints.SAME[modality]
 
 
+def drop_silence(inputs: torch.Tensor) -> torch.Tensor:
+    """Return the clips (B, C, H, W) of a recording but for nearly silent ones, which are alike."""
+    clips_BCHW = inputs.flatten(0, inputs.ndim - 4)
+    if len(clips_BCHW) == 1:
+        return clips_BCHW
+    level_B = clips_BCHW.flatten(1).mean(dim=1)
+    return clips_BCHW[level_B > 0.1 * level_B.max()]
+
+
 def cut_sound(folder: Path) -> Path:
     """Write a sample from its first quarter of a second on as MP3."""
-    samples, rate_hz = soundfile.read(samples_folder() / "sounds" / "159-rooster.ogg")
+    samples, rate_hz = soundfile.read(samples_folder() / "sounds" / "162-rooster.ogg")
     soundfile.write(folder / "cut.mp3", samples[rate_hz // 4 :], rate_hz)
     return folder / "cut.mp3"
 
