@@ -105,7 +105,9 @@ def measure_photographs(
         score_NK = F.normalize(shown_NE[own], dim=1) @ F.normalize(names_KE, dim=1).T
         target_N = torch.tensor([names.index(photographs[n].texts[0]) for n in own])
         right = (score_NK.argmax(1) == target_N).numpy()
+        held_out = sum(photographs[n].held_out for n in own)
         metric, data = f"accuracy, {len(names)} names", f"{name}; a third; {WITHOUT}"
+        data += f", but for {held_out} that ship in a held-out set" if held_out else ""
         found.append(
             measure("image → text", metric, right, 1 / len(names), data, ("image", "text"))
         )
